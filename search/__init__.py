@@ -1,0 +1,1 @@
+"""The job, the strategy, the loop, the retrain and the command line."""

@@ -1,0 +1,35 @@
+"""Wrong input, told to the person who typed it: where it stands, what was given, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the input; `str()` is the one line shown to the user."""
+
+    where: str
+    given: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.given}; {self.allowed}"
+
+
+class InputError(ValueError):
+    """The input must be changed before anything can run (exit code 2). Carries every problem found at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def single(cls, where: str, given: str, allowed: str) -> InputError:
+        """An error of one problem."""
+        return cls([Problem(where, given, allowed)])
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        # Errors cross process borders inside Ray; the default pickling would hand __init__ the joined text.
+        return (type(self), (self.problems,))

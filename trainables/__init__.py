@@ -1,0 +1,1 @@
+"""One trial: data, model, training step, report."""

@@ -1,0 +1,45 @@
+"""What a trial tells the driver: one report an epoch, and one outcome at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a trial ended.
+
+    COMPLETED reached its last epoch, STOPPED was cut at a rung, DIVERGED reported a non-finite value,
+    OOM ran out of memory, PREEMPTED lost its worker and its retries, TIMEOUT overran its time,
+    FAILED raised an error. Only the first two carry values a model may learn from as they stand.
+    """
+
+    COMPLETED = "COMPLETED"
+    STOPPED = "STOPPED"
+    DIVERGED = "DIVERGED"
+    OOM = "OOM"
+    PREEMPTED = "PREEMPTED"
+    TIMEOUT = "TIMEOUT"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one trial measured after one epoch.
+
+    `epoch` is 1-based and survives resume (0 stands for the untrained model). `metrics` maps a name such as
+    `val_accuracy` to a float. `epoch_secs` is this epoch alone, `elapsed_secs` all the trial's epochs so far.
+    """
+
+    trial_id: str
+    epoch: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epoch_secs: float = 0.0
+    elapsed_secs: float = 0.0
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every metric is a finite number; one NaN or infinity anywhere makes the trial DIVERGED."""
+        return all(math.isfinite(value) for value in self.metrics.values())
