@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from search.budget import Limits, Spent
@@ -65,8 +66,8 @@ class Observer(Protocol):
 class SearchLoop:
     """Joins one `Strategy` with whoever runs the trials.
 
-    `unfinished` are trials of an earlier driver with their reports, to go on with before anything is proposed.
-    `clock` gives seconds, from any origin.
+    `unfinished` are trials of an earlier driver with their reports, to go on with before anything is proposed, but
+    for those `settled`: their reports had decided their end. `clock` gives seconds, from any origin.
     """
 
     def __init__(
@@ -82,6 +83,9 @@ class SearchLoop:
         gpus: float = 0.0,
         spent: Spent | None = None,
         unfinished: Sequence[OpenTrial] = (),
+        settled: Mapping[str, Outcome] | None = None,
+        outcomes: Mapping[Outcome, int] | None = None,
+        leader: tuple[str, int, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._strategy = strategy
@@ -91,10 +95,14 @@ class SearchLoop:
         self._spent = spent or Spent()
         self._began = clock()
         self._open = {trial.start.trial_id: trial for trial in unfinished}
-        self._waiting = deque(unfinished)
         self._failures_in_a_row = 0
+        self.leader = leader
+        self.outcomes: Counter[Outcome] = Counter(outcomes or {})
         self.stop_reason: str | None = None
         self.abort_reason: str | None = None
+        for trial_id, outcome in (settled or {}).items():
+            self._end(self._open[trial_id], outcome, f"{strategy.why(trial_id)}, decided before the restart")
+        self._waiting = deque(self._open.values())
 
     @property
     def finished(self) -> bool:
@@ -106,14 +114,7 @@ class SearchLoop:
     @property
     def spent(self) -> Spent:
         """What the run has used, earlier drivers of it counted in, wall-clock of this one alone."""
-        hours = (self._clock() - self._began) / 3600
-        return Spent(
-            self._spent.epochs,
-            self._spent.gpu_hours,
-            hours,
-            self._spent.best,
-            self._spent.trials_since_best,
-        )
+        return replace(self._spent, wall_clock_hours=(self._clock() - self._began) / 3600)
 
     @property
     def running(self) -> int:
@@ -202,19 +203,25 @@ class SearchLoop:
         if report.is_finite and value is not None:
             if trial.best is None or self._better(value, trial.best.metrics[self._metric]):
                 trial.best = report
-            if best != best or self._better(value, best):
+            if math.isnan(best) or self._better(value, best):
                 best, since = value, 0
-        gpu_hours = self._spent.gpu_hours + report.epoch_secs * self._gpus / 3600
-        self._spent = Spent(self._spent.epochs + 1, gpu_hours, 0.0, best, since)
+                self.leader = (report.trial_id, report.epoch, value)
+        self._spent = replace(
+            self._spent,
+            epochs=self._spent.epochs + 1,
+            gpu_hours=self._spent.gpu_hours + report.epoch_secs * self._gpus / 3600,
+            best=best,
+            trials_since_best=since,
+        )
 
     def _end(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str = "") -> None:
         trial_id = trial.start.trial_id
         del self._open[trial_id]
         self._strategy.finish(trial_id, outcome)
+        self.outcomes[outcome] += 1
         waiting_secs = trial.waiting_secs(self._clock())
         self._observer.ended(trial, outcome, reason, error, waiting_secs)
-        spent = self._spent
-        self._spent = Spent(spent.epochs, spent.gpu_hours, 0.0, spent.best, spent.trials_since_best + 1)
+        self._spent = replace(self._spent, trials_since_best=self._spent.trials_since_best + 1)
         self._abort_if_nothing_works(outcome, reason)
 
     def _abort_if_nothing_works(self, outcome: Outcome, reason: str) -> None:

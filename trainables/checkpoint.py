@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,13 @@ class CheckpointStore:
         except FileNotFoundError:
             return None
 
-    def remove(self, trial_ids: Sequence[str]) -> None:
-        """Delete the states of these trials; one that has none is passed over."""
-        for trial_id in trial_ids:
-            try:
-                self._fs.delete_file(self._path(trial_id))
-            except FileNotFoundError:
-                continue
+    def discard(self, trial_id: str) -> None:
+        """Delete the trial's state in the background; one that has none is passed over."""
+        self._writer.submit(self._delete, trial_id)
+
+    def _delete(self, trial_id: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.delete_file(self._path(trial_id))
 
     def _path(self, trial_id: str) -> str:
         return f"{self._root}/{trial_id}.npz"

@@ -1,0 +1,106 @@
+"""Every fact of a search into its tables and to MLflow, at the moment it happens and off everyone's path."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS
+from results.tables import RunWriter
+from search.loop import OpenTrial
+from search.strategy import Decision, Strategy
+from trainables.checkpoint import CheckpointStore
+from trainables.report import EpochReport, Outcome
+from trainables.trial_run import TrialStart
+
+
+class Tracker(Protocol):
+    """A view of the search beside the tables; returns at once."""
+
+    def trial_started(self, trial_id: str, config: dict[str, Any]) -> None:
+        """A configuration was drawn."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch was measured."""
+
+    def trial_ended(self, trial_id: str, outcome: Outcome, reason: str) -> None:
+        """A trial is over."""
+
+
+class Recorder:
+    """The observer of a search loop that writes rows.
+
+    `reports` are those of trials still open from an earlier driver; `sequence` is the next row's number in `epochs`.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        strategy: Strategy,
+        checkpoints: CheckpointStore,
+        *,
+        metric: str,
+        mode: str,
+        fingerprint: str,
+        cpus: float,
+        gpus: float,
+        sequence: int = 0,
+        reports: dict[str, list[EpochReport]] | None = None,
+        started_at: dict[str, datetime] | None = None,
+        tracker: Tracker | None = None,
+    ) -> None:
+        self._writer, self._strategy, self._checkpoints, self._tracker = writer, strategy, checkpoints, tracker
+        self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
+        self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
+        self._reports: defaultdict[str, list[EpochReport]] = defaultdict(list, reports or {})
+        self._started_at = dict(started_at or {})
+
+    def proposed(self, start: TrialStart, why: str) -> None:
+        """Write the proposal before its trial begins to train."""
+        now = datetime.now(UTC)
+        self._started_at[start.trial_id] = now
+        self._writer.append(PROPOSALS, proposal_row(start.trial_id, start.config, start.seed, why, now))
+        if self._tracker:
+            self._tracker.trial_started(start.trial_id, dict(start.config))
+
+    def reported(self, report: EpochReport, decision: Decision) -> None:
+        """Write one epoch."""
+        self._reports[report.trial_id].append(report)
+        self._writer.append(EPOCHS, epoch_row(report, self._sequence, str(decision)))
+        self._sequence += 1
+        if self._tracker:
+            self._tracker.epoch(report)
+
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
+        """Write the trial's row; only a completed trial keeps its checkpoint."""
+        trial_id = trial.start.trial_id
+        keeps = outcome is Outcome.COMPLETED
+        facts = TrialFacts(
+            seed=trial.start.seed,
+            rung_epochs=self._strategy.rung_of(trial_id),
+            setup_secs=trial.setup_secs,
+            checkpoint_secs=trial.checkpoint_secs,
+            waiting_secs=waiting_secs,
+            worker_node=trial.place.node or None,
+            worker_pid=trial.place.pid or None,
+            cpus=self._cpus,
+            gpus=self._gpus,
+            parameter_count=trial.parameter_count,
+            data_fingerprint=self._fingerprint,
+            checkpoint=f"checkpoints/{trial_id}.npz" if keeps else None,
+            error=error or None,
+            started_at=self._started_at.pop(trial_id, None),
+            ended_at=datetime.now(UTC),
+        )
+        reports = self._reports.pop(trial_id, [])
+        config = trial.start.config
+        row = trial_row(
+            trial_id, config, outcome, reports, facts, metric=self._metric, mode=self._mode, reason=reason
+        )
+        self._writer.append(TRIALS, row)
+        if self._tracker:
+            self._tracker.trial_ended(trial_id, outcome, reason)
+        if not keeps:
+            self._checkpoints.discard(trial_id)
