@@ -48,6 +48,14 @@ def parse_job(content: Mapping[str, Any], where: str) -> JobSpec:
         raise InputError(_problem(dict(detail), where) for detail in error.errors()) from None
 
 
+def override_job(job: JobSpec, overrides: Sequence[str]) -> JobSpec:
+    """The job with `a.b=value` texts laid over it, validated again."""
+    content = job.model_dump(mode="json")
+    for override in overrides:
+        _apply_override(content, override)
+    return parse_job(content, "--set")
+
+
 def dump_job(job: JobSpec) -> str:
     """The effective job as YAML, every default written out."""
     return yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -108,10 +108,10 @@ class _TrainerSource:
                 f"expected {plan.data_fingerprint[:12]}"
             )
         from trainables.family import load_family
-        from trainables.process import limit_threads
+        from trainables.engine import limit_threads
         from trainables.task import Task
         from trainables.warm import WarmTrainers
 
         limit_threads(max(1, int(plan.cpus)))
-        task = Task.of(dataset, plan.max_epochs)
+        task = Task(dataset.image_shape, dataset.classes, plan.max_epochs, dataset.train(), dataset.val())
         return WarmTrainers(), load_family(plan.family), task
