@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AUTH_HINT = (
     "a cluster started with `ray start` asks for a token: set RAY_AUTH_MODE=token and "
@@ -17,7 +20,7 @@ AUTH_HINT = (
 )
 
 
-class ClusterUnreachable(RuntimeError):
+class ClusterUnreachableError(RuntimeError):
     """No cluster answers at the address; start one or give another address, then run the same command again."""
 
 
@@ -43,7 +46,7 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
     """A Ray session for the block: the cluster at `address` ("auto": the one this machine is part of), that of a
     Ray job if this process is one, else a local one that ends with this process.
 
-    Raises `ClusterUnreachable`, and `InputError` when no node can hold a single trial.
+    Raises `ClusterUnreachableError`, and `InputError` when no node can hold a single trial.
     """
     import ray
 
@@ -81,7 +84,7 @@ def _join(address: str | None) -> None:
         ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         message = str(error).strip().splitlines()[0]
-        raise ClusterUnreachable(f"no Ray cluster answers at {address}: {message}; {AUTH_HINT}") from error
+        raise ClusterUnreachableError(f"no Ray cluster answers at {address}: {message}; {AUTH_HINT}") from error
 
 
 def _capacity(need: Need) -> Capacity:
@@ -109,5 +112,7 @@ def _shortages(nodes: list[dict[str, float]], need: Need) -> list[Problem]:
         most = max((node.get(name, 0.0) for node in nodes), default=0.0)
         if asked > most:
             where = f"resources.{name.lower()}s"
-            problems.append(Problem(where, f"{asked:g} asked", f"the largest node of the cluster has {most:g}"))
+            problems.append(
+                Problem(where, f"{asked:g} asked", f"the largest node of the cluster has {most:g}")
+            )
     return problems or [Problem("resources", "no node has both", "ask for fewer cpus or gpus a trial")]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from search.job import JobSpec
 from search.prepare import Prepared, prepare
 from search.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from search.job import JobSpec
 
 STATE_COPIES = 3  # weights and the two moments of Adam
 
@@ -31,7 +35,7 @@ def describe_job(job: JobSpec) -> Iterator[str]:
     yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
     for pitfall in pitfalls(prepared):
         yield f"note       {pitfall}"
-    yield f"next       toprung search JOB, where JOB is this file"
+    yield "next       toprung search JOB, where JOB is this file"
 
 
 def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) -> int:
@@ -43,7 +47,9 @@ def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) ->
 def expected_bytes(prepared: Prepared) -> int:
     """Bytes of checkpoints that stay, for a model of a million float32 parameters: only completed trials keep one."""
     search = prepared.job.search
-    kept = max(1, math.ceil(search.trials / search.reduction_factor ** (len(prepared.strategy.rung_epochs) - 1)))
+    kept = max(
+        1, math.ceil(search.trials / search.reduction_factor ** (len(prepared.strategy.rung_epochs) - 1))
+    )
     return kept * 1_000_000 * 4 * STATE_COPIES
 
 
@@ -70,4 +76,6 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
 
 def _budgets(job: JobSpec) -> str:
     given = {name: value for name, value in job.search.budgets.model_dump().items() if value is not None}
-    return ", ".join(f"{name} {value:g}" for name, value in given.items()) or "none beside the number of trials"
+    return (
+        ", ".join(f"{name} {value:g}" for name, value in given.items()) or "none beside the number of trials"
+    )

@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,14 +46,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _job_command(commands, "check", "validate a job and say what it will do", check)
     search_parser = _job_command(commands, "search", "run a job's search, or go on where it stopped", search)
-    search_parser.add_argument("--address", help='a running Ray cluster; "auto" for the one this machine is part of')
+    search_parser.add_argument(
+        "--address", help='a running Ray cluster; "auto" for the one this machine is part of'
+    )
     status_parser = _run_command(commands, "status", "progress and leaders of a run, from its tables", status)
     status_parser.add_argument("--top", type=_count, default=5, help="leaders shown (5)")
     table_parser = _run_command(commands, "table", "the trials of a run, best first", table)
     table_parser.add_argument("--top", type=_count, help="rows shown (all)")
     table_parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
     table_parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
-    retrain_parser = _run_command(commands, "retrain", "train the winner again, test it once, save it", retrain)
+    retrain_parser = _run_command(
+        commands, "retrain", "train the winner again, test it once, save it", retrain
+    )
     retrain_parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C",
                                 help="change a setting, as in retrain.epochs=20")  # fmt: skip
     return parser

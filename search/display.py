@@ -6,16 +6,17 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from search.loop import SearchLoop
 from trainables.report import Outcome
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.console import RenderableType
+
+    from search.loop import SearchLoop
 
 LINE_EVERY_SECS = 5.0
 PANEL_EVERY_SECS = 0.25
@@ -46,10 +47,15 @@ class Snapshot:
         """The snapshot as one plain line."""
         counts = f"{self.running} running, {self.completed} completed, {self.stopped} stopped"
         failed = f", {self.failed} failed" if self.failed else ""
-        best = f"best {self.best[2]:.4f} ({self.best[0]}, epoch {self.best[1]})" if self.best else "no result yet"
+        best = (
+            f"best {self.best[2]:.4f} ({self.best[0]}, epoch {self.best[1]})"
+            if self.best
+            else "no result yet"
+        )
         eta = f", about {duration(self.eta_secs)} left" if self.eta_secs is not None else ""
         rate = f"{self.epochs} epochs at {self.epochs_per_sec:.1f}/s"
-        return f"{duration(self.elapsed_secs)}: {self.ended}/{self.trials} trials, {counts}{failed}; {best}; {rate}{eta}"
+        trials = f"{self.ended}/{self.trials} trials, {counts}{failed}"
+        return f"{duration(self.elapsed_secs)}: {trials}; {best}; {rate}{eta}"
 
 
 class Display:
@@ -143,5 +149,3 @@ def duration(secs: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-

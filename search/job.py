@@ -65,7 +65,9 @@ class Budgets(Section):
     """What the search may spend beside `trials`; whichever ends first, and no limit where none is given."""
 
     epochs: Annotated[int, Field(gt=0)] | None = Field(None, description="Epochs over all trials.")
-    gpu_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="GPU share times hours trained.")
+    gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="GPU share times hours trained."
+    )
     wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="Hours of this search.")
     target: float | None = Field(None, description="Value of the metric at which the search has won.")
     plateau_trials: Annotated[int, Field(gt=0)] | None = Field(
@@ -130,7 +132,9 @@ class RetrainSection(Section):
     epochs: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Epochs on train + validation; the epoch of its best validation value if none."
     )
-    registered_name: str | None = Field(None, description="Registered model; the job's name if none is given.")
+    registered_name: str | None = Field(
+        None, description="Registered model; the job's name if none is given."
+    )
 
 
 class JobSpec(Section):
@@ -139,7 +143,9 @@ class JobSpec(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
         description="Name of the run folder; the job file's own name if none is given."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="Seed of splits, proposals and trials.")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="Seed of splits, proposals and trials."
+    )
     data: DataSection
     space: SpaceSection = SpaceSection()
     search: SearchSection = SearchSection()

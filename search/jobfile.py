@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from search.job import JobSpec
 from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -74,7 +76,9 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         raise InputError.single(str(path), "the file is empty", "the shortest job is `data: digits`")
     if not isinstance(content, dict):
         given = f"{type(content).__name__} at the top level"
-        raise InputError.single(str(path), given, "must be keys and values; the shortest job is `data: digits`")
+        raise InputError.single(
+            str(path), given, "must be keys and values; the shortest job is `data: digits`"
+        )
     return content
 
 

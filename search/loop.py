@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from search.budget import Limits, Spent
 from search.strategy import Decision, Strategy
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, TrialStart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 ABORT_AFTER_FAILURES = 5
 
@@ -228,7 +230,9 @@ class SearchLoop:
         """A search whose first trials all raise has a fault that no other configuration mends."""
         self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
         if self._failures_in_a_row >= ABORT_AFTER_FAILURES and self._spent.epochs == 0:
-            self.abort_reason = f"the first {self._failures_in_a_row} trials all failed, the last with: {reason}"
+            self.abort_reason = (
+                f"the first {self._failures_in_a_row} trials all failed, the last with: {reason}"
+            )
 
     def _limit_reached(self) -> bool:
         self.stop_reason = self.stop_reason or self._limits.reached(self.spent)

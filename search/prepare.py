@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from spaces.describe import SAMPLES, RecordingTrial
+from spaces.registry import Space, load_space
 
 from results.schema import Kind, kinds_of
-from search.job import JobSpec
 from search.strategy import Strategy
-from spaces.describe import SAMPLES, RecordingTrial
 from spaces.problem import InputError, Problem
-from spaces.registry import Space, load_space
 from trainables.data import Dataset, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from search.job import JobSpec
 
 T = TypeVar("T")
 

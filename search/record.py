@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS
-from results.tables import RunWriter
-from search.loop import OpenTrial
-from search.strategy import Decision, Strategy
-from trainables.checkpoint import CheckpointStore
 from trainables.report import EpochReport, Outcome
-from trainables.trial_run import TrialStart
+
+if TYPE_CHECKING:
+    from results.tables import RunWriter
+    from search.loop import OpenTrial
+    from search.strategy import Decision, Strategy
+    from trainables.checkpoint import CheckpointStore
+    from trainables.trial_run import TrialStart
 
 
 class Tracker(Protocol):
@@ -51,7 +53,12 @@ class Recorder:
         started_at: dict[str, datetime] | None = None,
         tracker: Tracker | None = None,
     ) -> None:
-        self._writer, self._strategy, self._checkpoints, self._tracker = writer, strategy, checkpoints, tracker
+        self._writer, self._strategy, self._checkpoints, self._tracker = (
+            writer,
+            strategy,
+            checkpoints,
+            tracker,
+        )
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._reports: defaultdict[str, list[EpochReport]] = defaultdict(list, reports or {})

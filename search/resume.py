@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from results.rows import configs_of, next_sequence
@@ -17,9 +15,21 @@ from trainables.report import EpochReport, Outcome
 from trainables.trial_run import TrialStart
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     import pandas as pd
 
-_NOT_METRICS = {"trial_id", "epoch", "sequence", "epoch_secs", "elapsed_secs", "decision", "reported_at", "extra"}
+_NOT_METRICS = {
+    "trial_id",
+    "epoch",
+    "sequence",
+    "epoch_secs",
+    "elapsed_secs",
+    "decision",
+    "reported_at",
+    "extra",
+}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 from results.parts import read_tables
 from results.storage import Storage
 from results.winner import Winner, pick_winner
-from search.job import JobSpec
 from search.jobfile import override_job
 from search.prepare import space_name
-from search.run import SearchFailed
-from search.runfolder import RunFolder
+from search.run import SearchFailedError
 from spaces.problem import InputError
 from trainables.data import Dataset, Split, load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trainables.evaluate import Evaluation
+
+    from search.job import JobSpec
+    from search.runfolder import RunFolder
 
 MODEL_FILE, REPORT_FILE = "retrain/model.keras", "retrain/report.json"
 
@@ -41,7 +43,7 @@ def retrain_winner(folder: RunFolder, overrides: Sequence[str] = ()) -> Retraine
     """Train the run's best configuration on train + validation and evaluate it on the test set.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
-    again. Raises `InputError` when the run has no winner or its images have changed, `SearchFailed` when the
+    again. Raises `InputError` when the run has no winner or its images have changed, `SearchFailedError` when the
     training diverges.
     """
     job = override_job(folder.job(), overrides)
@@ -58,7 +60,12 @@ def retrain_winner(folder: RunFolder, overrides: Sequence[str] = ()) -> Retraine
 
 
 def _train(
-    job: JobSpec, winner: Winner, dataset: Dataset, epochs: int, folder: RunFolder, earlier: dict[str, Any] | None
+    job: JobSpec,
+    winner: Winner,
+    dataset: Dataset,
+    epochs: int,
+    folder: RunFolder,
+    earlier: dict[str, Any] | None,
 ) -> dict[str, Any]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from trainables.family import load_family
@@ -74,7 +81,9 @@ def _train(
         print(f"epoch {epoch}/{epochs}: train loss {metrics['train_loss']:.4f}, "
               f"train accuracy {metrics['train_accuracy']:.4f}", flush=True)  # fmt: skip
         if metrics["train_loss"] != metrics["train_loss"]:
-            raise SearchFailed(f"the retraining of {winner.trial_id} diverged at epoch {epoch}; nothing was saved")
+            raise SearchFailedError(
+                f"the retraining of {winner.trial_id} diverged at epoch {epoch}; nothing was saved"
+            )
     test_read_at = datetime.now(UTC).isoformat(timespec="seconds")
     evaluation = trainer.evaluate(dataset.test())
     reads = [*(earlier["test_reads"] if earlier else []), test_read_at]
@@ -92,7 +101,13 @@ def joined(train: Split, val: Split) -> Split:
 
 
 def _report(
-    job: JobSpec, winner: Winner, data: Dataset, epochs: int, evaluation: Evaluation, reads: list[str], parameters: int
+    job: JobSpec,
+    winner: Winner,
+    data: Dataset,
+    epochs: int,
+    evaluation: Evaluation,
+    reads: list[str],
+    parameters: int,
 ) -> dict[str, Any]:
     per_class = dict(zip(data.classes, map(float, evaluation.class_accuracy), strict=True))
     return {

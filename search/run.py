@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,11 +24,13 @@ from spaces.problem import InputError
 from trainables.checkpoint import CheckpointStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from search.job import JobSpec
     from trainables.trial import TrialPlan
 
 
-class SearchFailed(RuntimeError):
+class SearchFailedError(RuntimeError):
     """The search cannot go on as the job stands: read the reason, mend the job or the model, run it again."""
 
 
@@ -46,7 +47,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
 
     `address` names a Ray cluster ("auto" for the one this machine is part of); None starts a local one. `live` is
     whether to draw a live panel, found from the terminal when None. Raises `InputError` before anything starts,
-    `ClusterUnreachable`, and `SearchFailed`. What was learned until then is in the tables whatever is raised.
+    `ClusterUnreachableError`, and `SearchFailedError`. What was learned until then is in the tables whatever is raised.
     """
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
@@ -65,7 +66,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         loop.close()
         writer.compact()
     if loop.abort_reason:
-        raise SearchFailed(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
+        raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
 
 
@@ -76,7 +77,9 @@ def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
     fingerprint = prepared.dataset.fingerprint
     if resumed.fingerprint not in (None, fingerprint):
         given = f"the images are others than those of {folder.root} (fingerprint {fingerprint[:12]})"
-        raise InputError.single("data", given, f"must be {str(resumed.fingerprint)[:12]}, or give another `name`")
+        raise InputError.single(
+            "data", given, f"must be {str(resumed.fingerprint)[:12]}, or give another `name`"
+        )
     return resumed
 
 

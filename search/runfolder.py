@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from results.storage import Storage
-from search.job import JobSpec
 from search.jobfile import dump_job, parse_job
 from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from search.job import JobSpec
 
 JOB_FILE = "job.yaml"
 # What may differ when a run is continued: how much more to spend, where, and what happens afterwards.

@@ -14,11 +14,12 @@ from ray.tune.search import Searcher
 from search.loop import Place, SearchLoop
 from search.strategy import Decision
 from trainables.trial import RESULT, START, WORKER
-from trainables.trial_run import TrialStart
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
+
+    from trainables.trial_run import TrialStart
 
 
 class LoopSearcher(Searcher):  # type: ignore[misc]
@@ -42,7 +43,9 @@ class LoopSearcher(Searcher):  # type: ignore[misc]
         self._trial_of[trial_id] = start.trial_id
         return {START: start}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Ray's trial is over; the scheduler has said why, unless its worker is lost for good."""
         ours = self._trial_of.pop(trial_id, None)
         if error and ours is not None:
@@ -79,7 +82,9 @@ class LoopScheduler(TrialScheduler):  # type: ignore[misc]
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """Nothing: Ray calls this for every retry; the searcher hears of the last one."""
 
-    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
+    def on_trial_complete(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> None:
         """Nothing: every result has passed `on_trial_result`."""
 
     def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:

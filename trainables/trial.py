@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from trainables.checkpoint import CheckpointStore
 from trainables.data import DataSpec, load
-from trainables.trial_run import EpochResult, Trainer, TrialRun, TrialStart
+from trainables.trial_run import EpochResult, Trainer, TrialRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PLAN, START, RESULT, WORKER = "plan", "start", "result", "worker"
 
@@ -107,8 +109,8 @@ class _TrainerSource:
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
                 f"expected {plan.data_fingerprint[:12]}"
             )
-        from trainables.family import load_family
         from trainables.engine import limit_threads
+        from trainables.family import load_family
         from trainables.task import Task
         from trainables.warm import WarmTrainers
 

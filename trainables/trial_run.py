@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +13,8 @@ from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import numpy as np
 
 ERROR_TAIL_CHARS = 2000
