@@ -56,7 +56,7 @@ class SpaceSection(Section):
 
     name: str = Field("cnn", description="A space of ours, or file.py:Family or module:Family of yours.")
     fixed: dict[str, JsonScalar] = Field({}, description="Parameters held at one value.")
-    ranges: dict[str, list[JsonScalar] | dict[str, Any]] = Field(
+    ranges: dict[str, Any] = Field(
         {}, description="Parameters narrowed to [low, high], {low, high} or {choices: [...]}."
     )
 

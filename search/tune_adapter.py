@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from trainables.trial_run import TrialStart
 
 
-class LoopSearcher(Searcher):  # type: ignore[misc]
+class _NotRestored:
+    """Pickles as nothing: Ray writes its searcher and scheduler to disk to restore them, which is never done here."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the tables are the only memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the tables are the only memory."""
+
+
+class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
     """Hands Ray the loop's next trial, at most `concurrent` at once and `ahead` more waiting for a worker."""
 
     def __init__(self, loop: SearchLoop, concurrent: int, ahead: int) -> None:
@@ -51,14 +64,8 @@ class LoopSearcher(Searcher):  # type: ignore[misc]
         if error and ours is not None:
             self._loop.lost(ours, "the worker process ended without a result; Ray's logs hold its last words")
 
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the tables are the only memory."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the tables are the only memory."""
-
-
-class LoopScheduler(TrialScheduler):  # type: ignore[misc]
+class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
     """Gives the loop every result and Ray the loop's decision; trials start in the order they were proposed."""
 
     def __init__(self, loop: SearchLoop) -> None:
@@ -93,9 +100,3 @@ class LoopScheduler(TrialScheduler):  # type: ignore[misc]
     def debug_string(self) -> str:
         """One line for Ray's own logs."""
         return "toprung"
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the tables are the only memory."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the tables are the only memory."""
