@@ -84,7 +84,9 @@ def _join(address: str | None) -> None:
         ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         message = str(error).strip().splitlines()[0]
-        raise ClusterUnreachableError(f"no Ray cluster answers at {address}: {message}; {AUTH_HINT}") from error
+        raise ClusterUnreachableError(
+            f"no Ray cluster answers at {address}: {message}; {AUTH_HINT}"
+        ) from error
 
 
 def _capacity(need: Need) -> Capacity:

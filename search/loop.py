@@ -32,8 +32,7 @@ class OpenTrial:
     """What is known of a trial that has not ended."""
 
     start: TrialStart
-    last: EpochReport | None = None
-    best: EpochReport | None = None
+    reports: list[EpochReport] = field(default_factory=list)
     setup_secs: float = 0.0
     checkpoint_secs: float = 0.0
     parameter_count: int | None = None
@@ -44,11 +43,16 @@ class OpenTrial:
     @property
     def last_epoch(self) -> int:
         """The newest epoch reported, 0 before the first."""
-        return self.last.epoch if self.last else 0
+        return self.reports[-1].epoch if self.reports else 0
+
+    @property
+    def trained_secs(self) -> float:
+        """Seconds of training over all its epochs."""
+        return self.reports[-1].elapsed_secs if self.reports else 0.0
 
     def waiting_secs(self, now: float) -> float:
         """Seconds since this driver took the trial up in which it neither trained nor prepared nor saved."""
-        trained = (self.last.elapsed_secs if self.last else 0.0) - self.trained_before_secs
+        trained = self.trained_secs - self.trained_before_secs
         return max(0.0, now - self.taken_up_at - trained - self.setup_secs - self.checkpoint_secs)
 
 
@@ -128,6 +132,7 @@ class SearchLoop:
         if self._waiting:
             trial = self._waiting.popleft()
             trial.taken_up_at = self._clock()
+            trial.trained_before_secs = trial.trained_secs
             return trial.start
         if self.finished or self._limit_reached():
             return None
@@ -169,7 +174,7 @@ class SearchLoop:
         paused = self._open.get(trial_id)
         if paused is not None:
             paused.taken_up_at = self._clock()
-            paused.trained_before_secs = paused.last.elapsed_secs if paused.last else 0.0
+            paused.trained_before_secs = paused.trained_secs
             return paused.start
         number = int(trial_id[1:])
         start = TrialStart(trial_id, number, trial_seed(self._seed, number), dict(config))
@@ -199,15 +204,12 @@ class SearchLoop:
         return Decision.STOP
 
     def _count(self, trial: OpenTrial, report: EpochReport) -> None:
-        trial.last = report
+        trial.reports.append(report)
         best, since = self._spent.best, self._spent.trials_since_best
         value = report.metrics.get(self._metric)
-        if report.is_finite and value is not None:
-            if trial.best is None or self._better(value, trial.best.metrics[self._metric]):
-                trial.best = report
-            if math.isnan(best) or self._better(value, best):
-                best, since = value, 0
-                self.leader = (report.trial_id, report.epoch, value)
+        if report.is_finite and value is not None and (math.isnan(best) or self._better(value, best)):
+            best, since = value, 0
+            self.leader = (report.trial_id, report.epoch, value)
         self._spent = replace(
             self._spent,
             epochs=self._spent.epochs + 1,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS
 from trainables.report import EpochReport, Outcome
 
@@ -18,23 +17,24 @@ if TYPE_CHECKING:
     from trainables.trial_run import TrialStart
 
 
-class Tracker(Protocol):
-    """A view of the search beside the tables; returns at once."""
+class Listener(Protocol):
+    """Who hears of every row beside the tables; returns at once."""
 
-    def trial_started(self, trial_id: str, config: dict[str, Any]) -> None:
-        """A configuration was drawn."""
+    def proposed(self, row: Row) -> None:
+        """A row of `proposals`."""
 
-    def epoch(self, report: EpochReport) -> None:
-        """An epoch was measured."""
+    def reported(self, row: Row) -> None:
+        """A row of `epochs`."""
 
-    def trial_ended(self, trial_id: str, outcome: Outcome, reason: str) -> None:
-        """A trial is over."""
+    def ended(self, row: Row) -> None:
+        """A row of `trials`."""
 
 
 class Recorder:
     """The observer of a search loop that writes rows.
 
-    `reports` are those of trials still open from an earlier driver; `sequence` is the next row's number in `epochs`.
+    `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an earlier
+    driver were proposed.
     """
 
     def __init__(
@@ -49,36 +49,31 @@ class Recorder:
         cpus: float,
         gpus: float,
         sequence: int = 0,
-        reports: dict[str, list[EpochReport]] | None = None,
         started_at: dict[str, datetime] | None = None,
-        tracker: Tracker | None = None,
+        listener: Listener | None = None,
     ) -> None:
-        self._writer, self._strategy, self._checkpoints, self._tracker = (
-            writer,
-            strategy,
-            checkpoints,
-            tracker,
-        )
+        self._writer, self._strategy = writer, strategy
+        self._checkpoints, self._listener = checkpoints, listener
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
-        self._reports: defaultdict[str, list[EpochReport]] = defaultdict(list, reports or {})
         self._started_at = dict(started_at or {})
 
     def proposed(self, start: TrialStart, why: str) -> None:
         """Write the proposal before its trial begins to train."""
         now = datetime.now(UTC)
         self._started_at[start.trial_id] = now
-        self._writer.append(PROPOSALS, proposal_row(start.trial_id, start.config, start.seed, why, now))
-        if self._tracker:
-            self._tracker.trial_started(start.trial_id, dict(start.config))
+        row = proposal_row(start.trial_id, start.config, start.seed, why, now)
+        self._writer.append(PROPOSALS, row)
+        if self._listener:
+            self._listener.proposed(row)
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """Write one epoch."""
-        self._reports[report.trial_id].append(report)
-        self._writer.append(EPOCHS, epoch_row(report, self._sequence, str(decision)))
+        row = epoch_row(report, self._sequence, str(decision))
+        self._writer.append(EPOCHS, row)
         self._sequence += 1
-        if self._tracker:
-            self._tracker.epoch(report)
+        if self._listener:
+            self._listener.reported(row)
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
         """Write the trial's row; only a completed trial keeps its checkpoint."""
@@ -101,13 +96,19 @@ class Recorder:
             started_at=self._started_at.pop(trial_id, None),
             ended_at=datetime.now(UTC),
         )
-        reports = self._reports.pop(trial_id, [])
         config = trial.start.config
         row = trial_row(
-            trial_id, config, outcome, reports, facts, metric=self._metric, mode=self._mode, reason=reason
+            trial_id,
+            config,
+            outcome,
+            trial.reports,
+            facts,
+            metric=self._metric,
+            mode=self._mode,
+            reason=reason,
         )
         self._writer.append(TRIALS, row)
-        if self._tracker:
-            self._tracker.trial_ended(trial_id, outcome, reason)
+        if self._listener:
+            self._listener.ended(row)
         if not keeps:
             self._checkpoints.discard(trial_id)

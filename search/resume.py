@@ -38,7 +38,6 @@ class Resumed:
 
     unfinished: list[OpenTrial] = field(default_factory=list)
     settled: dict[str, Outcome] = field(default_factory=dict)
-    reports: dict[str, list[EpochReport]] = field(default_factory=dict)
     started_at: dict[str, datetime] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     sequence: int = 0
@@ -73,9 +72,8 @@ def resume(
     leader = _leader(reports, metric, mode)
     left = [name for name in sorted(starts) if name not in outcomes]
     return Resumed(
-        unfinished=[_open(starts[name], by_trial[name], metric, mode) for name in left],
+        unfinished=[OpenTrial(starts[name], _by_epoch(by_trial[name])) for name in left],
         settled=settled,
-        reports={name: by_trial[name] for name in left},
         started_at=dict(zip(proposals["trial_id"], proposals["proposed_at"], strict=True)),
         spent=_spent(reports, trials, leader),
         sequence=next_sequence(epochs),
@@ -109,12 +107,8 @@ def _starts(proposals: pd.DataFrame) -> dict[str, TrialStart]:
     }
 
 
-def _open(start: TrialStart, reports: list[EpochReport], metric: str, mode: str) -> OpenTrial:
-    sign = 1 if mode == "max" else -1
-    finite = [report for report in reports if report.is_finite and metric in report.metrics]
-    best = max(finite, key=lambda report: (sign * report.metrics[metric], -report.epoch), default=None)
-    last = max(reports, key=lambda report: report.epoch, default=None)
-    return OpenTrial(start, last, best, trained_before_secs=last.elapsed_secs if last else 0.0)
+def _by_epoch(reports: list[EpochReport]) -> list[EpochReport]:
+    return sorted(reports, key=lambda report: report.epoch)
 
 
 def _leader(reports: list[EpochReport], metric: str, mode: str) -> tuple[str, int, float] | None:

@@ -22,10 +22,9 @@ from trainables.data import Dataset, Split, load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainables.evaluate import Evaluation
-
     from search.job import JobSpec
     from search.runfolder import RunFolder
+    from trainables.evaluate import Evaluation
 
 MODEL_FILE, REPORT_FILE = "retrain/model.keras", "retrain/report.json"
 
@@ -88,8 +87,9 @@ def _train(
     evaluation = trainer.evaluate(dataset.test())
     reads = [*(earlier["test_reads"] if earlier else []), test_read_at]
     report = _report(job, winner, dataset, epochs, evaluation, reads, trainer.parameter_count)
-    _save(folder, trainer.export(), report)
-    _register(job, folder, report)
+    model = trainer.export()
+    _save(folder, model, report)
+    _register(job, folder, model, report)
     return report
 
 
@@ -139,10 +139,30 @@ def _save(folder: RunFolder, model: Any, report: dict[str, Any]) -> None:
     storage.put(REPORT_FILE, (json.dumps(report, indent=2) + "\n").encode())
 
 
-def _register(job: JobSpec, folder: RunFolder, report: dict[str, Any]) -> None:
-    """Log the report and the model to MLflow and point the alias `champion` at it."""
+def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any]) -> None:
+    """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it."""
     if not job.tracking.enabled:
         return
+    from results.registry import register_model
+
+    metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
+    try:
+        registered = register_model(
+            folder.tracking(job),
+            model,
+            job.retrain.registered_name or job.name,
+            trial_id=report["trial_id"],
+            config=report["config"],
+            metrics=metrics,
+        )
+    except (
+        Exception
+    ) as error:  # whatever MLflow raises: the model is saved and only its registration is missing
+        print(f"note: MLflow did not take the model ({type(error).__name__}: {error})", flush=True)
+        return
+    print(
+        f"registered {registered.name} version {registered.version} as {registered.alias} ({registered.uri})"
+    )
 
 
 def _earlier_report(folder: RunFolder) -> dict[str, Any] | None:

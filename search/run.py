@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from cluster.session import Capacity, Need, connected
 from results.lock import RunLock
-from results.parts import read_tables
-from results.schema import run_schemas
+from results.parts import read_table, read_tables
+from results.schema import TRIALS, run_schemas
 from results.tables import RunWriter
+from results.tracking import Tracker
 from search.budget import Limits
 from search.display import Display
 from search.loop import SearchLoop
@@ -22,6 +23,7 @@ from search.resume import Resumed, resume
 from search.runfolder import RunFolder
 from spaces.problem import InputError
 from trainables.checkpoint import CheckpointStore
+from trainables.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,15 +58,17 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         lock = stack.enter_context(RunLock(folder.root))
         resumed = _resumed(folder, prepared)
         schemas = run_schemas(prepared.kinds, job.search.metric)
+        tracker = stack.enter_context(_tracked(job, folder))
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
-        loop = _loop(prepared, folder, writer, resumed)
+        loop = _loop(prepared, folder, writer, resumed, tracker)
         if not loop.finished:
             stack.enter_context(Display(loop, job.search.metric, job.search.trials, live))
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
+        CheckpointStore(folder.checkpoints).keep_only(_kept(folder))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
@@ -83,7 +87,31 @@ def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
     return resumed
 
 
-def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed) -> SearchLoop:
+@contextmanager
+def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
+    """MLflow for the block, told first what it missed of earlier drivers; None when the job does without."""
+    if not job.tracking.enabled:
+        yield None
+        return
+    tracker = Tracker(folder.tracking(job), warn=lambda line: print(f"note: {line}", flush=True))
+    tracker.catch_up(*read_tables(folder.root))
+    try:
+        yield tracker
+    except BaseException:
+        tracker.close("KILLED", timeout_secs=5.0)
+        raise
+    tracker.close()
+
+
+def _kept(folder: RunFolder) -> frozenset[str]:
+    """The trials whose checkpoint stays: the completed ones."""
+    trials = read_table(folder.root, TRIALS)
+    return frozenset(trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"])
+
+
+def _loop(
+    prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed, tracker: Tracker | None
+) -> SearchLoop:
     job = prepared.job
     search, resources = job.search, job.resources
     recorder = Recorder(
@@ -96,8 +124,8 @@ def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Res
         cpus=resources.cpus,
         gpus=resources.gpus,
         sequence=resumed.sequence,
-        reports=resumed.reports,
         started_at=resumed.started_at,
+        listener=tracker,
     )
     return SearchLoop(
         prepared.strategy,
@@ -166,6 +194,7 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
 def _quiet_tune(capacity: Capacity) -> Iterator[None]:
     """Ray Tune without what the tables already do, and with as many trials starting at once as there is room for."""
     settings = {
+        "RAY_AIR_NEW_OUTPUT": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from results.mlflow_runs import Tracking
 from results.storage import Storage
 from search.jobfile import dump_job, parse_job
 from spaces.problem import InputError, Problem
@@ -38,12 +39,13 @@ class RunFolder:
         """Where the trials' states are."""
         return f"{self.root}/checkpoints"
 
-    @property
-    def tracking_uri(self) -> str:
-        """The run's own MLflow database; a run on an object store keeps it beside the working directory."""
-        local = self.root if "://" not in self.root else str(Path("runs").absolute() / self.name)
-        Path(local).mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{local}/mlflow.db"
+    def tracking(self, job: JobSpec) -> Tracking:
+        """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
+        if job.tracking.uri:
+            return Tracking(job.tracking.uri, job.tracking.experiment, self.name)
+        local = Path(self.root) if "://" not in self.root else Path("runs").absolute() / self.name
+        local.mkdir(parents=True, exist_ok=True)
+        return Tracking(f"sqlite:///{local}/mlflow.db", job.tracking.experiment, self.name)
 
     def job(self) -> JobSpec:
         """The job this run belongs to. Raises `InputError` when this is no run folder."""
@@ -90,5 +92,5 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in content.items():
         path = f"{prefix}{key}"
-        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) and value else {path: value})
+        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
     return flat

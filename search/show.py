@@ -27,7 +27,7 @@ def show_result(ended: Ended, job: JobSpec) -> None:
         print(f"ended because the {ended.stop_reason}")
     print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
     if job.tracking.enabled:
-        print(f"mlflow     mlflow ui --backend-store-uri {job.tracking.uri or ended.folder.tracking_uri}")
+        print(f"mlflow     mlflow ui --backend-store-uri {ended.folder.tracking(job).uri}")
     print(f"next       toprung retrain {shown(ended.folder.root)}")
 
 
@@ -39,7 +39,7 @@ def show_status(folder: RunFolder, top: int) -> None:
     line = (
         f"{now.ended} of {job.search.trials} trials ended: {now.completed} completed, {now.stopped} stopped"
     )
-    rate = f", {now.epochs_per_sec:.1f} a second" if now.epochs_per_sec else ""
+    rate = f", {now.epochs_per_sec:.1f} a second" if now.running and now.epochs_per_sec else ""
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
     board = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
     if len(board):

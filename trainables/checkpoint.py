@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
 _META = "__meta__"
 
@@ -65,10 +67,20 @@ class CheckpointStore:
                 return _decode(file.read(), trial_id, identity)
         except FileNotFoundError:
             return None
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError):
+            return None  # damaged: the trial starts again, which costs time and loses nothing
 
     def discard(self, trial_id: str) -> None:
         """Delete the trial's state in the background; one that has none is passed over."""
         self._writer.submit(self._delete, trial_id)
+
+    def keep_only(self, trial_ids: Set[str]) -> None:
+        """Delete every other trial's state: one may have been written just as its trial was stopped."""
+        from pyarrow import fs
+
+        for info in self._fs.get_file_info(fs.FileSelector(self._root, allow_not_found=True)):
+            if info.base_name.partition(".")[0] not in trial_ids:
+                self._delete(info.base_name.partition(".")[0])
 
     def _delete(self, trial_id: str) -> None:
         with suppress(FileNotFoundError):
