@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cluster.reaper import no_orphans
 from spaces.problem import InputError, Problem
 
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
     """
     import ray
 
-    embedded = address is None and "RAY_ADDRESS" not in os.environ
-    try:
-        _start_local(need) if embedded else _join(address)
+    with ExitStack() as stack:
+        if address is None and "RAY_ADDRESS" not in os.environ:
+            stack.enter_context(no_orphans())
+            stack.callback(ray.shutdown)
+            _start_local(need)
+        else:
+            stack.callback(ray.shutdown)
+            _join(address)
         yield _capacity(need)
-    finally:
-        ray.shutdown()
 
 
 def _start_local(need: Need) -> None:

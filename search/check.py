@@ -47,9 +47,8 @@ def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) ->
 def expected_bytes(prepared: Prepared) -> int:
     """Bytes of checkpoints that stay, for a model of a million float32 parameters: only completed trials keep one."""
     search = prepared.job.search
-    kept = max(
-        1, math.ceil(search.trials / search.reduction_factor ** (len(prepared.strategy.rung_epochs) - 1))
-    )
+    cuts = len(prepared.strategy.rung_epochs) - 1
+    kept = max(1, math.ceil(search.trials / search.reduction_factor**cuts))
     return kept * 1_000_000 * 4 * STATE_COPIES
 
 
