@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 LEFT_OUT = -1
+NAMED = 5
 
 Labels = NDArray[np.int64]
 Places = NDArray[np.int8]
@@ -92,10 +93,9 @@ def _too_few(labels: Labels, classes: Sequence[str], splits: Sequence[str]) -> l
     if len(labels) < len(classes):
         given = f"{len(labels)} images for {len(classes)} classes"
         return [Problem("data.path", given, f"at least {len(splits)} images for each class")]
-    counts = np.bincount(labels, minlength=len(classes))
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
     allowed = f"at least {len(splits)}, one each for {', '.join(splits)}"
-    return [
-        Problem("data.path", f"class {name!r} has {count} image{'s' * (count != 1)}", allowed)
-        for name, count in zip(classes, counts.tolist(), strict=True)
-        if count < len(splits)
-    ]
+    small = [k for k, count in enumerate(counts) if count < len(splits)]
+    named = [f"class {classes[k]!r} has {counts[k]} image{'s' * (counts[k] != 1)}" for k in small[:NAMED]]
+    rest = [f"{len(small) - NAMED} more classes have too few images"] if len(small) > NAMED else []
+    return [Problem("data.path", text, allowed) for text in (*named, *rest)]
