@@ -254,6 +254,13 @@ def test_splits_of_different_shapes_are_told_apart(tmp_path: Path) -> None:
         assert problem_of(DataSpec("npz", str(path)), tmp_path / "cache")[0] == key
 
 
+def test_a_test_label_that_training_never_saw_is_out_of_range(tmp_path: Path) -> None:
+    images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
+    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images, y_test=labels * 7)
+    text = problem_of(DataSpec("npz", str(tmp_path / "set.npz")), tmp_path / "cache")[1]
+    assert text == "data.path: set.npz test row 1: label 7 is out of range; 0 to 1: there are 2 classes"
+
+
 def test_every_bad_split_of_an_npz_is_told_at_once(tmp_path: Path) -> None:
     images, labels = np.zeros((12, 8, 8), np.float32), np.arange(12) % 2
     np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
