@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]
 
 
 def _key(spec: DataSpec, source: Source) -> str:
-    text = json.dumps([LAYOUT, asdict(spec), source.stamps()])
+    text = json.dumps([LAYOUT, version("pillow"), asdict(spec), source.stamps()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

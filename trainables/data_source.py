@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -132,9 +134,21 @@ def listing_of(parts: Mapping[str, Part], names: Sequence[str] | None, where: st
     return Listing(classes, parts)
 
 
+def _checked_names(names: Sequence[str], where: str) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputError.single(where, f"classes given as {names!r}", "a list of class names")
+    classes = tuple(str(name) for name in names)
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise InputError.single(
+            where, f"class {twice[0]!r} is named twice", "a name of its own for each class"
+        )
+    return classes
+
+
 def _named(names: Sequence[str] | None, labels: NDArray[np.int64], where: str) -> tuple[str, ...]:
     if names is not None:
-        return tuple(str(name) for name in names)
+        return _checked_names(names, where)
     count = int(labels.max()) + 1 if len(labels) else 0
     if count > len(labels):
         # Before any name is made: one stray label of two thousand million would make as many.

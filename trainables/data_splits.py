@@ -29,7 +29,13 @@ def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec)
     Raises InputError when a class has too few images to stand in every split it must stand in.
     """
     carved = [name for name in ("test", "val") if name not in labels]
-    problems = _too_few(labels["train"], classes, ["train", *reversed(carved)])
+    problems = [
+        *_too_few(labels["train"], classes, ["train", *reversed(carved)]),
+        *(
+            Problem("data.path", f"no {name} images", "at least one, or no such split")
+            for name in _empty(labels)
+        ),
+    ]
     if problems:
         raise InputError(problems)
     places = {name: np.full(len(own), SPLITS.index(name), np.int8) for name, own in labels.items()}
@@ -37,6 +43,10 @@ def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec)
     places["train"] = carve(labels["train"], {name: fractions[name] for name in carved}, spec.seed)
     _cap(places["train"], labels["train"], spec)
     return places
+
+
+def _empty(labels: Mapping[str, Labels]) -> list[str]:
+    return [name for name, own in labels.items() if name != "train" and not len(own)]
 
 
 def carve(labels: Labels, fractions: Mapping[str, float], seed: int) -> Places:

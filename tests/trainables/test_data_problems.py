@@ -218,6 +218,8 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
         {"classes": np.array([str(k) for k in range(13)])},
         "12 images for 13 classes",
     ),
+    "a class named twice": ({"classes": np.array(["a", "a"])}, "class 'a' is named twice"),
+    "a name for classes": ({"classes": np.array("ab")}, "classes given as 'ab'; a list"),
     "one class": ({"labels": np.zeros(12, int)}, "1 class (0)"),
     "a class never used": ({"labels": np.array([1, 2] * 6)}, "class '0' has 0 images"),
     "a label too many": ({"labels": np.arange(13) % 2}, "13 labels for 12 images"),
@@ -259,6 +261,15 @@ def test_a_test_label_that_training_never_saw_is_out_of_range(tmp_path: Path) ->
     np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images, y_test=labels * 7)
     text = problem_of(DataSpec("npz", str(tmp_path / "set.npz")), tmp_path / "cache")[1]
     assert text == "data.path: set.npz test row 1: label 7 is out of range; 0 to 1: there are 2 classes"
+
+
+def test_a_test_split_without_images_is_told_before_anything_is_decoded(tmp_path: Path) -> None:
+    images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
+    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images[:0], y_test=labels[:0])
+    problems = check(DataSpec("npz", str(tmp_path / "set.npz")))
+    assert [str(problem) for problem in problems] == [
+        "data.path: no test images; at least one, or no such split"
+    ]
 
 
 def test_every_bad_split_of_an_npz_is_told_at_once(tmp_path: Path) -> None:
