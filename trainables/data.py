@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from trainables.data_splits import SPLITS, Places, assign
 from trainables.data_writer import images_file, labels_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -111,21 +113,25 @@ def load(spec: DataSpec, cache: Path | None = None, on_progress: Progress | None
     Raises InputError when the source cannot be used.
     """
     spec = _completed(spec)
-    source = open_source(spec)
+    with _readable():
+        source = open_source(spec)
+        key = _key(spec, source)
 
     def build(folder: Path) -> None:
-        listing, places = _planned(source, spec)
+        with _readable():
+            listing, places = _planned(source, spec)
         work = Build(listing, places, spec, folder)
         work.run(on_progress)
         (folder / MANIFEST).write_text(json.dumps(_manifest(work)), encoding="utf-8")
 
-    return _opened(cached(cache_folder(cache), _key(spec, source), _is_whole, build))
+    return _opened(cached(cache_folder(cache), key, _is_whole, build))
 
 
 def check(spec: DataSpec) -> tuple[Problem, ...]:
     """What is wrong with the data as far as names and labels tell, without decoding any image."""
     try:
-        _planned(open_source(_completed(spec)), spec)
+        with _readable():
+            _planned(open_source(_completed(spec)), spec)
     except InputError as error:
         return error.problems
     return ()
@@ -137,6 +143,16 @@ def _completed(spec: DataSpec) -> DataSpec:
     return spec
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns a file or folder that may not be read into the user's problem."""
+    try:
+        yield
+    except OSError as error:
+        given = f"{error.filename or ''} cannot be read ({error.strerror or error})".strip()
+        raise InputError.single("data.path", given, "files and folders this user may read") from error
+
+
 def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]]:
     listing = source.listing()
     labels = {name: part.labels for name, part in listing.parts.items()}
@@ -144,7 +160,7 @@ def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]
 
 
 def _key(spec: DataSpec, source: Source) -> str:
-    text = json.dumps([LAYOUT, asdict(spec), source.stamps()])
+    text = json.dumps([LAYOUT, version("pillow"), asdict(spec), source.stamps()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spaces.problem import InputError
+from spaces.problem import InputError, Problem
 from trainables.data_source import (
     Item,
     Listing,
     Part,
     checked_labels,
-    class_names,
     file_stamp,
-    in_range,
+    listing_of,
     local_path,
     numbered,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from trainables.data_spec import DataSpec
+
+Pairs = Mapping[str, tuple[Any, Any]]  # split -> images, labels
 
 DIGITS_SIDE_PIXELS = 16
 PAIRS = {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")}
@@ -51,7 +53,7 @@ class ArrayImages:
             yield list(self.pixels[start : start + length])
 
 
-def checked_images(images: Any, where: str) -> NDArray[np.uint8]:
+def checked_images(images: Any, where: str, title: str) -> NDArray[np.uint8]:
     """Images as uint8 (N, H, W, C), C being 1 or 3; (N, H, W) becomes (N, H, W, 1).
 
     Raises InputError on any other rank, dtype or number of channels: nothing is rescaled by guess.
@@ -60,30 +62,36 @@ def checked_images(images: Any, where: str) -> NDArray[np.uint8]:
     try:
         array = np.asarray(images)
     except ValueError as error:
-        raise InputError.single(where, f"images of different shapes ({error})", allowed) from error
+        raise InputError.single(where, f"{title}: images of different shapes ({error})", allowed) from error
     if array.dtype != np.uint8:
-        raise InputError.single(where, f"images of type {array.dtype}", f"{allowed}; values 0 to 255")
+        raise InputError.single(
+            where, f"{title}: images of type {array.dtype}", f"{allowed}; values 0 to 255"
+        )
     if array.ndim == 3:
         array = array[:, :, :, None]
     if array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape[1:]:
         hint = " (channels first?)" if array.ndim == 4 and array.shape[1] in (1, 3) else ""
-        raise InputError.single(where, f"images of shape {np.shape(images)}{hint}", allowed)
+        raise InputError.single(where, f"{title}: images of shape {np.shape(images)}{hint}", allowed)
     return array
 
 
-def array_listing(pairs: Mapping[str, tuple[Any, Any]], names: Sequence[str] | None, where: str) -> Listing:
-    """The listing of in-memory (images, labels) pairs by split. Raises InputError on an unusable one."""
-    parts = {split: _part(images, labels, where, split) for split, (images, labels) in pairs.items()}
-    classes = class_names(names, parts["train"].labels)
-    problems = in_range({f"{where} {split}": part.labels for split, part in parts.items()}, classes)
+def array_listing(pairs: Pairs, names: Sequence[str] | None, where: str, title: str) -> Listing:
+    """The listing of in-memory (images, labels) by split. Raises InputError, every split's problem in it."""
+    parts: dict[str, Part] = {}
+    problems: list[Problem] = []
+    for split, (images, labels) in pairs.items():
+        try:
+            parts[split] = _part(images, labels, where, f"{title} {split}")
+        except InputError as error:
+            problems.extend(error.problems)
     if problems:
         raise InputError(problems)
-    return Listing(classes, parts)
+    return listing_of(parts, names, where)
 
 
-def _part(images: Any, labels: Any, where: str, split: str) -> Part:
-    pixels = checked_images(images, f"{where} {split}")
-    return Part(ArrayImages(pixels, split), checked_labels(labels, f"{where} {split}", len(pixels)))
+def _part(images: Any, labels: Any, where: str, title: str) -> Part:
+    pixels = checked_images(images, where, title)
+    return Part(ArrayImages(pixels, title), checked_labels(labels, where, title, len(pixels)))
 
 
 class DigitsSource:
@@ -129,7 +137,7 @@ class NpzSource:
             )
         names = arrays["classes"].tolist() if "classes" in arrays else None
         found = {split: (arrays[images], arrays[labels]) for split, (images, labels) in pairs.items()}
-        return array_listing(found, names, f"data.path {self.path}")
+        return array_listing(found, names, "data.path", self.path.name)
 
 
 def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:

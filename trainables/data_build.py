@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from spaces.problem import InputError, Problem
+from trainables.data_cache import VARIABLE
 from trainables.data_decode import UnreadableImageError, pixels
 from trainables.data_splits import LEFT_OUT, SPLITS, Places
 from trainables.data_writer import SplitWriter
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK_IMAGES = 64
 MOST_THREADS = 16
-NAMED = 5
+NAMED = 10
 Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
 
@@ -63,7 +64,10 @@ class Build:
         return sum(int((places != LEFT_OUT).sum()) for places in self.places.values())
 
     def run(self, on_progress: Progress | None = None) -> None:
-        """Decode everything and write it. Raises InputError as soon as too many images cannot be read."""
+        """Decode everything and write it. Raises InputError when too many images cannot be read.
+
+        It goes on a little past the first one too many, so that the error names several.
+        """
         total = self.total
         try:
             for done, decoded in enumerate(self._decoded(), start=1):
@@ -73,6 +77,8 @@ class Build:
         finally:
             for writer in self.writers.values():
                 writer.close()
+        if len(self.skipped) > self.spec.max_corrupt_fraction * total:
+            raise self._too_many(str(len(self.skipped)), total)
         problems = self._left_over()
         if problems:
             raise InputError(problems)
@@ -98,8 +104,8 @@ class Build:
     def _take(self, decoded: Decoded, total: int) -> None:
         if decoded.image is None:
             self.skipped.append(f"{self._name(decoded)} ({decoded.error})")
-            if len(self.skipped) > self.spec.max_corrupt_fraction * total:
-                raise self._too_many(total)
+            if len(self.skipped) > self.spec.max_corrupt_fraction * total + NAMED:
+                raise self._too_many(f"at least {len(self.skipped)}", total)
             return
         self._same_shape(decoded, decoded.image.shape)
         split = SPLITS[self.places[decoded.part][decoded.row]]
@@ -127,12 +133,12 @@ class Build:
         if needed > free:
             given = f"{self.folder.parent} has {free / 1e9:.1f} GB free"
             raise InputError.single(
-                "TOPRUNG_CACHE", given, f"{needed / 1e9:.1f} GB: {self.total} images of {_size(shape)}"
+                VARIABLE, given, f"{needed / 1e9:.1f} GB: {self.total} images of {_size(shape)}"
             )
         self.writers.update({split: SplitWriter(self.folder, split, shape) for split in SPLITS})
 
-    def _too_many(self, total: int) -> InputError:
-        given = f"{len(self.skipped)} of {total} images cannot be decoded: {', '.join(self.skipped[:NAMED])}"
+    def _too_many(self, count: str, total: int) -> InputError:
+        given = f"{count} of {total} images cannot be decoded: {', '.join(self.skipped[:NAMED])}"
         share = self.spec.max_corrupt_fraction
         return InputError.single(
             "data.path", given, f"at most {share:.3g} of them (data.max_corrupt_fraction)"

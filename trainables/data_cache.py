@@ -15,6 +15,7 @@ from spaces.problem import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 VARIABLE = "TOPRUNG_CACHE"
 
@@ -62,12 +63,20 @@ def cached(folder: Path, key: str, is_whole: Callable[[Path], bool], build: Call
     entry = folder / key
     if is_whole(entry):
         return entry
-    with FileLock(folder / f"{key}.lock", mode=0o666):
+    with _locked(folder / f"{key}.lock"):
         if not is_whole(entry):
             for left in folder.glob(f"{key}.*.part"):
                 shutil.rmtree(left, ignore_errors=True)
             _build(entry, build)
     return entry
+
+
+def _locked(file: Path) -> AbstractContextManager[object]:
+    """The lock, held; the system lets it go when its process dies."""
+    try:
+        return FileLock(file, mode=0o666).acquire()
+    except OSError as error:
+        raise _unusable(file, error.strerror or str(error)) from error
 
 
 def _build(entry: Path, build: Callable[[Path], None]) -> None:

@@ -66,7 +66,11 @@ def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
     if spec.image_size:
         # A JPEG decoder can halve as it decodes; twice the wanted side leaves the filter enough to work on.
         image.draft(image.mode, (2 * spec.image_size, 2 * spec.image_size))
-    return ImageOps.exif_transpose(image)
+    image.load()  # damaged pixels raise here
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF only loses the orientation
+        return image
 
 
 def _converted(image: PILImage.Image, channels: int) -> PILImage.Image:

@@ -89,11 +89,11 @@ class FolderSource:
 
     def _class_problem(self, split: str, name: str, files: Sequence[str]) -> Problem | None:
         if not files:
-            given = f"class folder {name!r} of {split} has no image"
-            return Problem(f"data.path {self.root}", given, f"files ending in {', '.join(SUFFIXES)}")
+            given = f"class folder {name!r} of {split} in {self.root} has no image"
+            return Problem("data.path", given, f"files ending in {', '.join(SUFFIXES)}")
         if name not in self.found["train"]:
-            given = f"{split} has a class {name!r} that train has not"
-            return Problem(f"data.path {self.root}", given, f"one of {', '.join(self.found['train'])}")
+            given = f"{split} in {self.root} has a class {name!r} that train has not"
+            return Problem("data.path", given, f"one of {', '.join(self.found['train'])}")
         return None
 
 

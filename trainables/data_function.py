@@ -50,7 +50,7 @@ class FunctionSource:
             given = f"{self.source} returned {_described(returned)}"
             raise InputError.single("data.source", given, RETURNS)
         names = returned[2] if len(returned) == 3 else None
-        return array_listing({"train": (returned[0], returned[1])}, names, f"data.source {self.source}")
+        return array_listing({"train": (returned[0], returned[1])}, names, "data.source", self.source)
 
 
 def _described(returned: Any) -> str:

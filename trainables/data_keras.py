@@ -33,6 +33,7 @@ FASHION = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 CLASSES = {"cifar10": CIFAR10, "fashion_mnist": FASHION}
+STDERR = 2  # by number: a captured sys.stderr has no file behind it
 FETCH = """
 import sys, importlib, numpy
 (x, y), (x2, y2) = importlib.import_module("keras.datasets." + sys.argv[1]).load_data()
@@ -61,7 +62,7 @@ class KerasSource:
     def listing(self) -> Listing:
         arrays = self.arrays
         pairs = {split: (arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in ("train", "test")}
-        return array_listing(pairs, CLASSES.get(self.name), f"data.source {self.name}")
+        return array_listing(pairs, CLASSES.get(self.name), "data.source", self.name)
 
     def _kept(self) -> list[Path]:
         found = [folder / name for folder in _keras_folders() for name in KEPT[self.name]]
@@ -74,7 +75,7 @@ class KerasSource:
         with tempfile.TemporaryDirectory(prefix="toprung-") as folder:
             file = Path(folder) / "arrays.npz"
             command = [sys.executable, "-c", FETCH, self.name, str(file)]
-            done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+            done = subprocess.run(command, stdout=STDERR, stderr=subprocess.PIPE, text=True, check=False)
             if done.returncode or not file.is_file():
                 reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
                 allowed = f"a network connection, or its files under {_keras_folders()[0]}"

@@ -14,9 +14,8 @@ from trainables.data_source import (
     Listing,
     Part,
     checked_labels,
-    class_names,
     file_stamp,
-    in_range,
+    listing_of,
     local_path,
 )
 
@@ -80,13 +79,7 @@ class ParquetSource:
         if problems:
             raise InputError(problems)
         parts = {split: self._part(group) for split, group in self.files.items()}
-        classes = class_names(self._names(), parts["train"].labels)
-        problems = in_range(
-            {f"data.path {self.path} {split}": part.labels for split, part in parts.items()}, classes
-        )
-        if problems:
-            raise InputError(problems)
-        return Listing(classes, parts)
+        return listing_of(parts, self._names(), "data.path")
 
     def _part(self, files: tuple[Path, ...]) -> Part:
         labels = [_labels(file, self.spec.label_column) for file in files]
@@ -148,11 +141,12 @@ def _column_problems(file: Path, spec: DataSpec) -> list[Problem]:
     inner = kind.field("bytes").type if "bytes" in names else kind
     if not (types.is_binary(inner) or types.is_large_binary(inner)):
         allowed = "encoded images: binary, or a struct with a binary field 'bytes'"
-        problems.append(Problem(f"data.image_column {file}", f"{spec.image_column!r} holds {kind}", allowed))
+        given = f"{spec.image_column!r} of {file} holds {kind}"
+        problems.append(Problem("data.image_column", given, allowed))
     kind = schema.field(spec.label_column).type
     if not types.is_integer(kind):
-        given = f"{spec.label_column!r} holds {kind}"
-        problems.append(Problem(f"data.label_column {file}", given, "class numbers: integers from 0"))
+        given = f"{spec.label_column!r} of {file} holds {kind}"
+        problems.append(Problem("data.label_column", given, "class numbers: integers from 0"))
     return problems
 
 
@@ -163,11 +157,10 @@ def _labels(file: Path, column: str) -> NDArray[np.int64]:
         values = _open(file).read(columns=[column]).column(column)
     except (OSError, pyarrow.ArrowException) as error:
         raise _unreadable(file, error) from error
-    where = f"data.path {file}"
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
-        raise InputError.single(f"{where} row {row}", "no label", "class numbers: integers from 0")
-    return checked_labels(values.to_numpy(), where)
+        raise InputError.single("data.path", f"{file} row {row}: no label", "class numbers: integers from 0")
+    return checked_labels(values.to_numpy(), "data.path", str(file))
 
 
 def _encoded(file: Path, column: str, length: int) -> Iterator[Sequence[Item]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -83,51 +85,73 @@ def numbered(count: int) -> tuple[str, ...]:
     return tuple(str(number) for number in range(count))
 
 
-def checked_labels(labels: Any, where: str, images: int | None = None) -> NDArray[np.int64]:
+def checked_labels(labels: Any, where: str, title: str, images: int | None = None) -> NDArray[np.int64]:
     """Labels as int64 (N,); (N, 1) is flattened.
 
-    Raises InputError, naming the first wrong row, when they are not integers of 0 or more in one dimension,
-    hold NaN, or are not as many as the images. Whole numbers stored as floats are taken.
+    Raises InputError at `where`, naming `title` and the first wrong row, when they are not integers from 0
+    in one dimension, hold NaN, or are not as many as the images. Whole numbers stored as floats are taken.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise InputError.single(
-            where, f"labels of shape {array.shape}", "one class number an image, shape (N,)"
-        )
+        given = f"{title}: labels of shape {array.shape}"
+        raise InputError.single(where, given, "one class number an image, shape (N,)")
     if images is not None and len(array) != images:
-        raise InputError.single(where, f"{len(array)} labels for {images} images", "one label an image")
-    return _whole_labels(array, where)
+        raise InputError.single(
+            where, f"{title}: {len(array)} labels for {images} images", "one label an image"
+        )
+    return _whole_labels(array, where, title)
 
 
-def _whole_labels(array: NDArray[Any], where: str) -> NDArray[np.int64]:
+def _whole_labels(array: NDArray[Any], where: str, title: str) -> NDArray[np.int64]:
     allowed = "class numbers: integers from 0"
     if array.dtype.kind not in "iuf":
-        raise InputError.single(where, f"labels of type {array.dtype}", allowed)
+        raise InputError.single(where, f"{title}: labels of type {array.dtype}", allowed)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.isfinite(array) & (array == np.floor(array)) & (array >= 0) & (array < 2**31))
     if wrong.any():
         row = int(np.argmax(wrong))
-        more = f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else ""
-        raise InputError.single(f"{where} row {row}", f"label {array[row]}{more}", allowed)
+        more = f" (and {int(wrong.sum()) - 1} more)" if wrong.sum() > 1 else ""
+        raise InputError.single(where, f"{title} row {row}: label {array[row]}{more}", allowed)
     return array.astype(np.int64)
 
 
-def in_range(labels: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> list[Problem]:
-    """A problem for each part (by name) with a label that has no class."""
-    problems = []
-    for where, numbers in labels.items():
-        wrong = numbers >= len(classes)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            allowed = f"0 to {len(classes) - 1}: there are {len(classes)} classes"
-            problems.append(Problem(f"{where} row {row}", f"label {numbers[row]} is out of range", allowed))
-    return problems
+def listing_of(parts: Mapping[str, Part], names: Sequence[str] | None, where: str) -> Listing:
+    """A listing whose labels all have a class: those named, or 0 to the largest training label.
+
+    Raises InputError at `where` with a problem for each part that has a label out of range.
+    """
+    classes = _named(names, parts["train"].labels, where)
+    allowed = f"0 to {len(classes) - 1}: there are {len(classes)} classes"
+    problems = [
+        Problem(where, f"{part.images.name(row)}: label {part.labels[row]} is out of range", allowed)
+        for part in parts.values()
+        for row in np.flatnonzero(part.labels >= len(classes))[:1].tolist()
+    ]
+    if problems:
+        raise InputError(problems)
+    return Listing(classes, parts)
 
 
-def class_names(given: Sequence[str] | None, labels: NDArray[np.int64]) -> tuple[str, ...]:
-    """The given names, or the numbers 0 to the largest training label."""
-    if given is not None:
-        return tuple(str(name) for name in given)
-    return numbered(int(labels.max()) + 1 if len(labels) else 0)
+def _checked_names(names: Sequence[str], where: str) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputError.single(where, f"classes given as {names!r}", "a list of class names")
+    classes = tuple(str(name) for name in names)
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise InputError.single(
+            where, f"class {twice[0]!r} is named twice", "a name of its own for each class"
+        )
+    return classes
+
+
+def _named(names: Sequence[str] | None, labels: NDArray[np.int64], where: str) -> tuple[str, ...]:
+    if names is not None:
+        return _checked_names(names, where)
+    count = int(labels.max()) + 1 if len(labels) else 0
+    if count > len(labels):
+        # Before any name is made: one stray label of two thousand million would make as many.
+        given = f"fewer images than classes: {len(labels)} images, labels up to {count - 1}"
+        raise InputError.single(where, given, "labels from 0 to the number of classes - 1, each with images")
+    return numbered(count)

@@ -61,14 +61,18 @@ class DataSpec:
 
     def _shapes(self) -> list[Problem | None]:
         sides = f"a whole number of pixels from {SMALLEST_SIDE_PIXELS} to {LARGEST_SIDE_PIXELS}"
+        sized = self.image_size is None or _is_whole(
+            self.image_size, SMALLEST_SIDE_PIXELS, LARGEST_SIDE_PIXELS
+        )
+        capped = self.max_train_images is None or _is_whole(self.max_train_images, 1)
+        shaped = self.channels is None or (_is_whole(self.channels, 1, 3) and self.channels != 2)
         return [
-            _whole("image_size", self.image_size, SMALLEST_SIDE_PIXELS, LARGEST_SIDE_PIXELS, sides),
-            None if self.channels in (1, 3, None) else _problem("channels", self.channels, "1 or 3"),
+            None if sized else _problem("image_size", self.image_size, sides),
+            None if shaped else _problem("channels", self.channels, "1 or 3"),
             None if self.fit in FITS else _problem("fit", self.fit, f"one of {', '.join(FITS)}"),
-            _whole("max_train_images", self.max_train_images, 1, None, "a whole number of 1 or more"),
-            _whole("seed", self.seed, 0, None, "a whole number of 0 or more") if self.seed is not None
-            else _problem("seed", None, "a whole number of 0 or more"),
-        ]  # fmt: skip
+            None if capped else _problem("max_train_images", self.max_train_images, "a whole number from 1"),
+            None if _is_whole(self.seed, 0) else _problem("seed", self.seed, "a whole number from 0"),
+        ]
 
     def _shares(self) -> list[Problem | None]:
         carved = [_share(name, getattr(self, name)) for name in ("val_fraction", "test_fraction")]
@@ -90,13 +94,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(name: str, value: object, low: int, high: int | None, allowed: str) -> Problem | None:
-    if value is None:
-        return None
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if is_whole and low <= value and (high is None or value <= high):  # type: ignore[operator]
-        return None
-    return _problem(name, value, allowed)
+def _is_whole(value: object, low: int, high: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _share(name: str, value: float) -> Problem | None:

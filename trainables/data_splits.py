@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 LEFT_OUT = -1
+NAMED = 5
 
 Labels = NDArray[np.int64]
 Places = NDArray[np.int8]
@@ -28,7 +29,13 @@ def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec)
     Raises InputError when a class has too few images to stand in every split it must stand in.
     """
     carved = [name for name in ("test", "val") if name not in labels]
-    problems = _too_few(labels["train"], classes, ["train", *reversed(carved)])
+    problems = [
+        *_too_few(labels["train"], classes, ["train", *reversed(carved)]),
+        *(
+            Problem("data.path", f"no {name} images", "at least one, or no such split")
+            for name in _empty(labels)
+        ),
+    ]
     if problems:
         raise InputError(problems)
     places = {name: np.full(len(own), SPLITS.index(name), np.int8) for name, own in labels.items()}
@@ -36,6 +43,10 @@ def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec)
     places["train"] = carve(labels["train"], {name: fractions[name] for name in carved}, spec.seed)
     _cap(places["train"], labels["train"], spec)
     return places
+
+
+def _empty(labels: Mapping[str, Labels]) -> list[str]:
+    return [name for name, own in labels.items() if name != "train" and not len(own)]
 
 
 def carve(labels: Labels, fractions: Mapping[str, float], seed: int) -> Places:
@@ -92,10 +103,9 @@ def _too_few(labels: Labels, classes: Sequence[str], splits: Sequence[str]) -> l
     if len(labels) < len(classes):
         given = f"{len(labels)} images for {len(classes)} classes"
         return [Problem("data.path", given, f"at least {len(splits)} images for each class")]
-    counts = np.bincount(labels, minlength=len(classes))
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
     allowed = f"at least {len(splits)}, one each for {', '.join(splits)}"
-    return [
-        Problem("data.path", f"class {name!r} has {count} image{'s' * (count != 1)}", allowed)
-        for name, count in zip(classes, counts.tolist(), strict=True)
-        if count < len(splits)
-    ]
+    small = [k for k, count in enumerate(counts) if count < len(splits)]
+    named = [f"class {classes[k]!r} has {counts[k]} image{'s' * (counts[k] != 1)}" for k in small[:NAMED]]
+    rest = [f"{len(small) - NAMED} more classes have too few images"] if len(small) > NAMED else []
+    return [Problem("data.path", text, allowed) for text in (*named, *rest)]

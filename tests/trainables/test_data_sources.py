@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from trainables.data import DataSpec, check, load
+from trainables.data_keras import KerasSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,13 +99,55 @@ def function(where: Path) -> DataSpec:
     return DataSpec(f"{where / 'mine.py'}:load")
 
 
-CASES = [digits, folder, split_folders, parquet, plain_parquet, npz, plain_npz, function]
+def module_function(where: Path) -> DataSpec:
+    function(where)
+    (where / "mine.py").rename(where / "my_images.py")
+    return DataSpec("my_images:load")
+
+
+def keras(where: Path) -> DataSpec:
+    """Fashion-MNIST's four files, small, where Keras would have put them."""
+    home = where / "datasets" / "fashion-mnist"
+    home.mkdir(parents=True)
+    for name, count in (("train", 60), ("t10k", 20)):
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        numbers = (np.arange(count) % 10).astype(np.uint8)
+        (home / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + pixels.tobytes()))
+        (home / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8) + numbers.tobytes()))
+    return DataSpec("fashion_mnist")
+
+
+def fetched_once(source: KerasSource) -> dict[str, np.ndarray]:
+    """Keras takes seconds to start and gives the same arrays each time here: once is enough for all tests."""
+    if source.name not in FETCHED:
+        FETCHED[source.name] = FETCH(source)
+    return FETCHED[source.name]
+
+
+FETCH = KerasSource.arrays.func
+FETCHED: dict[str, dict[str, np.ndarray]] = {}
+CASES = [
+    digits,
+    folder,
+    split_folders,
+    parquet,
+    plain_parquet,
+    npz,
+    plain_npz,
+    function,
+    module_function,
+    pytest.param(keras, marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.__name__)
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> DataSpec:
+def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSpec:
     home = tmp_path / "a 'source' with \"quotes\""
     home.mkdir()
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    monkeypatch.syspath_prepend(home)
+    monkeypatch.delitem(sys.modules, "my_images", raising=False)
+    monkeypatch.setattr(KerasSource, "arrays", property(fetched_once))
     made: DataSpec = request.param(home)
     return made
 
