@@ -30,7 +30,7 @@ def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, 
         text = frame.to_json(
             orient="records", date_format="iso", indent=1, double_precision=15, force_ascii=False
         )
-        return f"{text}\n".encode()
+        return (text.replace("\\/", "/") + "\n").encode()  # pandas escapes slashes, which JSON does not need
     if fmt == "parquet":
         sink = io.BytesIO()
         frame.to_parquet(sink, index=False)
@@ -57,33 +57,35 @@ def config_text(config: dict[str, Any]) -> str:
 
 def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     plain = [str(name) for name in frame.columns if not str(name).startswith(CONFIG) and name != EXTRA]
     has_config = any(str(name).startswith(CONFIG) for name in frame.columns)
-    table = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for name in plain:
         is_number = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(escape(name), justify="right" if is_number else "left", no_wrap=True)
+        table.add_column(Text(_heading(name)), justify="right" if is_number else "left", no_wrap=True)
     if has_config:
-        table.add_column("configuration", overflow="fold", ratio=1)
+        table.add_column(Text(_heading("configuration")), overflow="fold", min_width=22)
     for record in frame.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        shown = [
-            *(_text(row[name]) for name in plain),
-            *([config_text(config_of(row))] if has_config else []),
-        ]
-        table.add_row(*map(escape, shown))
+        shown = ["" if pd.isna(row[name]) else _text(row[name]) for name in plain]
+        shown += [config_text(config_of(row))] if has_config else []
+        table.add_row(*map(Text, shown))
     console = Console(file=io.StringIO(), width=width, force_terminal=color, no_color=not color)
     with console.capture() as captured:
         console.print(table)
     return captured.get()
 
 
+def _heading(name: str) -> str:
+    """Two short lines, which leave room for the configuration."""
+    first, _, rest = name.partition("_")
+    return f"{first}\n{rest}" if rest else f"\n{first}"
+
+
 def _text(value: Any) -> str:
-    if value is not None and pd.isna(value):
-        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -97,6 +97,8 @@ def test_losing_a_lease_does_not_end_the_successors(uri: str, monkeypatch: pytes
     clock.now_secs += LEASE_SECS
     monkeypatch.setattr("socket.gethostname", lambda: "another-host")
     RunLock(uri, clock)
+    with pytest.raises(RunBusyError, match="another-host"):
+        slept.renew()
     slept.release()
     monkeypatch.setattr("socket.gethostname", lambda: "a-third-host")
     with pytest.raises(RunBusyError, match="another-host"):

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from results.lock import RunBusyError, RunLock
-from results.parts import part_names, read_table, read_tables
+from results.parts import DamagedTableError, part_names, read_table, read_tables
 from results.rows import epoch_row, proposal_row
 from results.schema import TABLES, run_schemas
 from results.storage import Storage
@@ -117,6 +117,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TableWriteError, match="cannot write the tables"):
         RunWriter(tmp_path / "file" / "run", SCHEMAS)
+
+
+def test_a_run_that_cannot_be_opened_is_not_kept_locked(tmp_path: Path) -> None:
+    damaged = tmp_path / "epochs" / "part-000000-a.parquet"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"not parquet")
+    with pytest.raises(DamagedTableError):
+        RunWriter(tmp_path, SCHEMAS)
+    damaged.unlink()
+    RunWriter(tmp_path, SCHEMAS).close()
 
 
 def test_a_second_writer_is_refused_until_the_first_is_closed(tmp_path: Path) -> None:
