@@ -63,9 +63,15 @@ class RunLock:
             raise self._busy(holder)  # two took it over at the same moment, and the other one signed last
 
     def renew(self) -> None:
-        """Say that this process is alive; cheap, to be called every few seconds. Does nothing in a folder."""
-        if not self._storage.is_local and self._clock() - self._renewed_at >= RENEW_SECS:
-            self._sign()
+        """Say that this process is alive; cheap, to be called every few seconds. Does nothing in a folder.
+
+        Raises RunBusyError when another search took the run over, which it may after LEASE_SECS of silence.
+        """
+        if self._storage.is_local or self._clock() - self._renewed_at < RENEW_SECS:
+            return
+        if (holder := self._holder()) and holder.owner != self._owner:
+            raise self._busy(holder)
+        self._sign()
 
     def release(self) -> None:
         """Let the next search write the run; twice is no error."""

@@ -167,12 +167,9 @@ def _fits(value: Any, kind: pa.DataType, is_config: bool) -> bool:
     if kind == pa.int64():
         return type(value) is int and -(2**63) <= value < 2**63
     if kind == pa.float64():
-        number = type(value) in (int, float)
-        return (
-            number
-            and not (is_config and math.isnan(value))
-            and (type(value) is float or float(value) == value)
-        )
+        if type(value) is int:
+            return abs(value) <= 2**53
+        return type(value) is float and not (is_config and math.isnan(value))
     if kind == pa.bool_():
         return type(value) is bool
     return isinstance(value, str if kind == pa.string() else datetime)

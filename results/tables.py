@@ -77,12 +77,18 @@ class RunWriter:
     ) -> None:
         self._storage = Storage.at(root)
         self._flush_secs = flush_secs
+        self._owns_lock = lock is None
         try:
             self._lock = lock or RunLock(root)
-            self._owns_lock = lock is None
-            self._parts = {name: OpenPart(self._storage, name, schema) for name, schema in schemas.items()}
         except OSError as error:
             raise self._named(error) from error
+        try:
+            self._parts = {name: OpenPart(self._storage, name, schema) for name, schema in schemas.items()}
+        except BaseException as error:
+            self._release()
+            if isinstance(error, OSError):
+                raise self._named(error) from error
+            raise
         self._queue: deque[tuple[str, Row]] = deque()
         self._unwritten: dict[str, list[Row]] = {name: [] for name in schemas}
         self._error: TableWriteError | None = None
@@ -132,8 +138,7 @@ class RunWriter:
         try:
             self.flush()
         finally:
-            if self._owns_lock:
-                self._lock.release()
+            self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -154,12 +159,16 @@ class RunWriter:
                 self._unwritten[table].append(row)
             self._error = self._attempt(self._write_unwritten)
 
+    def _release(self) -> None:
+        if self._owns_lock:
+            self._lock.release()
+
     def _write_unwritten(self) -> None:
+        self._lock.renew()
         for table, rows in self._unwritten.items():
             if rows:
                 self._parts[table].write(rows)
                 rows.clear()
-        self._lock.renew()
 
     def _attempt(self, action: Callable[[], None]) -> TableWriteError | None:
         try:
