@@ -48,7 +48,7 @@ def expected_bytes(prepared: Prepared) -> int:
     """Bytes of checkpoints that stay, for a model of a million float32 parameters: only completed trials keep one."""
     search = prepared.job.search
     cuts = len(prepared.strategy.rung_epochs) - 1
-    kept = max(1, math.ceil(search.trials / search.reduction_factor**cuts))
+    kept: int = max(1, math.ceil(search.trials / search.reduction_factor**cuts))
     return kept * 1_000_000 * 4 * STATE_COPIES
 
 

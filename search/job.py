@@ -40,6 +40,17 @@ class DataSection(Section):
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
         None, description="Height and width in pixels that images are resized to."
     )
+    fit: Literal["stretch", "pad", "crop"] = Field(
+        "stretch", description="How an image that is not square becomes so."
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="1 for grey, 3 for RGB; the source's own if none."
+    )
+    max_train_images: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Training images kept, a stratified sample; all if none is given."
+    )
+    image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
+    label_column: str = Field("label", min_length=1, description="Parquet column of the class numbers.")
     splits: Splits = Splits()
     max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
@@ -155,6 +166,11 @@ class JobSpec(Section):
     retrain: RetrainSection = RetrainSection()
 
     @property
+    def family(self) -> str:
+        """The space's name as every process of this machine can look it up."""
+        return absolute_name(self.space.name)
+
+    @property
     def run_root(self) -> str:
         """The run folder: `storage.path`/`name`, absolute where it is local."""
         if "://" in self.storage.path:
@@ -167,9 +183,14 @@ class JobSpec(Section):
         if path is not None and "://" not in path:
             path = str(Path(path).expanduser().absolute())
         return DataSpec(
-            source=self.data.source or source_of(path),
+            source=absolute_name(self.data.source) or source_of(path),
             path=path,
             image_size=self.data.image_size,
+            channels=self.data.channels,
+            fit=self.data.fit,
+            max_train_images=self.data.max_train_images,
+            image_column=self.data.image_column,
+            label_column=self.data.label_column,
             val_fraction=self.data.splits.val,
             test_fraction=self.data.splits.test,
             seed=self.seed,
@@ -183,6 +204,16 @@ def source_of(path: str | None) -> str:
         return "digits"
     if path.endswith(".npz"):
         return "npz"
-    if path.endswith(".parquet") or any(Path(path).glob("*.parquet")):
+    if (
+        path.endswith(".parquet")
+        or any(Path(path).glob("*.parquet"))
+        or any(Path(path).glob("data/*.parquet"))
+    ):
         return "parquet"
     return "folder"
+
+
+def absolute_name(name: str) -> str:
+    """A "file.py:attribute" with the file's path made absolute; any other name as it is."""
+    file, colon, attribute = name.rpartition(":")
+    return f"{Path(file).expanduser().absolute()}:{attribute}" if colon and file.endswith(".py") else name

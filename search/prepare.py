@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-
-from spaces.describe import SAMPLES, RecordingTrial
-from spaces.registry import Space, load_space
 
 from results.schema import Kind, kinds_of
 from search.strategy import Strategy
+from spaces.describe import SAMPLES, RecordingTrial
 from spaces.problem import InputError, Problem
+from spaces.registry import Space, load_space
 from trainables.data import Dataset, load
 
 if TYPE_CHECKING:
@@ -50,13 +48,7 @@ def prepare(job: JobSpec) -> Prepared:
 
 def prepared_space(job: JobSpec) -> Space:
     """The job's space with its fixed values and narrowed ranges; raises InputError."""
-    return load_space(space_name(job.space.name), job.space.fixed, job.space.ranges)
-
-
-def space_name(name: str) -> str:
-    """The name with a file's path made absolute, so that it means the same in every process of this machine."""
-    file, colon, attribute = name.rpartition(":")
-    return f"{Path(file).absolute()}:{attribute}" if colon and file.endswith(".py") else name
+    return load_space(job.family, job.space.fixed, job.space.ranges)
 
 
 def new_strategy(job: JobSpec, space: Space) -> Strategy:

@@ -14,7 +14,6 @@ from results.parts import read_tables
 from results.storage import Storage
 from results.winner import Winner, pick_winner
 from search.jobfile import override_job
-from search.prepare import space_name
 from search.run import SearchFailedError
 from spaces.problem import InputError
 from trainables.data import Dataset, Split, load
@@ -73,7 +72,7 @@ def _train(
 
     everything = joined(dataset.train(), dataset.val())
     task = Task(dataset.image_shape, dataset.classes, job.search.max_epochs, everything, dataset.val())
-    trainer = Trainer(load_family(space_name(job.space.name)), winner.config, task)
+    trainer = Trainer(load_family(job.family), winner.config, task)
     trainer.reset(winner.config, winner.seed or 0)
     for epoch in range(1, epochs + 1):
         metrics = trainer.train_epoch(epoch)

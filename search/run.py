@@ -17,7 +17,7 @@ from results.tracking import Tracker
 from search.budget import Limits
 from search.display import Display
 from search.loop import SearchLoop
-from search.prepare import Prepared, prepare, space_name
+from search.prepare import Prepared, prepare
 from search.record import Recorder
 from search.resume import Resumed, resume
 from search.runfolder import RunFolder
@@ -151,7 +151,7 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
     return TrialPlan(
         data=job.data_spec(),
         data_fingerprint=prepared.dataset.fingerprint,
-        family=space_name(job.space.name),
+        family=job.family,
         max_epochs=job.search.max_epochs,
         checkpoints=folder.checkpoints,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from results.leaderboard import RUNNING, leaderboard, progress
+from results.leaderboard import leaderboard, progress
 from results.parts import read_tables
-from results.schema import CONFIG
+from results.render import Format, write
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from search.job import JobSpec
     from search.retrain import Retrained
     from search.run import Ended
@@ -43,10 +40,10 @@ def show_status(folder: RunFolder, top: int) -> None:
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
     board = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
     if len(board):
-        print_table(without_constants(board))
+        write(board, "rich")
 
 
-def show_table(folder: RunFolder, top: int | None, layout: str, epochs_wanted: bool) -> None:
+def show_table(folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool) -> None:
     """The trials, best first, or every epoch; as a table, or in a format for programs on standard output."""
     job = folder.job()
     proposals, epochs, trials = read_tables(folder.root)
@@ -54,14 +51,7 @@ def show_table(folder: RunFolder, top: int | None, layout: str, epochs_wanted: b
         frame = epochs.sort_values("sequence").drop(columns="extra").head(top or len(epochs))
     else:
         frame = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
-    if layout == "csv":
-        frame.to_csv(sys.stdout, index=False)
-    elif layout == "json":
-        print(frame.to_json(orient="records", date_format="iso", indent=2))
-    elif layout == "parquet":
-        frame.to_parquet(sys.stdout.buffer, index=False)
-    else:
-        print_table(frame if epochs_wanted else without_constants(frame))
+    write(frame, layout)
 
 
 def show_retrained(done: Retrained) -> None:
@@ -79,34 +69,6 @@ def show_retrained(done: Retrained) -> None:
         print(f"note: the test set was read {len(report['test_reads'])} times for this run")
     print(f"model      {done.folder.root}/retrain/model.keras (takes raw uint8 images)")
     print(f"report     {done.folder.root}/retrain/report.json")
-
-
-def without_constants(board: pd.DataFrame) -> pd.DataFrame:
-    """The board without configuration columns that say the same for every trial, and without empty ones."""
-    config = [name for name in board.columns if str(name).startswith(CONFIG)]
-    same = [name for name in config if len(board) > 1 and board[name].nunique(dropna=False) == 1]
-    return board.drop(columns=[*same, "extra"], errors="ignore")
-
-
-def print_table(frame: pd.DataFrame) -> None:
-    """A frame as a table as wide as the terminal; in a log as wide as it needs."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in frame.columns:
-        table.add_column(str(name).removeprefix(CONFIG), overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(cell, row), style="dim" if RUNNING in row else None)
-    console.print(table)
-
-
-def cell(value: object) -> str:
-    """A value as people read it: four significant digits, nothing for what is missing."""
-    if value is None or value != value or str(value) == "<NA>":
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def shown(root: str) -> str:
