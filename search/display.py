@@ -61,8 +61,10 @@ class Snapshot:
 class Display:
     """Shows a `SearchLoop` from a thread of its own for as long as the block lasts."""
 
-    def __init__(self, loop: SearchLoop, metric: str, trials: int, live: bool | None = None) -> None:
-        self._loop, self._metric, self._trials = loop, metric, trials
+    def __init__(
+        self, loop: SearchLoop, metric: str, trials: int, concurrent: int, live: bool | None = None
+    ) -> None:
+        self._loop, self._metric, self._trials, self._concurrent = loop, metric, trials, concurrent
         self._live = sys.stdout.isatty() if live is None else live
         self._began = time.monotonic()
         self._ended_before = sum(loop.outcomes.values())
@@ -92,7 +94,7 @@ class Display:
         completed, stopped = loop.outcomes[Outcome.COMPLETED], loop.outcomes[Outcome.STOPPED]
         ended = sum(loop.outcomes.values())
         return Snapshot(
-            running=loop.running,
+            running=min(loop.running, self._concurrent),
             completed=completed,
             stopped=stopped,
             failed=ended - completed - stopped,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from search.jobfile import override_job
 from search.run import SearchFailedError
 from spaces.problem import InputError
 from trainables.data import Dataset, Split, load
+from trainables.quiet import quiet_native
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,10 +65,10 @@ def _train(
     folder: RunFolder,
     earlier: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from trainables.family import load_family
-    from trainables.task import Task
-    from trainables.trainer import Trainer
+    with quiet_native():
+        from trainables.family import load_family
+        from trainables.task import Task
+        from trainables.trainer import Trainer
 
     everything = joined(dataset.train(), dataset.val())
     task = Task(dataset.image_shape, dataset.classes, job.search.max_epochs, everything, dataset.val())

@@ -64,7 +64,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         capacity = stack.enter_context(connected(address, need))
         loop = _loop(prepared, folder, writer, resumed, tracker)
         if not loop.finished:
-            stack.enter_context(Display(loop, job.search.metric, job.search.trials, live))
+            stack.enter_context(Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live))
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()

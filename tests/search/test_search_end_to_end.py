@@ -57,7 +57,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(toprung, 
         # Anywhere in what is left: before Ray is up, between two trials, in the middle of an epoch or of a write.
         known = rows(run, "epochs") if run.exists() else 0
         wait_for(lambda known=known, command=command: command.process.poll() is not None
-                 or (run / "epochs").exists() and rows(run, "epochs") > known)  # fmt: skip
+                 or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
         time.sleep(moments.uniform(0, 1.5))
         if command.process.poll() is not None or kills == 4:
             break
@@ -111,7 +111,7 @@ def test_from_a_job_file_to_a_trained_registered_winner(toprung, job_file, tmp_p
     assert second_shell.returncode == 0 and "trials ended" in second_shell.stdout
     found = command.wait()
     assert found.returncode == 0, found.stderr
-    for text in ("val_accuracy", "toprung retrain", str(run)):
+    for text in ("rank", "learning_rate=", f"next       toprung retrain {run}", f"{run}/{{trials"):
         assert text in found.stdout
     assert "Traceback" not in found.stderr
 
