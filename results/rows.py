@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 ERROR_TAIL_CHARS = 4000
+NOT_METRICS = frozenset(
+    ["trial_id", "epoch", "sequence", "epoch_secs", "elapsed_secs", "decision", "reported_at", EXTRA]
+)
+"""The columns of `epochs` that are no metrics."""
 
 
 class Best(NamedTuple):
@@ -133,6 +137,20 @@ def configs_of(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
         str(row["trial_id"]): config_of({str(k): v for k, v in row.items()})
         for row in frame.to_dict("records")
     }
+
+
+def reports_of(epochs: pa.Table) -> list[EpochReport]:
+    """The reports in the rows of `epochs`, in order of arrival, equal to those that were written.
+
+    Taken from arrow because pandas cannot tell NaN, a trial that diverged, from null, a metric not measured.
+    """
+    rows = sorted(epochs.to_pylist(), key=lambda row: int(row["sequence"]))
+    return [_report({**row, **json.loads(row[EXTRA] or "{}")}) for row in rows]
+
+
+def _report(row: Row) -> EpochReport:
+    metrics = {name: row[name] for name in row if name not in NOT_METRICS and row[name] is not None}
+    return EpochReport(row["trial_id"], row["epoch"], metrics, row["epoch_secs"], row["elapsed_secs"])
 
 
 def next_sequence(epochs: pd.DataFrame) -> int:
