@@ -124,12 +124,17 @@ class Network:
 
 
 class TrainingStep:
-    """Many steps in one call: gather, augment, forward, backward, update. `traces` counts traces."""
+    """Many steps in one call: gather, augment, forward, backward, update. `traces` counts traces.
 
-    def __init__(self, network: Network, engine: Engine) -> None:
+    With `watches_loss` a call ends at the first loss that is not finite; on an accelerator looking at every loss
+    would make the host wait for each step, so there the caller looks once a call.
+    """
+
+    def __init__(self, network: Network, engine: Engine, watches_loss: bool) -> None:
         self.network = network
         self.engine = engine
         self.traces = 0
+        self._watches_loss = watches_loss
         self._decayed = network.decayed()
         state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
         labels, order = keras.KerasTensor((None,), "int32"), keras.KerasTensor((None, None), "int32")
@@ -140,12 +145,13 @@ class TrainingStep:
     def run(self, state: State, hyper: Hyper, images: Any, labels: Any, order: Any, steps: Any) -> Any:
         """Run the first `steps` rows of `order`, int32 (rows, batch), which index `images` and `labels`.
 
-        Returns the new state and the Totals. It stops after the first step whose loss is not finite.
+        Returns the new state and the Totals, whose `steps` is less than `steps` after a loss that is not finite.
         """
         self.traces += 1
 
         def goes_on(_state: State, totals: Totals) -> Any:
-            return ops.logical_and(totals.steps < steps, ops.isfinite(totals.loss))
+            more = totals.steps < steps
+            return ops.logical_and(more, ops.isfinite(totals.loss)) if self._watches_loss else more
 
         def body(state: State, totals: Totals) -> tuple[State, Totals]:
             rows = order[totals.steps]

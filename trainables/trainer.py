@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from trainables.data import Split
     from trainables.family import Family
+    from trainables.feed import Feed
     from trainables.task import Task
 
-PREDICT_BYTES = 4 * 2**20
+# Images a prediction call takes: what fits a CPU's cache, and what fills an accelerator.
+CPU_PREDICT_BYTES, ACCELERATOR_PREDICT_BYTES = 4 * 2**20, 64 * 2**20
 WEIGHTS, OTHERS = 0, 1
 
 
@@ -40,7 +42,12 @@ class Trainer:
     """
 
     def __init__(
-        self, family: Family, config: Mapping[str, Any], task: Task, xla: bool | None = None
+        self,
+        family: Family,
+        config: Mapping[str, Any],
+        task: Task,
+        feed: Feed | None = None,
+        xla: bool | None = None,
     ) -> None:
         # What a layer draws by itself while it is built must not depend on what this process did before.
         keras.utils.set_random_seed(0)
@@ -48,10 +55,10 @@ class Trainer:
         self._network = Network(model)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
-        self._step = TrainingStep(self._network, engine_for(model, xla))
         self._accelerated = has_accelerator()
+        self._step = TrainingStep(self._network, engine_for(model, xla), not self._accelerated)
         self._state: State = self._network.state_signature()
-        self.use(task)
+        self.use(task, feed or feed_for(task.train, self._accelerated))
         self.reset(config, 0)
 
     @property
@@ -66,10 +73,10 @@ class Trainer:
         counted = [v for v in self._network.model.variables if not is_seed(v) and id(v) not in dials]
         return sum(int(np.prod(variable.shape)) for variable in counted)
 
-    def use(self, task: Task) -> None:
-        """Train and validate on this task's data from now on; image shape and classes must stay."""
+    def use(self, task: Task, feed: Feed) -> None:
+        """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
-        self._feed = feed_for(task.train, self._accelerated)
+        self._feed = feed
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -112,7 +119,8 @@ class Trainer:
     def evaluate(self, split: Split) -> Evaluation:
         """Score the current weights on a split, in batches of one size."""
         count = len(split.labels)
-        largest = int(np.clip(PREDICT_BYTES // max(1, split.images[0].nbytes), 1, 1024))
+        budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
+        largest = max(1, budget // split.images[0].nbytes)
         size = -(-count // -(-count // largest))
         weights, others = self._state.moments.weights, self._state.others
         logits = []
