@@ -1,0 +1,206 @@
+"""One proposal from an Optuna sampler: a function of a seed and of the history it is shown, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from spaces.problem import InputError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+
+Space = Callable[[Any], Mapping[str, Any]]
+Config = dict[str, Any]
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a trial lies in the space: its configuration, and the parameters suggested for it by name."""
+
+    config: Config
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A trial a model may learn from; `score` is higher for better, None while its result is still to come."""
+
+    number: int
+    point: Point
+    score: float | None
+
+
+def draw(
+    space: Space,
+    sampler: str,
+    seed: int,
+    number: int,
+    history: Sequence[Observation] = (),
+    fixed: Mapping[str, Any] | None = None,
+) -> Point:
+    """Draw trial `number` from the space; `fixed` parameters keep their value, the sampler chooses the others.
+
+    The same arguments give the same point. `history` is read in the order of the trial numbers. Parameters that only
+    some trials have are modelled together with those they occur with (tpe), or each alone by tpe (gp, cmaes).
+    Raises InputError when the sampler is unknown.
+    """
+    import optuna
+
+    from search.history import HistoryStorage, past_trial
+
+    with _quiet():
+        chosen = _sampler(sampler)(seed, number, history)
+        if fixed:
+            chosen = optuna.samplers.PartialFixedSampler(dict(fixed), chosen)
+        past = [
+            past_trial(seen.number, seen.point.params, seen.point.distributions, seen.score)
+            for seen in sorted(history, key=lambda seen: seen.number)
+        ]
+        number = max(number, past[-1].number + 1) if past else number
+        study = optuna.Study("history", HistoryStorage(past, number), sampler=chosen)
+        trial = study.ask()
+        return Point(dict(space(trial)), trial.params, trial.distributions)
+
+
+def place(space: Space, config: Mapping[str, Any]) -> Point | None:
+    """Find the parameters behind a configuration of an earlier process; None when the space does not allow them.
+
+    The configuration must hold every suggested value under the name it was suggested by.
+    """
+    import optuna
+
+    trial = optuna.trial.FixedTrial(dict(config))
+    try:
+        with _quiet():
+            rebuilt = dict(space(trial))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Point({**config, **rebuilt}, trial.params, trial.distributions)
+
+
+def subseed(*parts: object) -> int:
+    """A 31-bit seed from any printable parts; the same on every machine and in every process."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def check_sampler(name: str) -> None:
+    """Raise InputError when the name is neither a known sampler nor an importable "module:function"."""
+    _sampler(name)
+
+
+Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]
+
+
+@cache
+def _sampler(name: str) -> Factory:
+    known: dict[str, Factory] = {"tpe": _tpe, "gp": _gp, "cmaes": _cmaes, "random": _random, "qmc": _qmc}
+    if name in known:
+        return known[name]
+    module, colon, function = name.partition(":")
+    allowed = (
+        f"one of {', '.join(SAMPLERS)}, or module:function taking a seed and returning an Optuna sampler"
+    )
+    if not colon:
+        raise InputError.single("search.sampler", repr(name), allowed)
+    try:
+        build: Callable[[int], BaseSampler] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError.single("search.sampler", f"{name!r} ({error})", allowed) from error
+    return lambda seed, number, history: build(subseed(seed, number, len(history)))
+
+
+def _tpe(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
+    import optuna
+
+    return optuna.samplers.TPESampler(
+        seed=subseed(seed, number), n_startup_trials=1, multivariate=True, group=True
+    )
+
+
+def _random(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
+    import optuna
+
+    return optuna.samplers.RandomSampler(seed=subseed(seed, number))
+
+
+def _qmc(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
+    from search.quasirandom import HaltonSampler
+
+    return HaltonSampler(seed, number)
+
+
+def _gp(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
+    import optuna
+
+    if importlib.util.find_spec("torch") is None:
+        raise InputError.single(
+            "search.sampler", "'gp' needs torch, which is not installed", "pip install torch"
+        )
+    return optuna.samplers.GPSampler(
+        seed=subseed(seed, number),
+        n_startup_trials=1,
+        independent_sampler=_tpe(seed, number, history),
+        warn_independent_sampling=False,
+    )
+
+
+def _cmaes(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
+    """Warm-started CMA-ES (Nomura et al. 2021): the search distribution is refitted to the history for each draw.
+
+    It is fitted to the top tenth (their gamma), so before the tenth result the draws are tpe's.
+    """
+    import optuna
+
+    from search.history import past_trial
+
+    scored = [seen for seen in history if seen.score is not None]
+    shared = _shared_numbers([seen.point for seen in scored])
+    told = [
+        past_trial(seen.number, {name: seen.point.params[name] for name in shared}, shared, seen.score)
+        for seen in scored
+    ]
+    if len(told) < 10 or not shared:
+        return _tpe(seed, number, history)
+    return optuna.samplers.CmaEsSampler(
+        seed=subseed(seed, number),
+        n_startup_trials=1,
+        source_trials=told,
+        independent_sampler=_tpe(seed, number, history),
+        warn_independent_sampling=False,
+    )
+
+
+def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
+    """The numeric parameters that every point has, with ranges wide enough to choose from."""
+    from optuna.distributions import CategoricalDistribution
+
+    first = points[0].distributions if points else {}
+    return {
+        name: distribution
+        for name, distribution in first.items()
+        if not isinstance(distribution, CategoricalDistribution)
+        and not distribution.single()
+        and all(point.distributions.get(name) == distribution for point in points)
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's notes that the options chosen here on purpose are experimental."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

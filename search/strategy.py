@@ -1,0 +1,278 @@
+"""The search strategy: which configuration next, and which trial goes on. Knows nothing of Ray, files or time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from search.ladder import Decision, Ladder, Verdict, rung_epochs
+from search.proposer import Evidence, Proposer, key
+from search.sampler import Point, Space, check_sampler, place
+from spaces.problem import InputError, Problem
+from trainables.report import EpochReport, Outcome
+
+__all__ = ["Decision", "Proposal", "Strategy", "TrialRecord"]
+
+# Outcomes that say something against the configuration itself; a lost worker does not.
+BLAMED = frozenset({Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED})
+
+
+class Proposal(NamedTuple):
+    """A trial to start, or in the promotion variant a paused one to resume under its own id."""
+
+    trial_id: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as the tables know it; the outcome is None while it was still running."""
+
+    trial_id: str
+    config: Mapping[str, Any]
+    outcome: Outcome | None
+
+
+@dataclass
+class _Trial:
+    """What happened to one trial so far; its scores are in the ladder."""
+
+    config: dict[str, Any]
+    why: str
+    epoch: int = -1
+    outcome: Outcome | None = None
+    verdict: Verdict | None = None
+    paused: bool = False
+
+
+class Strategy:
+    """Asynchronous successive halving over proposals from one model per rung.
+
+    Proposal i is a function of the seed, of i and of the reports and outcomes so far, so a strategy rebuilt by
+    `replay` goes on exactly as an unbroken one would. A report costs O(log n).
+    """
+
+    def __init__(
+        self, proposer: Proposer, ladder: Ladder, metric: str, mode: str, max_trials: int | None
+    ) -> None:
+        self._proposer = proposer
+        self._ladder = ladder
+        self._metric = metric
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._max_trials = max_trials
+        self._trials: dict[int, _Trial] = {}
+        self._points: dict[int, Point] = {}
+        self._keys: set[str] = set()
+        self._running: set[int] = set()
+        self._failed: set[int] = set()
+        self._next = 0
+        self._used_up = False
+
+    @classmethod
+    def for_space(
+        cls,
+        space: Space,
+        max_epochs: int,
+        seed: int,
+        mode: str = "max",
+        *,
+        metric: str = "val_accuracy",
+        reduction_factor: int = 3,
+        min_epochs: int = 1,
+        sampler: str = "tpe",
+        variant: str = "stop",
+        max_trials: int | None = None,
+        initial_configs: Sequence[Mapping[str, Any]] = (),
+    ) -> Self:
+        """The default strategy for a define-by-run `space(trial) -> dict`; no setting is needed.
+
+        `min_epochs` is the lowest rung; `variant` is "stop" (the losers of a rung end) or "promote" (everyone pauses
+        at a rung, the winners are resumed); `initial_configs` are proposed first, parameters they leave out are drawn
+        at random. Raises InputError with every setting that cannot be.
+        """
+        _check(max_epochs, mode, reduction_factor, min_epochs, variant, max_trials)
+        check_sampler(sampler)
+        ladder = Ladder(
+            rung_epochs(max_epochs, reduction_factor, min_epochs), reduction_factor, variant == "promote"
+        )
+        proposer = Proposer(space, sampler, seed, tuple(initial_configs))
+        return cls(proposer, ladder, metric, mode, max_trials)
+
+    @property
+    def rung_epochs(self) -> tuple[int, ...]:
+        """The epochs at which trials are compared, the last being the full training."""
+        return tuple(rung.epoch for rung in self._ladder.rungs)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Trials that are neither ended nor paused."""
+        return frozenset(map(trial_id, self._running))
+
+    @property
+    def paused(self) -> frozenset[str]:
+        """Trials that wait at a rung for a promotion (promotion variant only)."""
+        return frozenset(map(trial_id, self._paused()))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no proposal will come any more, whatever the running trials still report."""
+        spent = self._used_up or (self._max_trials is not None and self._next >= self._max_trials)
+        return spent and not self._running and self._promotable() is None
+
+    def rung_of(self, trial_id: str) -> int:
+        """The highest rung the trial has reached, in epochs; 0 when none."""
+        return self._ladder.reached(number_of(trial_id))
+
+    def ask(self) -> Proposal | None:
+        """The next trial to start or resume; None when there is nothing to propose now."""
+        promoted = self._promotable()
+        if promoted is not None:
+            self._trials[promoted].paused = False
+            self._running.add(promoted)
+            return Proposal(trial_id(promoted), self._trials[promoted].config)
+        if self._used_up or (self._max_trials is not None and self._next >= self._max_trials):
+            return None
+        proposed = self._proposer.propose(self._next, self._evidence(), self._keys)
+        if proposed is None:
+            self._used_up = True
+            return None
+        point, why = proposed
+        number = self._admit(self._next, point.config, point, why)
+        return Proposal(trial_id(number), point.config)
+
+    def report(self, report: EpochReport) -> Decision:
+        """Take in one epoch of a trial; the decision is the same again when the report is repeated.
+
+        A non-finite metric ends the trial as DIVERGED before any model sees it. Raises KeyError when the trial was
+        never proposed or the report lacks the metric searched for.
+        """
+        number = number_of(report.trial_id)
+        trial = self._trials[number]
+        if trial.outcome is None and report.epoch > trial.epoch:
+            trial.epoch = report.epoch
+            self._take_in(number, trial, report)
+        return self._standing(trial)
+
+    def finish(self, trial_id: str, outcome: Outcome) -> None:
+        """Record how a trial ended; what its reports already decided stays."""
+        number = number_of(trial_id)
+        trial = self._trials[number]
+        if trial.outcome is None:
+            self._end(number, trial, outcome)
+
+    def replay(self, reports: Iterable[EpochReport], trials: Iterable[TrialRecord]) -> dict[str, Outcome]:
+        """Rebuild the state from the tables; reports in the order they arrived, trials in any order.
+
+        Returns the trials recorded as unfinished whose reports had already decided their end. The other unfinished
+        ones count as running (or as paused): continue them under their id without asking for them.
+        """
+        records = sorted(trials, key=lambda record: number_of(record.trial_id))
+        for record in records:
+            number = number_of(record.trial_id)
+            point = place(self._proposer.space, record.config)
+            self._admit(
+                number, dict(record.config) if point is None else point.config, point, "from the tables"
+            )
+        for report in reports:
+            self.report(report)
+        for record in records:
+            if record.outcome is not None:
+                self.finish(record.trial_id, record.outcome)
+        ended = {trial_id(number): trial.outcome for number, trial in self._trials.items()}
+        return {
+            record.trial_id: outcome
+            for record in records
+            if record.outcome is None and (outcome := ended[record.trial_id]) is not None
+        }
+
+    def why(self, trial_id: str) -> str:
+        """One line: why the trial was proposed, and why it was cut if it was."""
+        trial = self._trials[number_of(trial_id)]
+        if trial.outcome is Outcome.STOPPED and trial.verdict is not None:
+            return self._cut_line(trial.verdict)
+        if trial.outcome in BLAMED:
+            return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposed by {trial.why}"
+        return trial.why
+
+    def _admit(self, number: int, config: dict[str, Any], point: Point | None, why: str) -> int:
+        self._trials[number] = _Trial(config, why)
+        if point is not None:
+            self._points[number] = point
+        self._keys.add(key(config))
+        self._running.add(number)
+        self._next = max(self._next, number + 1)
+        return number
+
+    def _take_in(self, number: int, trial: _Trial, report: EpochReport) -> None:
+        value = report.metrics[self._metric]
+        if not report.is_finite or not math.isfinite(value):
+            self._end(number, trial, Outcome.DIVERGED)
+            return
+        verdict = self._ladder.report(number, report.epoch, self._sign * value)
+        if verdict is None:
+            return
+        trial.verdict = verdict
+        if verdict.decision is Decision.STOP:
+            self._end(number, trial, Outcome.STOPPED)
+        elif verdict.decision is Decision.PAUSE:
+            trial.paused = True
+            self._running.discard(number)
+        elif verdict.rung == self.rung_epochs[-1]:
+            self._end(number, trial, Outcome.COMPLETED)
+
+    def _end(self, number: int, trial: _Trial, outcome: Outcome) -> None:
+        trial.outcome = outcome
+        trial.paused = False
+        self._running.discard(number)
+        if outcome in BLAMED:
+            self._failed.add(number)
+
+    def _standing(self, trial: _Trial) -> Decision:
+        if trial.outcome is None:
+            return Decision.PAUSE if trial.paused else Decision.KEEP
+        return Decision.KEEP if trial.outcome is Outcome.COMPLETED else Decision.STOP
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            self._ladder.rungs, self._ladder.first_rung, self._points, self._running, self._failed
+        )
+
+    def _paused(self) -> set[int]:
+        return {number for number, trial in self._trials.items() if trial.paused}
+
+    def _promotable(self) -> int | None:
+        return self._ladder.promotable(self._paused()) if self._ladder.pauses else None
+
+    def _cut_line(self, verdict: Verdict) -> str:
+        score, cutoff = self._sign * verdict.score, self._sign * verdict.cutoff
+        sign = "<" if self._sign > 0 else ">"
+        share = f"top 1/{self._ladder.reduction_factor} of {verdict.peers}"
+        return f"cut at rung {verdict.rung}: {score:.4g} {sign} {cutoff:.4g} ({share})"
+
+
+def trial_id(number: int) -> str:
+    """The id of a proposal number: t00042."""
+    return f"t{number:05d}"
+
+
+def number_of(trial_id: str) -> int:
+    """The proposal number behind a trial id."""
+    return int(trial_id[1:])
+
+
+def _check(
+    max_epochs: int, mode: str, reduction_factor: int, min_epochs: int, variant: str, max_trials: int | None
+) -> None:
+    rules = [
+        (max_epochs >= 1, "max_epochs", max_epochs, "must be at least 1"),
+        (mode in ("max", "min"), "mode", mode, "must be max or min"),
+        (reduction_factor >= 2, "reduction_factor", reduction_factor, "must be at least 2"),
+        (1 <= min_epochs <= max_epochs, "min_epochs", min_epochs, "must be between 1 and max_epochs"),
+        (variant in ("stop", "promote"), "variant", variant, "must be stop or promote"),
+        (max_trials is None or max_trials >= 1, "max_trials", max_trials, "must be at least 1"),
+    ]
+    problems = [Problem(where, repr(given), allowed) for holds, where, given, allowed in rules if not holds]
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,68 @@
+"""Rungs and decisions, without a sampler."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.ladder import Decision, Ladder, rung_epochs
+
+SCORES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
+
+
+def decisions(scores: list[float], factor: int = 3) -> list[Decision]:
+    ladder = Ladder((1, 3), factor)
+    verdicts = [ladder.report(number, 1, score) for number, score in enumerate(scores)]
+    return [verdict.decision for verdict in verdicts if verdict is not None]
+
+
+def test_rungs_are_powers_of_the_factor_and_the_full_training() -> None:
+    assert rung_epochs(50, 3) == (1, 3, 9, 27, 50)
+    assert rung_epochs(27, 3) == (1, 3, 9, 27)
+    assert rung_epochs(16, 4, min_epochs=2) == (2, 8, 16)
+    assert rung_epochs(1, 3) == (1,)
+
+
+@given(SCORES, st.integers(2, 5))
+def test_nothing_is_cut_on_fewer_results_than_the_factor(scores: list[float], factor: int) -> None:
+    assert set(decisions(scores, factor)[: factor - 1]) <= {Decision.KEEP}
+
+
+@given(SCORES, st.integers(2, 5))
+def test_a_trial_is_kept_exactly_when_it_is_in_the_top_share_so_far(scores: list[float], factor: int) -> None:
+    for number, decision in enumerate(decisions(scores, factor)):
+        results = number + 1
+        # A tie is settled for the earlier trial, so every earlier equal score counts as better.
+        better = sum(score >= scores[number] for score in scores[:number])
+        kept = results < factor or better < max(1, results // factor)
+        assert (decision is Decision.KEEP) == kept
+
+
+def test_equal_scores_do_not_flood_the_next_rung() -> None:
+    assert decisions([0.1] * 9).count(Decision.KEEP) == 2
+
+
+def test_a_score_between_rungs_decides_nothing_and_a_skipped_rung_is_made_up_for() -> None:
+    ladder = Ladder((1, 3, 9), 3)
+    assert ladder.report(0, 1, 0.5) is not None
+    assert ladder.report(0, 2, 0.6) is None
+    late = ladder.report(1, 4, 0.7)
+    assert late is not None and late.rung == 3
+    assert ladder.reached(1) == 3
+
+
+def test_the_last_rung_cuts_nobody() -> None:
+    ladder = Ladder((2,), 3)
+    verdicts = [ladder.report(number, 2, -float(number)) for number in range(10)]
+    assert {verdict.decision for verdict in verdicts if verdict} == {Decision.KEEP}
+
+
+def test_promotion_resumes_the_best_waiting_trial_of_the_highest_rung_within_its_share() -> None:
+    ladder = Ladder((1, 3, 9), 3, pauses=True)
+    for number, score in enumerate([0.1, 0.9, 0.5, 0.8, 0.2, 0.3]):
+        verdict = ladder.report(number, 1, score)
+        assert verdict is not None and verdict.decision is Decision.PAUSE
+    waiting = set(range(6))
+    assert ladder.promotable(waiting) == 1
+    assert ladder.promotable(waiting - {1}) == 3
+    assert ladder.promotable(waiting - {1, 3}) is None
