@@ -1,7 +1,4 @@
-"""Training images on their way to the compiled step: resident on the device, or a chunk at a time.
-
-Imports keras at the top: only processes that train load this file.
-"""
+"""Training images on their way to the compiled step: resident on the device, or a chunk at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from keras import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +40,8 @@ class ResidentFeed:
     """The whole split copied to the device once; batches are gathered there, `chunk_steps` of them a call."""
 
     def __init__(self, split: Split, chunk_steps: int = CHUNK_STEPS) -> None:
+        from keras import ops
+
         self._images = ops.convert_to_tensor(np.asarray(split.images))
         self._labels = ops.convert_to_tensor(np.asarray(split.labels, np.int32))
         self._chunk_steps = chunk_steps

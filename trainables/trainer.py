@@ -15,11 +15,12 @@ from keras import ops
 from trainables.engine import engine_for, has_accelerator
 from trainables.evaluate import Evaluation
 from trainables.export import stock_model
+from trainables.family import checked
 from trainables.feed import epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.recipe import Recipe
-from trainables.step import Network, State, TrainingStep
+from trainables.step import Network, State, Totals, TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ class Trainer:
     ) -> None:
         # What a layer draws by itself while it is built must not depend on what this process did before.
         keras.utils.set_random_seed(0)
-        model = family.build(config, task)
+        model = checked(family.build(config, task), task)
         self._network = Network(model)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
@@ -168,17 +169,15 @@ class Trainer:
 
     def _run_steps(self, epoch: int) -> tuple[float, float, int]:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
-        loss, accuracy, steps = 0.0, 0.0, 0
+        before = int(self._state.step)
+        totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
         for images, labels, rows, count in self._feed.chunks(order):
             self._state, totals = self._step.compiled_run(
-                self._state, self._hyper, images, labels, rows, np.asarray(count, np.int32)
+                self._state, totals, self._hyper, images, labels, rows, np.asarray(count, np.int32)
             )
-            loss += float(totals.loss)
-            accuracy += float(totals.accuracy)
-            steps += int(totals.steps)
-            if not np.isfinite(loss):
+            if not np.isfinite(float(totals.loss)):
                 break
-        return loss, accuracy, steps
+        return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
 
     def _layers(self) -> list[keras.Layer]:
         return [self._network.augment, *self._network.model._flatten_layers()]
