@@ -15,20 +15,23 @@ from keras import ops
 from trainables.engine import engine_for, has_accelerator
 from trainables.evaluate import Evaluation
 from trainables.export import stock_model
+from trainables.family import checked
 from trainables.feed import epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.recipe import Recipe
-from trainables.step import Network, State, TrainingStep
+from trainables.step import Network, State, Totals, TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainables.data import Split
     from trainables.family import Family
+    from trainables.feed import Feed
     from trainables.task import Task
 
-PREDICT_BYTES = 4 * 2**20
+# Images a prediction call takes: what fits a CPU's cache, and what fills an accelerator.
+CPU_PREDICT_BYTES, ACCELERATOR_PREDICT_BYTES = 4 * 2**20, 64 * 2**20
 WEIGHTS, OTHERS = 0, 1
 
 
@@ -40,18 +43,23 @@ class Trainer:
     """
 
     def __init__(
-        self, family: Family, config: Mapping[str, Any], task: Task, xla: bool | None = None
+        self,
+        family: Family,
+        config: Mapping[str, Any],
+        task: Task,
+        feed: Feed | None = None,
+        xla: bool | None = None,
     ) -> None:
         # What a layer draws by itself while it is built must not depend on what this process did before.
         keras.utils.set_random_seed(0)
-        model = family.build(config, task)
+        model = checked(family.build(config, task), task)
         self._network = Network(model)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
-        self._step = TrainingStep(self._network, engine_for(model, xla))
         self._accelerated = has_accelerator()
+        self._step = TrainingStep(self._network, engine_for(model, xla), not self._accelerated)
         self._state: State = self._network.state_signature()
-        self.use(task)
+        self.use(task, feed or feed_for(task.train, self._accelerated))
         self.reset(config, 0)
 
     @property
@@ -66,10 +74,10 @@ class Trainer:
         counted = [v for v in self._network.model.variables if not is_seed(v) and id(v) not in dials]
         return sum(int(np.prod(variable.shape)) for variable in counted)
 
-    def use(self, task: Task) -> None:
-        """Train and validate on this task's data from now on; image shape and classes must stay."""
+    def use(self, task: Task, feed: Feed) -> None:
+        """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
-        self._feed = feed_for(task.train, self._accelerated)
+        self._feed = feed
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -112,7 +120,8 @@ class Trainer:
     def evaluate(self, split: Split) -> Evaluation:
         """Score the current weights on a split, in batches of one size."""
         count = len(split.labels)
-        largest = int(np.clip(PREDICT_BYTES // max(1, split.images[0].nbytes), 1, 1024))
+        budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
+        largest = max(1, budget // split.images[0].nbytes)
         size = -(-count // -(-count // largest))
         weights, others = self._state.moments.weights, self._state.others
         logits = []
@@ -160,17 +169,15 @@ class Trainer:
 
     def _run_steps(self, epoch: int) -> tuple[float, float, int]:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
-        loss, accuracy, steps = 0.0, 0.0, 0
+        before = int(self._state.step)
+        totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
         for images, labels, rows, count in self._feed.chunks(order):
             self._state, totals = self._step.compiled_run(
-                self._state, self._hyper, images, labels, rows, np.asarray(count, np.int32)
+                self._state, totals, self._hyper, images, labels, rows, np.asarray(count, np.int32)
             )
-            loss += float(totals.loss)
-            accuracy += float(totals.accuracy)
-            steps += int(totals.steps)
-            if not np.isfinite(loss):
+            if not np.isfinite(float(totals.loss)):
                 break
-        return loss, accuracy, steps
+        return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
 
     def _layers(self) -> list[keras.Layer]:
         return [self._network.augment, *self._network.model._flatten_layers()]
