@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from cluster.session import Capacity, Need, connected
 from results.lock import RunLock
-from results.parts import read_table, read_tables
-from results.schema import TRIALS, run_schemas
+from results.parts import read_reports, read_table, read_tables
+from results.schema import PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
 from results.tracking import Tracker
 from search.budget import Limits
@@ -64,7 +64,9 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         capacity = stack.enter_context(connected(address, need))
         loop = _loop(prepared, folder, writer, resumed, tracker)
         if not loop.finished:
-            stack.enter_context(Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live))
+            stack.enter_context(
+                Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
+            )
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
@@ -76,8 +78,11 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
 
 def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
     job = prepared.job
-    tables = read_tables(folder.root)
-    resumed = resume(prepared.strategy, *tables, metric=job.search.metric, mode=job.search.mode)
+    proposals, trials = read_table(folder.root, PROPOSALS), read_table(folder.root, TRIALS)
+    reports = read_reports(folder.root)
+    resumed = resume(
+        prepared.strategy, proposals, reports, trials, metric=job.search.metric, mode=job.search.mode
+    )
     fingerprint = prepared.dataset.fingerprint
     if resumed.fingerprint not in (None, fingerprint):
         given = f"the images are others than those of {folder.root} (fingerprint {fingerprint[:12]})"
