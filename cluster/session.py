@@ -77,6 +77,7 @@ def _start_local(need: Need) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(
+        address="local",  # without it Ray would join a cluster that runs on this machine, or one that is long gone
         num_cpus=math.ceil(wanted * need.cpus),
         include_dashboard=False,
         configure_logging=True,

@@ -58,10 +58,10 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         lock = stack.enter_context(RunLock(folder.root))
         resumed = _resumed(folder, prepared)
         schemas = run_schemas(prepared.kinds, job.search.metric)
-        tracker = stack.enter_context(_tracked(job, folder))
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
+        tracker = stack.enter_context(_tracked(job, folder))
         loop = _loop(prepared, folder, writer, resumed, tracker)
         if not loop.finished:
             stack.enter_context(
