@@ -95,11 +95,12 @@ def feed_for(split: Split, accelerated: bool, resident_bytes: int = 2**30) -> Fe
 def epoch_order(count: int, batch: int, seed: int, epoch: int) -> np.ndarray:
     """Image numbers of every batch of an epoch, int (steps, batch): a shuffle fixed by seed and epoch alone.
 
-    Every image appears; the last batch is filled up with the epoch's first images, so that all have one size.
+    Every image appears; the last batch is filled up with the epoch's first images, so that all have one size. A
+    batch larger than the whole set is the whole set.
     """
     shuffled = np.random.default_rng([seed, epoch]).permutation(count)
     steps = steps_per_epoch(count, batch)
-    return np.resize(shuffled, (steps, batch))
+    return np.resize(shuffled, (steps, min(batch, count)))
 
 
 def steps_per_epoch(count: int, batch: int) -> int:

@@ -17,7 +17,7 @@ from trainables.evaluate import Evaluation
 from trainables.export import stock_model
 from trainables.family import checked
 from trainables.feed import epoch_order, feed_for, steps_per_epoch
-from trainables.initialize import FirstValues, is_seed
+from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.recipe import Recipe
 from trainables.step import Network, State, Totals, TrainingStep
@@ -50,9 +50,8 @@ class Trainer:
         feed: Feed | None = None,
         xla: bool | None = None,
     ) -> None:
-        # What a layer draws by itself while it is built must not depend on what this process did before.
-        keras.utils.set_random_seed(0)
-        model = checked(family.build(config, task), task)
+        with seeded_build():
+            model = checked(family.build(config, task), task)
         self._network = Network(model)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
@@ -105,7 +104,8 @@ class Trainer:
         """
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(epoch)
-        images_per_sec = steps * self._recipe.batch_size / (time.perf_counter() - started)
+        images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
+        images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
         scores = self.evaluate(self._task.val) if is_finite else None
         return {

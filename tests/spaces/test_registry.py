@@ -66,6 +66,27 @@ def test_a_narrowed_range_keeps_its_scale() -> None:
     )
 
 
+def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
+    ranges = {"learning_rate": ["1e-3", "5E-3"], "dropout": {"low": "1e-1", "high": 0.2}}
+    config, trial = draw(load_space("cnn", fixed={"weight_decay": "1.5e-4"}, ranges=ranges))
+    assert config["weight_decay"] == 1.5e-4
+    assert trial.distributions["learning_rate"] == optuna.distributions.FloatDistribution(
+        1e-3, 5e-3, log=True
+    )
+    assert 0.1 <= config["dropout"] <= 0.2
+
+
+def test_steps_and_the_branches_they_open_are_described() -> None:
+    def space(trial):
+        share = trial.suggest_float("share", 0.0, 1.0, step=0.25)
+        return {
+            "share": share,
+            **({"deep": trial.suggest_int("deep", 1, 9, step=4)} if share == 0.75 else {}),
+        }
+
+    assert set(describe(space)) == {"share", "deep"}
+
+
 def test_a_space_survives_pickling() -> None:
     space = load_space("cnn", fixed={"filters": 8}, ranges={"blocks": [1, 2]})
     assert draw(pickle.loads(pickle.dumps(space)), 3)[0] == draw(space, 3)[0]

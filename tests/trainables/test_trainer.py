@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -157,6 +158,28 @@ def test_an_impossible_recipe_is_refused(noise: Task, config: dict) -> None:
     trainer = new_trainer(config, noise)
     with pytest.raises(InputError, match=r"config\.learning_rate"):
         trainer.reset({**config, "learning_rate": -1}, 0)
+
+
+def test_mixed_precision_trains_and_exports_float32_probabilities(digits: Task, config: dict) -> None:
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        trainer = new_trainer(config, digits)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert [trainer.train_epoch(epoch) for epoch in range(1, 5)][-1]["val_accuracy"] > 0.9
+    probabilities = np.asarray(trainer.export()(digits.val.images))
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(270), abs=1e-3)
+
+
+def test_building_leaves_the_processes_random_numbers_alone(noise: Task, config: dict) -> None:
+    random.seed(7)
+    np.random.seed(7)
+    expected = random.Random(7).random(), np.random.RandomState(7).rand()
+    new_trainer(config, noise)
+    assert (random.random(), np.random.rand()) == expected
 
 
 def test_xla_trains_to_the_same_place(noise: Task, config: dict) -> None:
