@@ -115,6 +115,10 @@ class ResourcesSection(Section):
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Trials at once at most; as many as fit if none is given."
     )
+    worker_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="GB of memory past which a worker is replaced between trials; 0.8 of its cores' share if none.",
+    )
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times a trial is restarted after its worker died."
     )

@@ -75,16 +75,16 @@ class Recorder:
         if self._listener:
             self._listener.reported(row)
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
         """Write the trial's row; only a completed trial keeps its checkpoint."""
         trial_id = trial.start.trial_id
         keeps = outcome is Outcome.COMPLETED
         facts = TrialFacts(
             seed=trial.start.seed,
             rung_epochs=self._strategy.rung_of(trial_id),
-            setup_secs=trial.setup_secs,
-            checkpoint_secs=trial.checkpoint_secs,
-            waiting_secs=waiting_secs,
+            **vars(trial.costs),
+            wanted_bytes=trial.wanted_bytes,
+            worker_recycled=trial.place.outgrown,
             worker_node=trial.place.node or None,
             worker_pid=trial.place.pid or None,
             cpus=self._cpus,

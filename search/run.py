@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from search.job import JobSpec
     from trainables.trial import TrialPlan
 
+# Epochs shorter than this are told together: a round trip to the driver costs a few milliseconds.
+REPORT_SECS = 0.25
+
 
 class SearchFailedError(RuntimeError):
     """The search cannot go on as the job stands: read the reason, mend the job or the model, run it again."""
@@ -151,36 +154,46 @@ def _loop(
 
 def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
     from trainables.trial import TrialPlan
+    from trainables.trial_run import Rules
 
     job = prepared.job
-    return TrialPlan(
-        data=job.data_spec(),
-        data_fingerprint=prepared.dataset.fingerprint,
-        family=job.family,
+    rules = Rules(
         max_epochs=job.search.max_epochs,
-        checkpoints=folder.checkpoints,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
         checkpoint_secs=job.storage.checkpoint_secs,
+        report_secs=REPORT_SECS,
         durable_rungs=job.search.variant == "promote",
+        metric=job.search.metric,
+        mode=job.search.mode,
+        data_fingerprint=prepared.dataset.fingerprint,
+    )
+    memory_gb = job.resources.worker_memory_gb
+    return TrialPlan(
+        data=job.data_spec(),
+        family=job.family,
+        checkpoints=folder.checkpoints,
+        rules=rules,
         cpus=job.resources.cpus,
         gpus=job.resources.gpus,
+        worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
     )
 
 
 def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -> None:
     from ray import tune
 
-    from search.tune_adapter import LoopScheduler, LoopSearcher
+    from search.tune_adapter import LoopScheduler, LoopSearcher, StartQueue
     from trainables.trial import PLAN, KerasTrial
 
+    queue = StartQueue()
     resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
     with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         tune.Tuner(
             tune.with_resources(KerasTrial, resources),
             param_space={PLAN: plan},
             tune_config=tune.TuneConfig(
-                search_alg=LoopSearcher(loop, capacity.concurrent, capacity.ahead),
-                scheduler=LoopScheduler(loop),
+                search_alg=LoopSearcher(loop, queue, capacity.concurrent, capacity.ahead),
+                scheduler=LoopScheduler(loop, queue),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.trial_id),
