@@ -20,24 +20,24 @@ def job(tmp_path: Path, **content: Any) -> JobSpec:
 def test_the_effective_job_is_read_back_from_the_folder(tmp_path: Path) -> None:
     mine = job(tmp_path, search={"trials": 7})
     folder = RunFolder(mine.run_root)
-    folder.claim(mine)
+    folder.claim(mine).release()
     assert folder.job() == mine
     assert folder.root == str(tmp_path / "a")
 
 
 def test_more_budget_other_resources_and_moved_images_continue_the_run(tmp_path: Path) -> None:
     folder = RunFolder(job(tmp_path).run_root)
-    folder.claim(job(tmp_path))
+    folder.claim(job(tmp_path)).release()
     more = job(tmp_path, search={"trials": 99, "budgets": {"epochs": 5}}, resources={"cpus": 2})
-    folder.claim(more)
+    folder.claim(more).release()
     assert folder.job().search.trials == 99
 
 
 def test_another_job_is_told_each_difference_and_the_run_stays_as_it_is(tmp_path: Path) -> None:
     folder = RunFolder(job(tmp_path).run_root)
-    folder.claim(job(tmp_path))
+    folder.claim(job(tmp_path)).release()
     with pytest.raises(InputError) as caught:
-        folder.claim(job(tmp_path, seed=5, search={"max_epochs": 3}, space={"fixed": {"filters": 16}}))
+        folder.claim(job(tmp_path, seed=5, search={"max_epochs": 3}, space={"fixed": {"filters": 16}})).release()
     lines = [str(problem) for problem in caught.value.problems]
     assert [line.split(":")[0] for line in lines] == [
         "search.max_epochs",
@@ -58,3 +58,12 @@ def test_a_storage_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     mine = job(tmp_path, storage={"path": str(tmp_path / "file")})
     with pytest.raises(InputError, match=r"storage\.path: .* cannot be written"):
         RunFolder(mine.run_root).claim(mine)
+
+
+def test_a_second_search_is_refused_before_it_changes_anything(tmp_path: Path) -> None:
+    folder = RunFolder(job(tmp_path).run_root)
+    lock = folder.claim(job(tmp_path))
+    with pytest.raises(InputError, match="another search"):
+        folder.claim(job(tmp_path, search={"trials": 99}))
+    assert folder.job() == job(tmp_path)
+    lock.release()
