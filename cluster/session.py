@@ -1,0 +1,124 @@
+"""The Ray cluster a search runs on: started inside this process, or joined where one runs."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cluster.reaper import no_orphans
+from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AUTH_HINT = (
+    "a cluster started with `ray start` asks for a token: set RAY_AUTH_MODE=token and "
+    "RAY_AUTH_TOKEN_PATH=FILE (64 hex digits) for every process, or RAY_AUTH_MODE=disabled for all of them"
+)
+
+
+class ClusterUnreachableError(RuntimeError):
+    """No cluster answers at the address; start one or give another address, then run the same command again."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one trial asks for: CPU cores and GPUs, and how many trials at most run at once (None: no cap)."""
+
+    cpus: float
+    gpus: float
+    concurrent: int | None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many trials run at once, and how many more may wait for a worker without breaking the cap."""
+
+    concurrent: int
+    ahead: int
+
+
+@contextmanager
+def connected(address: str | None, need: Need) -> Iterator[Capacity]:
+    """A Ray session for the block: the cluster at `address` ("auto": the one this machine is part of), that of a
+    Ray job if this process is one, else a local one that ends with this process.
+
+    Raises `ClusterUnreachableError`, and `InputError` when no node can hold a single trial.
+    """
+    import ray
+
+    with ExitStack() as stack:
+        if address is None and "RAY_ADDRESS" not in os.environ:
+            stack.enter_context(no_orphans())
+            stack.callback(ray.shutdown)
+            _start_local(need)
+        else:
+            stack.callback(ray.shutdown)
+            _join(address)
+        yield _capacity(need)
+
+
+def _start_local(need: Need) -> None:
+    import ray
+
+    available = os.cpu_count() or 1
+    if need.cpus > available:
+        raise InputError.single("resources.cpus", f"{need.cpus:g} asked", f"this machine has {available}")
+    fits = int(available // need.cpus)
+    wanted = min(fits, need.concurrent or fits)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray.init(
+        num_cpus=math.ceil(wanted * need.cpus),
+        include_dashboard=False,
+        configure_logging=True,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+def _join(address: str | None) -> None:
+    import ray
+
+    try:
+        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        message = str(error).strip().splitlines()[0]
+        raise ClusterUnreachableError(
+            f"no Ray cluster answers at {address}: {message}; {AUTH_HINT}"
+        ) from error
+
+
+def _capacity(need: Need) -> Capacity:
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fits = sum(_trials_on(node, need) for node in nodes)
+    if fits == 0:
+        raise InputError(_shortages(nodes, need))
+    concurrent = min(fits, need.concurrent or fits)
+    # A trial that waits for a worker is started by Ray as soon as it fits, so it may only wait where Ray itself
+    # can hold no more; and one worker alone proposes from all it has seen, for runs that repeat exactly.
+    capped = concurrent < fits
+    return Capacity(concurrent, ahead=0 if capped or concurrent == 1 else 1)
+
+
+def _trials_on(node: dict[str, float], need: Need) -> int:
+    by_cpu = int((node.get("CPU", 0.0) + 1e-9) // need.cpus)
+    return min(by_cpu, int((node.get("GPU", 0.0) + 1e-9) // need.gpus)) if need.gpus else by_cpu
+
+
+def _shortages(nodes: list[dict[str, float]], need: Need) -> list[Problem]:
+    problems = []
+    for name, asked in (("CPU", need.cpus), ("GPU", need.gpus)):
+        most = max((node.get(name, 0.0) for node in nodes), default=0.0)
+        if asked > most:
+            where = f"resources.{name.lower()}s"
+            problems.append(
+                Problem(where, f"{asked:g} asked", f"the largest node of the cluster has {most:g}")
+            )
+    return problems or [Problem("resources", "no node has both", "ask for fewer cpus or gpus a trial")]

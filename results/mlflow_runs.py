@@ -1,0 +1,221 @@
+"""The MLflow view of a search: one parent run, one child run a trial, found by their tags on resume.
+
+Only the tracking thread and the retraining use this; everything here may take seconds or fail.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from results.rows import Row, config_of
+from trainables.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+RUN_TAG = "toprung.run"
+TRIAL_TAG = "toprung.trial_id"
+OUTCOME_TAG = "toprung.outcome"
+LAST_EPOCH_TAG = "toprung.last_epoch"
+PARENT_TAG = "mlflow.parentRunId"
+EPOCH_KEY = "epoch_secs"
+"""Measured at every epoch, so its history says which epochs MLflow has."""
+
+BATCH_METRICS = 900  # MLflow takes 1000 metrics, parameters and tags together, and 100 parameters
+BATCH_PARAMS = 100
+PARAM_CHARS = 6000
+_NOT_METRICS = {"epoch", "sequence", "elapsed_secs"}
+_STATUS = {
+    Outcome.COMPLETED: "FINISHED",
+    Outcome.STOPPED: "KILLED",
+    Outcome.PREEMPTED: "KILLED",
+    Outcome.TIMEOUT: "KILLED",
+}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where a search is tracked: MLflow URI and experiment, and `run`, a name the search keeps for life.
+
+    `artifacts` is where MLflow puts files; for SQLite by default the folder `mlartifacts` beside the file.
+    """
+
+    uri: str
+    experiment: str
+    run: str
+    artifacts: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def artifact_location(self) -> str | None:
+        """`artifacts`, or a folder beside a SQLite file: MLflow's own default is the working directory."""
+        if self.artifacts is None and self.uri.startswith("sqlite:///"):
+            return str(Path(self.uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts")
+        return self.artifacts
+
+
+@dataclass
+class TrialNews:
+    """What MLflow has not been told yet about one trial, as rows of the tables."""
+
+    proposal: Row | None = None
+    epochs: dict[int, Row] = field(default_factory=dict)
+    end: Row | None = None
+
+
+@dataclass
+class _Child:
+    run_id: str
+    logged: set[int] | None
+    """Epochs that MLflow has; None until they have been asked for."""
+    tags: dict[str, str]
+    has_params: bool = False
+    is_closed: bool = False
+
+
+class MlflowRuns:
+    """The parent and child runs of one search. Writing the same rows again changes nothing."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self._client = quiet_client(tracking.uri)
+        self._experiment_id = experiment_of(self._client, tracking)
+        self._parent_id = parent_of(self._client, tracking, self._experiment_id)
+        self._client.update_run(self._parent_id, status="RUNNING")  # a resumed search had ended it
+        found = _search(self._client, self._experiment_id, PARENT_TAG, self._parent_id)
+        runs = [run for run in found if TRIAL_TAG in run.data.tags]  # a retraining is a child without a trial
+        self._children = {run.data.tags[TRIAL_TAG]: _known(run) for run in runs}
+
+    def write(self, trial_id: str, news: TrialNews) -> None:
+        """Bring one trial's run up to date with the news; raises whatever MLflow raises."""
+        child = self._children.get(trial_id) or self._create(trial_id, news.proposal or {})
+        last_epoch = max(news.epochs, default=0)
+        if child.is_closed and last_epoch <= int(child.tags[LAST_EPOCH_TAG]):
+            return
+        if child.logged is None:
+            history = self._client.get_metric_history(child.run_id, EPOCH_KEY)
+            child.logged = {metric.step for metric in history}
+        if news.proposal is not None and not child.has_params:
+            self._log_params(child.run_id, news.proposal)
+            child.has_params = True
+        fresh = [row for epoch, row in sorted(news.epochs.items()) if epoch not in child.logged]
+        self._log(child.run_id, list(_metrics(fresh)))
+        child.logged.update(int(row["epoch"]) for row in fresh)
+        if news.end is not None:
+            self._end(child, news.end)
+
+    def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
+        """End the parent run FINISHED, KILLED or FAILED; `metrics` are the search's own, such as its best."""
+        for name, value in metrics.items():
+            if math.isfinite(value):
+                self._client.log_metric(self._parent_id, name, value)
+        self._client.set_terminated(self._parent_id, status)
+
+    def _create(self, trial_id: str, proposal: Row) -> _Child:
+        tags = {
+            PARENT_TAG: self._parent_id,
+            TRIAL_TAG: trial_id,
+            "toprung.why": str(proposal.get("why") or ""),
+        }
+        started = _millis(proposal.get("proposed_at"))
+        run = self._client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=trial_id)
+        child = _Child(run.info.run_id, set(), tags)
+        self._children[trial_id] = child
+        return child
+
+    def _log_params(self, run_id: str, proposal: Row) -> None:
+        from mlflow.entities import Param
+
+        config = {"seed": proposal.get("seed"), **config_of(proposal)}
+        params = [Param(name, str(value)[:PARAM_CHARS]) for name, value in config.items()]
+        for start in range(0, len(params), BATCH_PARAMS):
+            self._client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
+
+    def _log(self, run_id: str, metrics: list[Any]) -> None:
+        for start in range(0, len(metrics), BATCH_METRICS):
+            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
+
+    def _end(self, child: _Child, end: Row) -> None:
+        from mlflow.entities import RunTag
+
+        outcome = Outcome(end["outcome"])
+        tags = {OUTCOME_TAG: str(outcome), LAST_EPOCH_TAG: str(max(child.logged or {0}))}
+        self._client.log_batch(child.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        self._client.set_terminated(
+            child.run_id, _STATUS.get(outcome, "FAILED"), _millis(end.get("ended_at"))
+        )
+        child.tags.update(tags)
+        child.is_closed = True
+
+
+def quiet_client(uri: str) -> Any:
+    """An MlflowClient; MLflow neither reports usage, nor logs below ERROR, nor retries for minutes."""
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return mlflow.MlflowClient(uri, registry_uri=uri)
+
+
+def experiment_of(client: Any, tracking: Tracking) -> str:
+    """The id of the experiment, created or restored when need be."""
+    found = client.get_experiment_by_name(tracking.experiment)
+    if found is None:
+        return str(client.create_experiment(tracking.experiment, tracking.artifact_location))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def parent_of(client: Any, tracking: Tracking, experiment_id: str) -> str:
+    """The id of the search's run, found by its tag or created."""
+    for run in _search(client, experiment_id, RUN_TAG, tracking.run):
+        return str(run.info.run_id)
+    tags = {**tracking.tags, RUN_TAG: tracking.run}
+    return str(client.create_run(experiment_id, tags=tags, run_name=tracking.run).info.run_id)
+
+
+def _search(client: Any, experiment_id: str, tag: str, value: str) -> Iterator[Any]:
+    token = None
+    quote = '"' if "'" in value else "'"
+    condition = f"tags.`{tag}` = {quote}{value}{quote}"
+    while True:
+        page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _known(run: Any) -> _Child:
+    is_closed = run.info.status != "RUNNING" and LAST_EPOCH_TAG in run.data.tags
+    return _Child(run.info.run_id, None, dict(run.data.tags), bool(run.data.params), is_closed)
+
+
+def _metrics(epochs: Iterable[Row]) -> Iterator[Any]:
+    """Finite numbers only: MLflow would draw infinity as 1.8e308; the tables have every value."""
+    from mlflow.entities import Metric
+
+    for row in epochs:
+        at = _millis(row.get("reported_at"))
+        for name, value in row.items():
+            if name not in _NOT_METRICS and isinstance(value, int | float) and math.isfinite(value):
+                yield Metric(name, float(value), at, int(row["epoch"]))
+
+
+def _millis(moment: Any) -> int | None:
+    return None if moment is None or pd.isna(moment) else int(moment.timestamp() * 1000)

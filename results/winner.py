@@ -1,0 +1,91 @@
+"""The winner of a search: chosen by validation only, its value never without the epoch it was measured at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from results.leaderboard import UNFIT, leaderboard
+from results.rows import config_of
+from spaces.problem import InputError
+from trainables.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The configuration to retrain: `score` is the objective `metric` on validation, measured at `epoch`.
+
+    `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained.
+    """
+
+    trial_id: str
+    config: Mapping[str, Any]
+    seed: int | None
+    metric: str
+    score: float
+    epoch: int
+    last_epoch: int
+    outcome: Outcome
+    why: str
+    runner_up: str | None
+    """The trial id of the next best, None when no other trial has a finite value."""
+    runner_up_score: float | None
+
+
+def pick_winner(
+    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str = "val_accuracy", mode: str = "max"
+) -> Winner:
+    """The ended trial with the best finite value of `metric` at any epoch; ties as in the leaderboard.
+
+    NaN and infinite values never count, and trials that diverged, ran out of memory or failed cannot win: a
+    retraining would meet the same end. Raises InputError when no trial is left.
+    """
+    ranked = rank_trials(trials, epochs, metric, mode)
+    if ranked.empty:
+        raise _nothing_to_choose(trials, metric)
+    first = ranked.iloc[0]
+    second = ranked.iloc[1] if len(ranked) > 1 else None
+    row = trials[trials["trial_id"] == first["trial_id"]].iloc[-1]
+    return Winner(
+        trial_id=str(first["trial_id"]),
+        config=config_of({str(name): value for name, value in row.items()}),
+        seed=None if pd.isna(row["seed"]) else int(row["seed"]),
+        metric=metric,
+        score=float(first[metric]),
+        epoch=int(first["best_epoch"]),
+        last_epoch=int(first["last_epoch"]),
+        outcome=Outcome(first["outcome"]),
+        why=_why(first, second, len(ranked), metric),
+        runner_up=None if second is None else str(second["trial_id"]),
+        runner_up_score=None if second is None else float(second[metric]),
+    )
+
+
+def rank_trials(
+    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str = "val_accuracy", mode: str = "max"
+) -> pd.DataFrame:
+    """The leaderboard of the ended trials that may win, best first; the top k of it are worth confirming."""
+    board = leaderboard(trials, epochs, trials, metric, mode)
+    return board[board[metric].notna() & ~board["outcome"].isin(UNFIT)].reset_index(drop=True)
+
+
+def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metric: str) -> str:
+    measured = f"{metric} {first[metric]:.4f} at epoch {int(first['best_epoch'])}"
+    if second is None:
+        return f"{measured}: the only trial with a finite value"
+    lead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
+    other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
+    return f"best of {count} trials: {measured}, {lead} ({other})"
+
+
+def _nothing_to_choose(trials: pd.DataFrame, metric: str) -> InputError:
+    counts = trials["outcome"].value_counts().sort_index()
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none has ended"
+    return InputError.single(
+        "run", f"no trial has a finite {metric} to choose from ({ended})", "search on first"
+    )

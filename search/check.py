@@ -1,0 +1,80 @@
+"""`toprung check`: what a job will do, before anything is spent on it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from search.prepare import Prepared, prepare
+from search.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from search.job import JobSpec
+
+STATE_COPIES = 3  # weights and the two moments of Adam
+
+
+def describe_job(job: JobSpec) -> Iterator[str]:
+    """The lines that `toprung check` prints; raises `InputError` with every problem when the job cannot run."""
+    prepared = prepare(job)
+    data, search = prepared.dataset, job.search
+    counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+    height, width, channels = data.image_shape
+    yield f"job        {job.name}: the job is valid"
+    yield f"run        {RunFolder(job.run_root).root}"
+    yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes"
+    yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
+    rungs = prepared.strategy.rung_epochs
+    yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
+    epochs = expected_epochs(search.trials, rungs, search.reduction_factor)
+    full = search.trials * search.max_epochs
+    yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
+    yield f"budgets    {_budgets(job)}"
+    yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
+    for pitfall in pitfalls(prepared):
+        yield f"note       {pitfall}"
+    yield "next       toprung search JOB, where JOB is this file"
+
+
+def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) -> int:
+    """Epochs a search trains if just one trial in `reduction_factor` passes each rung (Li et al. 2020)."""
+    steps = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
+    return sum(max(1, round(trials / reduction_factor**level)) * step for level, step in enumerate(steps))
+
+
+def expected_bytes(prepared: Prepared) -> int:
+    """Bytes of checkpoints that stay, for a model of a million float32 parameters: only completed trials keep one."""
+    search = prepared.job.search
+    cuts = len(prepared.strategy.rung_epochs) - 1
+    kept: int = max(1, math.ceil(search.trials / search.reduction_factor**cuts))
+    return kept * 1_000_000 * 4 * STATE_COPIES
+
+
+def pitfalls(prepared: Prepared) -> Iterator[str]:
+    """What is allowed and may still surprise."""
+    job, data = prepared.job, prepared.dataset
+    validation = data.counts["val"]
+    error = math.sqrt(0.9 * 0.1 / validation)
+    if error > 0.005:
+        yield (
+            f"{validation} validation images: two trials at 90% differ by chance by up to "
+            f"{2 * math.sqrt(2) * error:.1%}"
+        )
+    if data.skipped:
+        yield f"{len(data.skipped)} unreadable images are left out, the first: {data.skipped[0]}"
+    if data.duplicates_across_splits.count:
+        first = data.duplicates_across_splits.examples[:1]
+        yield f"{data.duplicates_across_splits.count} images stand in more than one split, such as {', '.join(first)}"
+    if job.search.max_epochs < job.search.reduction_factor:
+        yield f"max_epochs {job.search.max_epochs} leaves one rung: nothing is stopped early"
+    if job.search.trials < job.search.reduction_factor**2:
+        yield f"{job.search.trials} trials are few for a reduction factor of {job.search.reduction_factor}"
+
+
+def _budgets(job: JobSpec) -> str:
+    given = {name: value for name, value in job.search.budgets.model_dump().items() if value is not None}
+    return (
+        ", ".join(f"{name} {value:g}" for name, value in given.items()) or "none beside the number of trials"
+    )

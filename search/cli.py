@@ -1,0 +1,141 @@
+"""The command line: what was typed, one function a command, and one line for whatever was wrong.
+
+Nothing heavy is imported before the command that needs it is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code says how it went: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    from spaces.problem import InputError
+
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(options.command(options))
+    except InputError as error:
+        for problem in error.problems:
+            print(f"toprung: {problem}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("toprung: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    except RuntimeError as error:
+        print(f"toprung: {_one_line(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="toprung", description="Finds the best training configuration for an image classifier."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _job_command(commands, "check", "validate a job and say what it will do", check)
+    search_parser = _job_command(commands, "search", "run a job's search, or go on where it stopped", search)
+    search_parser.add_argument(
+        "--address", help='a running Ray cluster; "auto" for the one this machine is part of'
+    )
+    status_parser = _run_command(commands, "status", "progress and leaders of a run, from its tables", status)
+    status_parser.add_argument("--top", type=_count, default=5, help="leaders shown (5)")
+    table_parser = _run_command(commands, "table", "the trials of a run, best first", table)
+    table_parser.add_argument("--top", type=_count, help="rows shown (all)")
+    table_parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
+    table_parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
+    retrain_parser = _run_command(
+        commands, "retrain", "train the winner again, test it once, save it", retrain
+    )
+    retrain_parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C",
+                                help="change a setting, as in retrain.epochs=20")  # fmt: skip
+    return parser
+
+
+def _job_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, run: object
+                 ) -> argparse.ArgumentParser:  # fmt: skip
+    parser = commands.add_parser(name, help=what, description=what)
+    parser.add_argument("job", metavar="JOB", help="the job file (YAML)")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C",
+                        help="change a setting of the job, as in search.trials=40")  # fmt: skip
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _run_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, run: object
+                 ) -> argparse.ArgumentParser:  # fmt: skip
+    parser = commands.add_parser(name, help=what, description=what)
+    parser.add_argument("run", metavar="RUN", help="the run folder or URI, such as runs/quickstart")
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} given, must be a whole number above 0")
+    return int(text)
+
+
+def check(options: argparse.Namespace) -> int:
+    """`toprung check JOB`."""
+    from search.check import describe_job
+    from search.jobfile import load_job
+
+    for line in describe_job(load_job(options.job, options.overrides)):
+        print(line)
+    return DONE
+
+
+def search(options: argparse.Namespace) -> int:
+    """`toprung search JOB`."""
+    from search.jobfile import load_job
+    from search.run import run_search
+    from search.show import show_result
+
+    job = load_job(options.job, options.overrides)
+    ended = run_search(job, options.address)
+    show_result(ended, job)
+    return DONE
+
+
+def status(options: argparse.Namespace) -> int:
+    """`toprung status RUN`."""
+    from search.runfolder import RunFolder
+    from search.show import show_status
+
+    show_status(RunFolder(options.run), options.top)
+    return DONE
+
+
+def table(options: argparse.Namespace) -> int:
+    """`toprung table RUN`."""
+    from search.runfolder import RunFolder
+    from search.show import show_table
+
+    show_table(RunFolder(options.run), options.top, options.format, options.epochs)
+    return DONE
+
+
+def retrain(options: argparse.Namespace) -> int:
+    """`toprung retrain RUN`."""
+    from search.retrain import retrain_winner
+    from search.runfolder import RunFolder
+    from search.show import show_retrained
+
+    show_retrained(retrain_winner(RunFolder(options.run), options.overrides))
+    return DONE
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

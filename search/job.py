@@ -1,0 +1,219 @@
+"""One search job: what a job file may say, each field one sentence with its unit and its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trainables.data import DataSpec
+
+JsonScalar = str | int | float | bool | None
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of the job file: frozen, and any key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(Section):
+    """How much of the images is held back, where the source does not bring its own splits."""
+
+    val: Fraction = Field(0.15, description="Share of the images that selects the winner.")
+    test: Fraction = Field(0.15, description="Share of the images sealed until the retrain.")
+
+    @model_validator(mode="after")
+    def leaves_images_to_train_on(self) -> Splits:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test is {self.val + self.test:g}, and must be below 1")
+        return self
+
+
+class DataSection(Section):
+    """Which images, and how they are split."""
+
+    source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
+    path: str | None = Field(None, description="File or folder of the images, from the working directory.")
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
+        None, description="Height and width in pixels that images are resized to."
+    )
+    fit: Literal["stretch", "pad", "crop"] = Field(
+        "stretch", description="How an image that is not square becomes so."
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="1 for grey, 3 for RGB; the source's own if none."
+    )
+    max_train_images: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Training images kept, a stratified sample; all if none is given."
+    )
+    image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
+    label_column: str = Field("label", min_length=1, description="Parquet column of the class numbers.")
+    splits: Splits = Splits()
+    max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def a_bare_name_is_a_source(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
+class SpaceSection(Section):
+    """What may be chosen."""
+
+    name: str = Field("cnn", description="A space of ours, or file.py:Family or module:Family of yours.")
+    fixed: dict[str, JsonScalar] = Field({}, description="Parameters held at one value.")
+    ranges: dict[str, Any] = Field(
+        {}, description="Parameters narrowed to [low, high], {low, high} or {choices: [...]}."
+    )
+
+
+class Budgets(Section):
+    """What the search may spend beside `trials`; whichever ends first, and no limit where none is given."""
+
+    epochs: Annotated[int, Field(gt=0)] | None = Field(None, description="Epochs over all trials.")
+    gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="GPU share times hours trained."
+    )
+    wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="Hours of this search.")
+    target: float | None = Field(None, description="Value of the metric at which the search has won.")
+    plateau_trials: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Ended trials in a row without a new best."
+    )
+
+
+class SearchSection(Section):
+    """How the space is searched."""
+
+    trials: Annotated[int, Field(gt=0, le=1_000_000)] = Field(32, description="Configurations to try.")
+    max_epochs: Annotated[int, Field(gt=0, le=100_000)] = Field(27, description="Epochs of a full training.")
+    reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
+        3, description="One trial in this many survives each rung."
+    )
+    sampler: str = Field("tpe", description="tpe, gp, cmaes, random, qmc, or module:function.")
+    metric: Literal["val_accuracy", "val_loss"] = Field("val_accuracy", description="What is optimised.")
+    variant: Literal["stop", "promote"] = Field(
+        "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
+    )
+    budgets: Budgets = Budgets()
+
+    @property
+    def mode(self) -> str:
+        """Whether the metric is to be large ("max") or small ("min")."""
+        return "min" if self.metric.endswith("loss") else "max"
+
+
+class ResourcesSection(Section):
+    """What one trial gets, and how many run at once."""
+
+    cpus: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores of a trial.")
+    gpus: Annotated[float, Field(ge=0)] = Field(0, description="GPUs of a trial; 0.5 puts two on one GPU.")
+    concurrent: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Trials at once at most; as many as fit if none is given."
+    )
+    max_failures: Annotated[int, Field(ge=0)] = Field(
+        3, description="Times a trial is restarted after its worker died."
+    )
+
+
+class StorageSection(Section):
+    """Where the run folder goes."""
+
+    path: str = Field("runs", description="Folder, or URI such as s3://bucket/runs, that holds RUN folders.")
+    checkpoint_secs: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="Seconds of training after which a trial is saved between its rungs."
+    )
+
+
+class TrackingSection(Section):
+    """Where MLflow writes."""
+
+    uri: str | None = Field(None, description="MLflow tracking URI; SQLite inside the run folder if none.")
+    experiment: str = Field("toprung", min_length=1, description="MLflow experiment.")
+    enabled: bool = Field(True, description="Whether MLflow is written at all.")
+
+
+class RetrainSection(Section):
+    """How the winner is trained again."""
+
+    epochs: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Epochs on train + validation; the epoch of its best validation value if none."
+    )
+    registered_name: str | None = Field(
+        None, description="Registered model; the job's name if none is given."
+    )
+
+
+class JobSpec(Section):
+    """One validated search job. The effective copy is saved as RUN/job.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
+        description="Name of the run folder; the job file's own name if none is given."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="Seed of splits, proposals and trials."
+    )
+    data: DataSection
+    space: SpaceSection = SpaceSection()
+    search: SearchSection = SearchSection()
+    resources: ResourcesSection = ResourcesSection()
+    storage: StorageSection = StorageSection()
+    tracking: TrackingSection = TrackingSection()
+    retrain: RetrainSection = RetrainSection()
+
+    @property
+    def family(self) -> str:
+        """The space's name as every process of this machine can look it up."""
+        return absolute_name(self.space.name)
+
+    @property
+    def run_root(self) -> str:
+        """The run folder: `storage.path`/`name`, absolute where it is local."""
+        if "://" in self.storage.path:
+            return f"{self.storage.path.rstrip('/')}/{self.name}"
+        return str(Path(self.storage.path).expanduser().absolute() / self.name)
+
+    def data_spec(self) -> DataSpec:
+        """The data section as the trials' data layer takes it, paths made absolute for other processes."""
+        path = self.data.path
+        if path is not None and "://" not in path:
+            path = str(Path(path).expanduser().absolute())
+        return DataSpec(
+            source=absolute_name(self.data.source) or source_of(path),
+            path=path,
+            image_size=self.data.image_size,
+            channels=self.data.channels,
+            fit=self.data.fit,
+            max_train_images=self.data.max_train_images,
+            image_column=self.data.image_column,
+            label_column=self.data.label_column,
+            val_fraction=self.data.splits.val,
+            test_fraction=self.data.splits.test,
+            seed=self.seed,
+            max_corrupt_fraction=self.data.max_corrupt_fraction,
+        )
+
+
+def source_of(path: str | None) -> str:
+    """The source that reads `path`: digits without one, npz or parquet by what is there, else a class folder."""
+    if path is None:
+        return "digits"
+    if path.endswith(".npz"):
+        return "npz"
+    if (
+        path.endswith(".parquet")
+        or any(Path(path).glob("*.parquet"))
+        or any(Path(path).glob("data/*.parquet"))
+    ):
+        return "parquet"
+    return "folder"
+
+
+def absolute_name(name: str) -> str:
+    """A "file.py:attribute" with the file's path made absolute; any other name as it is."""
+    file, colon, attribute = name.rpartition(":")
+    return f"{Path(file).expanduser().absolute()}:{attribute}" if colon and file.endswith(".py") else name

@@ -1,0 +1,80 @@
+"""Everything a job names, looked up and checked before anything is started: space, images, strategy."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from results.schema import Kind, kinds_of
+from search.strategy import Strategy
+from spaces.describe import SAMPLES, RecordingTrial
+from spaces.problem import InputError, Problem
+from spaces.registry import Space, load_space
+from trainables.data import Dataset, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from search.job import JobSpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose every name leads somewhere; `kinds` are the types of the configuration's columns."""
+
+    job: JobSpec
+    space: Space
+    dataset: Dataset
+    strategy: Strategy
+    kinds: Mapping[str, Kind]
+
+
+def prepare(job: JobSpec) -> Prepared:
+    """Load the space and the images and build the strategy.
+
+    Raises `InputError` with the problems of all of them at once. The images are decoded into this node's cache.
+    """
+    problems: list[Problem] = []
+    space = _attempt(lambda: prepared_space(job), problems)
+    dataset = _attempt(lambda: load(job.data_spec()), problems)
+    strategy = _attempt(lambda: new_strategy(job, space), problems) if space else None
+    if problems or space is None or dataset is None or strategy is None:
+        raise InputError(problems)
+    return Prepared(job, space, dataset, strategy, config_kinds(space))
+
+
+def prepared_space(job: JobSpec) -> Space:
+    """The job's space with its fixed values and narrowed ranges; raises InputError."""
+    return load_space(job.family, job.space.fixed, job.space.ranges)
+
+
+def new_strategy(job: JobSpec, space: Space) -> Strategy:
+    """The strategy of a job before anything was tried; raises InputError."""
+    return Strategy.for_space(
+        space,
+        job.search.max_epochs,
+        job.seed,
+        job.search.mode,
+        metric=job.search.metric,
+        reduction_factor=job.search.reduction_factor,
+        sampler=job.search.sampler,
+        variant=job.search.variant,
+        max_trials=job.search.trials,
+    )
+
+
+def config_kinds(space: Space) -> dict[str, Kind]:
+    """The kind of every entry the space's configurations can have, seen over random walks through it."""
+    rng = random.Random(0)
+    return kinds_of(space(RecordingTrial(rng, {})) for _ in range(SAMPLES))
+
+
+def _attempt(action: Callable[[], T], problems: list[Problem]) -> T | None:
+    try:
+        return action()
+    except InputError as error:
+        problems.extend(error.problems)
+        return None

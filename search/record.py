@@ -1,0 +1,114 @@
+"""Every fact of a search into its tables and to MLflow, at the moment it happens and off everyone's path."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from results.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS
+from trainables.report import EpochReport, Outcome
+
+if TYPE_CHECKING:
+    from results.tables import RunWriter
+    from search.loop import OpenTrial
+    from search.strategy import Decision, Strategy
+    from trainables.checkpoint import CheckpointStore
+    from trainables.trial_run import TrialStart
+
+
+class Listener(Protocol):
+    """Who hears of every row beside the tables; returns at once."""
+
+    def proposed(self, row: Row) -> None:
+        """A row of `proposals`."""
+
+    def reported(self, row: Row) -> None:
+        """A row of `epochs`."""
+
+    def ended(self, row: Row) -> None:
+        """A row of `trials`."""
+
+
+class Recorder:
+    """The observer of a search loop that writes rows.
+
+    `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an earlier
+    driver were proposed.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        strategy: Strategy,
+        checkpoints: CheckpointStore,
+        *,
+        metric: str,
+        mode: str,
+        fingerprint: str,
+        cpus: float,
+        gpus: float,
+        sequence: int = 0,
+        started_at: dict[str, datetime] | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self._writer, self._strategy = writer, strategy
+        self._checkpoints, self._listener = checkpoints, listener
+        self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
+        self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
+        self._started_at = dict(started_at or {})
+
+    def proposed(self, start: TrialStart, why: str) -> None:
+        """Write the proposal before its trial begins to train."""
+        now = datetime.now(UTC)
+        self._started_at[start.trial_id] = now
+        row = proposal_row(start.trial_id, start.config, start.seed, why, now)
+        self._writer.append(PROPOSALS, row)
+        if self._listener:
+            self._listener.proposed(row)
+
+    def reported(self, report: EpochReport, decision: Decision) -> None:
+        """Write one epoch."""
+        row = epoch_row(report, self._sequence, str(decision))
+        self._writer.append(EPOCHS, row)
+        self._sequence += 1
+        if self._listener:
+            self._listener.reported(row)
+
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
+        """Write the trial's row; only a completed trial keeps its checkpoint."""
+        trial_id = trial.start.trial_id
+        keeps = outcome is Outcome.COMPLETED
+        facts = TrialFacts(
+            seed=trial.start.seed,
+            rung_epochs=self._strategy.rung_of(trial_id),
+            setup_secs=trial.setup_secs,
+            checkpoint_secs=trial.checkpoint_secs,
+            waiting_secs=waiting_secs,
+            worker_node=trial.place.node or None,
+            worker_pid=trial.place.pid or None,
+            cpus=self._cpus,
+            gpus=self._gpus,
+            parameter_count=trial.parameter_count,
+            data_fingerprint=self._fingerprint,
+            checkpoint=f"checkpoints/{trial_id}.npz" if keeps else None,
+            error=error or None,
+            started_at=self._started_at.pop(trial_id, None),
+            ended_at=datetime.now(UTC),
+        )
+        config = trial.start.config
+        row = trial_row(
+            trial_id,
+            config,
+            outcome,
+            trial.reports,
+            facts,
+            metric=self._metric,
+            mode=self._mode,
+            reason=reason,
+        )
+        self._writer.append(TRIALS, row)
+        if self._listener:
+            self._listener.ended(row)
+        if not keeps:
+            self._checkpoints.discard(trial_id)

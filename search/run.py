@@ -1,0 +1,210 @@
+"""`toprung search`: from a job to finished tables, through Ray Tune."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cluster.session import Capacity, Need, connected
+from results.lock import RunLock
+from results.parts import read_table, read_tables
+from results.schema import TRIALS, run_schemas
+from results.tables import RunWriter
+from results.tracking import Tracker
+from search.budget import Limits
+from search.display import Display
+from search.loop import SearchLoop
+from search.prepare import Prepared, prepare
+from search.record import Recorder
+from search.resume import Resumed, resume
+from search.runfolder import RunFolder
+from spaces.problem import InputError
+from trainables.checkpoint import CheckpointStore
+from trainables.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from search.job import JobSpec
+    from trainables.trial import TrialPlan
+
+
+class SearchFailedError(RuntimeError):
+    """The search cannot go on as the job stands: read the reason, mend the job or the model, run it again."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a search ended: its folder, and the limit that ended it if it was not the number of trials."""
+
+    folder: RunFolder
+    stop_reason: str | None
+
+
+def run_search(job: JobSpec, address: str | None = None, live: bool | None = None) -> Ended:
+    """Run the job's search, or go on with it where an earlier driver stopped.
+
+    `address` names a Ray cluster ("auto" for the one this machine is part of); None starts a local one. `live` is
+    whether to draw a live panel, found from the terminal when None. Raises `InputError` before anything starts,
+    `ClusterUnreachableError`, and `SearchFailedError`. What was learned until then is in the tables whatever is raised.
+    """
+    folder = RunFolder(job.run_root)
+    prepared = prepare(job)
+    with ExitStack() as stack:
+        folder.claim(job)
+        lock = stack.enter_context(RunLock(folder.root))
+        resumed = _resumed(folder, prepared)
+        schemas = run_schemas(prepared.kinds, job.search.metric)
+        tracker = stack.enter_context(_tracked(job, folder))
+        writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
+        need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
+        capacity = stack.enter_context(connected(address, need))
+        loop = _loop(prepared, folder, writer, resumed, tracker)
+        if not loop.finished:
+            stack.enter_context(Display(loop, job.search.metric, job.search.trials, live))
+            _tune(loop, _plan(prepared, folder), capacity, job)
+        loop.close()
+        writer.compact()
+        CheckpointStore(folder.checkpoints).keep_only(_kept(folder))
+    if loop.abort_reason:
+        raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
+    return Ended(folder, loop.stop_reason)
+
+
+def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
+    job = prepared.job
+    tables = read_tables(folder.root)
+    resumed = resume(prepared.strategy, *tables, metric=job.search.metric, mode=job.search.mode)
+    fingerprint = prepared.dataset.fingerprint
+    if resumed.fingerprint not in (None, fingerprint):
+        given = f"the images are others than those of {folder.root} (fingerprint {fingerprint[:12]})"
+        raise InputError.single(
+            "data", given, f"must be {str(resumed.fingerprint)[:12]}, or give another `name`"
+        )
+    return resumed
+
+
+@contextmanager
+def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
+    """MLflow for the block, told first what it missed of earlier drivers; None when the job does without."""
+    if not job.tracking.enabled:
+        yield None
+        return
+    tracker = Tracker(folder.tracking(job), warn=lambda line: print(f"note: {line}", flush=True))
+    tracker.catch_up(*read_tables(folder.root))
+    try:
+        yield tracker
+    except BaseException:
+        tracker.close("KILLED", timeout_secs=5.0)
+        raise
+    tracker.close()
+
+
+def _kept(folder: RunFolder) -> frozenset[str]:
+    """The trials whose checkpoint stays: the completed ones."""
+    trials = read_table(folder.root, TRIALS)
+    return frozenset(trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"])
+
+
+def _loop(
+    prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed, tracker: Tracker | None
+) -> SearchLoop:
+    job = prepared.job
+    search, resources = job.search, job.resources
+    recorder = Recorder(
+        writer,
+        prepared.strategy,
+        CheckpointStore(folder.checkpoints),
+        metric=search.metric,
+        mode=search.mode,
+        fingerprint=prepared.dataset.fingerprint,
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        sequence=resumed.sequence,
+        started_at=resumed.started_at,
+        listener=tracker,
+    )
+    return SearchLoop(
+        prepared.strategy,
+        recorder,
+        metric=search.metric,
+        mode=search.mode,
+        max_epochs=search.max_epochs,
+        seed=job.seed,
+        limits=Limits(mode=search.mode, **search.budgets.model_dump()),
+        gpus=resources.gpus,
+        spent=resumed.spent,
+        unfinished=resumed.unfinished,
+        settled=resumed.settled,
+        outcomes=resumed.outcomes,
+        leader=resumed.leader,
+    )
+
+
+def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
+    from trainables.trial import TrialPlan
+
+    job = prepared.job
+    return TrialPlan(
+        data=job.data_spec(),
+        data_fingerprint=prepared.dataset.fingerprint,
+        family=job.family,
+        max_epochs=job.search.max_epochs,
+        checkpoints=folder.checkpoints,
+        checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
+        checkpoint_secs=job.storage.checkpoint_secs,
+        durable_rungs=job.search.variant == "promote",
+        cpus=job.resources.cpus,
+        gpus=job.resources.gpus,
+    )
+
+
+def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -> None:
+    from ray import tune
+
+    from search.tune_adapter import LoopScheduler, LoopSearcher
+    from trainables.trial import PLAN, KerasTrial
+
+    resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
+    with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
+        tune.Tuner(
+            tune.with_resources(KerasTrial, resources),
+            param_space={PLAN: plan},
+            tune_config=tune.TuneConfig(
+                search_alg=LoopSearcher(loop, capacity.concurrent, capacity.ahead),
+                scheduler=LoopScheduler(loop),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: str(trial.trial_id),
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name=job.name,
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=job.resources.max_failures),
+            ),
+        ).fit()
+
+
+@contextmanager
+def _quiet_tune(capacity: Capacity) -> Iterator[None]:
+    """Ray Tune without what the tables already do, and with as many trials starting at once as there is room for."""
+    settings = {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+        "TUNE_MAX_PENDING_TRIALS_PG": str(capacity.concurrent + capacity.ahead),
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

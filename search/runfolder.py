@@ -1,0 +1,96 @@
+"""The run folder: which job it belongs to, and where its parts are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from results.mlflow_runs import Tracking
+from results.storage import Storage
+from search.jobfile import dump_job, parse_job
+from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from search.job import JobSpec
+
+JOB_FILE = "job.yaml"
+# What may differ when a run is continued: how much more to spend, where, and what happens afterwards.
+MAY_CHANGE = frozenset(
+    {"search.trials", "search.budgets", "resources", "storage", "tracking", "retrain", "data.path"}
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run at a local folder or URI."""
+
+    root: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the root."""
+        return self.root.rstrip("/").rpartition("/")[2]
+
+    @property
+    def checkpoints(self) -> str:
+        """Where the trials' states are."""
+        return f"{self.root}/checkpoints"
+
+    def tracking(self, job: JobSpec) -> Tracking:
+        """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
+        if job.tracking.uri:
+            return Tracking(job.tracking.uri, job.tracking.experiment, self.name)
+        local = Path(self.root) if "://" not in self.root else Path("runs").absolute() / self.name
+        local.mkdir(parents=True, exist_ok=True)
+        return Tracking(f"sqlite:///{local}/mlflow.db", job.tracking.experiment, self.name)
+
+    def job(self) -> JobSpec:
+        """The job this run belongs to. Raises `InputError` when this is no run folder."""
+        try:
+            text = bytes(Storage.at(self.root).read(JOB_FILE)).decode()
+        except OSError:
+            allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
+            raise InputError.single("RUN", f"{self.root} is none", allowed) from None
+        return parse_job(yaml.safe_load(text), f"{self.root}/{JOB_FILE}")
+
+    def claim(self, job: JobSpec) -> None:
+        """Write the effective job, or check that the run that is there belongs to it.
+
+        Raises `InputError`: one problem for each setting that differs and may not, or one for a folder that cannot
+        be written.
+        """
+        try:
+            self._check_same(self.job(), job)
+        except InputError as error:
+            if error.problems[0].where != "RUN":
+                raise
+        try:
+            Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
+        except OSError as error:
+            given = f"{self.root} cannot be written ({error.strerror or error})"
+            raise InputError.single("storage.path", given, "must be a folder that can be written") from None
+
+    def _check_same(self, earlier: JobSpec, job: JobSpec) -> None:
+        before, now = _flat(earlier.model_dump(mode="json")), _flat(job.model_dump(mode="json"))
+        keys = [key for key in sorted(before.keys() | now.keys()) if not _may_change(key)]
+        differing = [key for key in keys if before.get(key) != now.get(key)]
+        if differing:
+            allowed = f"{self.root} belongs to another job; give another `name`, or remove that folder"
+            raise InputError(
+                Problem(key, f"is {now.get(key)!r} and was {before.get(key)!r}", allowed) for key in differing
+            )
+
+
+def _may_change(key: str) -> bool:
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        path = f"{prefix}{key}"
+        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
+    return flat

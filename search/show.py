@@ -1,0 +1,79 @@
+"""What the commands print of a run: leaders, progress, tables, the retrained winner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from results.leaderboard import leaderboard, progress
+from results.parts import read_tables
+from results.render import Format, write
+
+if TYPE_CHECKING:
+    from search.job import JobSpec
+    from search.retrain import Retrained
+    from search.run import Ended
+    from search.runfolder import RunFolder
+
+LEADERS_SHOWN = 5
+
+
+def show_result(ended: Ended, job: JobSpec) -> None:
+    """The end of a search: leaders, where the tables are, what to type next."""
+    show_status(ended.folder, LEADERS_SHOWN)
+    if ended.stop_reason:
+        print(f"ended because the {ended.stop_reason}")
+    print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
+    if job.tracking.enabled:
+        print(f"mlflow     mlflow ui --backend-store-uri {ended.folder.tracking(job).uri}")
+    print(f"next       toprung retrain {shown(ended.folder.root)}")
+
+
+def show_status(folder: RunFolder, top: int) -> None:
+    """Progress and leaders, from the tables alone."""
+    job = folder.job()
+    proposals, epochs, trials = read_tables(folder.root)
+    now = progress(proposals, epochs, trials, job.search.metric, job.search.mode)
+    line = (
+        f"{now.ended} of {job.search.trials} trials ended: {now.completed} completed, {now.stopped} stopped"
+    )
+    rate = f", {now.epochs_per_sec:.1f} a second" if now.running and now.epochs_per_sec else ""
+    print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
+    board = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
+    if len(board):
+        write(board, "rich")
+
+
+def show_table(folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool) -> None:
+    """The trials, best first, or every epoch; as a table, or in a format for programs on standard output."""
+    job = folder.job()
+    proposals, epochs, trials = read_tables(folder.root)
+    if epochs_wanted:
+        frame = epochs.sort_values("sequence").drop(columns="extra").head(top or len(epochs))
+    else:
+        frame = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
+    write(frame, layout)
+
+
+def show_retrained(done: Retrained) -> None:
+    """The report of a retrained winner."""
+    report = done.report
+    if not done.is_new:
+        print(
+            f"{report['trial_id']} was retrained already; the test set was read at {report['test_reads'][-1]}"
+        )
+    seen = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
+    print(f"test accuracy {report['test_accuracy']:.4f} ({seen})")
+    worst = sorted(report["test_accuracy_per_class"].items(), key=lambda item: item[1])[:3]
+    print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
+    if len(report["test_reads"]) > 1:
+        print(f"note: the test set was read {len(report['test_reads'])} times for this run")
+    print(f"model      {done.folder.root}/retrain/model.keras (takes raw uint8 images)")
+    print(f"report     {done.folder.root}/retrain/report.json")
+
+
+def shown(root: str) -> str:
+    """The root as short as it can be typed from here."""
+    from pathlib import Path
+
+    here = str(Path.cwd())
+    return root.removeprefix(f"{here}/")

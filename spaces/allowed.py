@@ -1,0 +1,117 @@
+"""Whether the job's fixed values and ranges fit the parameters a space has: every misfit is one Problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spaces.narrow import Choices, Interval, Range, Value
+from spaces.problem import Problem
+from spaces.reference import did_you_mean
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    Parameters = Mapping[str, BaseDistribution]
+
+
+def fixed_problems(fixed: Mapping[str, Any], parameters: Parameters) -> Iterator[Problem]:
+    """What is wrong with `fixed`. A number may lie outside the searched range (no weight decay, say)."""
+    for name, value in fixed.items():
+        where = f"space.fixed.{name}"
+        if name not in parameters:
+            yield _unknown(where, name, parameters)
+        elif not _has_type(value, parameters[name]):
+            yield Problem(where, f"got {value!r}", f"must be {_type_rule(parameters[name])}")
+
+
+def parse_ranges(ranges: Mapping[str, Any], parameters: Parameters) -> tuple[dict[str, Range], list[Problem]]:
+    """The ranges that hold, and what is wrong with the others."""
+    parsed: dict[str, Range] = {}
+    problems: list[Problem] = []
+    for name, given in ranges.items():
+        where = f"space.ranges.{name}"
+        if name not in parameters:
+            problems.append(_unknown(where, name, parameters))
+            continue
+        result = _parse(where, given, parameters[name])
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            parsed[name] = result
+    return parsed, problems
+
+
+def _parse(where: str, given: Any, parameter: BaseDistribution) -> Range | Problem:
+    choices = getattr(parameter, "choices", None)
+    if isinstance(given, Mapping) and set(given) == {"choices"}:
+        return _parse_choices(where, given["choices"], parameter)
+    if choices is not None:
+        is_list = isinstance(given, Sequence) and not isinstance(given, str)
+        return _parse_choices(where, given if is_list else None, parameter)
+    if isinstance(given, Mapping) and set(given) == {"low", "high"}:
+        return _parse_interval(where, given["low"], given["high"], parameter)
+    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+        return _parse_interval(where, given[0], given[1], parameter)
+    return Problem(where, f"got {given!r}", "write [low, high], {low: , high: } or {choices: [...]}")
+
+
+def _parse_choices(where: str, given: Any, parameter: BaseDistribution) -> Range | Problem:
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        return Problem(where, f"got {given!r}", f"choices must be a list of {_type_rule(parameter)}")
+    wrong = [value for value in given if not _within(value, parameter)]
+    if wrong:
+        return Problem(where, f"got choices {wrong}", f"each must be {_bounds_rule(parameter)}")
+    return Choices(tuple(dict.fromkeys(given)))
+
+
+def _parse_interval(where: str, low: Any, high: Any, parameter: BaseDistribution) -> Range | Problem:
+    if not (_has_type(low, parameter) and _has_type(high, parameter)):
+        return Problem(where, f"got [{low!r}, {high!r}]", f"both must be {_type_rule(parameter)}")
+    if low > high:
+        return Problem(where, f"low {low} is above high {high}", "low must not be above high")
+    if not (_within(low, parameter) and _within(high, parameter)):
+        return Problem(where, f"got [{low}, {high}]", f"must be {_bounds_rule(parameter)}")
+    return Interval(low, high)
+
+
+def _unknown(where: str, name: str, parameters: Parameters) -> Problem:
+    hint = did_you_mean(name, parameters) or f"it has {', '.join(parameters)}"
+    return Problem(where, "the space has no such parameter", hint)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _has_type(value: Any, parameter: BaseDistribution) -> bool:
+    choices: tuple[Value, ...] | None = getattr(parameter, "choices", None)
+    if choices is None:
+        whole = type(parameter).__name__ == "IntDistribution"
+        return _is_number(value) and (not whole or isinstance(value, int))
+    if _is_number(value):
+        # A number that is not listed is still meaningful (a batch of 48), a string or a flag is not.
+        return any(_is_number(choice) for choice in choices)
+    return any(value == choice and type(value) is type(choice) for choice in choices)
+
+
+def _within(value: Any, parameter: BaseDistribution) -> bool:
+    if not _has_type(value, parameter):
+        return False
+    low, high = getattr(parameter, "low", None), getattr(parameter, "high", None)
+    if low is None or high is None:
+        return any(value == choice for choice in getattr(parameter, "choices", ()))
+    return bool(low <= value <= high)
+
+
+def _type_rule(parameter: BaseDistribution) -> str:
+    choices = getattr(parameter, "choices", None)
+    if choices is not None:
+        return f"one of {list(choices)}"
+    return "a whole number" if type(parameter).__name__ == "IntDistribution" else "a finite number"
+
+
+def _bounds_rule(parameter: BaseDistribution) -> str:
+    low, high = getattr(parameter, "low", None), getattr(parameter, "high", None)
+    return _type_rule(parameter) if low is None else f"{_type_rule(parameter)} within [{low}, {high}]"

@@ -1,0 +1,81 @@
+"""What a define-by-run space may ask for: the union of its parameters over every conditional branch."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from optuna.distributions import BaseDistribution
+
+SAMPLES = 256
+
+
+class RecordingTrial:
+    """A trial that answers at random and writes down what it was asked."""
+
+    number = 0
+
+    def __init__(self, rng: random.Random, seen: dict[str, BaseDistribution]) -> None:
+        self._rng = rng
+        self._seen = seen
+        self.params: dict[str, Any] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        from optuna.distributions import FloatDistribution
+
+        self._record(name, FloatDistribution(low, high, log=log, step=step))
+        value = low if step is not None else min(high, max(low, self._rng.uniform(low, high)))
+        return float(self.params.setdefault(name, value))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        from optuna.distributions import IntDistribution
+
+        self._record(name, IntDistribution(low, high, log=log, step=step))
+        return int(self.params.setdefault(name, self._rng.randrange(low, high + 1, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        from optuna.distributions import CategoricalDistribution
+
+        self._record(name, CategoricalDistribution(tuple(choices)))
+        return self.params.setdefault(name, self._rng.choice(tuple(choices)))
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Accepted and dropped: a description has no attributes."""
+
+    def _record(self, name: str, distribution: BaseDistribution) -> None:
+        earlier = self._seen.get(name)
+        self._seen[name] = distribution if earlier is None else _union(earlier, distribution)
+
+
+def describe(space: Callable[[Any], dict[str, Any]], seed: int = 0) -> dict[str, BaseDistribution]:
+    """Every parameter `space` asks for in 256 random walks through its branches, in order of appearance.
+
+    A number asked for with different bounds in different branches gets the widest of them. A branch entered
+    less than about once in a hundred walks may be missed. Errors of the space itself pass through.
+    """
+    seen: dict[str, BaseDistribution] = {}
+    rng = random.Random(seed)
+    for _ in range(SAMPLES):
+        space(RecordingTrial(rng, seen))
+    return seen
+
+
+def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if one == other or type(one) is not type(other):
+        return one
+    if isinstance(one, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
+        extra = [choice for choice in other.choices if choice not in one.choices]
+        return CategoricalDistribution((*one.choices, *extra))
+    if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
+        low, high = min(one.low, other.low), max(one.high, other.high)
+        return FloatDistribution(low, high, log=one.log, step=one.step)
+    if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
+        return IntDistribution(min(one.low, other.low), max(one.high, other.high), log=one.log, step=one.step)
+    return one

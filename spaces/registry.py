@@ -1,0 +1,94 @@
+"""Look a space up by name, with the job's fixed values and narrowed ranges laid over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spaces.allowed import fixed_problems, parse_ranges
+from spaces.describe import describe
+from spaces.narrow import NarrowedTrial, Range, Value
+from spaces.problem import InputError
+from spaces.reference import did_you_mean, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUILT_IN = {"cnn": "spaces.cnn:space"}
+
+
+class DefineByRun(Protocol):
+    """An Optuna define-by-run space: draws from `trial.suggest_*` and returns a flat configuration."""
+
+    def __call__(self, trial: Any) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """A define-by-run space with some parameters fixed and some ranges narrowed.
+
+    Holds the name and not the function, so that it pickles wherever the name can be looked up again.
+    """
+
+    name: str
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def __call__(self, trial: Any) -> dict[str, Any]:
+        """Draw a configuration: a flat dict of numbers, strings, flags or None."""
+        return define_by_run(self.name)(NarrowedTrial(trial, self.fixed, self.ranges))
+
+
+def load_space(
+    name: str, fixed: Mapping[str, Any] | None = None, ranges: Mapping[str, Any] | None = None
+) -> Space:
+    """The space `name` ("cnn", "module:function" or "file.py:attribute") as the job narrows it.
+
+    `fixed` maps a parameter to its value; `ranges` maps one to [low, high], {low, high} or {choices: [...]},
+    which must lie within the space's own range. Raises InputError with every problem found, each pointing at
+    `space.name`, `space.fixed.PARAMETER` or `space.ranges.PARAMETER`.
+    """
+    fixed, ranges = dict(fixed or {}), dict(ranges or {})
+    parameters = describe(_checked(name))
+    problems = list(fixed_problems(fixed, parameters))
+    parsed, range_problems = parse_ranges(ranges, parameters)
+    if problems or range_problems:
+        raise InputError([*problems, *range_problems])
+    return Space(name, fixed, parsed)
+
+
+@lru_cache(maxsize=64)
+def define_by_run(name: str) -> DefineByRun:
+    """The space function called `name`; of a class or object with a `space` method, that method."""
+    if name not in BUILT_IN and ":" not in name:
+        known = ", ".join(BUILT_IN)
+        hint = did_you_mean(name, BUILT_IN) or f'known: {known}, or write "module:function" or "file.py:name"'
+        raise InputError.single("space.name", f"unknown space {name!r}", hint)
+    found = resolve(BUILT_IN.get(name, name), "space.name")
+    if isinstance(found, type):
+        found = found()
+    found = getattr(found, "space", found)
+    if not callable(found):
+        raise InputError.single(
+            "space.name", f"{name} is no function", "name a function space(trial) -> dict"
+        )
+    function: DefineByRun = found
+    return function
+
+
+def _checked(name: str) -> DefineByRun:
+    """The space, after one walk through it showed that it runs and returns a dict."""
+    import random
+
+    from spaces.describe import RecordingTrial
+
+    function = define_by_run(name)
+    try:
+        config = function(RecordingTrial(random.Random(0), {}))
+    except Exception as error:
+        raise InputError.single("space.name", f"{name} fails: {error!r}", "fix the space function") from error
+    if not isinstance(config, dict):
+        given = f"{name} returned {type(config).__name__}"
+        raise InputError.single("space.name", given, "space(trial) must return a dict")
+    return function

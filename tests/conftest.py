@@ -1,0 +1,104 @@
+"""What the tests of all packages share: a toprung command in a process of its own, and small jobs to give it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+class Command:
+    """A `toprung` process in its own session, so that a signal reaches it alone and leftovers can be found."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
+        settings = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
+        self.marker = f"toprung-test-{os.getpid()}-{time.monotonic_ns()}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "search", *arguments],
+            cwd=cwd,
+            env={**settings, "TOPRUNG_TEST_MARKER": self.marker},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait(self, timeout_secs: float = 240) -> subprocess.CompletedProcess[str]:
+        out, err = self.process.communicate(timeout=timeout_secs)
+        return subprocess.CompletedProcess(self.process.args, self.process.returncode, out, err)
+
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def alive(self) -> list[str]:
+        """Command lines of the living processes that this command started, itself included."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and self._started(entry):
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        return found
+
+    def _started(self, entry: Path) -> bool:
+        try:
+            return self.marker in (entry / "environ").read_text() and "State:\tZ" not in (entry / "status").read_text()
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def toprung() -> Iterator[Callable[..., Command]]:
+    """Start toprung commands; whatever still runs at the end of the test is killed."""
+    started: list[Command] = []
+
+    def start(*arguments: str, **settings: Any) -> Command:
+        command = Command(*map(str, arguments), **settings)
+        started.append(command)
+        return command
+
+    yield start
+    for command in started:
+        command.stop()
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a small job on the bundled digits: tiny networks, runs in `tmp_path`/runs."""
+
+    def write(name: str = "small", **sections: Any) -> Path:
+        content: dict[str, Any] = {
+            "data": {"source": "digits", "image_size": 8},
+            "space": {
+                "fixed": {"blocks": 1, "convs_per_block": 1, "filters": 8, "kernel_size": 3, "dense_units": 0,
+                          "batch_norm": False, "pooling": "max", "batch_size": 128, "optimizer": "adamw"},
+            },
+            "search": {"trials": 6, "max_epochs": 9},
+            "resources": {"concurrent": 1},
+            "storage": {"path": str(tmp_path / "runs")},
+            "tracking": {"enabled": False},
+        }  # fmt: skip
+        for section, values in sections.items():
+            content[section] = {**content[section], **values} if section in content else values
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+INTERRUPT = signal.SIGINT

@@ -1,0 +1,47 @@
+"""A small search's rows, written the way the driver writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from results.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
+from trainables.report import EpochReport, Outcome
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+CONFIGS: list[dict[str, Any]] = [
+    {"learning_rate": 0.1, "optimizer": "adam"},
+    {"learning_rate": 0.2, "optimizer": "sgd", "momentum": 0.9, "blocks": 3, "nesterov": True},
+]
+
+
+class Search:
+    """Rows of a search; values are given as one list of val_accuracy an epoch for each trial."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Row]] = {"proposals": [], "epochs": [], "trials": []}
+
+    def trial(self, values: list[float], outcome: Outcome | None = Outcome.COMPLETED) -> str:
+        """A trial that reported these values, an epoch a second; still running when the outcome is None."""
+        number = len(self.rows["proposals"])
+        trial_id, config = f"t{number:05d}", CONFIGS[number % len(CONFIGS)]
+        self.rows["proposals"].append(proposal_row(trial_id, config, seed=number, proposed_at=START))
+        reports = [
+            EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1.0 - value}, 1.0, float(epoch))
+            for epoch, value in enumerate(values, start=1)
+        ]
+        for report in reports:
+            sequence = len(self.rows["epochs"])
+            at = START + timedelta(seconds=sequence)
+            self.rows["epochs"].append(epoch_row(report, sequence, "keep", at))
+        if outcome is not None:
+            facts = TrialFacts(seed=number, startup_secs=2.0, waiting_secs=0.5, ended_at=START)
+            self.rows["trials"].append(trial_row(trial_id, config, outcome, reports, facts))
+        return trial_id
+
+
+@pytest.fixture
+def search() -> Search:
+    return Search()

@@ -1,0 +1,116 @@
+"""A job file becomes a JobSpec, or every problem with it is told at once: where, what was given, what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.job import JobSpec
+from search.jobfile import dump_job, load_job, override_job, parse_job
+from spaces.problem import InputError
+
+JOBS = sorted((Path(__file__).parents[2] / "search" / "jobs").glob("*.yaml"))
+
+
+def problems_of(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load_job(path, overrides)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "my-job.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_every_shipped_job_is_valid_and_survives_being_saved(path: Path) -> None:
+    job = load_job(path)
+    assert job.name == path.stem
+    saved = path.parent / "saved.yaml"
+    import yaml
+
+    assert parse_job(yaml.safe_load(dump_job(job)), str(saved)) == job
+
+
+def test_the_shortest_job_is_data_alone(written) -> None:
+    job = load_job(written("data: digits"))
+    assert (job.name, job.data.source, job.space.name) == ("my-job", "digits", "cnn")
+    assert job == load_job(written("data: {source: digits}"))
+
+
+def test_overrides_are_yaml_values_laid_over_the_file(written) -> None:
+    path = written("data: digits\nsearch: {trials: 5}")
+    job = load_job(path, ["search.trials=40", "space.fixed.filters=16", "data.path=a/b", "name=other"])
+    assert (job.search.trials, job.space.fixed, job.data.path) == (40, {"filters": 16}, "a/b")
+    assert (job.data.source, job.name) == ("digits", "other")
+    assert override_job(job, ["retrain.epochs=3"]).retrain.epochs == 3
+
+
+def test_every_problem_is_told_at_once_with_its_path(written) -> None:
+    path = written("data: digits\nserch: {}\nsearch: {trials: -3, max_epochs: many}\nresources: {gpus: -1}")
+    lines = problems_of(path)
+    assert [line.removeprefix(f"{path}: ").split(":")[0] for line in lines] == [
+        "search.trials",
+        "search.max_epochs",
+        "resources.gpus",
+        "serch",
+    ]
+    assert "-3 given; must be greater than 0" in lines[0]
+    assert "did you mean 'search'?" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "the file is empty"),
+        ("[1, 2]", "list at the top level"),
+        ("search: {trials: 3}", "data: missing"),
+        ("data: [", "must be valid YAML"),
+        ("data: digits\ndata: cifar10", "'data' stands twice"),
+        ("data: {source: digits, splits: {val: 0.6, test: 0.5}}", "val + test is 1.1"),
+        ("data: {source: digits, splits: {val: 0}}", "data.splits.val: 0 given; must be greater than 0"),
+        ("data: {sourc: digits}", "did you mean 'source'?"),
+        ("data: digits\nsearch: 3", "search: 3 given; must be"),
+        ("data: digits\nsearch: {metric: accuracy}", "must be 'val_accuracy' or 'val_loss'"),
+        ("data: digits\nname: ../up", "name: '../up' given; must match pattern"),
+    ],
+)
+def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> None:
+    lines = problems_of(written(text))
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert "\n" not in lines[0]
+
+
+def test_a_missing_file_and_a_bad_override_are_named(tmp_path: Path, written) -> None:
+    assert "no such file" in problems_of(tmp_path / "none.yaml")[0]
+    assert "must be KEY.KEY=VALUE" in problems_of(written("data: digits"), "search.trials")[0]
+    assert "--set search.trials" in problems_of(written("data: digits"), "search.trials=[")[0]
+
+
+def test_a_folder_given_as_job_file_is_no_traceback(tmp_path: Path) -> None:
+    assert "cannot be read" in problems_of(tmp_path)[0]
+
+
+def test_the_source_is_found_from_the_path(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").touch()
+    sources = {
+        str(tmp_path): "parquet",
+        "x.npz": "npz",
+        str(tmp_path / "classes"): "folder",
+    }
+    for path, source in sources.items():
+        assert parse_job({"name": "a", "data": {"path": path}}, "job").data_spec().source == source
+
+
+def test_a_job_cannot_be_changed_once_made() -> None:
+    job = JobSpec.model_validate({"name": "a", "data": "digits"})
+    with pytest.raises(ValueError, match="frozen"):
+        job.seed = 3  # type: ignore[misc]

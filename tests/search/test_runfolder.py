@@ -1,0 +1,60 @@
+"""A run folder belongs to one job: it is continued by that job, and by no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.job import JobSpec
+from search.jobfile import parse_job
+from search.runfolder import RunFolder
+from spaces.problem import InputError
+
+
+def job(tmp_path: Path, **content: Any) -> JobSpec:
+    return parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, **content}, "job")
+
+
+def test_the_effective_job_is_read_back_from_the_folder(tmp_path: Path) -> None:
+    mine = job(tmp_path, search={"trials": 7})
+    folder = RunFolder(mine.run_root)
+    folder.claim(mine)
+    assert folder.job() == mine
+    assert folder.root == str(tmp_path / "a")
+
+
+def test_more_budget_other_resources_and_moved_images_continue_the_run(tmp_path: Path) -> None:
+    folder = RunFolder(job(tmp_path).run_root)
+    folder.claim(job(tmp_path))
+    more = job(tmp_path, search={"trials": 99, "budgets": {"epochs": 5}}, resources={"cpus": 2})
+    folder.claim(more)
+    assert folder.job().search.trials == 99
+
+
+def test_another_job_is_told_each_difference_and_the_run_stays_as_it_is(tmp_path: Path) -> None:
+    folder = RunFolder(job(tmp_path).run_root)
+    folder.claim(job(tmp_path))
+    with pytest.raises(InputError) as caught:
+        folder.claim(job(tmp_path, seed=5, search={"max_epochs": 3}, space={"fixed": {"filters": 16}}))
+    lines = [str(problem) for problem in caught.value.problems]
+    assert [line.split(":")[0] for line in lines] == [
+        "search.max_epochs",
+        "seed",
+        "space.fixed.filters",
+    ]
+    assert "belongs to another job" in lines[0]
+    assert folder.job() == job(tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be a run folder"):
+        RunFolder(str(tmp_path)).job()
+
+
+def test_a_storage_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    mine = job(tmp_path, storage={"path": str(tmp_path / "file")})
+    with pytest.raises(InputError, match=r"storage\.path: .* cannot be written"):
+        RunFolder(mine.run_root).claim(mine)

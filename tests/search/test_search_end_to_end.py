@@ -1,0 +1,217 @@
+"""The whole of a search as its user meets it: real processes, real Ray, real training on the bundled digits."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+TIMES = ["reported_at", "epoch_secs", "elapsed_secs", "images_per_sec"]
+
+
+def tables(run: Path) -> dict[str, pd.DataFrame]:
+    return {name: pd.read_parquet(run / name) for name in ("proposals", "epochs", "trials")}
+
+
+def decided(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What a search decided and measured, without what depends on the clock."""
+    found = tables(run)
+    epochs = found["epochs"].drop(columns=[*TIMES, "sequence"]).sort_values(["trial_id", "epoch"])
+    config = [name for name in found["trials"] if name.startswith("config/")]
+    columns = ["trial_id", "outcome", "best_val_accuracy", "best_epoch", "last_epoch", "rung_epochs", "seed", *config]
+    trials = found["trials"][columns].sort_values("trial_id")
+    return epochs.reset_index(drop=True), trials.reset_index(drop=True)
+
+
+def wait_for(condition, secs: float = 90) -> bool:
+    deadline = time.monotonic() + secs
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def rows(run: Path, table: str) -> int:
+    parts = list((run / table).glob("*.parquet"))
+    return sum(len(pd.read_parquet(part)) for part in parts)
+
+
+def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file()
+    done = toprung("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
+    assert done.returncode == 0, done.stderr
+    unbroken = tmp_path / "unbroken" / "small"
+
+    run, moments, kills = tmp_path / "runs" / "small", random.Random(7), 0
+    while True:
+        command = toprung("search", job)
+        # Anywhere in what is left: before Ray is up, between two trials, in the middle of an epoch or of a write.
+        known = rows(run, "epochs") if run.exists() else 0
+        wait_for(lambda known=known, command=command: command.process.poll() is not None
+                 or (run / "epochs").exists() and rows(run, "epochs") > known)  # fmt: skip
+        time.sleep(moments.uniform(0, 1.5))
+        if command.process.poll() is not None or kills == 4:
+            break
+        command.signal(signal.SIGKILL)
+        kills += 1
+        assert wait_for(lambda command=command: not command.alive(), 30), f"orphans: {command.alive()}"
+        for name in ("proposals", "epochs"):
+            pd.read_parquet(run / name)
+    done = command.wait()
+    assert done.returncode == 0, done.stderr
+    assert kills >= 2
+    for mine, theirs in zip(decided(run), decided(unbroken), strict=True):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    assert tables(run)["epochs"]["sequence"].is_unique
+
+
+def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
+    job, run = job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}), tmp_path / "runs" / "small"
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 2)
+    command.signal(signal.SIGINT)
+    ended = command.wait(60)
+    assert ended.returncode == 130, ended.stderr
+    assert "goes on where this one stopped" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert wait_for(lambda: not command.alive(), 30), f"orphans: {command.alive()}"
+
+    status = toprung("status", run).wait()
+    assert status.returncode == 0 and "not ended" in status.stdout
+    before = {name: len(frame) for name, frame in tables(run).items() if name != "trials"}
+    done = toprung("search", job).wait()
+    assert done.returncode == 0, done.stderr
+    after = tables(run)
+    assert len(after["trials"]) == 8 and after["trials"]["trial_id"].is_unique
+    assert len(after["epochs"]) >= before["epochs"]
+    assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
+    for _, epochs in after["epochs"].groupby("trial_id"):
+        assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1)), "no epoch is missing"
+
+    again = toprung("search", job).wait()
+    assert again.returncode == 0, again.stderr
+    assert tables(run)["epochs"].equals(after["epochs"]), "a finished search is not run again"
+
+
+def test_from_a_job_file_to_a_trained_registered_winner(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(tracking={"enabled": True}, resources={"concurrent": 2})
+    run = tmp_path / "runs" / "small"
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 0)
+    second_shell = toprung("status", run).wait()
+    assert second_shell.returncode == 0 and "trials ended" in second_shell.stdout
+    found = command.wait()
+    assert found.returncode == 0, found.stderr
+    for text in ("val_accuracy", "toprung retrain", str(run)):
+        assert text in found.stdout
+    assert "Traceback" not in found.stderr
+
+    as_csv = toprung("table", run, "--format", "csv", "--top", "3").wait()
+    assert len(as_csv.stdout.strip().splitlines()) == 4
+    as_json = toprung("table", run, "--epochs", "--format", "json").wait()
+    assert {row["trial_id"] for row in json.loads(as_json.stdout)} == {f"t{n:05d}" for n in range(6)}
+
+    trained = toprung("retrain", run, env={"TF_CPP_MIN_LOG_LEVEL": "3"}).wait()
+    assert trained.returncode == 0, trained.stderr
+    report = json.loads((run / "retrain" / "report.json").read_text())
+    assert report["test_accuracy"] > 0.5, "ten classes: chance is 0.1"
+    assert len(report["test_accuracy_per_class"]) == 10
+    assert len(report["test_reads"]) == 1
+    repeated = toprung("retrain", run).wait()
+    assert "retrained already" in repeated.stdout
+    assert json.loads((run / "retrain" / "report.json").read_text()) == report, "the test set is read once"
+
+    assert_model_takes_raw_images(run / "retrain" / "model.keras", report)
+    assert_tracked(run, trials=6, report=report)
+
+
+def assert_model_takes_raw_images(path: Path, report: dict) -> None:
+    """Loaded in a process that cannot import toprung, on pixels no one has scaled."""
+    import subprocess
+    import sys
+
+    from trainables.data import DataSpec, load
+
+    test = load(DataSpec(source="digits", image_size=8)).test()
+    np.savez(path.parent / "test.npz", images=test.images, labels=test.labels)
+    script = (
+        "import sys, numpy as np, keras\n"
+        "assert not any('search' in m or 'trainables' in m for m in sys.modules if '.' not in m)\n"
+        "model = keras.models.load_model(sys.argv[1]); data = np.load(sys.argv[2])\n"
+        "assert data['images'].dtype == np.uint8\n"
+        "print(float((model.predict(data['images'], verbose=0).argmax(1) == data['labels']).mean()))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-I", "-c", script, str(path), str(path.parent / "test.npz")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    ).stdout
+    assert float(out.split()[-1]) == pytest.approx(report["test_accuracy"], abs=1e-6)
+
+
+def assert_tracked(run: Path, trials: int, report: dict) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{run}/mlflow.db")
+    experiment = client.get_experiment_by_name("toprung")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if "toprung.trial_id" in r.data.tags]
+    assert (len(parents), len(children)) == (1, trials)
+    epochs = pd.read_parquet(run / "epochs")
+    for child in children:
+        history = client.get_metric_history(child.info.run_id, "val_accuracy")
+        mine = epochs[epochs["trial_id"] == child.data.tags["toprung.trial_id"]].sort_values("epoch")
+        assert [metric.step for metric in history] == list(mine["epoch"])
+        np.testing.assert_allclose([metric.value for metric in history], mine["val_accuracy"])
+    champion = client.get_model_version_by_alias("small", "champion")
+    tested = client.get_run(champion.run_id).data.metrics["test_accuracy"]
+    assert tested == pytest.approx(report["test_accuracy"])
+
+
+def test_no_more_gpus_than_there_are(toprung, job_file) -> None:
+    ended = toprung("search", job_file(resources={"gpus": 2, "concurrent": None})).wait()
+    assert ended.returncode == 2
+    assert "resources.gpus: 2 asked; the largest node of the cluster has 0" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_two_searches_do_not_write_one_run(toprung, job_file, tmp_path: Path) -> None:
+    job, run = job_file(), tmp_path / "runs" / "small"
+    first = toprung("search", job)
+    assert wait_for(lambda: (run / "proposals").exists())
+    second = toprung("search", job).wait()
+    assert second.returncode == 2
+    assert "another search" in second.stderr
+    assert first.wait().returncode == 0
+
+
+def test_one_worker_and_one_seed_give_one_search(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(search={"trials": 4, "max_epochs": 3})
+    for name in ("one", "two"):
+        assert toprung("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
+    for mine, theirs in zip(decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(search={"trials": 9, "max_epochs": 9, "variant": "promote"})
+    assert toprung("search", job).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    assert "PAUSE" in set(found["epochs"]["decision"].str.upper())
+    assert set(found["trials"]["outcome"]) == {"COMPLETED", "STOPPED"}
+    paused_then_went_on = found["epochs"].groupby("trial_id")["epoch"].max() > 1
+    assert paused_then_went_on.any()
+    for _, epochs in found["epochs"].groupby("trial_id"):
+        assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))

@@ -1,0 +1,81 @@
+"""A trial's state comes back as it was saved, whole or not at all, and only for what it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.checkpoint import Checkpoint, CheckpointStore
+
+ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(7, dtype=np.int64)}
+HISTORY = ({"trial_id": "t00001", "epoch": 1, "metrics": {"val_accuracy": 0.1 + 0.2}},)
+
+
+@pytest.fixture(params=["path", "uri", "awkward name"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    places = {"path": tmp_path, "uri": f"file://{tmp_path}", "awkward name": tmp_path / 'it\'s a "run" %20é'}
+    return f"{places[request.param]}/checkpoints"
+
+
+def checkpoint(epoch: int = 3, identity: str = "same", trial_id: str = "t00001") -> Checkpoint:
+    return Checkpoint(trial_id, epoch, identity, HISTORY, ARRAYS)
+
+
+def test_what_was_saved_is_loaded_bit_for_bit(root: str) -> None:
+    store = CheckpointStore(root)
+    store.save(checkpoint())
+    store.wait()
+    loaded = CheckpointStore(root).load("t00001", "same")
+    assert loaded is not None
+    assert (loaded.epoch, loaded.history) == (3, HISTORY)
+    for name, array in ARRAYS.items():
+        assert loaded.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(loaded.arrays[name], array)
+
+
+def test_the_newest_state_replaces_the_older_one(root: str) -> None:
+    store = CheckpointStore(root)
+    for epoch in (1, 2, 3):
+        store.save(checkpoint(epoch))
+    store.wait()
+    loaded = store.load("t00001", "same")
+    assert loaded is not None and loaded.epoch == 3
+
+
+def test_a_state_of_something_else_is_not_taken(root: str) -> None:
+    store = CheckpointStore(root)
+    store.save(checkpoint(identity="another configuration"))
+    store.wait()
+    assert store.load("t00001", "same") is None
+    assert store.load("t00002", "same") is None
+
+
+def test_half_a_file_is_never_under_the_name_that_is_read(tmp_path: Path) -> None:
+    store = CheckpointStore(str(tmp_path))
+    (tmp_path / "t00001.npz.partial").write_bytes(b"PK half")
+    assert store.load("t00001", "same") is None
+
+
+def test_a_damaged_file_counts_as_no_state(tmp_path: Path) -> None:
+    store = CheckpointStore(str(tmp_path))
+    store.save(checkpoint())
+    store.wait()
+    content = (tmp_path / "t00001.npz").read_bytes()
+    (tmp_path / "t00001.npz").write_bytes(content[: len(content) // 2])
+    assert store.load("t00001", "same") is None
+
+
+def test_only_the_named_trials_are_kept(root: str) -> None:
+    store = CheckpointStore(root)
+    for number in range(4):
+        store.save(checkpoint(trial_id=f"t{number:05d}"))
+    store.wait()
+    store.keep_only({"t00002"})
+    kept = [number for number in range(4) if store.load(f"t{number:05d}", "same")]
+    assert kept == [2]
+
+
+def test_keeping_none_of_a_folder_that_is_not_there_is_no_error(root: str) -> None:
+    CheckpointStore(root).keep_only(frozenset())

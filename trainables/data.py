@@ -1,0 +1,207 @@
+"""A job's images: decoded once on each node, then memory-mapped by every process that needs them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spaces.problem import InputError, Problem
+from trainables.data_arrays import DIGITS_SIDE_PIXELS
+from trainables.data_build import Build
+from trainables.data_cache import cache_folder, cached
+from trainables.data_content import duplicates, fingerprint
+from trainables.data_registry import open_source
+from trainables.data_spec import DataSpec
+from trainables.data_splits import SPLITS, Places, assign
+from trainables.data_writer import images_file, labels_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainables.data_build import Progress
+    from trainables.data_source import Listing, Source
+
+__all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
+
+LAYOUT = 1  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, uint8 (N, H, W, C), and their class numbers, int32 (N,); memory-mapped and read-only."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images of validation or test that are, pixel for pixel, in an earlier split too."""
+
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A decoded data set on this node.
+
+    image_shape: (H, W, C), of uint8 pixels.
+    classes: names; a label is an index into them.
+    fingerprint: SHA-256 (hex) of the pixels, labels and class names of the three splits; where the images
+        came from and what their files are called does not enter.
+    folder: the cache entry the arrays lie in.
+    class_counts: split -> number of images of each class.
+    skipped: unreadable images that were left out, each with its reason.
+    duplicates_across_splits: images that one split shares with another.
+    """
+
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    fingerprint: str
+    folder: Path
+    class_counts: Mapping[str, tuple[int, ...]]
+    skipped: tuple[str, ...] = ()
+    duplicates_across_splits: Duplicates = Duplicates()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images of each split."""
+        return {split: sum(own) for split, own in self.class_counts.items()}
+
+    def train(self) -> Split:
+        """The images to train on."""
+        return self._split("train")
+
+    def val(self) -> Split:
+        """The images a search selects by."""
+        return self._split("val")
+
+    def test(self) -> Split:
+        """The sealed images: nothing but the one evaluation of a retrained winner opens their files."""
+        return self._split("test")
+
+    def class_weights(self) -> tuple[float, ...]:
+        """A weight a class, inverse to its share of the training images; the mean over the images is 1."""
+        counts = self.class_counts["train"]
+        return tuple(sum(counts) / (len(counts) * count) for count in counts)
+
+    def _split(self, split: str) -> Split:
+        images, labels = (self.folder / name for name in (images_file(split), labels_file(split)))
+        return Split(np.load(images, mmap_mode="r"), np.load(labels, mmap_mode="r"))
+
+
+def load(spec: DataSpec, cache: Path | None = None, on_progress: Progress | None = None) -> Dataset:
+    """The data set a spec describes, decoded now if no process of this node has done so before.
+
+    The cache entry is keyed by the spec and the names, sizes and times of the source's files; processes that
+    ask for it at once decode it once. `cache` is the folder of all entries (default: $TOPRUNG_CACHE, else one
+    for this user in the temporary directory). `on_progress(done, total)` counts images as they are decoded.
+    Raises InputError when the source cannot be used.
+    """
+    spec = _completed(spec)
+    with _readable():
+        source = open_source(spec)
+        key = _key(spec, source)
+
+    def build(folder: Path) -> None:
+        with _readable():
+            listing, places = _planned(source, spec)
+        work = Build(listing, places, spec, folder)
+        work.run(on_progress)
+        (folder / MANIFEST).write_text(json.dumps(_manifest(work)), encoding="utf-8")
+
+    return _opened(cached(cache_folder(cache), key, _is_whole, build))
+
+
+def check(spec: DataSpec) -> tuple[Problem, ...]:
+    """What is wrong with the data as far as names and labels tell, without decoding any image."""
+    try:
+        with _readable():
+            _planned(open_source(_completed(spec)), spec)
+    except InputError as error:
+        return error.problems
+    return ()
+
+
+def _completed(spec: DataSpec) -> DataSpec:
+    if spec.source == "digits" and spec.image_size is None:
+        return replace(spec, image_size=DIGITS_SIDE_PIXELS)  # 8 pixels leave a network nothing to pool
+    return spec
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns a file or folder that may not be read into the user's problem."""
+    try:
+        yield
+    except OSError as error:
+        given = f"{error.filename or ''} cannot be read ({error.strerror or error})".strip()
+        raise InputError.single("data.path", given, "files and folders this user may read") from error
+
+
+def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]]:
+    listing = source.listing()
+    labels = {name: part.labels for name, part in listing.parts.items()}
+    return listing, assign(labels, listing.classes, spec)
+
+
+def _key(spec: DataSpec, source: Source) -> str:
+    text = json.dumps([LAYOUT, version("pillow"), asdict(spec), source.stamps()])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _manifest(work: Build) -> dict[str, Any]:
+    count, examples = duplicates(work.writers)
+    return {
+        "image_shape": work.writers["train"].shape,
+        "classes": work.listing.classes,
+        "fingerprint": fingerprint(work.writers, work.listing.classes),
+        "class_counts": {split: _counted(work, split) for split in SPLITS},
+        "skipped": work.skipped,
+        "duplicates": {"count": count, "examples": examples},
+        "bytes": {file.name: file.stat().st_size for file in sorted(work.folder.iterdir())},
+    }
+
+
+def _counted(work: Build, split: str) -> list[int]:
+    counts: list[int] = np.bincount(work.writers[split].labels, minlength=len(work.listing.classes)).tolist()
+    return counts
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the manifest can be read and every file it lists has its size: cheap enough for each start."""
+    try:
+        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["bytes"]
+        return all((folder / name).stat().st_size == size for name, size in expected.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _opened(folder: Path) -> Dataset:
+    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    height, width, channels = found["image_shape"]
+    return Dataset(
+        image_shape=(height, width, channels),
+        classes=tuple(found["classes"]),
+        fingerprint=found["fingerprint"],
+        folder=folder,
+        class_counts={split: tuple(counts) for split, counts in found["class_counts"].items()},
+        skipped=tuple(found["skipped"]),
+        duplicates_across_splits=Duplicates(
+            found["duplicates"]["count"], tuple(found["duplicates"]["examples"])
+        ),
+    )

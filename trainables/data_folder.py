@@ -1,0 +1,126 @@
+"""A folder per class, with or without explicit train, val and test folders around them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spaces.problem import InputError, Problem
+from trainables.data_decode import SUFFIXES
+from trainables.data_source import Item, Listing, Part, file_stamp, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trainables.data_spec import DataSpec
+
+WANTED = "a folder with one folder of images a class, or with train, val and test folders of such"
+TITLES = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files under `root`, read one at a time."""
+
+    root: Path
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, row: int) -> str:
+        return self.files[row]
+
+    def chunks(self, length: int) -> Iterator[Sequence[Item]]:
+        for start in range(0, len(self.files), length):
+            yield [self.root / file for file in self.files[start : start + length]]
+
+
+class FolderSource:
+    """Class folders under `path`, or under its folders train, val (validation, valid) and test.
+
+    A class is named by its folder and numbered by the sorted order of the training folders; its images lie in
+    it or deeper. Hidden files and files with no image suffix are passed over.
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.root = local_path(spec.path, "folder", WANTED)
+        if not self.root.is_dir():
+            raise InputError.single("data.path", f"{self.root} is a file", WANTED)
+
+    @cached_property
+    def found(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Split -> class -> its files, relative to the root and sorted; empty classes included."""
+        return {split: _classes(self.root, folder) for split, folder in _split_folders(self.root).items()}
+
+    def stamps(self) -> tuple[str, ...]:
+        files = [file for classes in self.found.values() for own in classes.values() for file in own]
+        empty = [name for classes in self.found.values() for name, own in classes.items() if not own]
+        return (str(self.root), *(file_stamp(self.root / file, file) for file in files), *empty)
+
+    def listing(self) -> Listing:
+        problems = self._problems()
+        if problems:
+            raise InputError(problems)
+        classes = tuple(self.found["train"])
+        return Listing(classes, {split: self._part(own, classes) for split, own in self.found.items()})
+
+    def _part(self, found: dict[str, tuple[str, ...]], classes: Sequence[str]) -> Part:
+        files = tuple(file for own in found.values() for file in own)
+        numbers = [np.full(len(own), classes.index(name), np.int64) for name, own in found.items()]
+        return Part(FileImages(self.root, files), np.concatenate([*numbers, np.zeros(0, np.int64)]))
+
+    def _problems(self) -> list[Problem]:
+        classes = self.found["train"]
+        if len(classes) < 2:
+            there = f"one class folder ({next(iter(classes))})" if classes else "no class folder"
+            return [Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {WANTED}")]
+        return [
+            problem
+            for split, found in self.found.items()
+            for name, files in found.items()
+            if (problem := self._class_problem(split, name, files))
+        ]
+
+    def _class_problem(self, split: str, name: str, files: Sequence[str]) -> Problem | None:
+        if not files:
+            given = f"class folder {name!r} of {split} in {self.root} has no image"
+            return Problem("data.path", given, f"files ending in {', '.join(SUFFIXES)}")
+        if name not in self.found["train"]:
+            given = f"{split} in {self.root} has a class {name!r} that train has not"
+            return Problem("data.path", given, f"one of {', '.join(self.found['train'])}")
+        return None
+
+
+def _subfolders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+def _split_folders(root: Path) -> dict[str, str]:
+    """Split -> its folder relative to the root; a `train` with no folder inside is a class of that name."""
+    if not _subfolders(root / "train"):
+        return {"train": "."}
+    titles = {split: [title for title in own if _subfolders(root / title)] for split, own in TITLES.items()}
+    return {split: own[0] for split, own in titles.items() if own}
+
+
+def _classes(root: Path, folder: str) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(_images(root, root / folder / name)) for name in _subfolders(root / folder)}
+
+
+def _images(root: Path, folder: Path) -> list[str]:
+    return sorted(
+        os.path.relpath(Path(where) / name, root)
+        for where, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    )

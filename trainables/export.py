@@ -1,0 +1,35 @@
+"""The model that leaves the search: stock Keras layers, raw uint8 images in, class probabilities out.
+
+Imports keras at the top: only processes that train load this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from trainables.step import ends_in_softmax
+
+
+def stock_model(model: keras.Model) -> keras.Model:
+    """A copy of `model` that loads where toprung is not installed.
+
+    Takes uint8 images (batch, H, W, C), gives float32 probabilities (batch, classes). Layers with dials
+    become their stock counterparts at the current setting; a user's own layers stay what they are.
+    """
+    copied = keras.models.clone_model(model, clone_function=_stock_layer)
+    for old, new in zip(model.layers, copied.layers, strict=True):
+        if not hasattr(old, "as_stock"):
+            new.set_weights(old.get_weights())
+    inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
+    # Layers cast floating point alone, and the copied model may begin with any of them.
+    outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs))
+    if not ends_in_softmax(model):
+        outputs = keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
+    return keras.Model(inputs, outputs, name="classifier")
+
+
+def _stock_layer(layer: keras.Layer) -> Any:
+    as_stock = getattr(layer, "as_stock", None)
+    return as_stock() if as_stock else layer.__class__.from_config(layer.get_config())

@@ -1,0 +1,66 @@
+"""A model family: what may be chosen, how a choice becomes a model, and which choices need a rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from spaces.problem import InputError
+from spaces.reference import did_you_mean, resolve
+from trainables.recipe import RECIPE_KEYS
+
+if TYPE_CHECKING:
+    import keras
+
+    from trainables.task import Task
+
+BUILT_IN = {"cnn": "trainables.cnn:CnnFamily"}
+Signature = tuple[Hashable, ...]
+
+
+@runtime_checkable
+class Family(Protocol):
+    """One kind of model. `space` and `build` are all a user has to write, in one file.
+
+    Two attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
+    a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
+    is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
+    chance.
+    """
+
+    def space(self, trial: Any) -> dict[str, Any]:
+        """Draw a flat configuration from an Optuna trial."""
+        ...
+
+    def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
+        """A model from images (H, W, C), 0 to 255, to one output a class: logits, or a final softmax."""
+        ...
+
+
+def load_family(name: str) -> Family:
+    """The family called `name`: "cnn", "module:Class" or "file.py:Class".
+
+    Raises InputError, pointing at `space.name`, when there is none, or it lacks `space` or `build`.
+    """
+    if name not in BUILT_IN and ":" not in name:
+        hint = (
+            did_you_mean(name, BUILT_IN) or f'known: {", ".join(BUILT_IN)}, or write "my_models.py:MyFamily"'
+        )
+        raise InputError.single("space.name", f"unknown model family {name!r}", hint)
+    found = resolve(BUILT_IN.get(name, name), "space.name")
+    family = found() if isinstance(found, type) else found
+    missing = [method for method in ("space", "build") if not callable(getattr(family, method, None))]
+    if missing:
+        rule = "a family has space(trial) and build(config, task)"
+        raise InputError.single("space.name", f"{name} lacks {' and '.join(missing)}", rule)
+    loaded: Family = family
+    return loaded
+
+
+def structural_signature(family: Family, config: Mapping[str, Any], task: Task) -> Signature:
+    """What two trials must share to run on the same compiled model: equal signatures, equal graphs."""
+    dynamic: Iterable[str] = getattr(family, "dynamic", ())
+    free = RECIPE_KEYS.union(dynamic)
+    structure = tuple(sorted((key, value) for key, value in config.items() if key not in free))
+    kind = f"{type(family).__module__}.{type(family).__qualname__}"
+    return (kind, task.image_shape, len(task.classes), structure)

@@ -1,0 +1,74 @@
+"""First values of a model's variables from a seed, the same on a new and on a used model.
+
+Imports keras at the top: only processes that train load this file.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import keras
+
+
+class FirstValues:
+    """How each variable of a freshly built model starts a trial.
+
+    A variable that its layer names an initializer for (`kernel` and `kernel_initializer`, as all stock layers
+    do) is drawn from that initializer; seeds come from the trial's seed; dials from its configuration.
+    Anything else, and every variable of a `pretrained` layer, starts again from its value at construction.
+    """
+
+    def __init__(self, layers: Iterable[keras.Layer], pretrained: Iterable[keras.Layer] = ()) -> None:
+        self._initializers: dict[int, Any] = {}
+        self._keys: dict[int, str] = {}
+        self._built: dict[int, np.ndarray] = {}
+        kept = {id(variable) for layer in pretrained for variable in layer.variables}
+        for layer in layers:
+            for variable in own_variables(layer):
+                initializer = getattr(layer, f"{variable.name}_initializer", None)
+                if initializer is not None and id(variable) not in kept:
+                    self._initializers[id(variable)] = initializer
+                elif not is_seed(variable):
+                    self._built[id(variable)] = ops.convert_to_numpy(variable)
+            for key, variable in getattr(layer, "dials", {}).items():
+                self._keys[id(variable)] = key
+
+    def draw(
+        self, variables: Iterable[keras.Variable], config: Mapping[str, Any], seed: int, stream: int
+    ) -> Iterator[np.ndarray]:
+        """The first values in order; `seed`, `stream` and the position decide what is random."""
+        for index, variable in enumerate(variables):
+            number = int(np.random.SeedSequence([seed, stream, index]).generate_state(1)[0]) >> 1
+            yield self._value(variable, config, number)
+
+    def _value(self, variable: keras.Variable, config: Mapping[str, Any], number: int) -> np.ndarray:
+        key = self._keys.get(id(variable))
+        if key is not None:
+            return np.asarray(config.get(key) or 0.0, np.float32)
+        if is_seed(variable):
+            return np.asarray([number, 0])
+        initializer = self._initializers.get(id(variable))
+        if initializer is None:
+            return self._built[id(variable)]
+        if hasattr(initializer, "seed"):
+            initializer = copy.copy(initializer)
+            initializer.seed = number
+        return np.asarray(ops.convert_to_numpy(initializer(tuple(variable.shape), dtype=variable.dtype)))
+
+
+def own_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """The variables a layer holds itself, its sub-layers' left out."""
+    nested = {id(variable) for inner in layer._layers for variable in inner.variables}
+    return [variable for variable in layer.variables if id(variable) not in nested]
+
+
+def is_seed(variable: keras.Variable) -> bool:
+    """Whether the variable is the state of a keras.random.SeedGenerator."""
+    return bool(variable.name == "seed_generator_state")

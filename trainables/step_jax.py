@@ -1,0 +1,23 @@
+"""Compiling and differentiating under JAX. Only processes whose Keras backend it is load this file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class JaxEngine:
+    """`jax.jit` around many steps. Another batch size compiles once more: JAX knows no free axes."""
+
+    def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
+        (_, extra), gradient = jax.value_and_grad(function, has_aux=True)(weights)
+        return extra, gradient
+
+    def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
+        del signature
+        compiled: Callable[..., Any] = jax.jit(function)
+        return compiled

@@ -1,0 +1,37 @@
+"""Compiling and differentiating under TensorFlow. Only processes whose Keras backend it is load this file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class TensorFlowEngine:
+    """`tf.function` around many steps; with `xla`, each step's forward and backward pass is one XLA program.
+
+    The loop and the augmentation stay outside XLA, which has no affine image kernel.
+    """
+
+    def __init__(self, xla: bool) -> None:
+        self.xla = xla
+
+    def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
+        def both(weights: Any) -> tuple[Any, Any]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(weights)
+                loss, extra = function(weights)
+            return extra, tape.gradient(loss, weights)
+
+        if not self.xla:
+            return both(weights)
+        result: tuple[Any, Any] = tf.function(both, autograph=False, jit_compile=True)(weights)
+        return result
+
+    def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
+        specs = tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), list(signature))
+        compiled: Callable[..., Any] = tf.function(function, input_signature=specs, autograph=False)
+        return compiled

@@ -1,0 +1,183 @@
+"""One compiled model and the trial that currently runs on it.
+
+Imports keras at the top: only processes that train load this file.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from trainables.engine import engine_for, has_accelerator
+from trainables.evaluate import Evaluation
+from trainables.export import stock_model
+from trainables.feed import epoch_order, feed_for, steps_per_epoch
+from trainables.initialize import FirstValues, is_seed
+from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.recipe import Recipe
+from trainables.step import Network, State, TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.data import Split
+    from trainables.family import Family
+    from trainables.task import Task
+
+PREDICT_BYTES = 4 * 2**20
+WEIGHTS, OTHERS = 0, 1
+
+
+class Trainer:
+    """Trains one structure, trial after trial.
+
+    `reset(config, seed)` starts a trial; the same configuration and seed give the same curve, bit for bit, on
+    a new and on a used trainer (on one device, with one number of threads). Not thread-safe.
+    """
+
+    def __init__(
+        self, family: Family, config: Mapping[str, Any], task: Task, xla: bool | None = None
+    ) -> None:
+        # What a layer draws by itself while it is built must not depend on what this process did before.
+        keras.utils.set_random_seed(0)
+        model = family.build(config, task)
+        self._network = Network(model)
+        pretrained = getattr(family, "pretrained", lambda _: ())(model)
+        self._first = FirstValues(self._layers(), pretrained)
+        self._step = TrainingStep(self._network, engine_for(model, xla))
+        self._accelerated = has_accelerator()
+        self._state: State = self._network.state_signature()
+        self.use(task)
+        self.reset(config, 0)
+
+    @property
+    def traces(self) -> int:
+        """How often the training step was traced since it was built."""
+        return self._step.traces
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights and statistics the model has; seeds and dials do not count."""
+        dials = {id(dial) for layer in self._layers() for dial in getattr(layer, "dials", {}).values()}
+        counted = [v for v in self._network.model.variables if not is_seed(v) and id(v) not in dials]
+        return sum(int(np.prod(variable.shape)) for variable in counted)
+
+    def use(self, task: Task) -> None:
+        """Train and validate on this task's data from now on; image shape and classes must stay."""
+        self._task = task
+        self._feed = feed_for(task.train, self._accelerated)
+
+    def reset(self, config: Mapping[str, Any], seed: int) -> None:
+        """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
+
+        `config` must have the structure this trainer was built for. Raises InputError for an impossible
+        recipe.
+        """
+        self._recipe = Recipe.from_config(config)
+        self._seed = seed
+        self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
+        self._hyper = Hyper.from_recipe(self._recipe, self._steps_per_epoch * self._task.max_epochs)
+        weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
+        flat = np.concatenate([np.ravel(value).astype(np.float32) for value in weights])
+        zeros = np.zeros_like(flat)
+        others = tuple(self._first.draw(self._network.others, config, seed, OTHERS))
+        self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros), others))
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train epoch `epoch` (1-based), then validate.
+
+        Returns val_accuracy, val_loss, train_accuracy, train_loss (both averaged over the epoch's batches,
+        with augmentation and dropout on), learning_rate (of the last step) and images_per_sec (training
+        alone). A loss that is not finite ends the epoch at that step: train_loss then says what it was,
+        validation is NaN.
+        """
+        started = time.perf_counter()
+        loss, accuracy, steps = self._run_steps(epoch)
+        images_per_sec = steps * self._recipe.batch_size / (time.perf_counter() - started)
+        is_finite = bool(np.isfinite(loss))
+        scores = self.evaluate(self._task.val) if is_finite else None
+        return {
+            "val_accuracy": scores.accuracy if scores else float("nan"),
+            "val_loss": scores.loss if scores else float("nan"),
+            "train_accuracy": accuracy / steps,
+            "train_loss": loss / steps,
+            "learning_rate": float(learning_rate(self._state.step - 1, self._hyper)),
+            "images_per_sec": images_per_sec,
+        }
+
+    def evaluate(self, split: Split) -> Evaluation:
+        """Score the current weights on a split, in batches of one size."""
+        count = len(split.labels)
+        largest = int(np.clip(PREDICT_BYTES // max(1, split.images[0].nbytes), 1, 1024))
+        size = -(-count // -(-count // largest))
+        weights, others = self._state.moments.weights, self._state.others
+        logits = []
+        for start in range(0, count, size):
+            images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
+            logits.append(ops.convert_to_numpy(self._step.compiled_predict(weights, others, images)))
+        return Evaluation.from_logits(np.concatenate(logits)[:count], np.asarray(split.labels))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything a trial needs to go on bit for bit, as arrays on the host.
+
+        A trainer reset with the same configuration and seed continues from it with `load_state`.
+        """
+        moments = self._state.moments._asdict()
+        named = {"step": self._state.step, **{f"moments/{key}": value for key, value in moments.items()}}
+        others = {f"others/{index:04d}": value for index, value in enumerate(self._state.others)}
+        return {key: np.array(ops.convert_to_numpy(value)) for key, value in {**named, **others}.items()}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from `state()` of a trial with the same configuration and seed.
+
+        Raises ValueError when the arrays do not fit this structure.
+        """
+        others = tuple(state[key] for key in sorted(key for key in state if key.startswith("others/")))
+        moments = Moments(*(state[f"moments/{name}"] for name in Moments._fields))
+        expected = [tuple(variable.shape) for variable in self._network.others]
+        if (
+            moments.weights.shape != self._state.moments.weights.shape
+            or [o.shape for o in others] != expected
+        ):
+            raise ValueError(
+                f"The state has {moments.weights.size} weights and {len(others)} other variables, must have "
+                f"{self._state.moments.weights.shape[0]} and {len(expected)} of the same shapes"
+            )
+        self._load(State(state["step"], moments, others))
+
+    def export(self) -> keras.Model:
+        """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
+        weights = self._network.unflatten(self._state.moments.weights)
+        for variable, value in zip(self._network.weights, weights, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self._network.others, self._state.others, strict=True):
+            variable.assign(value)
+        return stock_model(self._network.model)
+
+    def _run_steps(self, epoch: int) -> tuple[float, float, int]:
+        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
+        loss, accuracy, steps = 0.0, 0.0, 0
+        for images, labels, rows, count in self._feed.chunks(order):
+            self._state, totals = self._step.compiled_run(
+                self._state, self._hyper, images, labels, rows, np.asarray(count, np.int32)
+            )
+            loss += float(totals.loss)
+            accuracy += float(totals.accuracy)
+            steps += int(totals.steps)
+            if not np.isfinite(loss):
+                break
+        return loss, accuracy, steps
+
+    def _layers(self) -> list[keras.Layer]:
+        return [self._network.augment, *self._network.model._flatten_layers()]
+
+    def _load(self, state: State) -> None:
+        signature = self._network.state_signature()
+        moments = Moments(*(ops.convert_to_tensor(value, "float32") for value in state.moments))
+        pairs = zip(state.others, signature.others, strict=True)
+        others = tuple(ops.convert_to_tensor(value, spec.dtype) for value, spec in pairs)
+        self._state = State(ops.convert_to_tensor(state.step, "int32"), moments, others)
