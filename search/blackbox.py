@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -89,8 +89,10 @@ def _differences(value: Any, known: list[Any]) -> np.ndarray:
     if not _is_number(value) or not any(map(_is_number, known)):
         return np.array([0.0 if value == other else 1.0 for other in known])
     ordered = np.sort([float(other) for other in known if _is_number(other)])
-    rank: Callable[[float], float] = lambda number: float(np.interp(number, ordered, np.linspace(0, 1, len(ordered))))
-    return np.array([abs(rank(value) - rank(other)) if _is_number(other) else 1.0 for other in known])
+    ranks = np.linspace(0.0, 1.0, len(ordered))
+    own = np.interp(float(value), ordered, ranks)
+    theirs = [np.interp(float(other), ordered, ranks) if _is_number(other) else np.nan for other in known]
+    return np.nan_to_num(np.abs(own - np.array(theirs)), nan=1.0)
 
 
 def _is_number(value: Any) -> bool:

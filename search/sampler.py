@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Space = Callable[[Any], Mapping[str, Any]]
 Config = dict[str, Any]
-SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
+DEFAULT = "stacked"  # the stacked rung model of search/stacked.py; the others are Optuna samplers on one rung
+SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def subseed(*parts: object) -> int:
 
 def check_sampler(name: str) -> None:
     """Raise InputError when the name is neither a known sampler nor an importable "module:function"."""
-    _sampler(name)
+    if name != DEFAULT:
+        _sampler(name)
 
 
 Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]

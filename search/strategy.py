@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from search.evidence import first_useful
 from search.ladder import Decision, Ladder, Verdict, rung_epochs
 from search.proposer import Evidence, Proposer, key
-from search.sampler import Point, Space, check_sampler, place
+from search.sampler import DEFAULT, Point, Space, check_sampler, place
+from search.stacked import milestone
 from spaces.problem import InputError, Problem
 from trainables.report import EpochReport, Outcome
 
@@ -67,6 +69,7 @@ class Strategy:
         self._keys: set[str] = set()
         self._running: set[int] = set()
         self._failed: set[int] = set()
+        self._notes: list[str] = []
         self._next = 0
         self._used_up = False
 
@@ -81,7 +84,7 @@ class Strategy:
         metric: str = "val_accuracy",
         reduction_factor: int = 3,
         min_epochs: int = 1,
-        sampler: str = "tpe",
+        sampler: str = DEFAULT,
         variant: str = "stop",
         max_trials: int | None = None,
         initial_configs: Sequence[Mapping[str, Any]] = (),
@@ -187,6 +190,10 @@ class Strategy:
             if record.outcome is None and (outcome := ended[record.trial_id]) is not None
         }
 
+    def notes(self) -> list[str]:
+        """Lines for the log on what the search found out about itself, oldest first."""
+        return list(self._notes)
+
     def why(self, trial_id: str) -> str:
         """One line: why the trial was proposed, and why it was cut if it was."""
         trial = self._trials[number_of(trial_id)]
@@ -210,10 +217,13 @@ class Strategy:
         if not report.is_finite or not math.isfinite(value):
             self._end(number, trial, Outcome.DIVERGED)
             return
+        before = self._ladder.reached(number)
         verdict = self._ladder.report(number, report.epoch, self._sign * value)
         if verdict is None:
             return
         trial.verdict = verdict
+        if verdict.rung > before:
+            self._weigh_rungs(verdict.rung)
         if verdict.decision is Decision.STOP:
             self._end(number, trial, Outcome.STOPPED)
         elif verdict.decision is Decision.PAUSE:
@@ -221,6 +231,18 @@ class Strategy:
             self._running.discard(number)
         elif verdict.rung == self.rung_epochs[-1]:
             self._end(number, trial, Outcome.COMPLETED)
+
+    def _weigh_rungs(self, epoch: int) -> None:
+        """Raise or lower the first rung from the evidence, each time a rung has grown by a quarter."""
+        count = next(len(rung) for rung in self._ladder.rungs if rung.epoch == epoch)
+        if count != milestone(count):
+            return
+        first, misleading = first_useful(self._ladder.rungs)
+        if first != self._ladder.first_rung:
+            moved = "raised" if first > self._ladder.first_rung else "lowered"
+            because = "; ".join(map(str, misleading)) or "the lower rungs predict well again"
+            self._notes.append(f"first rung {moved} to epoch {first}: {because}")
+            self._ladder.first_rung = first
 
     def _end(self, number: int, trial: _Trial, outcome: Outcome) -> None:
         trial.outcome = outcome

@@ -10,7 +10,20 @@ from typing import Any
 
 import numpy as np
 
-TASKS = tuple("3945 7593 34539 126025 126026 126029 146212 167104 167149 167152 167161 167168".split())
+TASKS = (
+    "3945",
+    "7593",
+    "34539",
+    "126025",
+    "126026",
+    "126029",
+    "146212",
+    "167104",
+    "167149",
+    "167152",
+    "167161",
+    "167168",
+)
 ORDER = ("batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units", "max_dropout")
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "lcbench"
 FIRST_TRAINED, LAST = 2, 51  # the surrogate's epoch 1 is the untrained network
@@ -40,7 +53,9 @@ class LCBench:
     `untrained` counts the epoch before any training in as the first one, so that curves are one longer.
     """
 
-    def __init__(self, task: str, surrogate: Callable[..., np.ndarray], clock: str = "secs", untrained: bool = False):
+    def __init__(
+        self, task: str, surrogate: Callable[..., np.ndarray], clock: str = "secs", untrained: bool = False
+    ):
         if task not in TASKS:
             raise ValueError(f"task {task!r} is none of the development tasks {TASKS}")
         self.task = task

@@ -26,7 +26,16 @@ def decided(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = tables(run)
     epochs = found["epochs"].drop(columns=[*TIMES, "sequence"]).sort_values(["trial_id", "epoch"])
     config = [name for name in found["trials"] if name.startswith("config/")]
-    columns = ["trial_id", "outcome", "best_val_accuracy", "best_epoch", "last_epoch", "rung_epochs", "seed", *config]
+    columns = [
+        "trial_id",
+        "outcome",
+        "best_val_accuracy",
+        "best_epoch",
+        "last_epoch",
+        "rung_epochs",
+        "seed",
+        *config,
+    ]
     trials = found["trials"][columns].sort_values("trial_id")
     return epochs.reset_index(drop=True), trials.reset_index(drop=True)
 
@@ -45,7 +54,9 @@ def rows(run: Path, table: str) -> int:
     return sum(len(pd.read_parquet(part)) for part in parts)
 
 
-def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(toprung, job_file, tmp_path: Path) -> None:
+def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
+    toprung, job_file, tmp_path: Path
+) -> None:
     job = job_file()
     done = toprung("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
     assert done.returncode == 0, done.stderr
@@ -57,7 +68,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(toprung, 
         # Anywhere in what is left: before Ray is up, between two trials, in the middle of an epoch or of a write.
         known = rows(run, "epochs") if run.exists() else 0
         wait_for(lambda known=known, command=command: command.process.poll() is not None
-                 or (run / "epochs").exists() and rows(run, "epochs") > known)  # fmt: skip
+                 or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
         time.sleep(moments.uniform(0, 1.5))
         if command.process.poll() is not None or kills == 4:
             break
@@ -75,7 +86,10 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(toprung, 
 
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
-    job, run = job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}), tmp_path / "runs" / "small"
+    job, run = (
+        job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}),
+        tmp_path / "runs" / "small",
+    )
     command = toprung("search", job)
     assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 2)
     command.signal(signal.SIGINT)
@@ -201,7 +215,9 @@ def test_one_worker_and_one_seed_give_one_search(toprung, job_file, tmp_path: Pa
     job = job_file(search={"trials": 4, "max_epochs": 3})
     for name in ("one", "two"):
         assert toprung("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
-    for mine, theirs in zip(decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True):
+    for mine, theirs in zip(
+        decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True
+    ):
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
 
 

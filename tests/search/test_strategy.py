@@ -19,7 +19,7 @@ def report(trial_id: str, epoch: int, value: float) -> EpochReport:
 
 
 @pytest.mark.parametrize("variant", ["stop", "promote"])
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "random", "qmc"])
+@pytest.mark.parametrize("sampler", ["stacked", "tpe", "cmaes", "random", "qmc"])
 def test_a_replayed_strategy_goes_on_exactly_as_the_unbroken_one(
     sampler: str, variant: str, conditional_space: Any, bench: Any
 ) -> None:
@@ -143,5 +143,5 @@ def test_every_wrong_setting_is_named_at_once(conditional_space: Any) -> None:
         "reduction_factor",
         "variant",
     }
-    with pytest.raises(InputError, match="search.sampler: 'grid'"):
+    with pytest.raises(InputError, match=r"search\.sampler: 'grid'"):
         Strategy.for_space(conditional_space, 5, 0, sampler="grid")

@@ -1,0 +1,71 @@
+"""What the search has seen, turned into one proposal of the stacked rung model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from search.encoding import Encoding
+from search.ladder import Rung
+from search.sampler import Point
+from search.stacked import LengthScales, RungData, Stack, propose
+
+BEST, RECENT = 96, 96  # results of a rung that are modelled at most: they bound the cost of a proposal
+WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
+
+
+class RungModel:
+    """Keeps what is costly to work out again: rows of trials and length scales; both follow from the history."""
+
+    def __init__(self) -> None:
+        self._encoding = Encoding(())
+        self._rows: dict[int, np.ndarray] = {}
+        self._lengths = LengthScales()
+        self._encoded = 0
+
+    def propose(
+        self,
+        rungs: Sequence[Rung],
+        points: Mapping[int, Point],
+        running: Iterable[int],
+        failed: Iterable[int],
+        rng: np.random.Generator,
+    ) -> dict[str, Any]:
+        """Parameters of the candidate that promises the greatest improvement; `rungs` from the lowest, none empty.
+
+        `points` only ever grows, in the order of the trial numbers.
+        """
+        self._encode(points)
+        waiting, blamed = sorted(running)[-WAITING:], sorted(failed)[-WAITING:]
+        data = [self._data(rung, waiting, blamed if i == 0 else []) for i, rung in enumerate(rungs)]
+        scales = [self._lengths.of(rung.epoch, rung.scores, self._rows, self._encoding) for rung in rungs]
+        return propose(self._encoding, Stack(self._encoding, data, scales), rng)
+
+    def _encode(self, points: Mapping[int, Point]) -> None:
+        added = list(islice(points, self._encoded, None))
+        self._encoded = len(points)
+        if any(self._encoding.lacks(points[number]) for number in added):
+            # A parameter nobody had before: every row gets one more column.
+            self._encoding = Encoding.of(points.values())
+            self._lengths = LengthScales()
+            added = list(points)
+        for number in added:
+            self._rows[number] = self._encoding.row(points[number].params)
+
+    def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:
+        best = [number for number, _ in islice(rung.best_first(), BEST)]
+        recent = islice(reversed(rung.scores), RECENT)
+        kept = [number for number in sorted({*best, *recent}) if number in self._rows]
+        worst = min(rung.scores[number] for number in kept)
+        blamed = [number for number in failed if number in self._rows and number not in rung.scores]
+        pending = [number for number in waiting if number in self._rows and number not in rung.scores]
+        scores = [*(rung.scores[number] for number in kept), *([worst] * len(blamed))]
+        return RungData(self._stacked([*kept, *blamed]), np.array(scores), self._stacked(pending))
+
+    def _stacked(self, numbers: Sequence[int]) -> np.ndarray:
+        return np.array([self._rows[number] for number in numbers]).reshape(
+            len(numbers), len(self._encoding.columns)
+        )
