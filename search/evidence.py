@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import rankdata
 
 from search.ladder import Rung
 
@@ -42,17 +41,18 @@ class Agreement:
 
 
 def agreement(rung: Rung, above: Rung) -> Agreement:
-    """Compare the ranks of two rungs; equal scores share their rank, a constant rung correlates with nothing."""
+    """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n log n)."""
     both = [number for number in above.scores if number in rung.scores]
-    rank = dict(zip(rung.scores, rankdata(list(rung.scores.values())), strict=True))
-    low = np.array([rank[number] for number in both])
-    high = rankdata([above.scores[number] for number in both])
-    everyone = float(np.std(list(rank.values())))
-    if len(both) < 3 or low.std() == 0.0 or high.std() == 0.0:
-        # Where all are equal the rung has told nothing: as good as no correlation, once there are trials to tell.
-        return Agreement(rung.epoch, above.epoch, len(both), 0.0, USEFUL if len(both) > 2 else 0.0)
-    correlation = float(np.corrcoef(low, high)[0, 1])
-    ratio = max(1.0, everyone / float(low.std()))
+    if len(both) < 3:
+        return Agreement(rung.epoch, above.epoch, len(both), 0.0, 0.0)
+    low = np.array([rung.rank(number) for number in both], dtype=float)
+    high = np.array([above.rank(number) for number in both], dtype=float)
+    told = rung.score_at(0) > rung.score_at(len(rung) - 1) and above.score_at(0) > above.score_at(
+        len(above) - 1
+    )
+    correlation = float(np.corrcoef(low, high)[0, 1]) if told else 0.0
+    everyone = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # the deviation of the ranks 0 ... n - 1
+    ratio = max(1.0, float(everyone / low.std()))
     useful = USEFUL / float(np.sqrt(ratio**2 - USEFUL**2 * (ratio**2 - 1.0)))
     return Agreement(rung.epoch, above.epoch, len(both), correlation, useful)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
+from typing import NamedTuple
 
 
 class Decision(StrEnum):
@@ -61,8 +62,7 @@ class Rung:
         return -self._ordered[rank][0]
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A decision with its evidence: the trial's score, and the lowest kept score among `peers` results at `rung`."""
 
     decision: Decision
@@ -70,6 +70,7 @@ class Verdict:
     score: float
     cutoff: float
     peers: int
+    arrived: bool  # whether this report was the first at the rung
 
 
 class Ladder:
@@ -127,4 +128,4 @@ class Ladder:
             decision = Decision.PAUSE if arrived else Decision.KEEP
         elif peers >= self.reduction_factor and rung.epoch >= self.first_rung and rung.rank(number) >= quota:
             decision = Decision.STOP
-        return Verdict(decision, rung.epoch, rung.scores[number], rung.score_at(quota - 1), peers)
+        return Verdict(decision, rung.epoch, rung.scores[number], rung.score_at(quota - 1), peers, arrived)

@@ -13,7 +13,7 @@ from search.ladder import Rung
 from search.sampler import Point
 from search.stacked import LengthScales, RungData, Stack, propose
 
-BEST, RECENT = 96, 96  # results of a rung that are modelled at most: they bound the cost of a proposal
+BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
 WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
 
 
@@ -22,6 +22,7 @@ class RungModel:
 
     def __init__(self) -> None:
         self._encoding = Encoding(())
+        self._points: Mapping[int, Point] = {}
         self._rows: dict[int, np.ndarray] = {}
         self._lengths = LengthScales()
         self._encoded = 0
@@ -38,11 +39,16 @@ class RungModel:
 
         `points` only ever grows, in the order of the trial numbers.
         """
+        self._points = points
         self._encode(points)
         waiting, blamed = sorted(running)[-WAITING:], sorted(failed)[-WAITING:]
         data = [self._data(rung, waiting, blamed if i == 0 else []) for i, rung in enumerate(rungs)]
-        scales = [self._lengths.of(rung.epoch, rung.scores, self._rows, self._encoding) for rung in rungs]
-        return propose(self._encoding, Stack(self._encoding, data, scales), rng)
+        scales = [
+            self._lengths.of(rung.epoch, rung.scores, points, self._row, self._encoding) for rung in rungs
+        ]
+        # A trial has results at several rungs; the model is asked about it once.
+        known = np.unique(np.vstack([one.rows for one in data]), axis=0)
+        return propose(self._encoding, Stack(self._encoding, data, scales), known, rng)
 
     def _encode(self, points: Mapping[int, Point]) -> None:
         added = list(islice(points, self._encoded, None))
@@ -51,21 +57,24 @@ class RungModel:
             # A parameter nobody had before: every row gets one more column.
             self._encoding = Encoding.of(points.values())
             self._lengths = LengthScales()
-            added = list(points)
-        for number in added:
-            self._rows[number] = self._encoding.row(points[number].params)
+            self._rows.clear()
+
+    def _row(self, number: int) -> np.ndarray:
+        if number not in self._rows:
+            self._rows[number] = self._encoding.row(self._points[number].params)
+        return self._rows[number]
 
     def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:
         best = [number for number, _ in islice(rung.best_first(), BEST)]
         recent = islice(reversed(rung.scores), RECENT)
-        kept = [number for number in sorted({*best, *recent}) if number in self._rows]
-        worst = min(rung.scores[number] for number in kept)
-        blamed = [number for number in failed if number in self._rows and number not in rung.scores]
-        pending = [number for number in waiting if number in self._rows and number not in rung.scores]
+        kept = sorted(number for number in {*best, *recent} if number in self._points)
+        worst = rung.score_at(len(rung) - 1)
+        blamed = [number for number in failed if number in self._points and number not in rung.scores]
+        pending = [number for number in waiting if number in self._points and number not in rung.scores]
         scores = [*(rung.scores[number] for number in kept), *([worst] * len(blamed))]
         return RungData(self._stacked([*kept, *blamed]), np.array(scores), self._stacked(pending))
 
     def _stacked(self, numbers: Sequence[int]) -> np.ndarray:
-        return np.array([self._rows[number] for number in numbers]).reshape(
+        return np.array([self._row(number) for number in numbers]).reshape(
             len(numbers), len(self._encoding.columns)
         )

@@ -154,13 +154,19 @@ class _Simulation:
 
     def _new_run(self, proposal: Proposal) -> _Run:
         values, elapsed = self._blackbox.curve(proposal.config)
-        # A generator per trial: its luck does not depend on the order in which trials start.
-        luck = random.Random(f"{self._seed}/{proposal.trial_id}")
-        slow = luck.random() < self._conditions.straggler_share
-        fails = luck.random() < self._conditions.failure_share
-        fails_at = luck.randint(1, self._blackbox.max_epochs) if fails else 0
-        slowness = self._conditions.straggler_factor if slow else 1.0
+        slowness, fails_at = self._luck(proposal.trial_id)
         return _Run(proposal.config, values.tolist(), elapsed.tolist(), slowness, fails_at)
+
+    def _luck(self, trial_id: str) -> tuple[float, int]:
+        conditions = self._conditions
+        if not conditions.straggler_share and not conditions.failure_share:
+            return 1.0, 0
+        # A generator per trial: its luck does not depend on the order in which trials start.
+        luck = random.Random(f"{self._seed}/{trial_id}")
+        slow = luck.random() < conditions.straggler_share
+        fails = luck.random() < conditions.failure_share
+        fails_at = luck.randint(1, self._blackbox.max_epochs) if fails else 0
+        return conditions.straggler_factor if slow else 1.0, fails_at
 
     def _schedule(self, now: float, trial_id: str, run: _Run) -> None:
         done = run.elapsed[run.epoch - 1] if run.epoch else 0.0

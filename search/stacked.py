@@ -8,7 +8,8 @@ rung that predicts nothing gets b near 0 and drops out by itself. Expected impro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -21,6 +22,9 @@ from search.gaussian import Gaussian, fit_lengths
 
 FITTED = 64  # results the length scales are fitted to at most
 CANDIDATES = 128  # spread over the space, and as many around the best
+MILESTONES = [0, 4]
+while MILESTONES[-1] < 10**9:
+    MILESTONES.append(MILESTONES[-1] * 5 // 4)
 CENTRES = 10  # known trials that candidates are placed around
 
 
@@ -54,7 +58,6 @@ class Stack:
     ) -> None:
         self._encoding = encoding
         self._levels: list[_Level] = []
-        self.rows = np.vstack([rung.rows for rung in rungs])
         below = np.ones(encoding.width)
         for rung, own in zip(rungs, scales, strict=True):
             below = below if own is None else own
@@ -88,30 +91,30 @@ class LengthScales:
         self._fitted: dict[tuple[int, int], np.ndarray | None] = {}
 
     def of(
-        self, epoch: int, scores: Mapping[int, float], rows: Mapping[int, np.ndarray], encoding: Encoding
+        self,
+        epoch: int,
+        scores: Mapping[int, float],
+        points: Container[int],
+        row: Callable[[int], np.ndarray],
+        encoding: Encoding,
     ) -> np.ndarray | None:
         """Length scales of the features at a rung, shape (features,); None while it has too few results of its own.
 
-        `scores` by trial number are in order of arrival; trials without a row are left out.
+        `scores` by trial number are in order of arrival, `row` gives the row of a trial among `points`.
         """
         count = milestone(len(scores))
         if count < 2 * len(encoding.columns):
             return None
         if (epoch, count) not in self._fitted:
-            first = [number for number in islice(scores, count) if number in rows]
-            best = sorted(sorted(first, key=lambda number: -scores[number])[:FITTED])
-            self._fitted[epoch, count] = _fit(
-                [scores[number] for number in best], [rows[n] for n in best], encoding
-            )
+            known = [number for number in islice(scores, count) if number in points]
+            best = sorted(known, key=lambda number: (-scores[number], number))[:FITTED]
+            self._fitted[epoch, count] = _fit([scores[n] for n in best], [row(n) for n in best], encoding)
         return self._fitted[epoch, count]
 
 
 def milestone(count: int) -> int:
     """The greatest of 4, 5, 6, 7, 8, 10, 12, 15, ... (each a quarter more) that is at most the count; else 0."""
-    reached = 4
-    while reached * 5 // 4 <= count:
-        reached = reached * 5 // 4
-    return reached if count >= reached else 0
+    return MILESTONES[bisect_right(MILESTONES, count) - 1]
 
 
 def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.ndarray | None:
@@ -121,15 +124,15 @@ def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.
     return fit_lengths(encoding.features(np.array(rows)), (values - values.mean()) / values.std())
 
 
-def propose(encoding: Encoding, stack: Stack, rng: np.random.Generator) -> dict[str, Any]:
-    """The candidate of the greatest expected improvement over the best prediction for a trial seen.
+def propose(encoding: Encoding, stack: Stack, known: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """The candidate of the greatest expected improvement over the best prediction for a `known` row.
 
     Half the candidates are spread over the space, half lie around the best trials. Where the trials differ in which
     parameters they have, a candidate takes its categories over from a trial, so that the two stay consistent.
     """
-    means = stack.predict(stack.rows)[0]
-    best = stack.rows[np.argsort(-means, kind="stable")[:CENTRES]]
-    candidates = np.vstack([_spread(encoding, stack.rows, rng), _around(encoding, stack.rows, best, rng)])
+    means = stack.predict(known)[0]
+    best = known[np.argsort(-means, kind="stable")[:CENTRES]]
+    candidates = np.vstack([_spread(encoding, known, rng), _around(encoding, known, best, rng)])
     mean, variance = stack.predict(candidates)
     gain = expected_improvement(mean, variance, float(means.max()))
     return encoding.params(candidates[int(np.argmax(gain))])

@@ -217,25 +217,23 @@ class Strategy:
         if not report.is_finite or not math.isfinite(value):
             self._end(number, trial, Outcome.DIVERGED)
             return
-        before = self._ladder.reached(number)
         verdict = self._ladder.report(number, report.epoch, self._sign * value)
         if verdict is None:
             return
         trial.verdict = verdict
-        if verdict.rung > before:
-            self._weigh_rungs(verdict.rung)
+        if verdict.arrived:
+            self._weigh_rungs(verdict)
         if verdict.decision is Decision.STOP:
             self._end(number, trial, Outcome.STOPPED)
         elif verdict.decision is Decision.PAUSE:
             trial.paused = True
             self._running.discard(number)
-        elif verdict.rung == self.rung_epochs[-1]:
+        elif verdict.rung == self._ladder.rungs[-1].epoch:
             self._end(number, trial, Outcome.COMPLETED)
 
-    def _weigh_rungs(self, epoch: int) -> None:
+    def _weigh_rungs(self, verdict: Verdict) -> None:
         """Raise or lower the first rung from the evidence, each time a rung has grown by a quarter."""
-        count = next(len(rung) for rung in self._ladder.rungs if rung.epoch == epoch)
-        if count != milestone(count):
+        if verdict.peers != milestone(verdict.peers):
             return
         first, misleading = first_useful(self._ladder.rungs)
         if first != self._ladder.first_rung:

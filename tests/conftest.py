@@ -51,7 +51,10 @@ class Command:
 
     def _started(self, entry: Path) -> bool:
         try:
-            return self.marker in (entry / "environ").read_text() and "State:\tZ" not in (entry / "status").read_text()
+            return (
+                self.marker in (entry / "environ").read_text()
+                and "State:\tZ" not in (entry / "status").read_text()
+            )
         except (OSError, UnicodeDecodeError):
             return False
 

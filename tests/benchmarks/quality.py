@@ -23,10 +23,10 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
 
-from lcbench import DATA, TASKS, LCBench, Surrogate
+from lcbench import DATA, TASKS, LCBench, Surrogate  # noqa: E402
 
-from search.simulate import simulate
-from search.strategy import Strategy
+from search.simulate import simulate  # noqa: E402
+from search.strategy import Strategy  # noqa: E402
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 FULL_TRAININGS = 60
