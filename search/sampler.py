@@ -87,6 +87,8 @@ def place(space: Space, config: Mapping[str, Any]) -> Point | None:
             rebuilt = dict(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
+    if not all(_within(trial.params[name], kind) for name, kind in trial.distributions.items()):
+        return None
     return Point({**config, **rebuilt}, trial.params, trial.distributions)
 
 
@@ -100,6 +102,15 @@ def check_sampler(name: str) -> None:
     """Raise InputError when the name is neither a known sampler nor an importable "module:function"."""
     if name != DEFAULT:
         _sampler(name)
+
+
+def _within(value: Any, distribution: BaseDistribution) -> bool:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return bool(distribution.low <= value <= distribution.high)
 
 
 Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]
@@ -200,9 +211,10 @@ def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's notes that the options chosen here on purpose are experimental."""
+    """Without Optuna's notes on experimental options, chosen here on purpose, and on values we check ourselves."""
     import optuna
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message=".*is out of (the )?range")
         yield

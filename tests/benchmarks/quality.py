@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
 
@@ -166,6 +167,7 @@ def main() -> None:
     """Print one table for each number of workers."""
     args = arguments()
     warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     cache = Cache(args.cache)
     chosen = {
         name: make
