@@ -14,7 +14,7 @@ from search.ladder import Rung
 from search.rung_model import RungModel
 from search.sampler import DEFAULT, Observation, Point, Space, draw, subseed
 
-ENOUGH_RESULTS = 8  # a model of fewer results than this knows less than an even spread
+ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread
 ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
 RANDOM_SHARE = 3  # one proposal in so many ignores the model, so that no region is given up for good
 REDRAWS = 100  # a space that gives no new point in so many draws is taken to be used up
@@ -26,6 +26,7 @@ class Evidence:
     """What is known when a proposal is made; all of it follows from the reports and the outcomes."""
 
     rungs: Sequence[Rung]
+    prior: Sequence[Rung]
     first_rung: int
     points: Mapping[int, Point]
     running: Collection[int]
@@ -74,13 +75,15 @@ class Proposer:
         """The rungs to model, lowest first; none while there is too little to go by."""
         if self.sampler != DEFAULT:
             trusted = [rung for rung in evidence.rungs if rung.epoch >= evidence.first_rung]
-            return [rung for rung in trusted if len(rung) >= ENOUGH_RESULTS][-1:]
-        rungs = [rung for rung in evidence.rungs if len(rung) >= ENOUGH_TO_CORRECT]
+            return [rung for rung in [*evidence.prior, *trusted] if len(rung) >= ENOUGH_RESULTS][-1:]
+        rungs = [rung for rung in [*evidence.prior, *evidence.rungs] if len(rung) >= ENOUGH_TO_CORRECT]
         return rungs if any(len(rung) >= ENOUGH_RESULTS for rung in rungs) else []
 
     def _stacked(self, number: int, attempt: int, rungs: Sequence[Rung], evidence: Evidence) -> Point:
         rng = np.random.default_rng((self.seed, number, attempt))
-        params = self.model.propose(rungs, evidence.points, evidence.running, evidence.failed, rng)
+        prior = [rung for rung in rungs if rung in evidence.prior]
+        own = rungs[len(prior) :]
+        params = self.model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
         return self._drawn("random", number, attempt, fixed=params)
 
     def _drawn(

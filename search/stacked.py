@@ -9,7 +9,7 @@ rung that predicts nothing gets b near 0 and drops out by itself. Expected impro
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from scipy.special import ndtr
 
 from search.encoding import Encoding
 from search.gaussian import Gaussian, fit_lengths
+from search.ladder import Rung
 
 FITTED = 64  # results the length scales are fitted to at most
 CANDIDATES = 128  # spread over the space, and as many around the best
@@ -88,28 +89,29 @@ class LengthScales:
     """Length scales by rung, refitted each time a rung has grown by a quarter: a function of its first results."""
 
     def __init__(self) -> None:
-        self._fitted: dict[tuple[int, int], np.ndarray | None] = {}
+        self._fitted: dict[tuple[int, int, bool], np.ndarray | None] = {}
 
     def of(
         self,
-        epoch: int,
-        scores: Mapping[int, float],
+        rung: Rung,
         points: Container[int],
         row: Callable[[int], np.ndarray],
         encoding: Encoding,
     ) -> np.ndarray | None:
         """Length scales of the features at a rung, shape (features,); None while it has too few results of its own.
 
-        `scores` by trial number are in order of arrival, `row` gives the row of a trial among `points`.
+        The rung's scores are in order of arrival; `row` gives the row of a trial among `points`.
         """
-        count = milestone(len(scores))
+        scores, count = rung.scores, milestone(len(rung))
+        # Earlier runs have rungs of the same epochs: their trial numbers are negative.
+        key = (rung.epoch, count, next(iter(scores)) < 0)
         if count < 2 * len(encoding.columns):
             return None
-        if (epoch, count) not in self._fitted:
+        if key not in self._fitted:
             known = [number for number in islice(scores, count) if number in points]
             best = sorted(known, key=lambda number: (-scores[number], number))[:FITTED]
-            self._fitted[epoch, count] = _fit([scores[n] for n in best], [row(n) for n in best], encoding)
-        return self._fitted[epoch, count]
+            self._fitted[key] = _fit([scores[n] for n in best], [row(n) for n in best], encoding)
+        return self._fitted[key]
 
 
 def milestone(count: int) -> int:
