@@ -159,8 +159,9 @@ def assert_model_takes_raw_images(path: Path, report: dict) -> None:
     test = load(DataSpec(source="digits", image_size=8)).test()
     np.savez(path.parent / "test.npz", images=test.images, labels=test.labels)
     script = (
-        "import sys, numpy as np, keras\n"
-        "assert not any('search' in m or 'trainables' in m for m in sys.modules if '.' not in m)\n"
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['search', 'cluster', 'results', 'trainables', 'spaces']))\n"
+        "import numpy as np, keras\n"
         "model = keras.models.load_model(sys.argv[1]); data = np.load(sys.argv[2])\n"
         "assert data['images'].dtype == np.uint8\n"
         "print(float((model.predict(data['images'], verbose=0).argmax(1) == data['labels']).mean()))\n"
