@@ -99,11 +99,11 @@ def check(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """`toprung search JOB`."""
-    from search.jobfile import load_job
+    from search.extend import load_extended
     from search.run import run_search
     from search.show import show_result
 
-    job = load_job(options.job, options.overrides)
+    job = load_extended(options.job, options.overrides)
     ended = run_search(job, options.address)
     show_result(ended, job)
     return DONE

@@ -94,7 +94,9 @@ class SearchSection(Section):
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
         3, description="One trial in this many survives each rung."
     )
-    sampler: str = Field("tpe", description="tpe, gp, cmaes, random, qmc, or module:function.")
+    sampler: str = Field(
+        "stacked", description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function."
+    )
     metric: Literal["val_accuracy", "val_loss"] = Field("val_accuracy", description="What is optimised.")
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.session import Capacity, Need, connected
-from results.lock import RunLock
 from results.parts import read_reports, read_table, read_tables
 from results.schema import PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
@@ -57,8 +56,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
     with ExitStack() as stack:
-        folder.claim(job)
-        lock = stack.enter_context(RunLock(folder.root))
+        lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)
         schemas = run_schemas(prepared.kinds, job.search.metric)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Space = Callable[[Any], Mapping[str, Any]]
 Config = dict[str, Any]
-SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
+DEFAULT = "stacked"  # the stacked rung model of search/stacked.py; the others are Optuna samplers on one rung
+SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def place(space: Space, config: Mapping[str, Any]) -> Point | None:
             rebuilt = dict(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
+    if not all(_within(trial.params[name], kind) for name, kind in trial.distributions.items()):
+        return None
     return Point({**config, **rebuilt}, trial.params, trial.distributions)
 
 
@@ -97,7 +100,17 @@ def subseed(*parts: object) -> int:
 
 def check_sampler(name: str) -> None:
     """Raise InputError when the name is neither a known sampler nor an importable "module:function"."""
-    _sampler(name)
+    if name != DEFAULT:
+        _sampler(name)
+
+
+def _within(value: Any, distribution: BaseDistribution) -> bool:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return bool(distribution.low <= value <= distribution.high)
 
 
 Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]
@@ -198,9 +211,10 @@ def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's notes that the options chosen here on purpose are experimental."""
+    """Without Optuna's notes on experimental options, chosen here on purpose, and on values we check ourselves."""
     import optuna
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message=".*is out of (the )?range")
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -158,8 +159,9 @@ def assert_model_takes_raw_images(path: Path, report: dict) -> None:
     test = load(DataSpec(source="digits", image_size=8)).test()
     np.savez(path.parent / "test.npz", images=test.images, labels=test.labels)
     script = (
-        "import sys, numpy as np, keras\n"
-        "assert not any('search' in m or 'trainables' in m for m in sys.modules if '.' not in m)\n"
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['search', 'cluster', 'results', 'trainables', 'spaces']))\n"
+        "import numpy as np, keras\n"
         "model = keras.models.load_model(sys.argv[1]); data = np.load(sys.argv[2])\n"
         "assert data['images'].dtype == np.uint8\n"
         "print(float((model.predict(data['images'], verbose=0).argmax(1) == data['labels']).mean()))\n"
@@ -231,3 +233,22 @@ def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: P
     assert paused_then_went_on.any()
     for _, epochs in found["epochs"].groupby("trial_id"):
         assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+
+
+def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> None:
+    slow = {"filters": 32, "blocks": 2, "convs_per_block": 2, "kernel_size": 5, "batch_size": 32}
+    job = job_file(data={"image_size": 16}, search={"trials": 3, "max_epochs": 9}, space={"fixed": slow})
+    run = tmp_path / "runs" / "small"
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 1)
+    started = psutil.Process(command.process.pid).children(recursive=True)
+    workers = [process for process in started if "Trainable" in " ".join(process.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    ended = command.wait()
+    assert ended.returncode == 0, ended.stderr
+    found = tables(run)
+    assert set(found["trials"]["outcome"]) <= {"COMPLETED", "STOPPED"}
+    assert len(found["trials"]) == 3
+    assert not found["epochs"].duplicated(["trial_id", "epoch"]).any()

@@ -19,7 +19,7 @@ def report(trial_id: str, epoch: int, value: float) -> EpochReport:
 
 
 @pytest.mark.parametrize("variant", ["stop", "promote"])
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "random", "qmc"])
+@pytest.mark.parametrize("sampler", ["stacked", "tpe", "cmaes", "random", "qmc"])
 def test_a_replayed_strategy_goes_on_exactly_as_the_unbroken_one(
     sampler: str, variant: str, conditional_space: Any, bench: Any
 ) -> None:
@@ -81,12 +81,11 @@ def test_the_model_learns_to_leave_the_region_that_fails(
         return outcome if config["family"] == "deep" else None
 
     tried = bench(Strategy.for_space(conditional_space, EPOCHS, 3), EPOCHS)
-    tried.run(200, failing)
-    late = [config["family"] for key, config in tried.configs.items() if int(key[1:]) >= 100]
+    tried.run(80, failing)
+    late = [config["family"] for key, config in tried.configs.items() if int(key[1:]) >= 30]
     # Deep configurations are better where they run, so only the failures can turn the model away from them. Blind
-    # proposals are deep half the time: 50 of 100, standard deviation 5. Six deviations below is 20; the random share
-    # alone brings about 17 of its third.
-    assert late.count("deep") < 35
+    # proposals are deep half the time: 25 of 50, deviation 3.5; two deviations below is 18.
+    assert late.count("deep") < 18
 
 
 def test_no_configuration_is_proposed_twice_and_a_small_space_runs_out() -> None:
@@ -129,9 +128,11 @@ def test_smaller_is_better_when_the_mode_says_so(conditional_space: Any) -> None
 
 def test_parallel_proposals_differ_from_each_other(conditional_space: Any, bench: Any) -> None:
     tried = bench(Strategy.for_space(conditional_space, EPOCHS, 0), EPOCHS)
-    tried.run(100)
-    parallel = [tried.strategy.ask().config for _ in range(64)]
-    assert len({tuple(sorted(config.items())) for config in parallel}) == 64
+    tried.run(40)
+    parallel = [tried.strategy.ask().config for _ in range(24)]
+    assert len({tuple(sorted(config.items())) for config in parallel}) == 24
+    rates = sorted(config["rate"] for config in parallel)
+    assert rates[-1] > 2 * rates[0], "they spread out instead of crowding around the best"
 
 
 def test_every_wrong_setting_is_named_at_once(conditional_space: Any) -> None:
@@ -143,5 +144,5 @@ def test_every_wrong_setting_is_named_at_once(conditional_space: Any) -> None:
         "reduction_factor",
         "variant",
     }
-    with pytest.raises(InputError, match="search.sampler: 'grid'"):
+    with pytest.raises(InputError, match=r"search\.sampler: 'grid'"):
         Strategy.for_space(conditional_space, 5, 0, sampler="grid")
