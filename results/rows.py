@@ -39,7 +39,7 @@ class TrialFacts:
 
     `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
     `data_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what its worker
-    held, `wanted_bytes` what it asked for in vain; `worker_recycled`: the worker was replaced after it for what it held.
+    held, `wanted_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was replaced after it.
     """
 
     seed: int | None = None

@@ -134,6 +134,10 @@ class StorageSection(Section):
         30.0, description="Seconds of training after which a trial is saved between its rungs."
     )
 
+    checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
+        20.0, description="GB that the trials' states may take; those of the oldest completed trials go first."
+    )
+
 
 class TrackingSection(Section):
     """Where MLflow writes."""

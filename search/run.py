@@ -71,7 +71,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
-        CheckpointStore(folder.checkpoints).keep_only(_kept(folder))
+        CheckpointStore(folder.checkpoints).keep_only(frozenset(_completed(folder)))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
@@ -109,10 +109,10 @@ def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
     tracker.close()
 
 
-def _kept(folder: RunFolder) -> frozenset[str]:
-    """The trials whose checkpoint stays: the completed ones."""
-    trials = read_table(folder.root, TRIALS)
-    return frozenset(trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"])
+def _completed(folder: RunFolder) -> list[str]:
+    """The trials that completed, in that order; they alone keep their states."""
+    trials = read_table(folder.root, TRIALS).sort_values("ended_at")
+    return [str(name) for name in trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"]]
 
 
 def _loop(
@@ -132,6 +132,8 @@ def _loop(
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         listener=tracker,
+        checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
+        completed=_completed(folder),
     )
     return SearchLoop(
         prepared.strategy,

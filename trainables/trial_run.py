@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -103,6 +104,12 @@ class Rules:
         """Whether the driver decides after this epoch."""
         return epoch in self.checkpoint_epochs or epoch >= self.max_epochs
 
+    def worth(self, report: EpochReport) -> float:
+        """The report's value of `metric`, larger for better; minus infinity when it has none."""
+        value = report.metrics.get(self.metric, math.nan)
+        worth = value if self.mode == "max" else -value
+        return -math.inf if math.isnan(worth) else worth
+
 
 class TrialRun:
     """The trial a worker holds at the moment.
@@ -121,6 +128,7 @@ class TrialRun:
         self._history: list[EpochReport] = []
         self._told = 0
         self._repeat = False
+        self._best, self._newest_is_best = -math.inf, False
 
     def begin(self, start: TrialStart) -> None:
         """Take up a trial; whatever goes wrong is told by the first `step`, so that the worker lives on."""
@@ -160,6 +168,7 @@ class TrialRun:
     def _take_up(self) -> None:
         began = time.perf_counter()
         self._trainer, self._history, self._repeat = None, [], False
+        self._best, self._newest_is_best = -math.inf, False
         self._store.wait()
         trainer = self._source.trainer(self._start.config)
         apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
@@ -175,6 +184,8 @@ class TrialRun:
         if checkpoint is not None:
             trainer.load_state(checkpoint.arrays)
             self._history = [EpochReport(**row) for row in checkpoint.history]
+            self._best = max(self._rules.worth(report) for report in self._history)
+            self._newest_is_best = self._rules.worth(self._history[-1]) >= self._best
             self._repeat = True
 
     def _try_again_or_fail(self, error: Exception) -> None:
@@ -224,9 +235,11 @@ class TrialRun:
         if not report.is_finite or not due:
             return
         history = tuple(vars(report) for report in self._history)
-        self._store.save(
-            Checkpoint(self._start.trial_id, report.epoch, self.identity, history, trainer.state())
-        )
+        checkpoint = Checkpoint(self._start.trial_id, report.epoch, self.identity, history, trainer.state())
+        worth = self._rules.worth(report)
+        is_best = worth >= self._best
+        self._store.save(checkpoint, self._newest_is_best and not is_best, is_best)
+        self._best, self._newest_is_best = max(worth, self._best), is_best
         if at_rung and self._rules.durable_rungs:
             self._store.wait()
         self._saved_at = time.perf_counter()

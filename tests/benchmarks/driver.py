@@ -51,7 +51,11 @@ def run_loop(options: argparse.Namespace, folder: str) -> int:
 
     def drive(loop: Any, plan: Any, capacity: Any, job: Any) -> None:
         nonlocal told
+        began = time.perf_counter()
         told = drive_loop(loop, options.at_once)
+        secs = time.perf_counter() - began
+        print(f"    while trials ran: {told / secs:.0f} reports/s, {1e3 * secs / options.trials:.2f} ms a trial; the "
+              "rest is writing what MLflow has not taken yet", flush=True)  # fmt: skip
 
     search.run._tune = drive  # type: ignore[assignment]
     search.run.connected = no_cluster(options.at_once)  # type: ignore[assignment]
@@ -100,9 +104,10 @@ def noise(seed: int, epoch: int) -> dict[str, float]:
 
 def run_ray(options: argparse.Namespace, folder: str) -> int:
     """A whole search with actors that train nothing."""
+    from idle_trial import IdleTrial
+
     import search.run
     import trainables.trial
-    from idle_trial import IdleTrial
 
     trainables.trial.KerasTrial = IdleTrial  # type: ignore[misc]
     search.run.run_search(job_of(options, folder), live=False)

@@ -156,6 +156,7 @@ def run_keras_tuner(job: Job, log: str) -> None:
         directory=tempfile.mkdtemp(prefix="bench-"),
     )
     tuner.oracle.populate_space = next_item
+    tuner._configure_tensorboard_dir = lambda *_: None  # it wants TensorBoard, which is not needed here
     tuner.search(verbose=0)
 
 

@@ -6,8 +6,9 @@ Equal for all: the machine, the images (scikit-learn's digits, decoded once and 
 (configuration, epochs), the network each configuration stands for, validation after each epoch, one computing
 thread a worker. The epochs are those that halving by three gives: most trials train for one.
 Different: the rivals train with Keras' `fit`, its optimizers, tf.data and preprocessing layers (same bounds of
-augmentation); toprung with its own step. Ray's trials report to OptunaSearch and ASHA, which are asked but decide nothing,
-and write Ray's default logs; toprung writes its tables, checkpoints at each rung and MLflow. KerasTuner runs
+augmentation); toprung with its own step. Ray's trials report to OptunaSearch and ASHA, which are asked but
+decide nothing, and write Ray's default logs; toprung writes its tables, checkpoints at each rung and MLflow.
+KerasTuner runs
 one trial at a time on all cores and saves the best weights. Each contender runs in a fresh process, in turns.
 
 "steady" is training and validation without the batches that trace; "share" is steady seconds over workers times

@@ -121,7 +121,9 @@ def test_an_error_ends_the_trial_and_not_the_worker(
     run.begin(start(raises_at=2, error=error))
     assert epochs(run, 1) == [(1, 1.0)]
     while (result := run.step()).failure is None:
-        assert result.report and result.report.epoch == 1, "tried again for want of memory, from its checkpoint"
+        assert result.report and result.report.epoch == 1, (
+            "tried again for want of memory, from its checkpoint"
+        )
     assert (result.report, result.failure) == (None, outcome)
     assert str(error) in result.error
     run.begin(start(1))
@@ -220,6 +222,34 @@ def test_a_trial_that_runs_out_of_memory_twice_ends_with_what_it_wanted(tmp_path
     assert (result.failure, result.wanted_bytes) == (Outcome.OOM, 3 * 2**30)
     run.begin(start(1, full_at=1, times=2))
     assert run.step().failure is None, "the worker lives on"
+
+
+class Falling(Counting):
+    """Is best at one epoch."""
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        self.total += 1
+        return {"val_accuracy": 1.0 / (1 + abs(epoch - self.config["peak"]))}
+
+
+@pytest.mark.parametrize(
+    ("peak", "mode", "best"), [(3, "max", 3), (9, "max", 9), (1, "max", 1), (3, "min", 9)]
+)
+def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
+    tmp_path: Path, peak: int, mode: str, best: int
+) -> None:
+    run = run_at(tmp_path, Falling(), mode=mode)
+    run.begin(start(peak=peak))
+    epochs(run, 5)
+    run.end()
+    second = run_at(tmp_path, Falling(), mode=mode)
+    second.begin(start(peak=peak))
+    epochs(second, 7)
+    second.end()
+    store = CheckpointStore(str(tmp_path))
+    newest, found = store.load("t00000", second.identity), store.load_best("t00000", second.identity)
+    assert newest is not None and newest.epoch == 9
+    assert found is not None and found.epoch == best
 
 
 def test_costs_are_told_once(tmp_path: Path) -> None:
