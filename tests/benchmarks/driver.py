@@ -110,8 +110,20 @@ def run_ray(options: argparse.Namespace, folder: str) -> int:
     import trainables.trial
 
     trainables.trial.KerasTrial = IdleTrial  # type: ignore[misc]
+    tune, ran = search.run._tune, [0.0]
+
+    def timed(*arguments: Any) -> None:
+        began = time.perf_counter()
+        tune(*arguments)
+        ran[0] = time.perf_counter() - began
+
+    search.run._tune = timed  # type: ignore[assignment]
     search.run.run_search(job_of(options, folder), live=False)
-    return epochs_in(folder)
+    reports = epochs_in(folder)
+    print(
+        f"    while trials ran: {reports / ran[0]:.0f} reports/s, {1e3 * ran[0] / options.trials:.1f} ms a trial"
+    )
+    return reports
 
 
 def epochs_in(folder: str) -> int:
@@ -130,10 +142,11 @@ def run_stock(options: argparse.Namespace, folder: str) -> int:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # verbose=0 is only heeded without it
     ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, log_to_driver=False)
     cpus = (os.cpu_count() or 1) / options.at_once
     scheduler = ASHAScheduler(max_t=options.max_epochs, grace_period=1, reduction_factor=3)
-    results = tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_resources(StockTrial, {"cpu": cpus}),
         param_space={"seed": tune.randint(0, 2**31)},
         tune_config=tune.TuneConfig(
@@ -144,7 +157,11 @@ def run_stock(options: argparse.Namespace, folder: str) -> int:
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(storage_path=folder, verbose=0),
-    ).fit()
+    )
+    began = time.perf_counter()
+    results = tuner.fit()
+    secs = time.perf_counter() - began
+    print(f"    while trials ran: {1e3 * secs / options.trials:.1f} ms a trial", flush=True)
     return int(results.get_dataframe()["training_iteration"].sum())
 
 
