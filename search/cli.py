@@ -55,6 +55,19 @@ def _parser() -> argparse.ArgumentParser:
     table_parser.add_argument("--top", type=_count, help="rows shown (all)")
     table_parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
     table_parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
+    simulate_parser = _job_command(
+        commands, "simulate", "what a search would cost and find, before it runs", simulate
+    )
+    simulate_parser.add_argument(
+        "--workers", type=_count, nargs="+", default=[1, 4, 16, 64], help="numbers of workers"
+    )
+    simulate_parser.add_argument(
+        "--from", dest="run", metavar="RUN", help="a finished run to take the curves from"
+    )
+    simulate_parser.add_argument(
+        "--epoch-secs", type=float, default=60.0, help="seconds of an epoch without --from (60)"
+    )
+    simulate_parser.add_argument("--out", metavar="PNG", help="draw the best value over the hours")
     retrain_parser = _run_command(
         commands, "retrain", "train the winner again, test it once, save it", retrain
     )
@@ -124,6 +137,16 @@ def table(options: argparse.Namespace) -> int:
     from search.show import show_table
 
     show_table(RunFolder(options.run), options.top, options.format, options.epochs)
+    return DONE
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """`toprung simulate JOB`."""
+    from search.jobfile import load_job
+    from search.show import show_forecasts
+
+    job = load_job(options.job, options.overrides)
+    show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out)
     return DONE
 
 

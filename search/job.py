@@ -95,11 +95,15 @@ class SearchSection(Section):
         3, description="One trial in this many survives each rung."
     )
     sampler: str = Field(
-        "stacked", description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function."
+        "stacked",
+        description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function.",
     )
     metric: Literal["val_accuracy", "val_loss"] = Field("val_accuracy", description="What is optimised.")
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
+    )
+    warm_start: list[str] = Field(
+        [], description="Earlier RUN folders, of this or a similar space, to learn from."
     )
     budgets: Budgets = Budgets()
 
