@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"toprung: {problem}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("toprung: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print(
+            "toprung: interrupted; nothing is lost, the same command goes on where this one stopped",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
