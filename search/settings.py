@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from spaces.problem import InputError, Problem
 
 
@@ -16,12 +18,17 @@ def number_of(trial_id: str) -> int:
 
 
 def check_settings(
-    max_epochs: int, mode: str, reduction_factor: int, min_epochs: int, variant: str, max_trials: int | None
+    max_epochs: int,
+    modes: Mapping[str, str],
+    reduction_factor: int,
+    min_epochs: int,
+    variant: str,
+    max_trials: int | None,
 ) -> None:
     """Raise InputError with every setting that cannot be."""
     rules = [
         (max_epochs >= 1, "max_epochs", max_epochs, "must be at least 1"),
-        (mode in ("max", "min"), "mode", mode, "must be max or min"),
+        (set(modes.values()) <= {"max", "min"}, "mode", ", ".join(modes.values()), "must be max or min"),
         (reduction_factor >= 2, "reduction_factor", reduction_factor, "must be at least 2"),
         (1 <= min_epochs <= max_epochs, "min_epochs", min_epochs, "must be between 1 and max_epochs"),
         (variant in ("stop", "promote"), "variant", variant, "must be stop or promote"),
