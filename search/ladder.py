@@ -33,7 +33,7 @@ def rung_epochs(max_epochs: int, reduction_factor: int, min_epochs: int = 1) -> 
     return (*epochs, max_epochs)
 
 
-@dataclass
+@dataclass(eq=False)
 class Rung:
     """The scores trials reached at one epoch; higher is better, an equal score of an earlier trial is better."""
 

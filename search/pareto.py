@@ -37,7 +37,7 @@ class Objectives:
         return values[0] if len(values) == 1 else values
 
 
-@dataclass
+@dataclass(eq=False)
 class ParetoRung(Rung):
     """A rung of score tuples; a trial's one score is minus the number of trials that dominate it. O(n) a result."""
 

@@ -1,4 +1,4 @@
-"""Where the next trial comes from: the user's own points, a spread-out design, or a model of one rung."""
+"""Where the next trial comes from: the user's own points, a blind draw, or a model of what was seen."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy as np
 from search.ladder import Rung
 from search.pareto import ParetoRung
 from search.rung_model import RungModel
-from search.sampler import DEFAULT, Observation, Point, Space, draw, subseed
+from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
 
 ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread
 ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
 RANDOM_SHARE = 10  # one proposal in so many ignores the model, so that no region is given up for good
+MODEL_DRAWS = 3  # times the model is asked again when its proposal has been tried before
 REDRAWS = 100  # a space that gives no new point in so many draws is taken to be used up
 MODELLED = 256  # results shown to one of Optuna's samplers at most, half of them the best, half the latest
 
@@ -52,7 +53,7 @@ class Proposer:
             return self._drawn("random", number, fixed=self.initial[number]), "given by the job"
         why, source = self._source(number, evidence)
         for attempt in range(REDRAWS):
-            point = source(attempt) if attempt < REDRAWS // 10 else self._drawn("random", number, attempt)
+            point = source(attempt) if attempt < MODEL_DRAWS else self._drawn("random", number, attempt)
             if key(point.config) not in taken:
                 return point, why
         return None
@@ -89,7 +90,10 @@ class Proposer:
         # Length scales fitted under one weighting of several objectives are no use under the next one.
         model = self.model if evidence.steady else RungModel()
         params = model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
-        return self._drawn("random", number, attempt, fixed=params)
+        point = self._drawn("random", number, attempt, fixed=params)
+        # A range that depends on another parameter may have moved away from the value chosen.
+        fits = all(allows(kind, point.params[name]) for name, kind in point.distributions.items())
+        return point if fits else self._drawn("random", number, attempt)
 
     def _drawn(
         self,

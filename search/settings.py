@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from search.sampler import Space, allows, draw
 from spaces.problem import InputError, Problem
 
 
@@ -37,3 +39,33 @@ def check_settings(
     problems = [Problem(where, repr(given), allowed) for holds, where, given, allowed in rules if not holds]
     if problems:
         raise InputError(problems)
+
+
+def check_initial(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError with every value of the user's first points that the space does not allow."""
+    problems = [
+        Problem(f"search.initial_configs[{i}].{name}", repr(config[name]), allowed)
+        for i, config in enumerate(configs)
+        for name, allowed in _refused(space, i, config)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names this space refuses with their value, and what it allows; conditions are followed as they open."""
+    fitting: dict[str, Any] = {}
+    refused: dict[str, str] = {}
+    while True:
+        open_now = draw(space, "random", 0, number, fixed=fitting).distributions
+        new = [name for name in config if name in open_now and name not in fitting and name not in refused]
+        if not new:
+            break
+        for name in new:
+            if allows(open_now[name], config[name]):
+                fitting[name] = config[name]
+            else:
+                refused[name] = str(open_now[name])
+    known = f"must be one of {', '.join(sorted(open_now))}"
+    unknown = [] if refused else [(name, known) for name in config if name not in fitting]
+    return [*refused.items(), *unknown]

@@ -12,7 +12,7 @@ from search.ladder import Decision, Ladder, Rung, Verdict, rung_epochs
 from search.pareto import Objectives, ParetoRung
 from search.proposer import Evidence, Proposer, key
 from search.sampler import DEFAULT, Point, Space, check_sampler, place
-from search.settings import check_settings, number_of, trial_id
+from search.settings import check_initial, check_settings, number_of, trial_id
 from search.stacked import milestone
 from trainables.report import EpochReport, Outcome
 
@@ -97,6 +97,7 @@ class Strategy:
         modes = dict(objectives or {metric: mode})
         check_settings(max_epochs, modes, reduction_factor, min_epochs, variant, max_trials)
         check_sampler(sampler)
+        check_initial(space, initial_configs)
         epochs = rung_epochs(max_epochs, reduction_factor, min_epochs)
         kind = ParetoRung if len(modes) > 1 else Rung
         return cls(

@@ -146,3 +146,13 @@ def test_every_wrong_setting_is_named_at_once(conditional_space: Any) -> None:
     }
     with pytest.raises(InputError, match=r"search\.sampler: 'grid'"):
         Strategy.for_space(conditional_space, 5, 0, sampler="grid")
+
+
+def test_first_points_the_space_does_not_allow_are_named(conditional_space: Any) -> None:
+    wrong = [{"family": "deep", "layers": 9}, {"family": "deep", "dropout": 0.5, "rate": 0.01}]
+    with pytest.raises(InputError) as caught:
+        Strategy.for_space(conditional_space, EPOCHS, 0, initial_configs=wrong)
+    assert [problem.where for problem in caught.value.problems] == [
+        "search.initial_configs[0].layers",
+        "search.initial_configs[1].dropout",
+    ]
