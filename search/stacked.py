@@ -129,8 +129,8 @@ def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.
 def propose(encoding: Encoding, stack: Stack, known: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
     """The candidate of the greatest expected improvement over the best prediction for a `known` row.
 
-    Half the candidates are spread over the space, half lie around the best trials. Where the trials differ in which
-    parameters they have, a candidate takes its categories over from a trial, so that the two stay consistent.
+    Half the candidates are spread over the space, half lie around the best trials. A category that decides which other
+    parameters exist is taken over from a trial together with them, so that a candidate stays consistent.
     """
     means = stack.predict(known)[0]
     best = known[np.argsort(-means, kind="stable")[:CENTRES]]
@@ -183,6 +183,5 @@ def _around(encoding: Encoding, known: np.ndarray, best: np.ndarray, rng: np.ran
 
 
 def _placed(encoding: Encoding, known: np.ndarray, bases: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    conditional = bool(np.isnan(known).any())
-    stays = np.isnan(bases) | (encoding.categorical & conditional)
+    stays = np.isnan(bases) | encoding.deciding(known)
     return np.where(stays, bases, encoding.snapped(moved))
