@@ -93,7 +93,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
     job, run = (
-        job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}),
+        job_file(resources={"concurrent": 2}, search={"trials": 40, "max_epochs": 9}),
         tmp_path / "runs" / "small",
     )
     command = toprung("search", job)
@@ -111,7 +111,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
     after = tables(run)
-    assert len(after["trials"]) == 8 and after["trials"]["trial_id"].is_unique
+    assert len(after["trials"]) == 40 and after["trials"]["trial_id"].is_unique
     assert len(after["epochs"]) >= before["epochs"]
     assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
     for _, epochs in after["epochs"].groupby("trial_id"):
