@@ -34,6 +34,10 @@ def _copy_weights(old: keras.Layer, new: keras.Layer) -> None:
     """All of a stock layer's weights; of a layer with dials the weights that its counterpart has too."""
     if not hasattr(old, "as_stock"):
         new.set_weights(old.get_weights())
+        for layer in new._flatten_layers():
+            if isinstance(layer, keras.layers.Normalization):
+                # It computes with copies of its variables.
+                layer.finalize_state()
         return
     values = {variable.name: variable for variable in own_variables(old)}
     for variable in new.weights:

@@ -30,10 +30,11 @@ Signature = tuple[Hashable, ...]
 class Family(Protocol):
     """One kind of model. `space` and `build` are all a user has to write, in one file.
 
-    Two attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
+    Four attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
     a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
     is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
-    chance.
+    chance. `phases(config, max_epochs)`: which layers train when (see `trainables.phases`), for which
+    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none.
     """
 
     def space(self, trial: Any) -> dict[str, Any]:
