@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
-from trainables.recipe import RECIPE_KEYS
+from trainables.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
     import keras
@@ -76,4 +76,4 @@ def structural_signature(family: Family, config: Mapping[str, Any], task: Task) 
     free = RECIPE_KEYS.union(dynamic)
     structure = tuple(sorted((key, value) for key, value in config.items() if key not in free))
     kind = f"{type(family).__module__}.{type(family).__qualname__}"
-    return (kind, task.image_shape, len(task.classes), structure)
+    return (kind, task.image_shape, len(task.classes), structure, *structure_of(config))

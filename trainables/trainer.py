@@ -13,12 +13,13 @@ import numpy as np
 from keras import ops
 
 from trainables.engine import engine_for, has_accelerator
-from trainables.evaluate import Evaluation
+from trainables.evaluate import SCORES, Evaluation
 from trainables.export import stock_model
 from trainables.family import checked
 from trainables.feed import epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.plateau import Plateau
 from trainables.recipe import Recipe
 from trainables.step import Network, State, Totals, TrainingStep
 
@@ -52,7 +53,7 @@ class Trainer:
     ) -> None:
         with seeded_build():
             model = checked(family.build(config, task), task)
-        self._network = Network(model)
+        self._network = Network(model, Recipe.from_config(config).augments_beyond_standard)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
         self._accelerated = has_accelerator()
@@ -77,6 +78,7 @@ class Trainer:
         """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
         self._feed = feed
+        self._class_counts = np.bincount(np.asarray(task.train.labels), minlength=len(task.classes)).tolist()
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -87,33 +89,39 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
-        self._hyper = Hyper.from_recipe(self._recipe, self._steps_per_epoch * self._task.max_epochs)
+        total_steps = self._steps_per_epoch * self._task.max_epochs
+        self._hyper = Hyper.from_recipe(self._recipe, total_steps, self._class_counts)
+        self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
         flat = np.concatenate([np.ravel(value).astype(np.float32) for value in weights])
         zeros = np.zeros_like(flat)
         others = tuple(self._first.draw(self._network.others, config, seed, OTHERS))
-        self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros), others))
+        average = flat if self._recipe.ema else np.zeros(0, np.float32)
+        self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.
 
-        Returns val_accuracy, val_loss, train_accuracy, train_loss (both averaged over the epoch's batches,
-        with augmentation and dropout on), learning_rate (of the last step) and images_per_sec (training
-        alone). A loss that is not finite ends the epoch at that step: train_loss then says what it was,
-        validation is NaN.
+        Returns each of `Evaluation.scores` with val_ before it, train_accuracy, train_loss (both averaged over
+        the epoch's batches, with augmentation and dropout on), learning_rate (of the last step) and
+        images_per_sec (training alone). A loss that is not finite ends the epoch at that step: train_loss then
+        says what it was, validation is NaN.
         """
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(epoch)
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
         images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
-        scores = self.evaluate(self._task.val) if is_finite else None
+        scores = self.evaluate(self._task.val).scores if is_finite else dict.fromkeys(SCORES, float("nan"))
+        last_rate = float(learning_rate(self._state.step - 1, self._hyper))
+        if self._plateau:
+            self._plateau.see(loss / steps)
+            self._lower_rate()
         return {
-            "val_accuracy": scores.accuracy if scores else float("nan"),
-            "val_loss": scores.loss if scores else float("nan"),
+            **{f"val_{name}": value for name, value in scores.items()},
             "train_accuracy": accuracy / steps,
             "train_loss": loss / steps,
-            "learning_rate": float(learning_rate(self._state.step - 1, self._hyper)),
+            "learning_rate": last_rate,
             "images_per_sec": images_per_sec,
         }
 
@@ -123,7 +131,7 @@ class Trainer:
         budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
         largest = max(1, budget // split.images[0].nbytes)
         size = -(-count // -(-count // largest))
-        weights, others = self._state.moments.weights, self._state.others
+        weights, others = self._scored_weights, self._state.others
         logits = []
         for start in range(0, count, size):
             images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
@@ -138,6 +146,8 @@ class Trainer:
         moments = self._state.moments._asdict()
         named = {"step": self._state.step, **{f"moments/{key}": value for key, value in moments.items()}}
         others = {f"others/{index:04d}": value for index, value in enumerate(self._state.others)}
+        if self._plateau:
+            others["plateau"] = self._plateau.state()
         return {key: np.array(ops.convert_to_numpy(value)) for key, value in {**named, **others}.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -146,10 +156,11 @@ class Trainer:
         Raises ValueError when the arrays do not fit this structure.
         """
         others = tuple(state[key] for key in sorted(key for key in state if key.startswith("others/")))
-        moments = Moments(*(state[f"moments/{name}"] for name in Moments._fields))
+        kept = {name: state.get(f"moments/{name}") for name in Moments._fields}
+        moments = Moments(**{name: value for name, value in kept.items() if value is not None})
         expected = [tuple(variable.shape) for variable in self._network.others]
         if (
-            moments.weights.shape != self._state.moments.weights.shape
+            [part.shape for part in moments] != [tuple(part.shape) for part in self._state.moments]
             or [o.shape for o in others] != expected
         ):
             raise ValueError(
@@ -157,10 +168,13 @@ class Trainer:
                 f"{self._state.moments.weights.shape[0]} and {len(expected)} of the same shapes"
             )
         self._load(State(state["step"], moments, others))
+        if self._plateau and "plateau" in state:
+            self._plateau = Plateau.from_state(state["plateau"])
+            self._lower_rate()
 
     def export(self) -> keras.Model:
         """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
-        weights = self._network.unflatten(self._state.moments.weights)
+        weights = self._network.unflatten(self._scored_weights)
         for variable, value in zip(self._network.weights, weights, strict=True):
             variable.assign(value)
         for variable, value in zip(self._network.others, self._state.others, strict=True):
@@ -178,6 +192,17 @@ class Trainer:
             if not np.isfinite(float(totals.loss)):
                 break
         return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
+
+    def _lower_rate(self) -> None:
+        assert self._plateau is not None
+        peak = np.asarray(self._recipe.learning_rate * self._plateau.factor, np.float32)
+        self._hyper = self._hyper._replace(peak=peak)
+
+    @property
+    def _scored_weights(self) -> Any:
+        """What is evaluated and exported: the average of the weights where one is kept."""
+        moments = self._state.moments
+        return moments.average if self._recipe.ema else moments.weights
 
     def _layers(self) -> list[keras.Layer]:
         return [self._network.augment, *self._network.model._flatten_layers()]
