@@ -98,7 +98,11 @@ class Augment(Dialled):
         if images.shape[-1] == 3:
             varied = ops.cond(_any(on["saturation"], on["hue"]), tint, lambda: varied)
         varied = _when(on["blur"], lambda x: blurred(x, amounts["blur"], more[:, 5]), varied)
-        varied = _when(on["noise"], lambda x: noised(x, amounts["noise"], more[:, 10 : 10 + NOISE_FIELDS], fields), varied)
+        varied = _when(
+            on["noise"],
+            lambda x: noised(x, amounts["noise"], more[:, 10 : 10 + NOISE_FIELDS], fields),
+            varied,
+        )
         varied = _when(on["cutout"], lambda x: cut_out(x, amounts["cutout"], draws[:, 7:]), varied)
         if targets is None:
             return varied, targets

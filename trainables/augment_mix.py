@@ -28,7 +28,9 @@ def mixed(images: Any, targets: Any, mixup: Any, cutmix: Any, draws: Any) -> tup
     height, width = images.shape[1:3]
     half = 0.5 * ops.sqrt(share)
     box = rectangle(height, width, (draws[:, 2:4] + 1.0) * 0.5, half * height, half * width)
-    weight = ops.where(is_cut[:, None, None, None] > 0.0, ops.cast(box, "float32"), share[:, None, None, None])
+    weight = ops.where(
+        is_cut[:, None, None, None] > 0.0, ops.cast(box, "float32"), share[:, None, None, None]
+    )
     # A box that reaches over the edge brings less than was drawn: the label follows the pixels.
     brought = ops.mean(weight, axis=(1, 2, 3))[:, None]
     mixed_images = images + weight * (ops.roll(images, 1, axis=0) - images)

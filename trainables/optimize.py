@@ -92,7 +92,7 @@ def class_weights(counts: Sequence[int], power: float) -> np.ndarray:
     """A weight a class, float32 (classes,): (1 / its share of the images) to `power`; the mean over the images is 1."""
     present = np.maximum(np.asarray(counts, np.float64), 1.0)
     weights = (present.mean() / present) ** power
-    return (weights * (present.sum() / (present * weights).sum())).astype(np.float32)
+    return np.asarray(weights * (present.sum() / (present * weights).sum()), np.float32)
 
 
 class Moments(NamedTuple):
@@ -185,8 +185,8 @@ def update(step: Any, gradient: Any, moments: Moments, decayed: Any, hyper: Hype
         return moments.weights - rate * (direction + decay), first, moments.second
 
     branches = {"adamw": adamw, "adam": adam, "sgd": sgd, "rmsprop": rmsprop, "lion": lion}
-    changed = ops.switch(hyper.optimizer, [branches[name] for name in OPTIMIZERS])
-    return Moments(*changed, average=moments.average)
+    weights, first, second = ops.switch(hyper.optimizer, [branches[name] for name in OPTIMIZERS])
+    return Moments(weights, first, second, moments.average)
 
 
 def _adam(gradient: Any, moments: Moments, rate: Any, count: Any, beta: Any) -> Triple:

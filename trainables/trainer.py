@@ -159,10 +159,9 @@ class Trainer:
         kept = {name: state.get(f"moments/{name}") for name in Moments._fields}
         moments = Moments(**{name: value for name, value in kept.items() if value is not None})
         expected = [tuple(variable.shape) for variable in self._network.others]
-        if (
-            [part.shape for part in moments] != [tuple(part.shape) for part in self._state.moments]
-            or [o.shape for o in others] != expected
-        ):
+        if [part.shape for part in moments] != [tuple(part.shape) for part in self._state.moments] or [
+            o.shape for o in others
+        ] != expected:
             raise ValueError(
                 f"The state has {moments.weights.size} weights and {len(others)} other variables, must have "
                 f"{self._state.moments.weights.shape[0]} and {len(expected)} of the same shapes"
