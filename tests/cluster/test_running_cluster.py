@@ -158,7 +158,7 @@ def test_an_address_where_no_cluster_answers_is_one_clear_line(toprung, job_file
 
 
 def test_a_cluster_that_asks_for_a_token_says_so(toprung, job_file, cluster: Cluster) -> None:
-    env = {name: "" for name in ("RAY_AUTH_TOKEN_PATH",)}
+    env = dict.fromkeys(("RAY_AUTH_TOKEN_PATH",), "")
     address = f"127.0.0.1:{cluster.port}"
     ended = toprung(
         "search", job_file(), "--address", address, env={**env, "RAY_AUTH_MODE": "disabled"}

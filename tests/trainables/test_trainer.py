@@ -264,8 +264,18 @@ def test_class_weights_make_a_rare_class_heard(noise: Task, config: dict) -> Non
 
 
 def test_a_plateau_lowers_the_rate_and_survives_a_checkpoint(noise: Task, config: dict) -> None:
-    still = {**config, "schedule": "plateau", "learning_rate": 1e-12, "warmup_share": 0.0, "dropout": 0.0,
-             "head_dropout": 0.0, "augment": 0.0, "optimizer": "sgd", "batch_norm": False, "batch_size": 50}  # fmt: skip
+    still = {
+        **config,
+        "schedule": "plateau",
+        "learning_rate": 1e-12,
+        "warmup_share": 0.0,
+        "dropout": 0.0,
+        "head_dropout": 0.0,
+        "augment": 0.0,
+        "optimizer": "sgd",
+        "batch_norm": False,
+        "batch_size": 50,
+    }
     trainer = new_trainer(still, noise)
     rates = [metrics["learning_rate"] for metrics in curve(trainer, still, seed=0, epochs=6)]
     assert rates == pytest.approx([1e-12] * 4 + [1e-12 / 3] * 2)
