@@ -16,6 +16,7 @@ from search.stacked import LengthScales, RungData, Stack, propose
 
 BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
 ENOUGH_TO_CHECK = 8  # results of this run at a rung before earlier runs are held against them
+LEADERS = 32  # best results of a rung that the model is asked about, to find the best of all
 WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
 
 
@@ -50,9 +51,10 @@ class RungModel:
         own = [self._data(rung, waiting, blamed) for rung in rungs]
         earlier = self._helpful(prior, rungs, own)
         data = [*(self._data(rung, [], []) for rung in earlier), *own]
-        # A trial has results at several rungs; the model is asked about it once.
+        # A trial has results at several rungs; the model is asked about it once, and only about the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
-        return propose(self._encoding, self._stack([*earlier, *rungs], data), known, rng)
+        leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
+        return propose(self._encoding, self._stack([*earlier, *rungs], data), known, leaders, rng)
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
