@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ AUTH_HINT = (
     "a cluster started with `ray start` asks for a token: set RAY_AUTH_MODE=token and "
     "RAY_AUTH_TOKEN_PATH=FILE (64 hex digits) for every process, or RAY_AUTH_MODE=disabled for all of them"
 )
+
+
+KNOCK_SECS = 10.0
 
 
 class ClusterUnreachableError(RuntimeError):
@@ -73,6 +77,7 @@ def _start_local(need: Need) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(
+        address="local",  # without it Ray would join a cluster that runs on this machine, or one that is long gone
         num_cpus=math.ceil(wanted * need.cpus),
         include_dashboard=False,
         configure_logging=True,
@@ -84,13 +89,20 @@ def _start_local(need: Need) -> None:
 def _join(address: str | None) -> None:
     import ray
 
+    where = os.environ.get("RAY_ADDRESS", "auto") if address in (None, "auto") else str(address)
     try:
+        _knock(where)
         ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        message = str(error).strip().splitlines()[0]
-        raise ClusterUnreachableError(
-            f"no Ray cluster answers at {address}: {message}; {AUTH_HINT}"
-        ) from error
+    except Exception as error:  # Ray raises what it likes here: all of it means that there is no session
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ClusterUnreachableError(f"no Ray cluster answers at {where}: {message}; {AUTH_HINT}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError when nothing listens at host:port: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "//" not in host:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECS).close()
 
 
 def _capacity(need: Need) -> Capacity:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from results.mlflow_database import ensure_database
 from results.rows import Row, config_of
 from trainables.report import Outcome
 
@@ -168,6 +169,7 @@ def quiet_client(uri: str) -> Any:
 
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    ensure_database(uri)
     return mlflow.MlflowClient(uri, registry_uri=uri)
 
 

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.schema import TABLES, empty_frame, merged, run_schemas
+from results.rows import reports_of
+from results.schema import EPOCHS, TABLES, empty_frame, merged, run_schemas
 from results.storage import Root, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+
+    from trainables.report import EpochReport
 
 READ_ATTEMPTS = 20
 _REPLACES = b"toprung.replaces"
@@ -71,6 +74,14 @@ def read_table(root: Root, table: str) -> pd.DataFrame:
         return empty_frame(run_schemas({})[table])
     frame: pd.DataFrame = rows.to_pandas()
     return frame
+
+
+def read_reports(root: Root) -> list[EpochReport]:
+    """Every epoch report of the run in order of arrival, exactly as it was written: NaN is NaN, and a metric that
+    was not measured is absent. Raises DamagedTableError.
+    """
+    rows = read_parts(Storage.at(root), EPOCHS)
+    return [] if rows is None else reports_of(rows)
 
 
 def read_tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

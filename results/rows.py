@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 ERROR_TAIL_CHARS = 4000
+NOT_METRICS = frozenset(
+    ["trial_id", "epoch", "sequence", "epoch_secs", "elapsed_secs", "decision", "reported_at", EXTRA]
+)
+"""The columns of `epochs` that are no metrics."""
 
 
 class Best(NamedTuple):
@@ -33,17 +37,26 @@ class Best(NamedTuple):
 class TrialFacts:
     """What is known of an ended trial beside its reports; None where it was not measured. Times are UTC.
 
-    `overhead_secs` is, unless given, the sum of the other seconds that are known, waiting included.
+    `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
+    `data_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what its worker
+    held, `wanted_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was replaced after it.
     """
 
     seed: int | None = None
     rung_epochs: int = 0
     overhead_secs: float | None = None
     startup_secs: float | None = None
-    setup_secs: float | None = None
     build_secs: float | None = None
+    trace_secs: float | None = None
+    setup_secs: float | None = None
     checkpoint_secs: float | None = None
     waiting_secs: float | None = None
+    data_secs: float | None = None
+    validation_secs: float | None = None
+    rss_bytes: int | None = None
+    device_bytes: int | None = None
+    wanted_bytes: int | None = None
+    worker_recycled: bool | None = None
     worker_node: str | None = None
     worker_pid: int | None = None
     cpus: float | None = None
@@ -133,6 +146,20 @@ def configs_of(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
         str(row["trial_id"]): config_of({str(k): v for k, v in row.items()})
         for row in frame.to_dict("records")
     }
+
+
+def reports_of(epochs: pa.Table) -> list[EpochReport]:
+    """The reports in the rows of `epochs`, in order of arrival, equal to those that were written.
+
+    Taken from arrow because pandas cannot tell NaN, a trial that diverged, from null, a metric not measured.
+    """
+    rows = sorted(epochs.to_pylist(), key=lambda row: int(row["sequence"]))
+    return [_report({**row, **json.loads(row[EXTRA] or "{}")}) for row in rows]
+
+
+def _report(row: Row) -> EpochReport:
+    metrics = {name: row[name] for name in row if name not in NOT_METRICS and row[name] is not None}
+    return EpochReport(row["trial_id"], row["epoch"], metrics, row["epoch_secs"], row["elapsed_secs"])
 
 
 def next_sequence(epochs: pd.DataFrame) -> int:

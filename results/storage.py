@@ -46,6 +46,10 @@ class Storage:
         found = self.files.get_file_info(selector)
         return tuple(sorted(info.base_name for info in found if info.type == pafs.FileType.File))
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name; False also where a folder of its path is a file."""
+        return bool(self.files.get_file_info(f"{self.base}/{name}").type == pafs.FileType.File)
+
     def read(self, name: str) -> pa.Buffer:
         """The whole content, read through one handle. Raises FileNotFoundError."""
         with self.files.open_input_file(f"{self.base}/{name}") as stream:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from results.lock import RunLock
 from results.mlflow_runs import Tracking
+from results.parts import read_table
+from results.schema import TRIALS
 from results.storage import Storage
 from search.jobfile import dump_job, parse_job
 from spaces.problem import InputError, Problem
@@ -56,25 +59,32 @@ class RunFolder:
             raise InputError.single("RUN", f"{self.root} is none", allowed) from None
         return parse_job(yaml.safe_load(text), f"{self.root}/{JOB_FILE}")
 
-    def claim(self, job: JobSpec) -> None:
-        """Write the effective job, or check that the run that is there belongs to it.
+    def trials_with(self, more: int, otherwise: int) -> int:
+        """The number of trials that `search.trials=+more` asks for: `more` than the run's own number once all of those
+        have ended, that number as long as they have not, and more than `otherwise` for a run that is not there."""
+        if not Storage.at(self.root).exists(JOB_FILE):
+            return otherwise + more
+        asked = self.job().search.trials
+        return asked + more if len(read_table(self.root, TRIALS)) >= asked else asked
 
-        Raises `InputError`: one problem for each setting that differs and may not, or one for a folder that cannot
-        be written.
+    def claim(self, job: JobSpec) -> RunLock:
+        """The right to write this run, its job saved in it; to be released.
+
+        Raises `InputError`: a problem for each setting that differs from the run's own job and may not, one for a
+        folder that cannot be written, and `RunBusyError` while another search writes it. The folder is then as it was.
         """
+        if Storage.at(self.root).exists(JOB_FILE):
+            self._refuse_another(job)
         try:
-            self._check_same(self.job(), job)
-        except InputError as error:
-            if error.problems[0].where != "RUN":
-                raise
-        try:
+            lock = RunLock(self.root)
             Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
         except OSError as error:
             given = f"{self.root} cannot be written ({error.strerror or error})"
             raise InputError.single("storage.path", given, "must be a folder that can be written") from None
+        return lock
 
-    def _check_same(self, earlier: JobSpec, job: JobSpec) -> None:
-        before, now = _flat(earlier.model_dump(mode="json")), _flat(job.model_dump(mode="json"))
+    def _refuse_another(self, job: JobSpec) -> None:
+        before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))
         keys = [key for key in sorted(before.keys() | now.keys()) if not _may_change(key)]
         differing = [key for key in keys if before.get(key) != now.get(key)]
         if differing:

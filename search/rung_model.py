@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from search.encoding import Encoding
 from search.ladder import Rung
+from search.one_thread import one_thread
 from search.sampler import Point
 from search.stacked import LengthScales, RungData, Stack, propose
 
@@ -31,6 +32,7 @@ class RungModel:
         self._encoded = 0
         self.prior_line: str | None = None
 
+    @one_thread()
     def propose(
         self,
         prior: Sequence[Rung],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     Parameters = Mapping[str, BaseDistribution]
+
+_SCIENTIFIC = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+
+
+def numbers_read(given: Any) -> Any:
+    """`given` with texts such as "1e-3" read as numbers, in lists and mappings too: YAML 1.1 takes them for text."""
+    if isinstance(given, Mapping):
+        return {key: numbers_read(value) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [numbers_read(value) for value in given]
+    if isinstance(given, str) and _SCIENTIFIC.fullmatch(given):
+        return float(given)
+    return given
 
 
 def fixed_problems(fixed: Mapping[str, Any], parameters: Parameters) -> Iterator[Problem]:

@@ -29,8 +29,10 @@ class RecordingTrial:
         from optuna.distributions import FloatDistribution
 
         self._record(name, FloatDistribution(low, high, log=log, step=step))
-        value = low if step is not None else min(high, max(low, self._rng.uniform(low, high)))
-        return float(self.params.setdefault(name, value))
+        value = self._rng.uniform(low, high)
+        if step is not None:
+            value = low + step * self._rng.randint(0, int((high - low) / step))
+        return float(self.params.setdefault(name, min(high, max(low, value))))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         from optuna.distributions import IntDistribution

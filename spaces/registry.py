@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spaces.allowed import fixed_problems, parse_ranges
+from spaces.allowed import fixed_problems, numbers_read, parse_ranges
 from spaces.describe import describe
 from spaces.narrow import NarrowedTrial, Range, Value
 from spaces.problem import InputError
@@ -49,7 +49,7 @@ def load_space(
     which must lie within the space's own range. Raises InputError with every problem found, each pointing at
     `space.name`, `space.fixed.PARAMETER` or `space.ranges.PARAMETER`.
     """
-    fixed, ranges = dict(fixed or {}), dict(ranges or {})
+    fixed, ranges = numbers_read(fixed or {}), numbers_read(ranges or {})
     parameters = describe(_checked(name))
     problems = list(fixed_problems(fixed, parameters))
     parsed, range_problems = parse_ranges(ranges, parameters)

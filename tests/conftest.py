@@ -88,7 +88,9 @@ def job_file(tmp_path: Path) -> Callable[..., Path]:
             "data": {"source": "digits", "image_size": 8},
             "space": {
                 "fixed": {"blocks": 1, "convs_per_block": 1, "filters": 8, "kernel_size": 3, "dense_units": 0,
-                          "batch_norm": False, "pooling": "max", "batch_size": 128, "optimizer": "adamw"},
+                          "batch_norm": False, "pooling": "max", "head": "flatten", "flip": False, "batch_size": 32,
+                          "optimizer": "adamw", "filter_growth": 1.0},
+                "ranges": {"learning_rate": [0.003, 0.03], "augment": [0.0, 0.3], "weight_decay": [1e-6, 1e-3]},
             },
             "search": {"trials": 6, "max_epochs": 9},
             "resources": {"concurrent": 1},

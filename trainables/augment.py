@@ -32,7 +32,8 @@ class Augment(Dialled):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Pixels need more than bfloat16's 8 bits, so mixed precision starts behind the augmentation.
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.strength = self.add_dial("augment")
         self.flip = self.add_dial("flip")
         self.seed_generator = keras.random.SeedGenerator(0)

@@ -68,6 +68,7 @@ def engine_for(model: keras.Model, xla: bool | None = None) -> Engine:
         raise ValueError(f"The Keras backend is {backend!r}, but must be tensorflow or jax")
     from trainables.step_tf import TensorFlowEngine
 
+    accelerated = has_accelerator()
     if xla is None:
-        xla = has_accelerator() and all(layer.supports_jit for layer in model._flatten_layers())
-    return TensorFlowEngine(xla)
+        xla = accelerated and all(layer.supports_jit for layer in model._flatten_layers())
+    return TensorFlowEngine(xla, accelerated)

@@ -57,6 +57,19 @@ def load_family(name: str) -> Family:
     return loaded
 
 
+def checked(model: keras.Model, task: Task) -> keras.Model:
+    """`model` itself, when it is built and has one output a class; InputError otherwise."""
+    where, classes = "space.name", len(task.classes)
+    if not model.built:
+        raise InputError.single(
+            where, "build returned an unbuilt model", "start it with keras.Input(image_shape)"
+        )
+    if tuple(model.output_shape) != (None, classes):
+        given = f"build returned a model with outputs {model.output_shape}"
+        raise InputError.single(where, given, f"must be (None, {classes}): one output for each class")
+    return model
+
+
 def structural_signature(family: Family, config: Mapping[str, Any], task: Task) -> Signature:
     """What two trials must share to run on the same compiled model: equal signatures, equal graphs."""
     dynamic: Iterable[str] = getattr(family, "dynamic", ())

@@ -1,14 +1,12 @@
-"""Training images on their way to the compiled step: resident on the device, or a chunk at a time.
-
-Imports keras at the top: only processes that train load this file.
-"""
+"""Training images on their way to the compiled step: resident on the device, or a chunk at a time."""
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from keras import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from trainables.data import Split
 
 CHUNK_BYTES = 64 * 2**20
+CHUNK_STEPS = 256
 
 
 class Chunk(NamedTuple):
@@ -38,19 +37,41 @@ class Feed(Protocol):
         ...
 
 
-class ResidentFeed:
-    """The whole split copied to the device once; batches are gathered there."""
+class Waited:
+    """The chunks of an epoch, and in `secs` how long their taker waited for them so far."""
 
-    def __init__(self, split: Split) -> None:
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self.secs = 0.0
+
+    def __iter__(self) -> Waited:
+        return self
+
+    def __next__(self) -> Chunk:
+        began = time.perf_counter()
+        try:
+            return next(self._chunks)
+        finally:
+            self.secs += time.perf_counter() - began
+
+
+class ResidentFeed:
+    """The whole split copied to the device once; batches are gathered there, `chunk_steps` of them a call."""
+
+    def __init__(self, split: Split, chunk_steps: int = CHUNK_STEPS) -> None:
+        from keras import ops
+
         self._images = ops.convert_to_tensor(np.asarray(split.images))
         self._labels = ops.convert_to_tensor(np.asarray(split.labels, np.int32))
+        self._chunk_steps = chunk_steps
 
     def chunks(self, order: np.ndarray) -> Iterator[Chunk]:
-        yield Chunk(self._images, self._labels, order.astype(np.int32), len(order))
+        for part, count in _parts(order.astype(np.int32), self._chunk_steps):
+            yield Chunk(self._images, self._labels, part, count)
 
 
 class StreamedFeed:
-    """Batches gathered from the memory-mapped split, at most `chunk_bytes` of images a call.
+    """Batches gathered from the memory-mapped split, at most `chunk_bytes` of images a call, one chunk ahead.
 
     On a CPU this is the cheaper way too: the gather costs next to nothing and workers share the mapped pages.
     """
@@ -60,14 +81,27 @@ class StreamedFeed:
         self._chunk_bytes = chunk_bytes
 
     def chunks(self, order: np.ndarray) -> Iterator[Chunk]:
-        batch = order.shape[1]
-        batch_bytes = batch * int(np.prod(self._images.shape[1:]))
-        rows = int(np.clip(self._chunk_bytes // max(1, batch_bytes), 1, len(order)))
-        local = np.arange(rows * batch, dtype=np.int32).reshape(rows, batch)
-        for start in range(0, len(order), rows):
-            part = order[start : start + rows]
-            numbers = np.resize(part, rows * batch)
-            yield Chunk(self._images[numbers], self._labels[numbers], local, len(part))
+        batch_bytes = order.shape[1] * int(np.prod(self._images.shape[1:]))
+        parts = list(_parts(order, max(1, self._chunk_bytes // batch_bytes)))
+        with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
+            coming = reader.submit(self._gather, *parts[0])
+            for part in parts[1:]:
+                ready = coming.result()
+                coming = reader.submit(self._gather, *part)
+                yield ready
+            yield coming.result()
+
+    def _gather(self, part: np.ndarray, count: int) -> Chunk:
+        local = np.arange(part.size, dtype=np.int32).reshape(part.shape)
+        return Chunk(self._images[part.ravel()], self._labels[part.ravel()], local, count)
+
+
+def _parts(order: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
+    """`order` cut into parts of equally many rows, each with the number of rows that count."""
+    rows = min(rows, len(order))
+    for start in range(0, len(order), rows):
+        part = order[start : start + rows]
+        yield np.resize(part, (rows, order.shape[1])), len(part)
 
 
 def feed_for(split: Split, accelerated: bool, resident_bytes: int = 2**30) -> Feed:
@@ -80,11 +114,12 @@ def feed_for(split: Split, accelerated: bool, resident_bytes: int = 2**30) -> Fe
 def epoch_order(count: int, batch: int, seed: int, epoch: int) -> np.ndarray:
     """Image numbers of every batch of an epoch, int (steps, batch): a shuffle fixed by seed and epoch alone.
 
-    Every image appears; the last batch is filled up with the epoch's first images, so that all have one size.
+    Every image appears; the last batch is filled up with the epoch's first images, so that all have one size. A
+    batch larger than the whole set is the whole set.
     """
     shuffled = np.random.default_rng([seed, epoch]).permutation(count)
     steps = steps_per_epoch(count, batch)
-    return np.resize(shuffled, (steps, batch))
+    return np.resize(shuffled, (steps, min(batch, count)))
 
 
 def steps_per_epoch(count: int, batch: int) -> int:

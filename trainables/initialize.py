@@ -6,15 +6,16 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import copy
+import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 from keras import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    import keras
 
 
 class FirstValues:
@@ -61,6 +62,21 @@ class FirstValues:
             initializer = copy.copy(initializer)
             initializer.seed = number
         return np.asarray(ops.convert_to_numpy(initializer(tuple(variable.shape), dtype=variable.dtype)))
+
+
+@contextmanager
+def seeded_build() -> Iterator[None]:
+    """What a layer draws by itself while it is built does not depend on what this process did before.
+
+    The process's own random numbers go on afterwards as if nothing had happened.
+    """
+    before, before_numpy = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(before_numpy)
 
 
 def own_variables(layer: keras.Layer) -> list[keras.Variable]:

@@ -23,7 +23,10 @@ class Dialled(keras.layers.Layer):
 
     def add_dial(self, key: str, value: float = 0.0) -> keras.Variable:
         """Make the dial that `config[key]` sets; returns its float32 variable."""
-        variable = keras.Variable(float(value), dtype="float32", trainable=False, name=f"dial_{key}")
+        # Not cast under mixed precision: a rate rounded to bfloat16 would be another rate.
+        variable = keras.Variable(
+            float(value), dtype="float32", trainable=False, autocast=False, name=f"dial_{key}"
+        )
         self.dials[key] = variable
         return variable
 

@@ -33,11 +33,13 @@ class State(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Sums over the steps run: `loss` and `accuracy` of each batch, float32, and `steps`, int32."""
+    """Sums of each batch's `loss` and `accuracy` since the epoch began, float32 scalars.
+
+    They are carried from call to call, so that an epoch adds up alike whatever calls it is cut into.
+    """
 
     loss: Any
     accuracy: Any
-    steps: Any
 
 
 class Engine(Protocol):
@@ -124,37 +126,44 @@ class Network:
 
 
 class TrainingStep:
-    """Many steps in one call: gather, augment, forward, backward, update. `traces` counts traces."""
+    """Many steps in one call: gather, augment, forward, backward, update. `traces` counts traces.
 
-    def __init__(self, network: Network, engine: Engine) -> None:
+    With `watches_loss` a call ends at the first loss that is not finite; on an accelerator looking at every loss
+    would make the host wait for each step, so there the caller looks once a call.
+    """
+
+    def __init__(self, network: Network, engine: Engine, watches_loss: bool) -> None:
         self.network = network
         self.engine = engine
         self.traces = 0
+        self._watches_loss = watches_loss
         self._decayed = network.decayed()
         state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
         labels, order = keras.KerasTensor((None,), "int32"), keras.KerasTensor((None, None), "int32")
-        hyper, steps = Hyper.signature(), keras.KerasTensor((), "int32")
-        self.compiled_run = engine.compile(self.run, [state, hyper, images, labels, order, steps])
+        totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
+        arguments = [state, totals, Hyper.signature(), images, labels, order, steps]
+        self.compiled_run = engine.compile(self.run, arguments)
         self.compiled_predict = engine.compile(self.predict, [state.moments.weights, state.others, images])
 
-    def run(self, state: State, hyper: Hyper, images: Any, labels: Any, order: Any, steps: Any) -> Any:
+    def run(
+        self, state: State, totals: Totals, hyper: Hyper, images: Any, labels: Any, order: Any, steps: Any
+    ) -> tuple[State, Totals]:
         """Run the first `steps` rows of `order`, int32 (rows, batch), which index `images` and `labels`.
 
-        Returns the new state and the Totals. It stops after the first step whose loss is not finite.
+        Returns the new state, whose `step` tells how many steps were run, and the new totals.
         """
         self.traces += 1
 
-        def goes_on(_state: State, totals: Totals) -> Any:
-            return ops.logical_and(totals.steps < steps, ops.isfinite(totals.loss))
+        def goes_on(row: Any, _state: State, totals: Totals) -> Any:
+            more = row < steps
+            return ops.logical_and(more, ops.isfinite(totals.loss)) if self._watches_loss else more
 
-        def body(state: State, totals: Totals) -> tuple[State, Totals]:
-            rows = order[totals.steps]
-            batch = ops.cast(ops.take(images, rows, axis=0), "float32")
-            return self._one(state, totals, hyper, batch, ops.take(labels, rows, axis=0))
+        def body(row: Any, state: State, totals: Totals) -> tuple[Any, State, Totals]:
+            batch = ops.cast(ops.take(images, order[row], axis=0), "float32")
+            return (row + 1, *self._one(state, totals, hyper, batch, ops.take(labels, order[row], axis=0)))
 
-        zero = ops.zeros((), "float32")
-        start = Totals(zero, zero, ops.zeros((), "int32"))
-        return ops.while_loop(goes_on, body, (state, start))
+        _, state, totals = ops.while_loop(goes_on, body, (ops.zeros((), "int32"), state, totals))
+        return state, totals
 
     def predict(self, weights: Any, others: Any, images: Any) -> Any:
         """Logits, float32 (batch, classes), of images with values 0 to 255."""
@@ -174,7 +183,7 @@ class TrainingStep:
         (loss, right, others), gradient = self.engine.value_and_grad(loss_of, state.moments.weights)
         moments = update(state.step, gradient, state.moments, self._decayed, hyper)
         moments = moments._replace(weights=self.network.constrain(moments.weights))
-        totals = Totals(totals.loss + loss, totals.accuracy + right, totals.steps + 1)
+        totals = Totals(totals.loss + loss, totals.accuracy + right)
         return State(state.step + 1, moments, tuple(others)), totals
 
 

@@ -16,8 +16,11 @@ class TensorFlowEngine:
     The loop and the augmentation stay outside XLA, which has no affine image kernel.
     """
 
-    def __init__(self, xla: bool) -> None:
+    def __init__(self, xla: bool, accelerated: bool) -> None:
         self.xla = xla
+        if not accelerated:
+            # On a CPU TensorFlow's graph rewrites cost 0.1 s a structure and make these steps no faster.
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
     def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
         def both(weights: Any) -> tuple[Any, Any]:
@@ -33,5 +36,7 @@ class TensorFlowEngine:
 
     def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
         specs = tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), list(signature))
-        compiled: Callable[..., Any] = tf.function(function, input_signature=specs, autograph=False)
-        return compiled
+        compiled = tf.function(function, input_signature=specs, autograph=False)
+        compiled.get_concrete_function()  # traced here, so that no epoch pays for it
+        traced: Callable[..., Any] = compiled
+        return traced

@@ -12,23 +12,27 @@ import keras
 import numpy as np
 from keras import ops
 
+from trainables.costs import Costs
 from trainables.engine import engine_for, has_accelerator
 from trainables.evaluate import Evaluation
 from trainables.export import stock_model
-from trainables.feed import epoch_order, feed_for, steps_per_epoch
-from trainables.initialize import FirstValues, is_seed
+from trainables.family import checked
+from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
+from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.recipe import Recipe
-from trainables.step import Network, State, TrainingStep
+from trainables.step import Network, State, Totals, TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainables.data import Split
     from trainables.family import Family
+    from trainables.feed import Feed
     from trainables.task import Task
 
-PREDICT_BYTES = 4 * 2**20
+# Images a prediction call takes: what fits a CPU's cache, and what fills an accelerator.
+CPU_PREDICT_BYTES, ACCELERATOR_PREDICT_BYTES = 4 * 2**20, 64 * 2**20
 WEIGHTS, OTHERS = 0, 1
 
 
@@ -40,24 +44,36 @@ class Trainer:
     """
 
     def __init__(
-        self, family: Family, config: Mapping[str, Any], task: Task, xla: bool | None = None
+        self,
+        family: Family,
+        config: Mapping[str, Any],
+        task: Task,
+        feed: Feed | None = None,
+        xla: bool | None = None,
     ) -> None:
-        # What a layer draws by itself while it is built must not depend on what this process did before.
-        keras.utils.set_random_seed(0)
-        model = family.build(config, task)
+        began = time.perf_counter()
+        with seeded_build():
+            model = checked(family.build(config, task), task)
         self._network = Network(model)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
-        self._step = TrainingStep(self._network, engine_for(model, xla))
         self._accelerated = has_accelerator()
+        built = time.perf_counter()
+        self._step = TrainingStep(self._network, engine_for(model, xla), not self._accelerated)
+        self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
-        self.use(task)
+        self.use(task, feed or feed_for(task.train, self._accelerated))
         self.reset(config, 0)
 
     @property
     def traces(self) -> int:
         """How often the training step was traced since it was built."""
         return self._step.traces
+
+    def take_costs(self) -> Costs:
+        """What building, compiling, waiting for data and validating took since the last call."""
+        taken, self._costs = self._costs, Costs()
+        return taken
 
     @property
     def parameter_count(self) -> int:
@@ -66,10 +82,10 @@ class Trainer:
         counted = [v for v in self._network.model.variables if not is_seed(v) and id(v) not in dials]
         return sum(int(np.prod(variable.shape)) for variable in counted)
 
-    def use(self, task: Task) -> None:
-        """Train and validate on this task's data from now on; image shape and classes must stay."""
+    def use(self, task: Task, feed: Feed) -> None:
+        """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
-        self._feed = feed_for(task.train, self._accelerated)
+        self._feed = feed
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -97,9 +113,12 @@ class Trainer:
         """
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(epoch)
-        images_per_sec = steps * self._recipe.batch_size / (time.perf_counter() - started)
+        images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
+        images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
+        began = time.perf_counter()
         scores = self.evaluate(self._task.val) if is_finite else None
+        self._costs += Costs(validation_secs=time.perf_counter() - began)
         return {
             "val_accuracy": scores.accuracy if scores else float("nan"),
             "val_loss": scores.loss if scores else float("nan"),
@@ -112,7 +131,8 @@ class Trainer:
     def evaluate(self, split: Split) -> Evaluation:
         """Score the current weights on a split, in batches of one size."""
         count = len(split.labels)
-        largest = int(np.clip(PREDICT_BYTES // max(1, split.images[0].nbytes), 1, 1024))
+        budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
+        largest = max(1, budget // split.images[0].nbytes)
         size = -(-count // -(-count // largest))
         weights, others = self._state.moments.weights, self._state.others
         logits = []
@@ -160,17 +180,17 @@ class Trainer:
 
     def _run_steps(self, epoch: int) -> tuple[float, float, int]:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
-        loss, accuracy, steps = 0.0, 0.0, 0
-        for images, labels, rows, count in self._feed.chunks(order):
+        before = int(self._state.step)
+        totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
+        chunks = Waited(self._feed.chunks(order))
+        for images, labels, rows, count in chunks:
             self._state, totals = self._step.compiled_run(
-                self._state, self._hyper, images, labels, rows, np.asarray(count, np.int32)
+                self._state, totals, self._hyper, images, labels, rows, np.asarray(count, np.int32)
             )
-            loss += float(totals.loss)
-            accuracy += float(totals.accuracy)
-            steps += int(totals.steps)
-            if not np.isfinite(loss):
+            if not np.isfinite(float(totals.loss)):
                 break
-        return loss, accuracy, steps
+        self._costs += Costs(data_secs=chunks.secs)
+        return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
 
     def _layers(self) -> list[keras.Layer]:
         return [self._network.augment, *self._network.model._flatten_layers()]

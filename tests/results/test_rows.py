@@ -19,6 +19,7 @@ from results.rows import (
     epoch_row,
     next_sequence,
     proposal_row,
+    reports_of,
     rows_table,
     trial_row,
 )
@@ -94,6 +95,21 @@ def test_a_metric_without_a_column_is_kept_in_extra() -> None:
     assert rows_table([row], run_schemas({})["epochs"]).to_pylist()[0]["extra"] == '{"gpu_bytes": 5.0}'
     own = run_schemas({}, metrics=["gpu_bytes"])["epochs"]
     assert rows_table([row], own).to_pylist()[0]["gpu_bytes"] == 5.0
+
+
+METRICS = st.dictionaries(st.sampled_from(["val_accuracy", "train_loss", "gpu_bytes"]), st.floats())
+
+
+@given(st.lists(st.builds(EpochReport, st.just("t00000"), st.integers(0, 99), METRICS, st.floats(0, 9))))
+def test_reports_come_back_as_they_were_in_order_of_arrival(reports: list[EpochReport]) -> None:
+    """NaN too, which says that a trial diverged and is not the same as a metric that was not measured."""
+    rows = [epoch_row(report, sequence, "keep") for sequence, report in enumerate(reports)]
+    back = reports_of(rows_table(rows[::-1], run_schemas({})["epochs"]))
+
+    def facts(report: EpochReport) -> tuple[Any, ...]:
+        return report.trial_id, report.epoch, repr(sorted(report.metrics.items())), report.epoch_secs
+
+    assert [facts(report) for report in back] == [facts(report) for report in reports]
 
 
 def test_a_trials_values_carry_their_epochs() -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from results.lock import RunBusyError, RunLock
-from results.parts import DamagedTableError, part_names, read_table, read_tables
+from results.parts import DamagedTableError, part_names, read_reports, read_table, read_tables
 from results.rows import epoch_row, proposal_row
 from results.schema import TABLES, run_schemas
 from results.storage import Storage
@@ -70,6 +70,8 @@ def test_frames_of_a_search_read_back(tmp_path: Path, search: Any) -> None:
     assert proposals["number"].tolist() == [0, 1]
     assert epochs["val_accuracy"].tolist() == [0.5, 0.75, 0.25]
     assert trials["outcome"].tolist() == ["COMPLETED"]
+    assert [report.metrics["val_accuracy"] for report in read_reports(tmp_path)] == [0.5, 0.75, 0.25]
+    assert read_reports(tmp_path / "new") == []
 
 
 def test_every_row_on_the_disk_has_those_it_rests_on(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+
+from results.rows import configs_of
+from search.jobfile import load_job
+from search.prepare import new_strategy, prepared_space
+from search.simulate import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -87,7 +93,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
     job, run = (
-        job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}),
+        job_file(resources={"concurrent": 2}, search={"trials": 40, "max_epochs": 9}),
         tmp_path / "runs" / "small",
     )
     command = toprung("search", job)
@@ -105,7 +111,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
     after = tables(run)
-    assert len(after["trials"]) == 8 and after["trials"]["trial_id"].is_unique
+    assert len(after["trials"]) == 40 and after["trials"]["trial_id"].is_unique
     assert len(after["epochs"]) >= before["epochs"]
     assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
     for _, epochs in after["epochs"].groupby("trial_id"):
@@ -125,7 +131,7 @@ def test_from_a_job_file_to_a_trained_registered_winner(toprung, job_file, tmp_p
     assert second_shell.returncode == 0 and "trials ended" in second_shell.stdout
     found = command.wait()
     assert found.returncode == 0, found.stderr
-    for text in ("val_accuracy", "toprung retrain", str(run)):
+    for text in ("rank", "learning_rate=", f"next       toprung retrain {run}", f"{run}/{{trials"):
         assert text in found.stdout
     assert "Traceback" not in found.stderr
 
@@ -158,8 +164,9 @@ def assert_model_takes_raw_images(path: Path, report: dict) -> None:
     test = load(DataSpec(source="digits", image_size=8)).test()
     np.savez(path.parent / "test.npz", images=test.images, labels=test.labels)
     script = (
-        "import sys, numpy as np, keras\n"
-        "assert not any('search' in m or 'trainables' in m for m in sys.modules if '.' not in m)\n"
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['search', 'cluster', 'results', 'trainables', 'spaces']))\n"
+        "import numpy as np, keras\n"
         "model = keras.models.load_model(sys.argv[1]); data = np.load(sys.argv[2])\n"
         "assert data['images'].dtype == np.uint8\n"
         "print(float((model.predict(data['images'], verbose=0).argmax(1) == data['labels']).mean()))\n"
@@ -231,3 +238,55 @@ def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: P
     assert paused_then_went_on.any()
     for _, epochs in found["epochs"].groupby("trial_id"):
         assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+
+
+def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> None:
+    slow = {"filters": 32, "blocks": 2, "convs_per_block": 2, "kernel_size": 5, "batch_size": 32}
+    job = job_file(data={"image_size": 16}, search={"trials": 3, "max_epochs": 9}, space={"fixed": slow})
+    run = tmp_path / "runs" / "small"
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 1)
+    started = psutil.Process(command.process.pid).children(recursive=True)
+    workers = [process for process in started if "Trainable" in " ".join(process.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    ended = command.wait()
+    assert ended.returncode == 0, ended.stderr
+    found = tables(run)
+    assert set(found["trials"]["outcome"]) <= {"COMPLETED", "STOPPED"}
+    assert len(found["trials"]) == 3
+    assert not found["epochs"].duplicated(["trial_id", "epoch"]).any()
+
+
+def test_the_simulator_decides_as_the_search_through_ray_did(toprung, job_file, tmp_path: Path) -> None:
+    path = job_file(search={"trials": 10, "max_epochs": 9})
+    assert toprung("search", path).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    job = load_job(path)
+    space = prepared_space(job)
+    configs = configs_of(found["proposals"])
+    curves = {
+        json.dumps(configs[trial_id], sort_keys=True): np.pad(
+            epochs.sort_values("epoch")["val_accuracy"].to_numpy(),
+            (0, 9 - len(epochs)),
+            constant_values=np.nan,
+        )
+        for trial_id, epochs in found["epochs"].groupby("trial_id")
+    }
+
+    class Recorded:
+        """What the search measured; NaN where it trained no further, which would end a trial as DIVERGED."""
+
+        max_epochs = 9
+
+        def space(self, trial):
+            return space(trial)
+
+        def curve(self, config):
+            return curves[json.dumps(config, sort_keys=True)], np.arange(1.0, 10.0)
+
+    simulated = simulate(new_strategy(job, space), Recorded(), workers=1, budget_secs=1e9)
+    ended = dict(zip(found["trials"]["trial_id"], found["trials"]["outcome"], strict=True))
+    assert {name: str(outcome) for name, outcome in simulated.outcomes.items()} == ended
+    assert simulated.epochs == len(found["epochs"])

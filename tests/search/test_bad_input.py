@@ -1,0 +1,168 @@
+"""Wrong input gets one clear line for each problem and exit code 2, never a traceback, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from search.cli import main
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPRUNG_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """What `toprung check` says of a job, after making sure that it refuses it as it should."""
+
+    def run(job: dict[str, Any] | str) -> list[str]:
+        path = tmp_path / "job.yaml"
+        path.write_text(job if isinstance(job, str) else yaml.safe_dump(job))
+        assert main(["check", str(path)]) == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert lines and all(line.startswith("toprung: ") for line in lines)
+        return lines
+
+    return run
+
+
+def images(folder: Path, classes: dict[str, int], side: int = 12) -> Path:
+    colours = np.random.default_rng(0)
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = colours.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+def npz(path: Path, pixels: np.ndarray, labels: np.ndarray) -> Path:
+    np.savez(path, images=pixels, labels=labels)
+    return path
+
+
+def test_an_unknown_space_is_answered_with_what_there_is(told) -> None:
+    (line,) = told({"data": "digits", "space": {"name": "cnm"}})
+    assert "space.name" in line and "cnn" in line
+
+
+def test_a_range_upside_down_and_parameters_unknown_are_told_together(told) -> None:
+    lines = told(
+        {
+            "data": "digits",
+            "space": {"ranges": {"learning_rate": [0.1, 0.001], "filter": [8, 16]}, "fixed": {"drop": 1}},
+        }
+    )
+    text = "\n".join(lines)
+    assert len(lines) == 3
+    for part in ("space.ranges.learning_rate", "space.ranges.filter", "filters", "space.fixed.drop"):
+        assert part in text
+
+
+def test_problems_of_space_data_and_sampler_are_told_together(told, tmp_path: Path) -> None:
+    lines = told({"data": {"path": str(tmp_path / "none")}, "space": {"fixed": {"drop": 1}}})
+    assert len(lines) == 2
+
+
+def test_a_sampler_nobody_knows(told) -> None:
+    (line,) = told({"data": "digits", "search": {"sampler": "grid"}})
+    assert "search.sampler" in line and "tpe" in line
+
+
+def test_a_data_source_nobody_knows(told) -> None:
+    (line,) = told({"data": "cifar11"})
+    assert "data.source" in line and "cifar10" in line
+
+
+def test_an_image_folder_with_one_class(told, tmp_path: Path) -> None:
+    (line,) = told({"data": {"path": str(images(tmp_path / "one", {"cat": 5}))}})
+    assert "data" in line and "class" in line
+
+
+def test_a_corrupt_jpeg_is_named(told, tmp_path: Path) -> None:
+    folder = images(tmp_path / "two", {"cat": 10, "dog": 10})
+    (folder / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    lines = told({"data": {"path": str(folder)}})
+    assert "broken.jpg" in "\n".join(lines)
+
+
+def test_labels_out_of_range(told, tmp_path: Path) -> None:
+    path = npz(tmp_path / "a.npz", np.zeros((30, 8, 8, 3), np.uint8), np.arange(30) % 3 - 1)
+    (line,) = told({"data": {"path": str(path)}})
+    assert "label" in line and "-1" in line
+
+
+def test_images_of_the_wrong_rank(told, tmp_path: Path) -> None:
+    path = npz(tmp_path / "a.npz", np.zeros((30, 64), np.uint8), np.arange(30) % 3)
+    (line,) = told({"data": {"path": str(path)}})
+    assert "64" in line
+
+
+def test_fewer_images_than_classes(told, tmp_path: Path) -> None:
+    path = npz(tmp_path / "a.npz", np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 1, 4]))
+    lines = told({"data": {"path": str(path)}})
+    assert "class" in "\n".join(lines)
+
+
+def test_a_parquet_file_that_is_none(told, tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
+    lines = told({"data": {"path": str(tmp_path / "train.parquet")}})
+    assert "train.parquet" in lines[0]
+
+
+def test_a_run_of_another_job_and_a_folder_that_is_no_run(tmp_path: Path, capsys) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump({"data": "digits", "seed": 1, "storage": {"path": str(tmp_path / "runs")}}))
+    (tmp_path / "runs" / "job").mkdir(parents=True)
+    other = {"name": "job", "data": "digits", "seed": 2, "storage": {"path": str(tmp_path / "runs")}}
+    (tmp_path / "runs" / "job" / "job.yaml").write_text(yaml.safe_dump(other))
+    assert main(["search", str(job)]) == 2
+    assert "seed: is 1 and was 2" in capsys.readouterr().err
+    for command in ("status", "table", "retrain"):
+        assert main([command, str(tmp_path / "nowhere")]) == 2
+        assert "must be a run folder" in capsys.readouterr().err
+
+
+def test_a_storage_path_that_cannot_be_written(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").touch()
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump({"data": "digits", "storage": {"path": str(tmp_path / "file")}}))
+    assert main(["search", str(job)]) == 2
+    assert "storage.path" in capsys.readouterr().err
+
+
+def test_a_run_in_which_no_trial_has_ended_has_no_winner(tmp_path: Path, capsys) -> None:
+    run = tmp_path / "runs" / "job"
+    run.mkdir(parents=True)
+    (run / "job.yaml").write_text(yaml.safe_dump({"name": "job", "data": "digits"}))
+    assert main(["retrain", str(run)]) == 2
+    assert "no trial" in capsys.readouterr().err
+    assert main(["status", str(run)]) == 0
+    assert main(["table", str(run), "--format", "csv"]) == 0
+
+
+def test_a_table_goes_to_a_pipe_as_parquet(tmp_path: Path, capfdbinary) -> None:
+    import io
+
+    run = tmp_path / "runs" / "job"
+    run.mkdir(parents=True)
+    (run / "job.yaml").write_text(yaml.safe_dump({"name": "job", "data": "digits"}))
+    assert main(["table", str(run), "--format", "parquet"]) == 0
+    assert pd.read_parquet(io.BytesIO(capfdbinary.readouterr().out)).empty
+
+
+@pytest.mark.parametrize("arguments", [[], ["serch"], ["table", "runs/x", "--top", "0"], ["search"]])
+def test_a_mistyped_command_line_is_exit_code_2(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage" in capsys.readouterr().err

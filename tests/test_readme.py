@@ -1,0 +1,78 @@
+"""The README tells the truth: its commands parse, its job is valid, its queries run, its files exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
+from results.tables import RunWriter
+from search.cli import _parser
+from search.job import JobSpec
+from search.jobfile import parse_job
+from trainables.report import EpochReport, Outcome
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_two_commands_set_themselves_up() -> None:
+    commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    for command in commands:
+        assert "-c cluster/constraints.txt" in command
+    jobs = re.findall(r"search/jobs/\S+\.yaml", README)
+    assert jobs and all((ROOT / job).exists() for job in jobs)
+
+
+def test_every_toprung_command_shown_is_one() -> None:
+    shown = re.findall(r"^(?:\S+ && )?toprung (.*)$", "\n".join(blocks("")), flags=re.MULTILINE)
+    commands = {shlex.split(line)[0] for line in shown}
+    actions = _parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    assert commands == set(actions), "the README shows every command, and no other"
+
+
+def test_the_job_shown_is_valid_and_names_every_section() -> None:
+    (text,) = blocks("yaml")
+    job = parse_job(yaml.safe_load(text), "README.md")
+    assert job.search.budgets.target == 0.95
+    sections = {name for name in JobSpec.model_fields if name != "retrain"}
+    assert set(yaml.safe_load(text)) == sections
+
+
+def test_the_query_shown_runs_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    config = {"learning_rate": 0.01}
+    with RunWriter(tmp_path / "runs" / "quickstart", run_schemas(kinds_of([config]))) as writer:
+        for number in range(3):
+            trial_id = f"t{number:05d}"
+            report = EpochReport(trial_id, 1, {"val_accuracy": 0.5 + number / 10}, 1.0, 1.0)
+            writer.append(PROPOSALS, proposal_row(trial_id, config, number))
+            writer.append(EPOCHS, epoch_row(report, number, "KEEP"))
+            row = trial_row(trial_id, config, Outcome.STOPPED, [report], TrialFacts(seed=number))
+            writer.append(TRIALS, row)
+    monkeypatch.chdir(tmp_path)
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), {})
+    assert "t00002" in capsys.readouterr().out
+
+
+def test_files_and_folders_named_exist() -> None:
+    for name in re.findall(r"`((?:search|results|cluster|spaces|trainables)/[\w./-]+)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_columns_named_are_those_of_the_tables() -> None:
+    schemas = run_schemas({})
+    for table in (PROPOSALS, EPOCHS, TRIALS):
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{table}`"))
+        for name in re.findall(r"\b[a-z]+_(?:id|at|secs|epochs|count|per_sec|rate|fingerprint)\b", row):
+            assert name in schemas[table].names, f"{table} has no {name}"

@@ -1,0 +1,76 @@
+"""A real task small enough to train on in a test, and a configuration that learns it."""
+
+from __future__ import annotations
+
+import contextlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from trainables.task import Task
+
+
+def split(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
+    return SimpleNamespace(images=images, labels=labels.astype(np.int32))
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Keras, computing as a worker with one CPU does (unless an earlier test has already started it)."""
+    from trainables.engine import limit_threads
+
+    with contextlib.suppress(RuntimeError):
+        limit_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits(one_thread: None) -> Task:
+    """scikit-learn's digits at 16x16: 1257 to train on, 270 to validate."""
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    images = (raw.images * (255 / 16)).astype(np.uint8).repeat(2, axis=1).repeat(2, axis=2)[..., None]
+    order = np.random.default_rng(0).permutation(len(images))
+    train, val = order[:1257], order[1257:1527]
+    names = tuple("0123456789")
+    return Task(
+        (16, 16, 1), names, 6, split(images[train], raw.target[train]), split(images[val], raw.target[val])
+    )
+
+
+@pytest.fixture(scope="session")
+def noise(one_thread: None) -> Task:
+    """70 random 8x8 colour images of three classes: nothing to learn, quick to train."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (70, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, 70)
+    return Task(
+        (8, 8, 3), ("a", "b", "c"), 4, split(images[:50], labels[:50]), split(images[50:], labels[50:])
+    )
+
+
+@pytest.fixture
+def config() -> dict[str, object]:
+    """A small CNN with everything on that a trial can turn."""
+    return {
+        "filters": 8,
+        "filter_growth": 2.0,
+        "blocks": 2,
+        "convs_per_block": 1,
+        "kernel_size": 3,
+        "batch_norm": True,
+        "pooling": "max",
+        "head": "flatten",
+        "dense_units": 0,
+        "dropout": 0.05,
+        "head_dropout": 0.1,
+        "augment": 0.1,
+        "flip": False,
+        "optimizer": "adamw",
+        "learning_rate": 5e-3,
+        "warmup_share": 0.1,
+        "weight_decay": 1e-3,
+        "momentum": 0.9,
+        "label_smoothing": 0.05,
+        "batch_size": 32,
+    }

@@ -1,0 +1,114 @@
+"""Processes of their own: the same curve as in this one, thread limits, and the JAX backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainables.task import Task
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+CURVE = """
+import json, sys
+from types import SimpleNamespace
+from trainables.engine import limit_threads
+limit_threads(1)
+import numpy as np
+from trainables.task import Task
+from trainables.trainer import Trainer
+from trainables.cnn import CnnFamily
+arrays = np.load(sys.argv[1])
+split = lambda name: SimpleNamespace(images=arrays[name + "_images"], labels=arrays[name + "_labels"])
+task = Task(arrays["train_images"].shape[1:], ("a", "b", "c"), 4, split("train"), split("val"))
+config, seed = json.loads(sys.argv[2]), 3
+trainer = Trainer(CnnFamily(), config, task)
+trainer.reset(config, seed)
+curve = [trainer.train_epoch(1)]
+state = trainer.state()
+curve.append(trainer.train_epoch(2))
+again = Trainer(CnnFamily(), config, task)
+again.reset(config, seed)
+again.load_state(state)
+curve.append(again.train_epoch(2))
+probabilities = np.asarray(trainer.export()(task.val.images))
+exported = float(np.abs(probabilities - trainer.evaluate(task.val).probabilities).max())
+print(json.dumps({"curve": curve, "traces": trainer.traces, "exported": exported}))
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> str:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()[-1]
+
+
+def run_elsewhere(task: Task, config: dict, folder: Path, **environment: str) -> dict:
+    import numpy as np
+
+    arrays = {f"{name}_images": getattr(task, name).images for name in ("train", "val")}
+    arrays |= {f"{name}_labels": getattr(task, name).labels for name in ("train", "val")}
+    np.savez(folder / "task.npz", **arrays)
+    return json.loads(python(CURVE, str(folder / "task.npz"), json.dumps(config), **environment))
+
+
+def without_clock(curve: list[dict]) -> list[dict]:
+    return [{key: value for key, value in metrics.items() if key != "images_per_sec"} for metrics in curve]
+
+
+def test_another_process_gives_the_same_curve_bit_for_bit(noise: Task, config: dict, tmp_path: Path) -> None:
+    one, other = (run_elsewhere(noise, config, tmp_path) for _ in range(2))
+    assert without_clock(one["curve"]) == without_clock(other["curve"])
+    assert one["curve"][1]["val_loss"] == one["curve"][2]["val_loss"]
+
+
+def test_the_jax_backend_trains_goes_on_and_exports(noise: Task, config: dict, tmp_path: Path) -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed; it is an optional backend")
+    result = run_elsewhere(noise, config, tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    first, second, again = without_clock(result["curve"])
+    assert second == again
+    assert second["train_loss"] < first["train_loss"] < 3.0
+    assert result["traces"] == 1
+    assert result["exported"] < 1e-5
+
+
+def test_thread_limits_hold_and_come_before_the_first_operation() -> None:
+    told = python(
+        "from trainables.engine import limit_threads, limit_gpu_memory\n"
+        "limit_threads(1); limit_gpu_memory(512)\n"
+        "import tensorflow as tf\n"
+        "tf.constant(1) + 1\n"
+        "try: limit_threads(2)\n"
+        "except RuntimeError: print(tf.config.threading.get_intra_op_parallelism_threads(), 'and too late')\n",
+        KERAS_BACKEND="tensorflow",
+    )
+    assert told == "1 and too late"
+
+
+def test_a_backend_that_cannot_train_here_is_named(one_thread: None, monkeypatch) -> None:
+    import keras
+
+    from trainables.engine import engine_for
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    with pytest.raises(ValueError, match="openvino"):
+        engine_for(keras.Sequential())
+
+
+def test_help_and_spaces_load_no_heavy_library() -> None:
+    code = (
+        "import sys, spaces.registry, trainables.family, trainables.recipe, trainables.engine, trainables.task\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'optuna', 'numpy'} & set(sys.modules)))"
+    )
+    assert python(code) == "[]"

@@ -1,0 +1,104 @@
+"""Schedule, loss and optimizers against their definitions and against Keras' own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from trainables.recipe import OPTIMIZERS, Recipe
+
+pytestmark = pytest.mark.slow
+
+
+def rates(recipe: Recipe, total: int) -> np.ndarray:
+    from trainables.optimize import Hyper, learning_rate
+
+    hyper = Hyper.from_recipe(recipe, total)
+    return np.array([float(learning_rate(step, hyper)) for step in range(total)])
+
+
+def test_the_rate_climbs_to_the_peak_and_follows_half_a_cosine_down(one_thread: None) -> None:
+    got = rates(Recipe(learning_rate=0.4, warmup_share=0.2), 20)
+    cosine = 0.2 * (1 + np.cos(np.pi * np.arange(16) / 16))
+    assert got == pytest.approx(np.concatenate([[0.1, 0.2, 0.3, 0.4], cosine]), rel=1e-5)
+
+
+def test_without_warmup_the_first_step_is_at_the_peak(one_thread: None) -> None:
+    assert rates(Recipe(learning_rate=0.4, warmup_share=0.0), 10)[0] == pytest.approx(0.4)
+
+
+def test_a_final_share_of_one_keeps_the_rate_constant(one_thread: None) -> None:
+    assert rates(Recipe(learning_rate=0.4, warmup_share=0.0, final_share=1.0), 10) == pytest.approx(0.4)
+
+
+def steps(recipe: Recipe, gradients: np.ndarray, start: np.ndarray, decayed: float = 1.0) -> np.ndarray:
+    from trainables.optimize import Hyper, Moments, update
+
+    hyper = Hyper.from_recipe(recipe, 100)
+    moments = Moments(start, np.zeros_like(start), np.zeros_like(start))
+    for step, gradient in enumerate(gradients):
+        moments = update(step, gradient, moments, np.full_like(start, decayed), hyper)
+    return np.asarray(moments.weights)
+
+
+def constant(kind: str, **settings: float) -> Recipe:
+    return Recipe(optimizer=kind, learning_rate=0.01, warmup_share=0.0, final_share=1.0, **settings)
+
+
+@pytest.mark.parametrize("kind,decay", [(kind, 0.0) for kind in OPTIMIZERS] + [("adamw", 0.1), ("lion", 0.1)])
+def test_an_optimizer_takes_the_steps_of_keras_own(one_thread: None, kind: str, decay: float) -> None:
+    import keras
+
+    stock = {
+        "adamw": lambda: keras.optimizers.AdamW(0.01, beta_1=0.8, weight_decay=decay, epsilon=1e-8),
+        "adam": lambda: keras.optimizers.Adam(0.01, beta_1=0.8, epsilon=1e-8),
+        "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.8, nesterov=True),
+        "rmsprop": lambda: keras.optimizers.RMSprop(0.01, rho=0.9, momentum=0.8, epsilon=0.0),
+        "lion": lambda: keras.optimizers.Lion(0.01, beta_1=0.8, beta_2=0.99, weight_decay=decay),
+    }[kind]()
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=7).astype(np.float32), rng.normal(size=(6, 7)).astype(np.float32)
+    variable = keras.Variable(start)
+    for gradient in gradients:
+        stock.apply([gradient], [variable])
+    got = steps(constant(kind, momentum=0.8, weight_decay=decay), gradients, start)
+    assert got == pytest.approx(np.asarray(variable), abs=2e-6)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_weight_decay_shrinks_kernels_and_leaves_the_rest(one_thread: None, kind: str) -> None:
+    start, nothing = np.ones(3, np.float32), np.zeros((5, 3), np.float32)
+    recipe = constant(kind, weight_decay=0.1)
+    assert (steps(recipe, nothing, start, decayed=1.0) < 1.0).all()
+    assert (steps(recipe, nothing, start, decayed=0.0) == 1.0).all()
+
+
+def test_clipping_bounds_the_global_norm_and_leaves_small_gradients_alone(one_thread: None) -> None:
+    start, recipe = np.zeros(2, np.float32), constant("sgd", momentum=0.0, clip_norm=5.0)
+    assert steps(recipe, np.array([[30.0, 40.0]], np.float32), start) == pytest.approx([-0.03, -0.04])
+    assert steps(recipe, np.array([[0.3, 0.4]], np.float32), start) == pytest.approx([-0.003, -0.004])
+    assert steps(recipe, np.zeros((1, 2), np.float32), start).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_is_keras_cross_entropy(one_thread: None, smoothing: float) -> None:
+    import keras
+
+    from trainables.optimize import cross_entropy
+
+    logits = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32) * 3
+    labels = np.array([0, 1, 2, 3, 0, 1])
+    expected = keras.losses.categorical_crossentropy(
+        np.eye(4, dtype=np.float32)[labels], logits, from_logits=True, label_smoothing=smoothing
+    )
+    assert np.asarray(cross_entropy(logits, labels, smoothing)) == pytest.approx(
+        np.asarray(expected), rel=1e-5
+    )
+
+
+def test_extreme_logits_give_a_finite_loss(one_thread: None) -> None:
+    from trainables.optimize import cross_entropy
+
+    assert math.isfinite(float(cross_entropy(np.array([[1e4, -1e4]], np.float32), np.array([1]), 0.1)[0]))

@@ -1,0 +1,74 @@
+"""The training recipe a configuration states, and which keys need a rebuilt model."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from spaces.problem import InputError
+from trainables.family import load_family, structural_signature
+from trainables.recipe import Recipe
+
+TASK = SimpleNamespace(image_shape=(8, 8, 1), classes=("a", "b"))
+
+
+class OneFileFamily:
+    def space(self, trial):
+        return {}
+
+    def build(self, config, task):
+        return None
+
+
+def test_what_is_not_stated_takes_its_default() -> None:
+    recipe = Recipe.from_config({"learning_rate": 0.5, "filters": 8})
+    assert recipe == Recipe(learning_rate=0.5)
+
+
+def test_every_impossible_value_is_told_at_once() -> None:
+    config = {
+        "optimizer": "adamm",
+        "learning_rate": -1.0,
+        "batch_size": 0,
+        "augment": 2.0,
+        "momentum": float("nan"),
+    }
+    with pytest.raises(InputError) as caught:
+        Recipe.from_config(config)
+    assert {problem.where for problem in caught.value.problems} == {f"config.{key}" for key in config}
+    assert 'did you mean "adam"?' in str(caught.value)
+
+
+def test_a_recipe_is_never_part_of_the_structure() -> None:
+    family = OneFileFamily()
+    one = structural_signature(family, {"units": 3, "optimizer": "sgd", "batch_size": 8}, TASK)
+    other = structural_signature(family, {"units": 3, "optimizer": "adamw", "learning_rate": 0.1}, TASK)
+    assert one == other
+
+
+def test_an_unknown_key_is_structural_unless_the_family_calls_it_dynamic() -> None:
+    family = OneFileFamily()
+    assert structural_signature(family, {"rate": 1}, TASK) != structural_signature(family, {"rate": 2}, TASK)
+    family.dynamic = {"rate"}
+    assert structural_signature(family, {"rate": 1}, TASK) == structural_signature(family, {"rate": 2}, TASK)
+
+
+def test_image_shape_and_classes_are_structural() -> None:
+    larger = SimpleNamespace(image_shape=(16, 16, 1), classes=("a", "b"))
+    more = SimpleNamespace(image_shape=(8, 8, 1), classes=("a", "b", "c"))
+    signatures = {structural_signature(OneFileFamily(), {}, task) for task in (TASK, larger, more)}
+    assert len(signatures) == 3
+
+
+def test_a_family_in_one_file_is_loaded_and_an_incomplete_one_is_told(tmp_path) -> None:
+    path = tmp_path / "families_in_a_file.py"
+    path.write_text(
+        "class Whole:\n    def space(self, trial): return {}\n    def build(self, config, task): ...\n"
+        "class Half:\n    def space(self, trial): return {}\n"
+    )
+    assert load_family(f"{path}:Whole").space(None) == {}
+    with pytest.raises(InputError, match="lacks build"):
+        load_family(f"{path}:Half")
+    with pytest.raises(InputError, match="did you mean"):
+        load_family("cnnn")
