@@ -139,7 +139,8 @@ class StorageSection(Section):
     )
 
     checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
-        20.0, description="GB that the trials' states may take; those of the oldest completed trials go first."
+        20.0,
+        description="GB that the trials' states may take; those of the oldest completed trials go first.",
     )
 
 
