@@ -37,17 +37,26 @@ class Best(NamedTuple):
 class TrialFacts:
     """What is known of an ended trial beside its reports; None where it was not measured. Times are UTC.
 
-    `overhead_secs` is, unless given, the sum of the other seconds that are known, waiting included.
+    `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
+    `data_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what its worker
+    held, `wanted_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was replaced after it.
     """
 
     seed: int | None = None
     rung_epochs: int = 0
     overhead_secs: float | None = None
     startup_secs: float | None = None
-    setup_secs: float | None = None
     build_secs: float | None = None
+    trace_secs: float | None = None
+    setup_secs: float | None = None
     checkpoint_secs: float | None = None
     waiting_secs: float | None = None
+    data_secs: float | None = None
+    validation_secs: float | None = None
+    rss_bytes: int | None = None
+    device_bytes: int | None = None
+    wanted_bytes: int | None = None
+    worker_recycled: bool | None = None
     worker_node: str | None = None
     worker_pid: int | None = None
     cpus: float | None = None

@@ -25,7 +25,17 @@ TABLES = (PROPOSALS, EPOCHS, TRIALS)
 CONFIG = "config/"
 EXTRA = "extra"
 METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
-SECONDS = ("overhead_secs", "startup_secs", "setup_secs", "build_secs", "checkpoint_secs", "waiting_secs")
+SECONDS = (
+    "overhead_secs",
+    "startup_secs",
+    "build_secs",
+    "trace_secs",
+    "setup_secs",
+    "checkpoint_secs",
+    "waiting_secs",
+)
+TRAINING_SECONDS = ("data_secs", "validation_secs")
+"""Parts of a trial's `train_secs`; SECONDS are spent beside it, the first is the sum of the others."""
 
 _INT, _FLOAT, _BOOL, _STR = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
@@ -75,9 +85,10 @@ def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
 def trials_schema(kinds: Mapping[str, Kind], metric: str = "val_accuracy") -> pa.Schema:
     """One row for each trial that has ended; `best_` and `last_` stand before the objective `metric`."""
     measured = {f"best_{metric}": _FLOAT, "best_epoch": _INT, f"last_{metric}": _FLOAT, "last_epoch": _INT}
-    seconds = {"train_secs": _FLOAT, **dict.fromkeys(SECONDS, _FLOAT)}
+    seconds = dict.fromkeys(["train_secs", *TRAINING_SECONDS, *SECONDS], _FLOAT)
     head = {"trial_id": _STR, "number": _INT, "outcome": _STR, "reason": _STR, **_config_columns(kinds)}
-    machine = {"worker_node": _STR, "worker_pid": _INT, "cpus": _FLOAT, "gpus": _FLOAT}
+    memory = {"rss_bytes": _INT, "device_bytes": _INT, "wanted_bytes": _INT, "worker_recycled": _BOOL}
+    machine = {"worker_node": _STR, "worker_pid": _INT, "cpus": _FLOAT, "gpus": _FLOAT, **memory}
     origin = {
         "parameter_count": _INT,
         "seed": _INT,

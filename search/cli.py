@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"toprung: {problem}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("toprung: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print(
+            "toprung: interrupted; nothing is lost, the same command goes on where this one stopped",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -55,6 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     table_parser.add_argument("--top", type=_count, help="rows shown (all)")
     table_parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
     table_parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
+    simulate_parser = _job_command(
+        commands, "simulate", "what a search would cost and find, before it runs", simulate
+    )
+    simulate_parser.add_argument(
+        "--workers", type=_count, nargs="+", default=[1, 4, 16, 64], help="numbers of workers"
+    )
+    simulate_parser.add_argument(
+        "--from", dest="run", metavar="RUN", help="a finished run to take the curves from"
+    )
+    simulate_parser.add_argument(
+        "--epoch-secs", type=float, default=60.0, help="seconds of an epoch without --from (60)"
+    )
+    simulate_parser.add_argument("--out", metavar="PNG", help="draw the best value over the hours")
     retrain_parser = _run_command(
         commands, "retrain", "train the winner again, test it once, save it", retrain
     )
@@ -99,11 +115,11 @@ def check(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """`toprung search JOB`."""
-    from search.jobfile import load_job
+    from search.extend import load_extended
     from search.run import run_search
     from search.show import show_result
 
-    job = load_job(options.job, options.overrides)
+    job = load_extended(options.job, options.overrides)
     ended = run_search(job, options.address)
     show_result(ended, job)
     return DONE
@@ -124,6 +140,16 @@ def table(options: argparse.Namespace) -> int:
     from search.show import show_table
 
     show_table(RunFolder(options.run), options.top, options.format, options.epochs)
+    return DONE
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """`toprung simulate JOB`."""
+    from search.jobfile import load_job
+    from search.show import show_forecasts
+
+    job = load_job(options.job, options.overrides)
+    show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out)
     return DONE
 
 

@@ -94,10 +94,16 @@ class SearchSection(Section):
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
         3, description="One trial in this many survives each rung."
     )
-    sampler: str = Field("tpe", description="tpe, gp, cmaes, random, qmc, or module:function.")
+    sampler: str = Field(
+        "stacked",
+        description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function.",
+    )
     metric: Literal["val_accuracy", "val_loss"] = Field("val_accuracy", description="What is optimised.")
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
+    )
+    warm_start: list[str] = Field(
+        [], description="Earlier RUN folders, of this or a similar space, to learn from."
     )
     budgets: Budgets = Budgets()
 
@@ -115,6 +121,10 @@ class ResourcesSection(Section):
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Trials at once at most; as many as fit if none is given."
     )
+    worker_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="GB of memory past which a worker is replaced between trials; 0.8 of its cores' share if none.",
+    )
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times a trial is restarted after its worker died."
     )
@@ -126,6 +136,10 @@ class StorageSection(Section):
     path: str = Field("runs", description="Folder, or URI such as s3://bucket/runs, that holds RUN folders.")
     checkpoint_secs: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Seconds of training after which a trial is saved between its rungs."
+    )
+
+    checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
+        20.0, description="GB that the trials' states may take; those of the oldest completed trials go first."
     )
 
 

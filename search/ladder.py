@@ -11,6 +11,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
 
 
 class Decision(StrEnum):
@@ -31,7 +33,7 @@ def rung_epochs(max_epochs: int, reduction_factor: int, min_epochs: int = 1) -> 
     return (*epochs, max_epochs)
 
 
-@dataclass
+@dataclass(eq=False)
 class Rung:
     """The scores trials reached at one epoch; higher is better, an equal score of an earlier trial is better."""
 
@@ -42,12 +44,18 @@ class Rung:
     def __len__(self) -> int:
         return len(self._ordered)
 
-    def add(self, number: int, score: float) -> int:
-        """Record a score; returns its rank among all recorded so far, 0 the best."""
+    def add(self, number: int, score: Any) -> None:
+        """Record a score."""
         self.scores[number] = score
-        entry = (-score, number)
-        insort(self._ordered, entry)
-        return bisect_left(self._ordered, entry)
+        insort(self._ordered, (-score, number))
+
+    def score(self, number: int) -> float:
+        """The score of a recorded trial."""
+        return self.scores[number]
+
+    def rank(self, number: int) -> int:
+        """The rank of a recorded trial among all recorded so far, 0 the best."""
+        return bisect_left(self._ordered, (-self.scores[number], number))
 
     def best_first(self) -> Iterator[tuple[int, float]]:
         """(trial number, score) from the best to the worst."""
@@ -58,8 +66,7 @@ class Rung:
         return -self._ordered[rank][0]
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A decision with its evidence: the trial's score, and the lowest kept score among `peers` results at `rung`."""
 
     decision: Decision
@@ -67,17 +74,25 @@ class Verdict:
     score: float
     cutoff: float
     peers: int
+    arrived: bool  # whether this report was the first at the rung
 
 
 class Ladder:
     """Keeps the top 1/reduction_factor of every rung; O(log n) comparisons per report.
 
-    Scores are finite floats, higher is better (non-finite ones must not come here: the strategy ends such trials).
-    `first_rung` is the lowest epoch at which anything is cut; results below it are recorded all the same.
+    A trial is held against its last rung again at every report, so that one let through for want of peers, or before
+    better ones came, does not train on to the end. Scores are finite floats, higher is better (non-finite ones must not
+    come here: the strategy ends such trials). Below `first_rung` nothing is cut, results are recorded all the same.
     """
 
-    def __init__(self, rungs: tuple[int, ...], reduction_factor: int = 3, pauses: bool = False) -> None:
-        self.rungs = tuple(Rung(epoch) for epoch in rungs)
+    def __init__(
+        self,
+        rungs: tuple[int, ...],
+        reduction_factor: int = 3,
+        pauses: bool = False,
+        rung_type: type[Rung] = Rung,
+    ) -> None:
+        self.rungs = tuple(rung_type(epoch) for epoch in rungs)
         self.reduction_factor = reduction_factor
         self.pauses = pauses
         self.first_rung = rungs[0]
@@ -85,39 +100,45 @@ class Ladder:
 
     def reached(self, number: int) -> int:
         """The epoch of the highest rung the trial has a score at; 0 when none."""
-        return self._reached.get(number, 0)
+        position = self._reached.get(number)
+        return 0 if position is None else self.rungs[position].epoch
 
-    def report(self, number: int, epoch: int, score: float) -> Verdict | None:
-        """Record a score; None when the epoch completes no further rung of this trial, else the verdict there."""
-        rung = self._completed_by(number, epoch)
-        if rung is None:
+    def report(self, number: int, epoch: int, score: Any) -> Verdict | None:
+        """Record a score; returns the verdict at the trial's last rung, None before it reached any.
+
+        The score is what the rungs take: a float, or a tuple for several objectives.
+        """
+        position = self._reached.get(number, -1)
+        arrived = False
+        # A trial that does not report every epoch counts at the highest rung it has passed.
+        while position + 1 < len(self.rungs) and self.rungs[position + 1].epoch <= epoch:
+            position, arrived = position + 1, True
+        if position < 0:
             return None
-        rank = rung.add(number, score)
-        self._reached[number] = rung.epoch
-        return self._verdict(rung, rank, score)
+        rung = self.rungs[position]
+        if arrived:
+            self._reached[number] = position
+            rung.add(number, score)
+        return self._verdict(rung, number, arrived)
 
     def promotable(self, waiting: set[int]) -> int | None:
         """The waiting trial to resume: the best one within the top 1/reduction_factor of the highest rung possible."""
-        for rung in reversed(self.rungs[:-1]):
+        for position in reversed(range(len(self.rungs) - 1)):
+            rung = self.rungs[position]
             quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
-            for (number, _), _ in zip(rung.best_first(), range(quota), strict=False):
-                if number in waiting and self._reached[number] == rung.epoch:
+            for number, _ in islice(rung.best_first(), quota):
+                if number in waiting and self._reached[number] == position:
                     return number
         return None
 
-    def _completed_by(self, number: int, epoch: int) -> Rung | None:
-        above = self.reached(number)
-        passed = [rung for rung in self.rungs if above < rung.epoch <= epoch]
-        return passed[-1] if passed else None
-
-    def _verdict(self, rung: Rung, rank: int, score: float) -> Verdict:
+    def _verdict(self, rung: Rung, number: int, arrived: bool) -> Verdict:
         peers = len(rung)
         quota = max(1, peers // self.reduction_factor)
-        enough = peers >= self.reduction_factor and rung.epoch >= self.first_rung
         decision = Decision.KEEP
-        if rung is not self.rungs[-1]:
-            if self.pauses:
-                decision = Decision.PAUSE
-            elif enough and rank >= quota:
-                decision = Decision.STOP
-        return Verdict(decision, rung.epoch, score, rung.score_at(quota - 1), peers)
+        if rung is self.rungs[-1]:
+            pass
+        elif self.pauses:
+            decision = Decision.PAUSE if arrived else Decision.KEEP
+        elif peers >= self.reduction_factor and rung.epoch >= self.first_rung and rung.rank(number) >= quota:
+            decision = Decision.STOP
+        return Verdict(decision, rung.epoch, rung.score(number), rung.score_at(quota - 1), peers, arrived)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from search.budget import Limits, Spent
 from search.strategy import Decision, Strategy
+from trainables.costs import Costs
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, TrialStart
 
@@ -21,10 +22,11 @@ ABORT_AFTER_FAILURES = 5
 
 @dataclass(frozen=True)
 class Place:
-    """Where a result was computed."""
+    """Where a result was computed; `outgrown` when that process is to be replaced, for the memory it holds."""
 
     node: str = ""
     pid: int = 0
+    outgrown: bool = False
 
 
 @dataclass
@@ -33,27 +35,15 @@ class OpenTrial:
 
     start: TrialStart
     reports: list[EpochReport] = field(default_factory=list)
-    setup_secs: float = 0.0
-    checkpoint_secs: float = 0.0
+    costs: Costs = field(default_factory=Costs)
+    wanted_bytes: int | None = None
     parameter_count: int | None = None
     place: Place = field(default_factory=Place)
-    taken_up_at: float = 0.0
-    trained_before_secs: float = 0.0
 
     @property
     def last_epoch(self) -> int:
         """The newest epoch reported, 0 before the first."""
         return self.reports[-1].epoch if self.reports else 0
-
-    @property
-    def trained_secs(self) -> float:
-        """Seconds of training over all its epochs."""
-        return self.reports[-1].elapsed_secs if self.reports else 0.0
-
-    def waiting_secs(self, now: float) -> float:
-        """Seconds since this driver took the trial up in which it neither trained nor prepared nor saved."""
-        trained = self.trained_secs - self.trained_before_secs
-        return max(0.0, now - self.taken_up_at - trained - self.setup_secs - self.checkpoint_secs)
 
 
 class Observer(Protocol):
@@ -65,7 +55,7 @@ class Observer(Protocol):
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """An epoch was measured, for the first time."""
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
         """A trial is over."""
 
 
@@ -127,13 +117,14 @@ class SearchLoop:
         """Trials that were started and have not ended."""
         return len(self._open) - len(self._waiting)
 
+    def notes(self) -> list[str]:
+        """What the strategy found out about this search, a line each, oldest first."""
+        return self._strategy.notes()
+
     def next_trial(self) -> TrialStart | None:
         """The trial to start next: one an earlier driver left unfinished, else a new proposal, else None."""
         if self._waiting:
-            trial = self._waiting.popleft()
-            trial.taken_up_at = self._clock()
-            trial.trained_before_secs = trial.trained_secs
-            return trial.start
+            return self._waiting.popleft().start
         if self.finished or self._limit_reached():
             return None
         proposal = self._strategy.ask()
@@ -147,8 +138,8 @@ class SearchLoop:
         if trial is None:
             return Decision.STOP
         trial.place = place or trial.place
-        trial.setup_secs = result.setup_secs
-        trial.checkpoint_secs += result.checkpoint_secs
+        trial.costs += result.costs
+        trial.wanted_bytes = result.wanted_bytes
         trial.parameter_count = result.parameter_count or trial.parameter_count
         for report in (*result.history, *([result.report] if result.report else [])):
             decision = self._take(trial, report)
@@ -173,12 +164,10 @@ class SearchLoop:
     def _opened(self, trial_id: str, config: Mapping[str, object]) -> TrialStart:
         paused = self._open.get(trial_id)
         if paused is not None:
-            paused.taken_up_at = self._clock()
-            paused.trained_before_secs = paused.trained_secs
             return paused.start
         number = int(trial_id[1:])
         start = TrialStart(trial_id, number, trial_seed(self._seed, number), dict(config))
-        self._open[trial_id] = OpenTrial(start, taken_up_at=self._clock())
+        self._open[trial_id] = OpenTrial(start)
         self._observer.proposed(start, self._strategy.why(trial_id))
         return start
 
@@ -223,8 +212,7 @@ class SearchLoop:
         del self._open[trial_id]
         self._strategy.finish(trial_id, outcome)
         self.outcomes[outcome] += 1
-        waiting_secs = trial.waiting_secs(self._clock())
-        self._observer.ended(trial, outcome, reason, error, waiting_secs)
+        self._observer.ended(trial, outcome, reason, error)
         self._spent = replace(self._spent, trials_since_best=self._spent.trials_since_best + 1)
         self._abort_if_nothing_works(outcome, reason)
 

@@ -1,18 +1,26 @@
-"""Where the next trial comes from: the user's own points, a spread-out design, or a model of one rung."""
+"""Where the next trial comes from: the user's own points, a blind draw, or a model of what was seen."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from search.ladder import Rung
-from search.sampler import Observation, Point, Space, draw, subseed
+import numpy as np
 
-ENOUGH_RESULTS = 8  # a model of fewer results than this knows less than an even spread
-RANDOM_SHARE = 3  # one proposal in so many ignores the model, so that no region is given up for good
+from search.ladder import Rung
+from search.pareto import ParetoRung
+from search.rung_model import RungModel
+from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
+
+ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread
+ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
+RANDOM_SHARE = 10  # one proposal in so many ignores the model, so that no region is given up for good
+MODEL_DRAWS = 3  # times the model is asked again when its proposal has been tried before
 REDRAWS = 100  # a space that gives no new point in so many draws is taken to be used up
+MODELLED = 256  # results shown to one of Optuna's samplers at most, half of them the best, half the latest
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,12 @@ class Evidence:
     """What is known when a proposal is made; all of it follows from the reports and the outcomes."""
 
     rungs: Sequence[Rung]
+    prior: Sequence[Rung]
     first_rung: int
     points: Mapping[int, Point]
-    running: Iterable[int]
-    failed: Iterable[int]
+    running: Collection[int]
+    failed: Collection[int]
+    steady: bool = True  # whether a trial's score is the same for every proposal
 
 
 @dataclass(frozen=True)
@@ -34,62 +44,97 @@ class Proposer:
     sampler: str
     seed: int
     initial: Sequence[Mapping[str, Any]] = ()
+    model: RungModel = field(default_factory=RungModel)
 
-    def propose(self, number: int, evidence: Evidence, taken: set[str]) -> tuple[Point, str] | None:
+    def propose(self, number: int, evidence: Evidence, taken: Collection[str]) -> tuple[Point, str] | None:
         """A point not in `taken` (see `key`) and one line why; None when the space holds no new point."""
+        evidence = _weighted(evidence, subseed(self.seed, "weights", number))
         if number < len(self.initial):
-            return self._drawn("random", number, 0, (), self.initial[number]), "given by the job"
-        sampler, history, why = self._source(number, evidence)
+            return self._drawn("random", number, fixed=self.initial[number]), "given by the job"
+        why, source = self._source(number, evidence)
         for attempt in range(REDRAWS):
-            if attempt == REDRAWS // 4:
-                sampler, history = "random", []
-            point = self._drawn(sampler, number, attempt, history)
+            point = source(attempt) if attempt < MODEL_DRAWS else self._drawn("random", number, attempt)
             if key(point.config) not in taken:
                 return point, why
         return None
 
-    def _source(self, number: int, evidence: Evidence) -> tuple[str, list[Observation], str]:
-        rung = modelled_rung(evidence.rungs, evidence.first_rung)
-        if self.sampler in ("random", "qmc"):
-            return self.sampler, [], self.sampler
-        if rung is None:
-            return "random", [], "random: no rung has enough results to model yet"
+    def _source(self, number: int, evidence: Evidence) -> tuple[str, Callable[[int], Point]]:
+        """Why, and the draw of a given attempt."""
+        blind = "qmc" if self.sampler == "qmc" else "random"
+        modelled = [] if self.sampler in ("random", "qmc") else self._modelled(evidence)
+        if not modelled:
+            why = blind if blind == self.sampler else f"{blind}: no rung has enough results to model yet"
+            return why, lambda attempt: self._drawn(blind, number, attempt)
         if subseed(self.seed, "share", number) % RANDOM_SHARE == 0:
-            return "random", [], f"random: one proposal in {RANDOM_SHARE} ignores the model"
-        return (
-            self.sampler,
-            observations(rung, evidence),
-            f"{self.sampler} on {len(rung)} results of rung {rung.epoch}",
-        )
+            why = f"random: one proposal in {RANDOM_SHARE} ignores the model"
+            return why, lambda attempt: self._drawn("random", number, attempt)
+        top = modelled[-1]
+        why = f"{self.sampler} on {len(top)} results of rung {top.epoch}"
+        if self.sampler == DEFAULT:
+            return why, lambda attempt: self._stacked(number, attempt, modelled, evidence)
+        history = observations(top, evidence)
+        return why, lambda attempt: self._drawn(self.sampler, number, attempt, history)
+
+    def _modelled(self, evidence: Evidence) -> list[Rung]:
+        """The rungs to model, lowest first; none while there is too little to go by."""
+        if self.sampler != DEFAULT:
+            trusted = [rung for rung in evidence.rungs if rung.epoch >= evidence.first_rung]
+            return [rung for rung in [*evidence.prior, *trusted] if len(rung) >= ENOUGH_RESULTS][-1:]
+        rungs = [rung for rung in [*evidence.prior, *evidence.rungs] if len(rung) >= ENOUGH_TO_CORRECT]
+        return rungs if any(len(rung) >= ENOUGH_RESULTS for rung in rungs) else []
+
+    def _stacked(self, number: int, attempt: int, rungs: Sequence[Rung], evidence: Evidence) -> Point:
+        rng = np.random.default_rng((self.seed, number, attempt))
+        prior = [rung for rung in rungs if rung in evidence.prior]
+        own = rungs[len(prior) :]
+        # Length scales fitted under one weighting of several objectives are no use under the next one.
+        model = self.model if evidence.steady else RungModel()
+        params = model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
+        point = self._drawn("random", number, attempt, fixed=params)
+        # A range that depends on another parameter may have moved away from the value chosen.
+        fits = all(allows(kind, point.params[name]) for name, kind in point.distributions.items())
+        return point if fits else self._drawn("random", number, attempt)
 
     def _drawn(
         self,
         sampler: str,
         number: int,
-        attempt: int,
-        history: Sequence[Observation],
+        attempt: int = 0,
+        history: Sequence[Observation] = (),
         fixed: Mapping[str, Any] | None = None,
     ) -> Point:
         seed = subseed(self.seed, attempt) if attempt else self.seed
         return draw(self.space, sampler, seed, number, history, fixed)
 
 
-def modelled_rung(rungs: Sequence[Rung], first_rung: int) -> Rung | None:
-    """The highest rung with enough results to fit a model to; None when there is none yet."""
-    usable = [rung for rung in rungs if len(rung) >= ENOUGH_RESULTS and rung.epoch >= first_rung]
-    return usable[-1] if usable else None
+def _weighted(evidence: Evidence, seed: int) -> Evidence:
+    """The evidence with several objectives made one by the random weights of this proposal."""
+    if not any(isinstance(rung, ParetoRung) for rung in evidence.rungs):
+        return evidence
+
+    def weighted(rungs: Sequence[Rung]) -> list[Rung]:
+        # Uniform over all weightings that add up to one.
+        return [
+            rung.weighted(np.random.default_rng(seed).dirichlet(np.ones(rung.vectors.shape[1])))
+            for rung in rungs
+            if isinstance(rung, ParetoRung) and len(rung)
+        ]
+
+    return replace(evidence, rungs=weighted(evidence.rungs), prior=weighted(evidence.prior), steady=False)
 
 
 def observations(rung: Rung, evidence: Evidence) -> list[Observation]:
     """The results of a rung, the running trials that will reach it, and failures as worse than anything seen."""
-    worst = min(rung.scores.values())
-    seen = {number: score for number, score in rung.scores.items()}
-    spread = max(rung.scores.values()) - worst
-    failed = {number: worst - spread for number in evidence.failed if number not in seen}
-    waiting = {number: None for number in evidence.running if number not in seen}
+    best = [number for number, _ in islice(rung.best_first(), MODELLED // 2)]
+    kept = {*best, *islice(reversed(rung.scores), MODELLED // 2)}
+    seen: dict[int, float | None] = {number: rung.scores[number] for number in kept}
+    worst, spread = rung.score_at(len(rung) - 1), rung.score_at(0) - rung.score_at(len(rung) - 1)
+    failed = dict.fromkeys(sorted(evidence.failed)[-MODELLED // 4 :], worst - spread)
+    waiting = dict.fromkeys(sorted(evidence.running)[-MODELLED // 4 :])
+    reached = {number: score for number, score in {**waiting, **failed}.items() if number not in rung.scores}
     return [
         Observation(number, evidence.points[number], score)
-        for number, score in {**waiting, **failed, **seen}.items()
+        for number, score in sorted({**reached, **seen}.items())
         if number in evidence.points
     ]
 

@@ -10,6 +10,8 @@ from results.schema import EPOCHS, PROPOSALS, TRIALS
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from results.tables import RunWriter
     from search.loop import OpenTrial
     from search.strategy import Decision, Strategy
@@ -33,8 +35,9 @@ class Listener(Protocol):
 class Recorder:
     """The observer of a search loop that writes rows.
 
-    `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an earlier
-    driver were proposed.
+    `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
+    earlier driver were proposed, `completed` which trials it completed, in order. `checkpoint_bytes` is what the
+    states of trials may take on storage (None: no limit).
     """
 
     def __init__(
@@ -51,12 +54,15 @@ class Recorder:
         sequence: int = 0,
         started_at: dict[str, datetime] | None = None,
         listener: Listener | None = None,
+        checkpoint_bytes: int | None = None,
+        completed: Sequence[str] = (),
     ) -> None:
         self._writer, self._strategy = writer, strategy
         self._checkpoints, self._listener = checkpoints, listener
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
+        self._checkpoint_bytes, self._completed = checkpoint_bytes, list(completed)
 
     def proposed(self, start: TrialStart, why: str) -> None:
         """Write the proposal before its trial begins to train."""
@@ -75,16 +81,16 @@ class Recorder:
         if self._listener:
             self._listener.reported(row)
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
         """Write the trial's row; only a completed trial keeps its checkpoint."""
         trial_id = trial.start.trial_id
         keeps = outcome is Outcome.COMPLETED
         facts = TrialFacts(
             seed=trial.start.seed,
             rung_epochs=self._strategy.rung_of(trial_id),
-            setup_secs=trial.setup_secs,
-            checkpoint_secs=trial.checkpoint_secs,
-            waiting_secs=waiting_secs,
+            **vars(trial.costs),
+            wanted_bytes=trial.wanted_bytes,
+            worker_recycled=trial.place.outgrown,
             worker_node=trial.place.node or None,
             worker_pid=trial.place.pid or None,
             cpus=self._cpus,
@@ -110,5 +116,13 @@ class Recorder:
         self._writer.append(TRIALS, row)
         if self._listener:
             self._listener.ended(row)
-        if not keeps:
+        if keeps:
+            self._keep_within_quota(trial_id)
+        else:
             self._checkpoints.discard(trial_id)
+
+    def _keep_within_quota(self, trial_id: str) -> None:
+        """Make room for a completed trial's state at the cost of those that completed before it."""
+        if self._checkpoint_bytes is not None:
+            self._checkpoints.keep_within(self._checkpoint_bytes, self._completed)
+        self._completed.append(trial_id)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from search.job import JobSpec
     from trainables.trial import TrialPlan
 
+# Epochs shorter than this are told together: a round trip to the driver costs a few milliseconds.
+REPORT_SECS = 0.25
+
 
 class SearchFailedError(RuntimeError):
     """The search cannot go on as the job stands: read the reason, mend the job or the model, run it again."""
@@ -68,7 +71,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
-        CheckpointStore(folder.checkpoints).keep_only(_kept(folder))
+        CheckpointStore(folder.checkpoints).keep_only(frozenset(_completed(folder)))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
@@ -106,10 +109,10 @@ def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
     tracker.close()
 
 
-def _kept(folder: RunFolder) -> frozenset[str]:
-    """The trials whose checkpoint stays: the completed ones."""
-    trials = read_table(folder.root, TRIALS)
-    return frozenset(trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"])
+def _completed(folder: RunFolder) -> list[str]:
+    """The trials that completed, in that order; they alone keep their states."""
+    trials = read_table(folder.root, TRIALS).sort_values("ended_at")
+    return [str(name) for name in trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"]]
 
 
 def _loop(
@@ -129,6 +132,8 @@ def _loop(
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         listener=tracker,
+        checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
+        completed=_completed(folder),
     )
     return SearchLoop(
         prepared.strategy,
@@ -149,36 +154,46 @@ def _loop(
 
 def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
     from trainables.trial import TrialPlan
+    from trainables.trial_run import Rules
 
     job = prepared.job
-    return TrialPlan(
-        data=job.data_spec(),
-        data_fingerprint=prepared.dataset.fingerprint,
-        family=job.family,
+    rules = Rules(
         max_epochs=job.search.max_epochs,
-        checkpoints=folder.checkpoints,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
         checkpoint_secs=job.storage.checkpoint_secs,
+        report_secs=REPORT_SECS,
         durable_rungs=job.search.variant == "promote",
+        metric=job.search.metric,
+        mode=job.search.mode,
+        data_fingerprint=prepared.dataset.fingerprint,
+    )
+    memory_gb = job.resources.worker_memory_gb
+    return TrialPlan(
+        data=job.data_spec(),
+        family=job.family,
+        checkpoints=folder.checkpoints,
+        rules=rules,
         cpus=job.resources.cpus,
         gpus=job.resources.gpus,
+        worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
     )
 
 
 def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -> None:
     from ray import tune
 
-    from search.tune_adapter import LoopScheduler, LoopSearcher
+    from search.tune_adapter import LoopScheduler, LoopSearcher, StartQueue
     from trainables.trial import PLAN, KerasTrial
 
+    queue = StartQueue()
     resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
     with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         tune.Tuner(
             tune.with_resources(KerasTrial, resources),
             param_space={PLAN: plan},
             tune_config=tune.TuneConfig(
-                search_alg=LoopSearcher(loop, capacity.concurrent, capacity.ahead),
-                scheduler=LoopScheduler(loop),
+                search_alg=LoopSearcher(loop, queue, capacity.concurrent, capacity.ahead),
+                scheduler=LoopScheduler(loop, queue),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.trial_id),

@@ -10,6 +10,8 @@ import yaml
 
 from results.lock import RunLock
 from results.mlflow_runs import Tracking
+from results.parts import read_table
+from results.schema import TRIALS
 from results.storage import Storage
 from search.jobfile import dump_job, parse_job
 from spaces.problem import InputError, Problem
@@ -56,6 +58,14 @@ class RunFolder:
             allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
             raise InputError.single("RUN", f"{self.root} is none", allowed) from None
         return parse_job(yaml.safe_load(text), f"{self.root}/{JOB_FILE}")
+
+    def trials_with(self, more: int, otherwise: int) -> int:
+        """The number of trials that `search.trials=+more` asks for: `more` than the run's own number once all of those
+        have ended, that number as long as they have not, and more than `otherwise` for a run that is not there."""
+        if not Storage.at(self.root).exists(JOB_FILE):
+            return otherwise + more
+        asked = self.job().search.trials
+        return asked + more if len(read_table(self.root, TRIALS)) >= asked else asked
 
     def claim(self, job: JobSpec) -> RunLock:
         """The right to write this run, its job saved in it; to be released.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import numbers
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 Space = Callable[[Any], Mapping[str, Any]]
 Config = dict[str, Any]
-SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
+DEFAULT = "stacked"  # the stacked rung model of search/stacked.py; the others are Optuna samplers on one rung
+SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def place(space: Space, config: Mapping[str, Any]) -> Point | None:
             rebuilt = dict(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
+    if not all(allows(kind, trial.params[name]) for name, kind in trial.distributions.items()):
+        return None
     return Point({**config, **rebuilt}, trial.params, trial.distributions)
 
 
@@ -97,7 +101,19 @@ def subseed(*parts: object) -> int:
 
 def check_sampler(name: str) -> None:
     """Raise InputError when the name is neither a known sampler nor an importable "module:function"."""
-    _sampler(name)
+    if name != DEFAULT:
+        _sampler(name)
+
+
+def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value lies within a distribution's choices or range; a wrong type does not."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and bool(distribution.low <= value <= distribution.high)
 
 
 Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]
@@ -198,9 +214,10 @@ def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's notes that the options chosen here on purpose are experimental."""
+    """Without Optuna's notes on experimental options, chosen here on purpose, and on values we check ourselves."""
     import optuna
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message=".*is out of (the )?range")
         yield

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from search.ladder import Decision, Ladder, Verdict, rung_epochs
+from search.earlier import EarlierRuns, TrialRecord
+from search.evidence import first_useful
+from search.ladder import Decision, Ladder, Rung, Verdict, rung_epochs
+from search.pareto import Objectives, ParetoRung
 from search.proposer import Evidence, Proposer, key
-from search.sampler import Point, Space, check_sampler, place
-from spaces.problem import InputError, Problem
+from search.sampler import DEFAULT, Point, Space, check_sampler, place
+from search.settings import check_initial, check_settings, number_of, trial_id
+from search.stacked import milestone
 from trainables.report import EpochReport, Outcome
 
-__all__ = ["Decision", "Proposal", "Strategy", "TrialRecord"]
+__all__ = ["Decision", "Proposal", "Strategy", "TrialRecord", "trial_id"]
 
 # Outcomes that say something against the configuration itself; a lost worker does not.
 BLAMED = frozenset({Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED})
@@ -24,15 +27,6 @@ class Proposal(NamedTuple):
 
     trial_id: str
     config: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """A trial as the tables know it; the outcome is None while it was still running."""
-
-    trial_id: str
-    config: Mapping[str, Any]
-    outcome: Outcome | None
 
 
 @dataclass
@@ -55,18 +49,24 @@ class Strategy:
     """
 
     def __init__(
-        self, proposer: Proposer, ladder: Ladder, metric: str, mode: str, max_trials: int | None
+        self,
+        proposer: Proposer,
+        ladder: Ladder,
+        earlier: EarlierRuns,
+        objectives: Objectives,
+        max_trials: int | None,
     ) -> None:
         self._proposer = proposer
         self._ladder = ladder
-        self._metric = metric
-        self._sign = 1.0 if mode == "max" else -1.0
+        self._earlier = earlier
+        self._objectives = objectives
         self._max_trials = max_trials
         self._trials: dict[int, _Trial] = {}
         self._points: dict[int, Point] = {}
         self._keys: set[str] = set()
         self._running: set[int] = set()
         self._failed: set[int] = set()
+        self._notes: list[str] = []
         self._next = 0
         self._used_up = False
 
@@ -81,24 +81,42 @@ class Strategy:
         metric: str = "val_accuracy",
         reduction_factor: int = 3,
         min_epochs: int = 1,
-        sampler: str = "tpe",
+        sampler: str = DEFAULT,
         variant: str = "stop",
         max_trials: int | None = None,
         initial_configs: Sequence[Mapping[str, Any]] = (),
+        objectives: Mapping[str, str] | None = None,
     ) -> Self:
         """The default strategy for a define-by-run `space(trial) -> dict`; no setting is needed.
 
         `min_epochs` is the lowest rung; `variant` is "stop" (the losers of a rung end) or "promote" (everyone pauses
         at a rung, the winners are resumed); `initial_configs` are proposed first, parameters they leave out are drawn
-        at random. Raises InputError with every setting that cannot be.
+        at random; `objectives` are two or more metrics with max or min each, in place of `metric` and `mode`. Raises
+        InputError with every setting that cannot be.
         """
-        _check(max_epochs, mode, reduction_factor, min_epochs, variant, max_trials)
+        modes = dict(objectives or {metric: mode})
+        check_settings(max_epochs, modes, reduction_factor, min_epochs, variant, max_trials)
         check_sampler(sampler)
-        ladder = Ladder(
-            rung_epochs(max_epochs, reduction_factor, min_epochs), reduction_factor, variant == "promote"
+        check_initial(space, initial_configs)
+        epochs = rung_epochs(max_epochs, reduction_factor, min_epochs)
+        kind = ParetoRung if len(modes) > 1 else Rung
+        return cls(
+            Proposer(space, sampler, seed, tuple(initial_configs)),
+            Ladder(epochs, reduction_factor, variant == "promote", kind),
+            EarlierRuns(space, Ladder(epochs, rung_type=kind), Objectives.of(modes)),
+            Objectives.of(modes),
+            max_trials,
         )
-        proposer = Proposer(space, sampler, seed, tuple(initial_configs))
-        return cls(proposer, ladder, metric, mode, max_trials)
+
+    def warm_start(self, reports: Iterable[EpochReport], trials: Iterable[TrialRecord]) -> int:
+        """Take an earlier run, of the same or a changed space, as evidence; returns how many of its trials fit.
+
+        To be called before the first proposal and before `replay`. Its rungs become the lowest levels of the model,
+        and are left out as soon as what they predict does not agree with the results of this run (see `notes`).
+        """
+        fitting = self._earlier.add(reports, trials)
+        self._points.update(self._earlier.points)
+        return fitting
 
     @property
     def rung_epochs(self) -> tuple[int, ...]:
@@ -135,6 +153,7 @@ class Strategy:
         if self._used_up or (self._max_trials is not None and self._next >= self._max_trials):
             return None
         proposed = self._proposer.propose(self._next, self._evidence(), self._keys)
+        self._note_prior()
         if proposed is None:
             self._used_up = True
             return None
@@ -187,6 +206,15 @@ class Strategy:
             if record.outcome is None and (outcome := ended[record.trial_id]) is not None
         }
 
+    def pareto(self) -> list[str]:
+        """With several objectives, the trials nobody dominates at the highest rung that has results."""
+        reached = [rung for rung in self._ladder.rungs if isinstance(rung, ParetoRung) and len(rung)]
+        return list(map(trial_id, reached[-1].front())) if reached else []
+
+    def notes(self) -> list[str]:
+        """Lines for the log on what the search found out about itself, oldest first."""
+        return list(self._notes)
+
     def why(self, trial_id: str) -> str:
         """One line: why the trial was proposed, and why it was cut if it was."""
         trial = self._trials[number_of(trial_id)]
@@ -206,21 +234,40 @@ class Strategy:
         return number
 
     def _take_in(self, number: int, trial: _Trial, report: EpochReport) -> None:
-        value = report.metrics[self._metric]
-        if not report.is_finite or not math.isfinite(value):
+        score = self._objectives.score(report.metrics)
+        if not report.is_finite:
             self._end(number, trial, Outcome.DIVERGED)
             return
-        verdict = self._ladder.report(number, report.epoch, self._sign * value)
+        verdict = self._ladder.report(number, report.epoch, score)
         if verdict is None:
             return
         trial.verdict = verdict
+        if verdict.arrived:
+            self._weigh_rungs(verdict)
         if verdict.decision is Decision.STOP:
             self._end(number, trial, Outcome.STOPPED)
         elif verdict.decision is Decision.PAUSE:
             trial.paused = True
             self._running.discard(number)
-        elif verdict.rung == self.rung_epochs[-1]:
+        elif verdict.rung == self._ladder.rungs[-1].epoch:
             self._end(number, trial, Outcome.COMPLETED)
+
+    def _note_prior(self) -> None:
+        line = self._proposer.model.prior_line
+        told = [note for note in self._notes if note.startswith("earlier runs")]
+        if line and (not told or told[-1].split(":")[0] != line.split(":")[0]):
+            self._notes.append(line)
+
+    def _weigh_rungs(self, verdict: Verdict) -> None:
+        """Raise or lower the first rung from the evidence, each time a rung has grown by a quarter."""
+        if verdict.peers != milestone(verdict.peers):
+            return
+        first, misleading = first_useful(self._ladder.rungs)
+        if first != self._ladder.first_rung:
+            moved = "raised" if first > self._ladder.first_rung else "lowered"
+            because = "; ".join(map(str, misleading)) or "the lower rungs predict well again"
+            self._notes.append(f"first rung {moved} to epoch {first}: {because}")
+            self._ladder.first_rung = first
 
     def _end(self, number: int, trial: _Trial, outcome: Outcome) -> None:
         trial.outcome = outcome
@@ -235,8 +282,9 @@ class Strategy:
         return Decision.KEEP if trial.outcome is Outcome.COMPLETED else Decision.STOP
 
     def _evidence(self) -> Evidence:
+        ladder = self._ladder
         return Evidence(
-            self._ladder.rungs, self._ladder.first_rung, self._points, self._running, self._failed
+            ladder.rungs, self._earlier.rungs, ladder.first_rung, self._points, self._running, self._failed
         )
 
     def _paused(self) -> set[int]:
@@ -246,33 +294,9 @@ class Strategy:
         return self._ladder.promotable(self._paused()) if self._ladder.pauses else None
 
     def _cut_line(self, verdict: Verdict) -> str:
-        score, cutoff = self._sign * verdict.score, self._sign * verdict.cutoff
-        sign = "<" if self._sign > 0 else ">"
-        share = f"top 1/{self._ladder.reduction_factor} of {verdict.peers}"
-        return f"cut at rung {verdict.rung}: {score:.4g} {sign} {cutoff:.4g} ({share})"
-
-
-def trial_id(number: int) -> str:
-    """The id of a proposal number: t00042."""
-    return f"t{number:05d}"
-
-
-def number_of(trial_id: str) -> int:
-    """The proposal number behind a trial id."""
-    return int(trial_id[1:])
-
-
-def _check(
-    max_epochs: int, mode: str, reduction_factor: int, min_epochs: int, variant: str, max_trials: int | None
-) -> None:
-    rules = [
-        (max_epochs >= 1, "max_epochs", max_epochs, "must be at least 1"),
-        (mode in ("max", "min"), "mode", mode, "must be max or min"),
-        (reduction_factor >= 2, "reduction_factor", reduction_factor, "must be at least 2"),
-        (1 <= min_epochs <= max_epochs, "min_epochs", min_epochs, "must be between 1 and max_epochs"),
-        (variant in ("stop", "promote"), "variant", variant, "must be stop or promote"),
-        (max_trials is None or max_trials >= 1, "max_trials", max_trials, "must be at least 1"),
-    ]
-    problems = [Problem(where, repr(given), allowed) for holds, where, given, allowed in rules if not holds]
-    if problems:
-        raise InputError(problems)
+        share = f"(top 1/{self._ladder.reduction_factor} of {verdict.peers})"
+        if len(self._objectives.signs) > 1:
+            return f"cut at rung {verdict.rung}: {-verdict.score:.0f} dominate it > {-verdict.cutoff:.0f} {share}"
+        sign = self._objectives.signs[0]
+        compared = f"{sign * verdict.score:.4g} {'<' if sign > 0 else '>'} {sign * verdict.cutoff:.4g}"
+        return f"cut at rung {verdict.rung}: {compared} {share}"

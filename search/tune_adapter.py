@@ -6,6 +6,7 @@ Ray trial under its own id and takes up its own checkpoint, so Ray needs to rest
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import TrialScheduler
@@ -16,10 +17,14 @@ from search.strategy import Decision
 from trainables.trial import RESULT, START, WORKER
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
 
     from trainables.trial_run import TrialStart
+
+PENDING = "PENDING"
 
 
 class _NotRestored:
@@ -35,20 +40,47 @@ class _NotRestored:
         """Nothing: the tables are the only memory."""
 
 
-class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
-    """Hands Ray the loop's next trial, at most `concurrent` at once and `ahead` more waiting for a worker."""
+class StartQueue:
+    """Ray's trials that no worker has taken up yet, in the order they were proposed."""
 
-    def __init__(self, loop: SearchLoop, concurrent: int, ahead: int) -> None:
+    def __init__(self) -> None:
+        self._trials: deque[Trial] = deque()
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def add(self, trial: Trial) -> None:
+        """One more, or one that comes again because its worker died."""
+        self._trials.append(trial)
+
+    def first(self, resetting: Collection[Trial]) -> Trial | None:
+        """The one to start next; a trial is done here once a worker is being reset for it or runs it."""
+        while self._trials and (self._trials[0].status != PENDING or self._trials[0] in resetting):
+            self._trials.popleft()
+        return self._trials[0] if self._trials else None
+
+
+class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
+    """Hands Ray the loop's next trial, at most `concurrent` at once and `ahead` more waiting for a worker.
+
+    A worker that becomes free takes the trial that waits before another is proposed in its place, so that it waits for
+    no sampler.
+    """
+
+    def __init__(self, loop: SearchLoop, queue: StartQueue, concurrent: int, ahead: int) -> None:
         super().__init__(metric=None, mode=None)
-        self._loop = loop
+        self._loop, self._queue = loop, queue
         self._most_open = concurrent + ahead
         self._trial_of: dict[str, str] = {}
+        self._worker_is_free = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of one Ray trial, None to be asked again, FINISHED when there will be no more."""
         if self._loop.finished:
             return str(Searcher.FINISHED)
-        if len(self._trial_of) >= self._most_open:
+        start_first = self._worker_is_free and len(self._queue) > 0
+        self._worker_is_free = False
+        if start_first or len(self._trial_of) >= self._most_open:
             return None
         start = self._loop.next_trial()
         if start is None:
@@ -60,6 +92,7 @@ class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Ray's trial is over; the scheduler has said why, unless its worker is lost for good."""
+        self._worker_is_free = True
         ours = self._trial_of.pop(trial_id, None)
         if error and ours is not None:
             self._loop.lost(ours, "the worker process ended without a result; Ray's logs hold its last words")
@@ -68,23 +101,29 @@ class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
 class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
     """Gives the loop every result and Ray the loop's decision; trials start in the order they were proposed."""
 
-    def __init__(self, loop: SearchLoop) -> None:
+    def __init__(self, loop: SearchLoop, queue: StartQueue) -> None:
         super().__init__()
-        self._loop = loop
+        self._loop, self._queue = loop, queue
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Keep or stop; a paused trial gives its worker back and comes again as a new Ray trial."""
         start: TrialStart = trial.config[START]
         worker = result[WORKER]
-        decision = self._loop.report(start.trial_id, result[RESULT], Place(worker.node, worker.pid))
-        return str(TrialScheduler.CONTINUE if decision is Decision.KEEP else TrialScheduler.STOP)
+        place = Place(worker.node, worker.pid, worker.outgrown)
+        decision = self._loop.report(start.trial_id, result[RESULT], place)
+        if decision is Decision.KEEP:
+            return str(TrialScheduler.CONTINUE)
+        if worker.outgrown:
+            _end_worker_of(trial, tune_controller)
+        return str(TrialScheduler.STOP)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """None: Ray then starts pending trials in their order."""
-        return None
+        """The trial proposed first of those that wait: Ray itself gives a free worker to any of them."""
+        return self._queue.first(_internal(tune_controller, "_resetting_trials", ()))
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Nothing to keep."""
+        """A trial waits for a worker."""
+        self._queue.add(trial)
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """Nothing: Ray calls this for every retry; the searcher hears of the last one."""
@@ -100,3 +139,18 @@ class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
     def debug_string(self) -> str:
         """One line for Ray's own logs."""
         return "toprung"
+
+
+def _end_worker_of(trial: Trial, tune_controller: TuneController) -> None:
+    """Let Ray end the actor of a trial that stops and start a new one, where it would have kept it for reuse.
+
+    Ray has no public way to ask for that (`reset_config` returning False fails the next trial), but it keeps only
+    actors that it has noted as started.
+    """
+    actor = _internal(tune_controller, "_trial_to_actor", {}).get(trial)
+    _internal(tune_controller, "_started_actors", set()).discard(actor)
+
+
+def _internal(tune_controller: TuneController, name: str, default: Any) -> Any:
+    """A field of Ray's controller, also from behind the wrapper that schedulers are given."""
+    return getattr(getattr(tune_controller, "_tune_controller", tune_controller), name, default)

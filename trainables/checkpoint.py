@@ -1,4 +1,4 @@
-"""A trial's newest state on storage: one file a trial, replaced whole, read by whichever worker goes on with it."""
+"""A trial's newest and best state on storage, each replaced whole, read by whichever worker goes on with it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping, Sequence, Set
 
 _META = "__meta__"
+NEWEST, BEST = ".npz", ".best.npz"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class CheckpointStore:
     """Checkpoints under `root`, a local folder or a URI that `pyarrow.fs` reads (s3://, gs://).
 
     `save` returns at once and writes on one background thread; a newer state of the same trial replaces the
-    older one in a single rename or put, so that a reader never meets half a file.
+    older one in a single rename or put, so that a reader never meets half a file. The best state has a file of its
+    own only while the newest is another.
     """
 
     def __init__(self, root: str) -> None:
@@ -49,10 +51,14 @@ class CheckpointStore:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Write in the background; waits only for the write before it, so that at most one state is in flight."""
+    def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
+        """Write in the background; waits only for the write before it, so that at most one state is in flight.
+
+        With `newest_was_best` the state that was the newest until now is put aside as the trial's best; with
+        `is_best` one that was put aside is deleted.
+        """
         self.wait()
-        self._last = self._writer.submit(self._write, checkpoint)
+        self._last = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
 
     def wait(self) -> None:
         """Return when all is written; raises OSError if the last write failed."""
@@ -62,13 +68,11 @@ class CheckpointStore:
 
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
         """The trial's newest state, or None when there is none of this identity that can be read."""
-        try:
-            with self._fs.open_input_file(self._path(trial_id)) as file:
-                return _decode(file.read(), trial_id, identity)
-        except FileNotFoundError:
-            return None
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError):
-            return None  # damaged: the trial starts again, which costs time and loses nothing
+        return self._read(trial_id, NEWEST, identity) or self._read(trial_id, BEST, identity)
+
+    def load_best(self, trial_id: str, identity: str) -> Checkpoint | None:
+        """The best of the states that were saved, which may be the newest; None as for `load`."""
+        return self._read(trial_id, BEST, identity) or self._read(trial_id, NEWEST, identity)
 
     def discard(self, trial_id: str) -> None:
         """Delete the trial's state in the background; one that has none is passed over."""
@@ -76,30 +80,66 @@ class CheckpointStore:
 
     def keep_only(self, trial_ids: Set[str]) -> None:
         """Delete every other trial's state: one may have been written just as its trial was stopped."""
+        for trial_id in self._bytes_of():
+            if trial_id not in trial_ids:
+                self._delete(trial_id)
+
+    def keep_within(self, most_bytes: int, may_go: Sequence[str]) -> None:
+        """Delete in the background states of `may_go`, the first first, until all states take `most_bytes` or less."""
+        self._writer.submit(self._shrink, most_bytes, tuple(may_go))
+
+    def _shrink(self, most_bytes: int, may_go: Sequence[str]) -> None:
+        sizes = self._bytes_of()
+        held = sum(sizes.values())
+        for trial_id in may_go:
+            if held <= most_bytes:
+                return
+            if trial_id in sizes:
+                self._delete(trial_id)
+                held -= sizes[trial_id]
+
+    def _bytes_of(self) -> dict[str, int]:
         from pyarrow import fs
 
+        sizes: dict[str, int] = {}
         for info in self._fs.get_file_info(fs.FileSelector(self._root, allow_not_found=True)):
-            if info.base_name.partition(".")[0] not in trial_ids:
-                self._delete(info.base_name.partition(".")[0])
+            trial_id = info.base_name.partition(".")[0]
+            sizes[trial_id] = sizes.get(trial_id, 0) + (info.size or 0)
+        return sizes
 
-    def _delete(self, trial_id: str) -> None:
-        with suppress(FileNotFoundError):
-            self._fs.delete_file(self._path(trial_id))
+    def _delete(self, trial_id: str, *kinds: str) -> None:
+        for kind in kinds or (NEWEST, BEST):
+            with suppress(FileNotFoundError):
+                self._fs.delete_file(self._path(trial_id, kind))
 
-    def _path(self, trial_id: str) -> str:
-        return f"{self._root}/{trial_id}.npz"
+    def _path(self, trial_id: str, kind: str) -> str:
+        return f"{self._root}/{trial_id}{kind}"
 
-    def _write(self, checkpoint: Checkpoint) -> None:
+    def _read(self, trial_id: str, kind: str, identity: str) -> Checkpoint | None:
+        try:
+            with self._fs.open_input_file(self._path(trial_id, kind)) as file:
+                return _decode(file.read(), trial_id, identity)
+        except FileNotFoundError:
+            return None
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError):
+            return None  # damaged: the trial goes back further, which costs time and loses nothing
+
+    def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
         from pyarrow import fs
 
         self._fs.create_dir(self._root, recursive=True)
         local = isinstance(self._fs, fs.LocalFileSystem)
-        path = self._path(checkpoint.trial_id)
+        path = self._path(checkpoint.trial_id, NEWEST)
+        if newest_was_best:
+            with suppress(FileNotFoundError):
+                self._fs.move(path, self._path(checkpoint.trial_id, BEST))
         target = f"{path}.partial" if local else path
         with self._fs.open_output_stream(target) as file:
             file.write(_encode(checkpoint))
         if local:
             Path(target).replace(path)
+        if is_best:
+            self._delete(checkpoint.trial_id, BEST)
 
 
 def _encode(checkpoint: Checkpoint) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -34,6 +35,24 @@ class Feed(Protocol):
     def chunks(self, order: np.ndarray) -> Iterator[Chunk]:
         """The batches that the rows of `order`, an int array (steps, batch) of image numbers, name."""
         ...
+
+
+class Waited:
+    """The chunks of an epoch, and in `secs` how long their taker waited for them so far."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self.secs = 0.0
+
+    def __iter__(self) -> Waited:
+        return self
+
+    def __next__(self) -> Chunk:
+        began = time.perf_counter()
+        try:
+            return next(self._chunks)
+        finally:
+            self.secs += time.perf_counter() - began
 
 
 class ResidentFeed:

@@ -36,5 +36,7 @@ class TensorFlowEngine:
 
     def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
         specs = tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), list(signature))
-        compiled: Callable[..., Any] = tf.function(function, input_signature=specs, autograph=False)
-        return compiled
+        compiled = tf.function(function, input_signature=specs, autograph=False)
+        compiled.get_concrete_function()  # traced here, so that no epoch pays for it
+        traced: Callable[..., Any] = compiled
+        return traced

@@ -13,11 +13,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from trainables.costs import Costs
 from trainables.engine import engine_for, has_accelerator
 from trainables.evaluate import Evaluation
 from trainables.export import stock_model
 from trainables.family import checked
-from trainables.feed import epoch_order, feed_for, steps_per_epoch
+from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.phases import phase_at, phases_of
@@ -52,6 +53,7 @@ class Trainer:
         feed: Feed | None = None,
         xla: bool | None = None,
     ) -> None:
+        began = time.perf_counter()
         with seeded_build():
             model = checked(family.build(config, task), task)
         self._family = family
@@ -59,7 +61,9 @@ class Trainer:
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
         self._accelerated = has_accelerator()
+        built = time.perf_counter()
         self._step = TrainingStep(self._network, engine_for(model, xla), not self._accelerated)
+        self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
         self.use(task, feed or feed_for(task.train, self._accelerated))
         self.reset(config, 0)
@@ -68,6 +72,11 @@ class Trainer:
     def traces(self) -> int:
         """How often the training step was traced since it was built."""
         return self._step.traces
+
+    def take_costs(self) -> Costs:
+        """What building, compiling, waiting for data and validating took since the last call."""
+        taken, self._costs = self._costs, Costs()
+        return taken
 
     @property
     def parameter_count(self) -> int:
@@ -112,7 +121,9 @@ class Trainer:
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
         images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
+        began = time.perf_counter()
         scores = self.evaluate(self._task.val) if is_finite else None
+        self._costs += Costs(validation_secs=time.perf_counter() - began)
         return {
             "val_accuracy": scores.accuracy if scores else float("nan"),
             "val_loss": scores.loss if scores else float("nan"),
@@ -192,13 +203,15 @@ class Trainer:
         before = int(self._state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
         run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
-        for images, labels, rows, count in self._feed.chunks(order):
+        chunks = Waited(self._feed.chunks(order))
+        for images, labels, rows, count in chunks:
             steps = np.asarray(count, np.int32)
             self._state, totals = run(
                 self._state, totals, self._hyper, self._open_share, images, labels, rows, steps
             )
             if not np.isfinite(float(totals.loss)):
                 break
+        self._costs += Costs(data_secs=chunks.secs)
         return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
 
     def _layers(self) -> list[keras.Layer]:

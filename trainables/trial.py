@@ -1,4 +1,4 @@
-"""The Ray Tune trainable: one actor a worker, reused from trial to trial, one step an epoch.
+"""The Ray Tune trainable: one actor a worker, reused from trial to trial, one step an epoch or a few short ones.
 
 Loaded by the driver for its class and by the workers for its work; TensorFlow is imported in the workers alone.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import socket
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from trainables.checkpoint import CheckpointStore
+from trainables.costs import memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
-from trainables.trial_run import EpochResult, Trainer, TrialRun
+from trainables.trial_run import EpochResult, Rules, Trainer, TrialRun, TrialStart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,53 +29,53 @@ class TrialPlan:
     """What every trial of a search shares; travels to the workers with each trial."""
 
     data: DataSpec
-    data_fingerprint: str
     family: str
-    max_epochs: int
     checkpoints: str
-    checkpoint_epochs: frozenset[int]
-    checkpoint_secs: float
-    durable_rungs: bool
+    rules: Rules
     cpus: float
     gpus: float
+    worker_bytes: int | None = None
+    """Memory past which a worker is replaced between two trials; 0.8 of its cores' share of its node if None."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Which process a result came from."""
+    """Which process a result came from, and whether it holds more memory than it should."""
 
     node: str
     pid: int
+    outgrown: bool = False
 
 
 class KerasTrial(tune.Trainable):  # type: ignore[misc]
-    """A warm worker: the process, its data and its compiled models outlive the trial."""
+    """A warm worker: the process, its data and its compiled models outlive the trial.
+
+    A trial begins to train as soon as its worker hears of it, on a thread that does all the training, while Ray
+    still tells the driver that the worker has been reset.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the worker with its first trial."""
         plan: TrialPlan = config[PLAN]
-        self._worker = Worker(socket.gethostname(), os.getpid())
-        self._trainers = _TrainerSource(plan)
-        self._run = TrialRun(
-            self._trainers.trainer,
-            CheckpointStore(plan.checkpoints),
-            max_epochs=plan.max_epochs,
-            checkpoint_epochs=plan.checkpoint_epochs,
-            checkpoint_secs=plan.checkpoint_secs,
-            data_fingerprint=plan.data_fingerprint,
-            durable_rungs=plan.durable_rungs,
-        )
-        self._run.begin(config[START])
+        self._node, self._pid = socket.gethostname(), os.getpid()
+        self._most_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trial")
+        self._run = TrialRun(WarmSource(plan), CheckpointStore(plan.checkpoints), plan.rules)
+        self._coming: Future[EpochResult] | None = None
+        self._begin(config[START])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next trial in place."""
-        self._run.begin(new_config[START])
+        self._begin(new_config[START])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; its result never says `done`, the driver decides."""
-        result: EpochResult = self._run.step()
-        return {RESULT: result, WORKER: self._worker}
+        """Train to the next report; its result never says `done`, the driver decides."""
+        coming = self._coming or self._thread.submit(self._run.step)
+        self._coming = None
+        result = coming.result()
+        worker = Worker(self._node, self._pid, result.costs.rss_bytes > self._most_bytes)
+        return {RESULT: result, WORKER: worker}
 
     def cleanup(self) -> None:
         """Finish what is still being written."""
@@ -85,35 +87,59 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def load_checkpoint(self, checkpoint: Mapping[str, Any] | None) -> None:
         """Nothing: a trial goes on from its own checkpoint when it begins."""
 
+    def _begin(self, start: TrialStart) -> None:
+        self._coming = self._thread.submit(self._first_step, start)
 
-class _TrainerSource:
+    def _first_step(self, start: TrialStart) -> EpochResult:
+        self._run.begin(start)
+        return self._run.step()
+
+
+class WarmSource:
     """Loads data and model code at the first trial, so that what fails there fails the trial and not the actor."""
 
     def __init__(self, plan: TrialPlan) -> None:
         self._plan = plan
         self._ready: tuple[Any, Any, Any] | None = None
+        self._startup_secs = 0.0
 
-    def trainer(self, config: Mapping[str, Any]) -> Trainer:
+    def trainer(self, config: Mapping[str, object]) -> Trainer:
+        """The worker's trainer for `config`'s structure, built when it has none."""
         if self._ready is None:
             self._ready = self._load()
+            self._startup_secs = process_age_secs()
         trainers, family, task = self._ready
         trainer: Trainer = trainers.trainer(family, config, task)
         return trainer
 
+    def take_startup_secs(self) -> float:
+        """From the start of this process until its data and libraries were there, told once."""
+        secs, self._startup_secs = self._startup_secs, 0.0
+        return secs
+
+    def make_room(self) -> None:
+        """Drop every compiled model."""
+        if self._ready is not None:
+            self._ready[0].clear()
+
     def _load(self) -> tuple[Any, Any, Any]:
         plan = self._plan
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        dataset = load(plan.data)
-        if dataset.fingerprint != plan.data_fingerprint:
+        dataset, expected = load(plan.data), plan.rules.data_fingerprint
+        if dataset.fingerprint != expected:
             raise RuntimeError(
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
-                f"expected {plan.data_fingerprint[:12]}"
+                f"expected {expected[:12]}"
             )
         from trainables.engine import limit_threads
         from trainables.family import load_family
+        from trainables.gpu_share import keep_to_share
         from trainables.task import Task
         from trainables.warm import WarmTrainers
 
         limit_threads(max(1, int(plan.cpus)))
-        task = Task(dataset.image_shape, dataset.classes, plan.max_epochs, dataset.train(), dataset.val())
+        keep_to_share(plan.gpus)
+        task = Task(
+            dataset.image_shape, dataset.classes, plan.rules.max_epochs, dataset.train(), dataset.val()
+        )
         return WarmTrainers(), load_family(plan.family), task

@@ -1,23 +1,23 @@
-"""One trial in one process, without Ray: begin or go on from its checkpoint, then an epoch at a time."""
+"""One trial in one process, without Ray: begin or go on from its checkpoint, then an epoch or a few at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.costs import Costs, Idle, device_bytes, rss_bytes
+from trainables.failure import Failure, failure_of
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
-
-ERROR_TAIL_CHARS = 2000
 
 
 class Trainer(Protocol):
@@ -25,17 +25,33 @@ class Trainer(Protocol):
 
     parameter_count: int
 
-    def reset(self, config: Mapping[str, Any], seed: int) -> None:
+    def reset(self, config: Mapping[str, object], seed: int) -> None:
         """Start a configuration from scratch."""
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train and validate one epoch (1-based); returns its metrics."""
+
+    def take_costs(self) -> Costs:
+        """What building, compiling, waiting for data and validating took since the last call."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything needed to go on bit for bit."""
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Take up a state that `state` gave."""
+
+
+class TrainerSource(Protocol):
+    """Where a worker's trainers come from."""
+
+    def trainer(self, config: Mapping[str, object]) -> Trainer:
+        """The trainer of `config`'s structure."""
+
+    def take_startup_secs(self) -> float:
+        """What getting ready to build any trainer took, told once."""
+
+    def make_room(self) -> None:
+        """Give back the memory of whatever is kept for later trials."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +61,54 @@ class TrialStart:
     trial_id: str
     number: int
     seed: int
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class EpochResult:
     """What one step of a worker tells the driver.
 
-    `report` is None when the trial failed before it could measure anything. `history` holds the reports of a
-    trial that goes on from a checkpoint, sent once; `failure` and `error` are set when the trial is over.
+    `report` is the newest epoch, `history` the epochs before it that were not told yet; `report` is None when
+    the trial failed before it could measure anything new. `failure` and `error` are set when the trial is over, with
+    `wanted_bytes` when it was for memory and the error says how much. `costs` is what was spent since the last result.
     """
 
     report: EpochReport | None
     history: tuple[EpochReport, ...] = ()
     failure: Outcome | None = None
     error: str = ""
-    setup_secs: float = 0.0
-    checkpoint_secs: float = 0.0
+    wanted_bytes: int | None = None
+    costs: Costs = field(default_factory=Costs)
     parameter_count: int = 0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the trials of a search are run.
+
+    The state is saved after `checkpoint_epochs`, the rungs, and every `checkpoint_secs`; with `durable_rungs` a
+    rung is told only once its state is on storage. Between rungs nothing is decided, so that short epochs are
+    told together, for as long as `report_secs`.
+    """
+
+    max_epochs: int
+    checkpoint_epochs: frozenset[int] = frozenset()
+    checkpoint_secs: float = 30.0
+    report_secs: float = 0.0
+    durable_rungs: bool = False
+    metric: str = "val_accuracy"
+    mode: str = "max"
+    data_fingerprint: str = ""
+
+    def at_rung(self, epoch: int) -> bool:
+        """Whether the driver decides after this epoch."""
+        return epoch in self.checkpoint_epochs or epoch >= self.max_epochs
+
+    def worth(self, report: EpochReport) -> float:
+        """The report's value of `metric`, larger for better; minus infinity when it has none."""
+        value = report.metrics.get(self.metric, math.nan)
+        worth = value if self.mode == "max" else -value
+        return -math.inf if math.isnan(worth) else worth
 
 
 class TrialRun:
@@ -70,60 +116,44 @@ class TrialRun:
 
     A trial goes on from its newest checkpoint wherever it begins: after a worker died, after the driver was
     killed, after a pause. It then first repeats the report of that checkpoint, so that a decision lost with the
-    driver is taken before another epoch is trained.
+    driver is taken before another epoch is trained. When memory runs out it is tried once more, from there and with
+    the models of other trials thrown out.
     """
 
-    def __init__(
-        self,
-        get_trainer: Callable[[Mapping[str, Any]], Trainer],
-        store: CheckpointStore,
-        *,
-        max_epochs: int,
-        checkpoint_epochs: frozenset[int],
-        checkpoint_secs: float,
-        data_fingerprint: str,
-        durable_rungs: bool = False,
-    ) -> None:
-        self._get_trainer = get_trainer
-        self._store = store
-        self._max_epochs = max_epochs
-        self._checkpoint_epochs = checkpoint_epochs | {max_epochs}
-        self._checkpoint_secs = checkpoint_secs
-        self._data_fingerprint = data_fingerprint
-        self._durable_rungs = durable_rungs
+    def __init__(self, source: TrainerSource, store: CheckpointStore, rules: Rules) -> None:
+        self._source, self._store, self._rules = source, store, rules
+        self._idle = Idle()
+        self._costs = Costs()
+        self._trainer: Trainer | None = None
+        self._history: list[EpochReport] = []
+        self._told = 0
+        self._repeat = False
+        self._best, self._newest_is_best = -math.inf, False
 
     def begin(self, start: TrialStart) -> None:
         """Take up a trial; whatever goes wrong is told by the first `step`, so that the worker lives on."""
-        began = time.perf_counter()
-        self._start = start
-        self._history: list[EpochReport] = []
-        self._repeat = False
-        self._trainer: Trainer | None = None
-        self._failed: EpochResult | None = None
+        self._costs = Costs(waiting_secs=self._idle.work())
+        self._start, self._failed, self._retried = start, Failure.none(), False
+        self._told = 0
         try:
-            self._store.wait()
-            trainer = self._get_trainer(start.config)
-            trainer.reset(start.config, start.seed)
-            self._trainer = trainer
-            self._go_on_from_checkpoint(trainer)
+            self._take_up()
         except Exception as error:
-            self._failed = failed(error)
-        self._saved_at = time.perf_counter()
-        self._setup_secs = self._saved_at - began
+            self._try_again_or_fail(error)
+        self._idle.rest()
 
     def step(self) -> EpochResult:
-        """Train one epoch, or repeat the newest one of a trial that was taken up again."""
-        if self._failed is not None or self._trainer is None:
-            return self._failed or failed(RuntimeError("step before begin"))
-        if self._repeat:
-            self._repeat = False
-            return self._result(self._history[-1], history=tuple(self._history[:-1]))
-        try:
-            report = self._train(self._trainer)
-            checkpoint_secs = self._save_if_due(self._trainer, report)
-        except Exception as error:
-            return failed(error)
-        return self._result(report, checkpoint_secs=checkpoint_secs)
+        """Train until there is something to decide, or repeat the newest report of a trial taken up again."""
+        self._costs += Costs(waiting_secs=self._idle.work())
+        while not self._failed and not self._repeat:
+            try:
+                self._train_on()
+                break
+            except Exception as error:
+                self._try_again_or_fail(error)
+        self._repeat = False
+        result = self._result()
+        self._idle.rest()
+        return result
 
     def end(self) -> None:
         """Wait until the newest checkpoint is on storage."""
@@ -132,19 +162,62 @@ class TrialRun:
     @property
     def identity(self) -> str:
         """Digest of what the trial's state belongs to: configuration, seed and data."""
-        parts = [dict(self._start.config), self._start.seed, self._data_fingerprint]
+        parts = [dict(self._start.config), self._start.seed, self._rules.data_fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _take_up(self) -> None:
+        began = time.perf_counter()
+        self._trainer, self._history, self._repeat = None, [], False
+        self._best, self._newest_is_best = -math.inf, False
+        self._store.wait()
+        trainer = self._source.trainer(self._start.config)
+        apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
+        trainer.reset(self._start.config, self._start.seed)
+        self._go_on_from_checkpoint(trainer)
+        self._trainer = trainer
+        self._saved_at = time.perf_counter()
+        spent = self._saved_at - began - apart.build_secs - apart.trace_secs
+        self._costs += apart + Costs(setup_secs=max(0.0, spent - apart.startup_secs))
 
     def _go_on_from_checkpoint(self, trainer: Trainer) -> None:
         checkpoint = self._store.load(self._start.trial_id, self.identity)
         if checkpoint is not None:
             trainer.load_state(checkpoint.arrays)
             self._history = [EpochReport(**row) for row in checkpoint.history]
+            self._best = max(self._rules.worth(report) for report in self._history)
+            self._newest_is_best = self._rules.worth(self._history[-1]) >= self._best
             self._repeat = True
+
+    def _try_again_or_fail(self, error: Exception) -> None:
+        failure = failure_of(error)
+        del error
+        if failure.outcome is not Outcome.OOM or self._retried:
+            self._failed = failure
+            return
+        self._retried = True
+        self._trainer = None
+        self._source.make_room()
+        try:
+            self._take_up()
+            self._told = min(self._told, len(self._history))
+        except Exception as again:
+            self._failed = failure_of(again)
+
+    def _train_on(self) -> None:
+        """Train epochs up to the next one that is decided on, as many as fit into `report_secs`, at least one."""
+        trainer, began = self._trainer, time.perf_counter()
+        if trainer is None:
+            raise RuntimeError("step before begin")
+        while True:
+            report = self._train(trainer)
+            self._save_if_due(trainer, report)
+            over = time.perf_counter() - began + report.epoch_secs > self._rules.report_secs
+            if over or not report.is_finite or self._rules.at_rung(report.epoch):
+                return
 
     def _train(self, trainer: Trainer) -> EpochReport:
         before = self._history[-1] if self._history else EpochReport(self._start.trial_id, 0)
-        if before.epoch >= self._max_epochs:
+        if before.epoch >= self._rules.max_epochs:
             return before
         began = time.perf_counter()
         metrics = trainer.train_epoch(before.epoch + 1)
@@ -155,36 +228,39 @@ class TrialRun:
         self._history.append(report)
         return report
 
-    def _save_if_due(self, trainer: Trainer, report: EpochReport) -> float:
-        """Save at rungs and every `checkpoint_secs`; returns the seconds that the training waited for it."""
-        began = time.perf_counter()
-        at_rung = report.epoch in self._checkpoint_epochs
-        if not report.is_finite or not (at_rung or began - self._saved_at >= self._checkpoint_secs):
-            return 0.0
+    def _save_if_due(self, trainer: Trainer, report: EpochReport) -> None:
+        """Save at rungs and every `checkpoint_secs`; counts the seconds that the training waited for it."""
+        began, at_rung = time.perf_counter(), self._rules.at_rung(report.epoch)
+        due = at_rung or began - self._saved_at >= self._rules.checkpoint_secs
+        if not report.is_finite or not due:
+            return
         history = tuple(vars(report) for report in self._history)
-        self._store.save(
-            Checkpoint(self._start.trial_id, report.epoch, self.identity, history, trainer.state())
-        )
-        if at_rung and self._durable_rungs:
+        checkpoint = Checkpoint(self._start.trial_id, report.epoch, self.identity, history, trainer.state())
+        worth = self._rules.worth(report)
+        is_best = worth >= self._best
+        self._store.save(checkpoint, self._newest_is_best and not is_best, is_best)
+        self._best, self._newest_is_best = max(worth, self._best), is_best
+        if at_rung and self._rules.durable_rungs:
             self._store.wait()
         self._saved_at = time.perf_counter()
-        return self._saved_at - began
+        self._costs += Costs(checkpoint_secs=self._saved_at - began)
 
-    def _result(
-        self, report: EpochReport, history: tuple[EpochReport, ...] = (), checkpoint_secs: float = 0.0
-    ) -> EpochResult:
-        count = self._trainer.parameter_count if self._trainer else 0
+    def _result(self) -> EpochResult:
+        news, self._told = self._history[self._told :], len(self._history)
+        if not news and not self._failed:
+            news = self._history[-1:]
+        parameters = 0
+        if self._trainer is not None:
+            self._costs += self._trainer.take_costs()
+            parameters = self._trainer.parameter_count
+        costs = self._costs + Costs(rss_bytes=rss_bytes(), device_bytes=device_bytes())
+        self._costs = Costs()
         return EpochResult(
-            report,
-            history,
-            setup_secs=self._setup_secs,
-            checkpoint_secs=checkpoint_secs,
-            parameter_count=count,
+            news[-1] if news else None,
+            tuple(news[:-1]),
+            self._failed.outcome,
+            self._failed.error,
+            self._failed.wanted_bytes,
+            costs,
+            parameters,
         )
-
-
-def failed(error: BaseException) -> EpochResult:
-    """The result of a trial that raised: OOM where memory ran out, else FAILED, with the end of the traceback."""
-    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-    tail = "".join(traceback.format_exception(error))[-ERROR_TAIL_CHARS:]
-    return EpochResult(None, failure=Outcome.OOM if out_of_memory else Outcome.FAILED, error=tail)

@@ -52,6 +52,12 @@ class WarmTrainers:
         trainer = self._trainers[signature] = Trainer(family, config, task, self._feed(task.train))
         return trainer
 
+    def clear(self) -> None:
+        """Drop every trainer, and the training data on the device, to make room."""
+        self._trainers.clear()
+        self._fed = None
+        gc.collect()
+
     def _feed(self, split: Split) -> Feed:
         """One copy of the training data for all trainers, renewed when a task brings another split."""
         if self._fed is None or self._fed[0] is not split:

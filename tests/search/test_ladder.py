@@ -42,10 +42,19 @@ def test_equal_scores_do_not_flood_the_next_rung() -> None:
     assert decisions([0.1] * 9).count(Decision.KEEP) == 2
 
 
-def test_a_score_between_rungs_decides_nothing_and_a_skipped_rung_is_made_up_for() -> None:
+def test_a_trial_let_through_for_want_of_peers_is_judged_once_they_are_there() -> None:
+    ladder = Ladder((2, 6, 18), 3)
+    assert ladder.report(0, 1, 0.5) is None
+    assert [ladder.report(0, epoch, 0.5).decision for epoch in (2, 3)] == [Decision.KEEP] * 2
+    for number in (1, 2):
+        ladder.report(number, 2, 0.8)
+    late = ladder.report(0, 4, 0.9)
+    assert late is not None and late.decision is Decision.STOP
+    assert (late.rung, late.score, late.cutoff, late.peers) == (2, 0.5, 0.8, 3)
+
+
+def test_a_skipped_rung_is_made_up_for_at_the_highest_one_passed() -> None:
     ladder = Ladder((1, 3, 9), 3)
-    assert ladder.report(0, 1, 0.5) is not None
-    assert ladder.report(0, 2, 0.6) is None
     late = ladder.report(1, 4, 0.7)
     assert late is not None and late.rung == 3
     assert ladder.reached(1) == 3

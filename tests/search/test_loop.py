@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from search.budget import Limits
 from search.loop import OpenTrial, SearchLoop, trial_seed
 from search.strategy import Decision, Strategy, TrialRecord
+from trainables.costs import Costs
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, TrialStart
 
@@ -29,6 +30,7 @@ class Facts:
     reports: list[EpochReport] = field(default_factory=list)
     ends: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
     configs: dict[str, Any] = field(default_factory=dict)
+    trials: dict[str, OpenTrial] = field(default_factory=dict)
 
     def proposed(self, start: TrialStart, why: str) -> None:
         assert why
@@ -38,9 +40,9 @@ class Facts:
     def reported(self, report: EpochReport, decision: Decision) -> None:
         self.reports.append(report)
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str, waiting_secs: float) -> None:
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
         assert trial.start.trial_id not in self.ends, "a trial ends once"
-        assert waiting_secs >= 0
+        self.trials[trial.start.trial_id] = trial
         self.ends[trial.start.trial_id] = (outcome, reason)
 
 
@@ -92,6 +94,18 @@ def test_the_leader_is_the_best_report_with_its_epoch() -> None:
     run_all(loop)
     best = max(facts.reports, key=lambda report: report.metrics["val_accuracy"])
     assert loop.leader == (best.trial_id, best.epoch, best.metrics["val_accuracy"])
+
+
+def test_what_the_steps_of_a_trial_took_adds_up() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    for epoch, value in ((1, 0.5), (2, math.nan)):
+        costs = Costs(build_secs=2.0 - epoch, waiting_secs=0.25, rss_bytes=epoch)
+        loop.report(start.trial_id, replace(result(start, epoch, value), costs=costs))
+    costs = facts.trials[start.trial_id].costs
+    assert (costs.build_secs, costs.waiting_secs, costs.rss_bytes) == (1.0, 0.5, 2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -13,6 +13,11 @@ import pandas as pd
 import psutil
 import pytest
 
+from results.rows import configs_of
+from search.jobfile import load_job
+from search.prepare import new_strategy, prepared_space
+from search.simulate import simulate
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TIMES = ["reported_at", "epoch_secs", "elapsed_secs", "images_per_sec"]
@@ -88,7 +93,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
     job, run = (
-        job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}),
+        job_file(resources={"concurrent": 2}, search={"trials": 40, "max_epochs": 9}),
         tmp_path / "runs" / "small",
     )
     command = toprung("search", job)
@@ -106,7 +111,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
     after = tables(run)
-    assert len(after["trials"]) == 8 and after["trials"]["trial_id"].is_unique
+    assert len(after["trials"]) == 40 and after["trials"]["trial_id"].is_unique
     assert len(after["epochs"]) >= before["epochs"]
     assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
     for _, epochs in after["epochs"].groupby("trial_id"):
@@ -159,8 +164,9 @@ def assert_model_takes_raw_images(path: Path, report: dict) -> None:
     test = load(DataSpec(source="digits", image_size=8)).test()
     np.savez(path.parent / "test.npz", images=test.images, labels=test.labels)
     script = (
-        "import sys, numpy as np, keras\n"
-        "assert not any('search' in m or 'trainables' in m for m in sys.modules if '.' not in m)\n"
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['search', 'cluster', 'results', 'trainables', 'spaces']))\n"
+        "import numpy as np, keras\n"
         "model = keras.models.load_model(sys.argv[1]); data = np.load(sys.argv[2])\n"
         "assert data['images'].dtype == np.uint8\n"
         "print(float((model.predict(data['images'], verbose=0).argmax(1) == data['labels']).mean()))\n"
@@ -251,3 +257,36 @@ def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> No
     assert set(found["trials"]["outcome"]) <= {"COMPLETED", "STOPPED"}
     assert len(found["trials"]) == 3
     assert not found["epochs"].duplicated(["trial_id", "epoch"]).any()
+
+
+def test_the_simulator_decides_as_the_search_through_ray_did(toprung, job_file, tmp_path: Path) -> None:
+    path = job_file(search={"trials": 10, "max_epochs": 9})
+    assert toprung("search", path).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    job = load_job(path)
+    space = prepared_space(job)
+    configs = configs_of(found["proposals"])
+    curves = {
+        json.dumps(configs[trial_id], sort_keys=True): np.pad(
+            epochs.sort_values("epoch")["val_accuracy"].to_numpy(),
+            (0, 9 - len(epochs)),
+            constant_values=np.nan,
+        )
+        for trial_id, epochs in found["epochs"].groupby("trial_id")
+    }
+
+    class Recorded:
+        """What the search measured; NaN where it trained no further, which would end a trial as DIVERGED."""
+
+        max_epochs = 9
+
+        def space(self, trial):
+            return space(trial)
+
+        def curve(self, config):
+            return curves[json.dumps(config, sort_keys=True)], np.arange(1.0, 10.0)
+
+    simulated = simulate(new_strategy(job, space), Recorded(), workers=1, budget_secs=1e9)
+    ended = dict(zip(found["trials"]["trial_id"], found["trials"]["outcome"], strict=True))
+    assert {name: str(outcome) for name, outcome in simulated.outcomes.items()} == ended
+    assert simulated.epochs == len(found["epochs"])

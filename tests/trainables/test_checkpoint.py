@@ -79,3 +79,59 @@ def test_only_the_named_trials_are_kept(root: str) -> None:
 
 def test_keeping_none_of_a_folder_that_is_not_there_is_no_error(root: str) -> None:
     CheckpointStore(root).keep_only(frozenset())
+
+
+def saved(root: str, *was_best: bool) -> CheckpointStore:
+    """Epochs 1, 2, ... of one trial; each says whether the epoch before it was the best."""
+    store = CheckpointStore(root)
+    for epoch, newest_was_best in enumerate(was_best, start=1):
+        store.save(checkpoint(epoch), newest_was_best)
+    store.wait()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("was_best", "newest", "best"),
+    [((False,), 1, 1), ((False, False), 2, 2), ((False, True), 2, 1), ((False, True, False), 3, 1),
+     ((False, True, False, True), 4, 3)],
+)  # fmt: skip
+def test_the_newest_and_the_best_state_stay(
+    root: str, was_best: tuple[bool, ...], newest: int, best: int
+) -> None:
+    store = saved(root, *was_best)
+    found = store.load("t00001", "same"), store.load_best("t00001", "same")
+    assert [state.epoch for state in found if state] == [newest, best]
+    assert len(list(Path(root.removeprefix("file://")).iterdir())) == len({newest, best})
+
+
+def test_a_trial_goes_back_to_its_best_state_when_the_newest_is_damaged(tmp_path: Path) -> None:
+    store = saved(str(tmp_path), False, True)
+    (tmp_path / "t00001.npz").write_bytes(b"PK half")
+    loaded = store.load("t00001", "same")
+    assert loaded is not None and loaded.epoch == 1
+
+
+def test_a_quota_is_kept_at_the_cost_of_those_named_first(tmp_path: Path) -> None:
+    store = CheckpointStore(str(tmp_path))
+    for number in range(4):
+        store.save(checkpoint(trial_id=f"t{number:05d}"))
+    store.wait()
+    size = (tmp_path / "t00000.npz").stat().st_size
+    store.keep_within(2 * size, ["t00003", "t00009", "t00001", "t00000"])
+    store.save(checkpoint(trial_id="t00002"))
+    store.wait()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t00000.npz", "t00002.npz"]
+
+
+def test_states_that_may_not_go_stay_whatever_the_quota(tmp_path: Path) -> None:
+    store = saved(str(tmp_path), False, True)
+    store.keep_within(0, [])
+    store.save(checkpoint(3))
+    store.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    store.discard("t00001")
+    store.save(checkpoint(trial_id="t00002"))
+    store.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["t00002.npz"], (
+        "both of a trial's states are discarded"
+    )

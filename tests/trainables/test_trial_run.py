@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from trainables.checkpoint import CheckpointStore
+from trainables.costs import Costs
 from trainables.report import Outcome
-from trainables.trial_run import TrialRun, TrialStart
+from trainables.trial_run import EpochResult, Rules, TrialRun, TrialStart
 
 
 class Counting:
@@ -21,6 +22,9 @@ class Counting:
 
     def reset(self, config: Any, seed: int) -> None:
         self.config, self.total, self.trained = dict(config), float(seed), []
+
+    def take_costs(self) -> Costs:
+        return Costs(data_secs=0.5)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         if epoch == self.config.get("raises_at"):
@@ -37,16 +41,26 @@ class Counting:
         self.total = float(state["total"])
 
 
+class Source:
+    """A worker with one trainer; `rooms` counts how often it was asked to make room."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.given, self.rooms = trainer, 0
+
+    def trainer(self, config: Any) -> Any:
+        return self.given
+
+    def take_startup_secs(self) -> float:
+        return 0.0
+
+    def make_room(self) -> None:
+        self.rooms += 1
+
+
 def run_at(root: Path, trainer: Counting | None = None, **settings: Any) -> TrialRun:
-    settings = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), **settings}
-    trainer = trainer or Counting()
-    return TrialRun(
-        lambda config: trainer,
-        CheckpointStore(str(root)),
-        checkpoint_secs=1e9,
-        data_fingerprint="f",
-        **settings,
-    )
+    given = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "checkpoint_secs": 1e9}
+    rules = Rules(**{**given, "data_fingerprint": "f", **settings})
+    return TrialRun(Source(trainer or Counting()), CheckpointStore(str(root)), rules)
 
 
 def start(number: int = 0, **config: Any) -> TrialStart:
@@ -106,7 +120,10 @@ def test_an_error_ends_the_trial_and_not_the_worker(
     run = run_at(tmp_path)
     run.begin(start(raises_at=2, error=error))
     assert epochs(run, 1) == [(1, 1.0)]
-    result = run.step()
+    while (result := run.step()).failure is None:
+        assert result.report and result.report.epoch == 1, (
+            "tried again for want of memory, from its checkpoint"
+        )
     assert (result.report, result.failure) == (None, outcome)
     assert str(error) in result.error
     run.begin(start(1))
@@ -114,17 +131,11 @@ def test_an_error_ends_the_trial_and_not_the_worker(
 
 
 def test_an_error_while_building_is_told_by_the_first_step(tmp_path: Path) -> None:
-    def no_model(config: Any) -> Counting:
-        raise ValueError("filters must be positive")
+    class NoModel(Source):
+        def trainer(self, config: Any) -> Any:
+            raise ValueError("filters must be positive")
 
-    run = TrialRun(
-        no_model,
-        CheckpointStore(str(tmp_path)),
-        max_epochs=3,
-        checkpoint_epochs=frozenset(),
-        checkpoint_secs=1,
-        data_fingerprint="",
-    )
+    run = TrialRun(NoModel(None), CheckpointStore(str(tmp_path)), Rules(max_epochs=3))
     run.begin(start())
     assert "filters must be positive" in run.step().error
 
@@ -141,16 +152,110 @@ def test_a_state_after_a_nan_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_states_are_saved_between_rungs_after_the_given_seconds(tmp_path: Path) -> None:
-    run = TrialRun(
-        lambda config: Counting(),
-        CheckpointStore(str(tmp_path)),
-        max_epochs=9,
-        checkpoint_epochs=frozenset(),
-        checkpoint_secs=0.0,
-        data_fingerprint="f",
-    )
+    run = run_at(tmp_path, checkpoint_epochs=frozenset(), checkpoint_secs=0.0)
     run.begin(start())
     epochs(run, 2)
     run.end()
     saved = CheckpointStore(str(tmp_path)).load("t00000", run.identity)
     assert saved is not None and saved.epoch == 2
+
+
+def told_epochs(result: EpochResult) -> list[int]:
+    return [report.epoch for report in (*result.history, *([result.report] if result.report else []))]
+
+
+def test_short_epochs_are_told_together_and_never_past_a_rung(tmp_path: Path) -> None:
+    run = run_at(tmp_path, report_secs=1e9)
+    run.begin(start())
+    assert [told_epochs(run.step()) for _ in range(3)] == [[1], [2, 3], [4, 5, 6, 7, 8, 9]]
+
+
+def test_epochs_told_together_end_at_a_value_that_is_not_finite(tmp_path: Path) -> None:
+    run = run_at(tmp_path, report_secs=1e9, checkpoint_epochs=frozenset())
+    run.begin(start(nan_at=4))
+    assert told_epochs(run.step()) == [1, 2, 3, 4]
+
+
+def test_epochs_measured_before_an_error_are_told_with_it(tmp_path: Path) -> None:
+    run = run_at(tmp_path, report_secs=1e9, checkpoint_epochs=frozenset())
+    run.begin(start(raises_at=4, error=ValueError("bad layer")))
+    result = run.step()
+    assert (told_epochs(result), result.failure) == ([1, 2, 3], Outcome.FAILED)
+
+
+class Full(Counting):
+    """Has no memory at the epochs that its configuration names, as often as it says."""
+
+    def __init__(self) -> None:
+        self.raised = 0
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        if epoch == self.config["full_at"] and self.raised < self.config["times"]:
+            self.raised += 1
+            raise MemoryError("Unable to allocate 3.00 GiB for an array")
+        return super().train_epoch(epoch)
+
+
+@pytest.mark.parametrize("full_at", [1, 2, 5])
+def test_a_trial_without_memory_is_tried_again_with_more_room(tmp_path: Path, full_at: int) -> None:
+    unbroken = run_at(tmp_path / "unbroken")
+    unbroken.begin(start())
+    source = Source(Full())
+    rules = Rules(max_epochs=9, checkpoint_epochs=frozenset({1, 3, 9}), report_secs=1e9, data_fingerprint="f")
+    run = TrialRun(source, CheckpointStore(str(tmp_path / "full")), rules)
+    run.begin(start(full_at=full_at, times=1))
+    told: dict[int, float] = {}
+    while 9 not in told:
+        result = run.step()
+        assert result.failure is None
+        for report in (*result.history, *([result.report] if result.report else [])):
+            value = told.setdefault(report.epoch, report.metrics["val_accuracy"])
+            assert value == report.metrics["val_accuracy"], "what was told before the error is repeated alike"
+    assert source.rooms == 1
+    assert [told[epoch] for epoch in range(1, 10)] == [value for _, value in epochs(unbroken, 9)]
+
+
+def test_a_trial_that_runs_out_of_memory_twice_ends_with_what_it_wanted(tmp_path: Path) -> None:
+    run = run_at(tmp_path, Full())
+    run.begin(start(full_at=1, times=2))
+    result = run.step()
+    assert (result.failure, result.wanted_bytes) == (Outcome.OOM, 3 * 2**30)
+    run.begin(start(1, full_at=1, times=2))
+    assert run.step().failure is None, "the worker lives on"
+
+
+class Falling(Counting):
+    """Is best at one epoch."""
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        self.total += 1
+        return {"val_accuracy": 1.0 / (1 + abs(epoch - self.config["peak"]))}
+
+
+@pytest.mark.parametrize(
+    ("peak", "mode", "best"), [(3, "max", 3), (9, "max", 9), (1, "max", 1), (3, "min", 9)]
+)
+def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
+    tmp_path: Path, peak: int, mode: str, best: int
+) -> None:
+    run = run_at(tmp_path, Falling(), mode=mode)
+    run.begin(start(peak=peak))
+    epochs(run, 5)
+    run.end()
+    second = run_at(tmp_path, Falling(), mode=mode)
+    second.begin(start(peak=peak))
+    epochs(second, 7)
+    second.end()
+    store = CheckpointStore(str(tmp_path))
+    newest, found = store.load("t00000", second.identity), store.load_best("t00000", second.identity)
+    assert newest is not None and newest.epoch == 9
+    assert found is not None and found.epoch == best
+
+
+def test_costs_are_told_once(tmp_path: Path) -> None:
+    run = run_at(tmp_path)
+    run.begin(start())
+    first, second = run.step().costs, run.step().costs
+    assert (first.data_secs, second.data_secs) == (1.0, 0.5), "two takes at the start, one after each step"
+    assert first.rss_bytes > 0
+    assert second.setup_secs == 0 and second.waiting_secs > 0

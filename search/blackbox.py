@@ -1,0 +1,123 @@
+"""Learning curves without training: what the simulator runs trials on, and one made from a finished run's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from search.sampler import Space
+
+Curve = tuple[np.ndarray, np.ndarray]
+PREFIX = "config/"
+
+
+class Blackbox(Protocol):
+    """A task whose learning curves are known beforehand."""
+
+    @property
+    def max_epochs(self) -> int:
+        """Length of every curve."""
+        ...
+
+    def space(self, trial: Any) -> Mapping[str, Any]:
+        """Draw a configuration, as an Optuna define-by-run function."""
+        ...
+
+    def curve(self, config: Mapping[str, Any]) -> Curve:
+        """(values, elapsed_secs): float arrays of shape (max_epochs,), the seconds cumulative; NaN is a divergence."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableBlackbox:
+    """The tables of a finished run as a blackbox: a configuration behaves as its nearest neighbour did.
+
+    Distance is the sum over hyperparameters of the difference in rank among the run's values (numbers) or of 0 or 1
+    (anything else, and where only one of the two has the parameter). A neighbour that was stopped early goes on by the
+    average gain and the average seconds of the trials that went further. A neighbour that diverged stays NaN.
+    """
+
+    space: Space
+    max_epochs: int
+    configs: tuple[Mapping[str, Any], ...]
+    values: np.ndarray
+    elapsed_secs: np.ndarray
+
+    @classmethod
+    def from_tables(
+        cls, space: Space, epochs: pd.DataFrame, trials: pd.DataFrame, metric: str = "val_accuracy"
+    ) -> TableBlackbox:
+        """Read the `epochs` frame (trial_id, epoch, metric, epoch_secs) and the `trials` frame (trial_id, config/...).
+
+        Raises ValueError when no trial has an epoch.
+        """
+        known = trials[trials["trial_id"].isin(set(epochs["trial_id"]))]
+        if known.empty:
+            raise ValueError("the tables hold no epoch of any trial: there is nothing to simulate from")
+        max_epochs = int(epochs["epoch"].max())
+        values = _wide(epochs, metric, known["trial_id"], max_epochs)
+        secs = _wide(epochs, "epoch_secs", known["trial_id"], max_epochs)
+        lengths = epochs.groupby("trial_id")["epoch"].max().reindex(known["trial_id"]).to_numpy()
+        columns = [name for name in known.columns if name.startswith(PREFIX)]
+        configs = tuple(
+            {name.removeprefix(PREFIX): row[name] for name in columns if not _missing(row[name])}
+            for row in known[columns].to_dict("records")
+        )
+        return cls(
+            space, max_epochs, configs, _continued(values, lengths), np.cumsum(_continued_secs(secs), axis=1)
+        )
+
+    def curve(self, config: Mapping[str, Any]) -> Curve:
+        """The curve of the nearest configuration of the run."""
+        nearest = int(np.argmin(self._distances(config)))
+        return self.values[nearest], self.elapsed_secs[nearest]
+
+    def _distances(self, config: Mapping[str, Any]) -> np.ndarray:
+        distances = np.zeros(len(self.configs))
+        for name in sorted({*config, *(name for known in self.configs for name in known)}):
+            distances += _differences(config.get(name), [known.get(name) for known in self.configs])
+        return distances
+
+
+def _differences(value: Any, known: list[Any]) -> np.ndarray:
+    if not _is_number(value) or not any(map(_is_number, known)):
+        return np.array([0.0 if value == other else 1.0 for other in known])
+    ordered = np.sort([float(other) for other in known if _is_number(other)])
+    ranks = np.linspace(0.0, 1.0, len(ordered))
+    own = np.interp(float(value), ordered, ranks)
+    theirs = [np.interp(float(other), ordered, ranks) if _is_number(other) else np.nan for other in known]
+    return np.nan_to_num(np.abs(own - np.array(theirs)), nan=1.0)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and bool(np.isnan(value)))
+
+
+def _wide(epochs: pd.DataFrame, column: str, trial_ids: pd.Series, max_epochs: int) -> np.ndarray:
+    wide = epochs.pivot_table(index="trial_id", columns="epoch", values=column, aggfunc="last", dropna=False)
+    return wide.reindex(index=trial_ids, columns=range(1, max_epochs + 1)).to_numpy(dtype=float)
+
+
+def _continued(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    gains = np.diff(values, axis=1, prepend=0.0)
+    mean_gain = np.array([np.nanmean(column) if np.isfinite(column).any() else 0.0 for column in gains.T])
+    result = values.copy()
+    for row, length in enumerate(lengths.astype(int)):
+        if np.isfinite(result[row, length - 1]):
+            result[row, length:] = result[row, length - 1] + np.cumsum(mean_gain[length:])
+    return result
+
+
+def _continued_secs(secs: np.ndarray) -> np.ndarray:
+    own = np.array([np.nanmean(row) if np.isfinite(row).any() else 0.0 for row in secs])
+    return np.where(np.isfinite(secs), secs, own[:, None])

@@ -1,0 +1,71 @@
+"""How well a rung's ranking predicts the next one's, and the lowest rung worth cutting at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from search.ladder import Rung
+
+USEFUL = 0.7  # the rank correlation a rung must plausibly have: it explains half the next rung's variance
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Rank correlation of two rungs over the `trials` that reached both.
+
+    Those trials are mostly the winners of the lower rung, and within a narrower range any correlation is smaller:
+    `useful` is what a correlation of USEFUL over all trials comes to among them (Thorndike 1949, case 2: with u the
+    deviation of all trials' ranks over theirs, r = R / sqrt(u^2 - R^2 (u^2 - 1))).
+    """
+
+    epoch: int
+    next_epoch: int
+    trials: int
+    correlation: float
+    useful: float
+
+    @property
+    def misleads(self) -> bool:
+        """Whether the correlation is more than one standard error, 1 / sqrt(trials - 1), below a useful one."""
+        return self.trials > 2 and self.correlation + 1.0 / np.sqrt(self.trials - 1) < self.useful
+
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch} predicts epoch {self.next_epoch} with a rank correlation of {self.correlation:.2f}"
+            f" over {self.trials} trials (useful from {self.useful:.2f})"
+        )
+
+
+def agreement(rung: Rung, above: Rung) -> Agreement:
+    """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n log n)."""
+    both = [number for number in above.scores if number in rung.scores]
+    if len(both) < 3:
+        return Agreement(rung.epoch, above.epoch, len(both), 0.0, 0.0)
+    low = np.array([rung.rank(number) for number in both], dtype=float)
+    high = np.array([above.rank(number) for number in both], dtype=float)
+    told = rung.score_at(0) > rung.score_at(len(rung) - 1) and above.score_at(0) > above.score_at(
+        len(above) - 1
+    )
+    correlation = float(np.corrcoef(low, high)[0, 1]) if told else 0.0
+    everyone = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # the deviation of the ranks 0 ... n - 1
+    ratio = max(1.0, float(everyone / low.std()))
+    useful = USEFUL / float(np.sqrt(ratio**2 - USEFUL**2 * (ratio**2 - 1.0)))
+    return Agreement(rung.epoch, above.epoch, len(both), correlation, useful)
+
+
+def first_useful(rungs: Sequence[Rung]) -> tuple[int, list[Agreement]]:
+    """The epoch of the lowest rung that does not mislead, and the agreements of those below it that do.
+
+    At least the highest rung before the full training stays: with no evidence on what lies above it, it is not blamed.
+    """
+    blamed: list[Agreement] = []
+    for rung, above in pairwise(rungs[:-1]):
+        found = agreement(rung, above)
+        if not found.misleads:
+            return rung.epoch, blamed
+        blamed.append(found)
+    return rungs[max(0, len(rungs) - 2)].epoch, blamed

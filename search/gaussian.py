@@ -1,0 +1,121 @@
+"""A small Gaussian process in numpy: Matern 5/2, a length scale a dimension (Rasmussen & Williams 2006, ch. 2, 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+SQRT5 = float(np.sqrt(5.0))
+NOISE_SHARES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # noise variance over signal variance, tried in turn
+FIT_STEPS = 20
+
+
+def correlation(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Matern 5/2 correlations, shape (n, m), of points of shape (n, d) and (m, d)."""
+    scaled, other = left / lengths, right / lengths
+    square = (scaled**2).sum(1)[:, None] + (other**2).sum(1)[None, :] - 2.0 * scaled @ other.T
+    return _matern(np.sqrt(np.maximum(square, 0.0)))
+
+
+def _matern(distance: np.ndarray) -> np.ndarray:
+    scaled = SQRT5 * distance
+    return (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
+
+
+def fit_lengths(points: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Length scales of greatest posterior probability for standardised values, shape (d,).
+
+    The prior on each log length is normal with mean sqrt(2) + log(d) / 2 and deviation sqrt(3): it grows with the
+    dimension, so that unknown dimensions count little (Hvarfner et al. 2024, "Vanilla Bayesian Optimization Performs
+    Great in High Dimensions").
+    """
+    dims = points.shape[1]
+    squares = (points[:, None, :] - points[None, :, :]) ** 2
+    mean, deviation = np.sqrt(2.0) + 0.5 * np.log(dims), np.sqrt(3.0)
+    count = len(values)
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        inverse = np.exp(-2.0 * theta[:dims])
+        distance = np.sqrt(squares @ inverse)
+        kernel = _matern(distance)
+        noise = np.exp(theta[dims])
+        try:
+            factor = cho_factor(kernel + (noise + 1e-6) * np.eye(count), lower=True)
+        except np.linalg.LinAlgError:
+            return 1e10, np.zeros(dims + 1)
+        alpha = cho_solve(factor, values)
+        precision = cho_solve(factor, np.eye(count))
+        # The signal variance is profiled out; one pseudo-observation keeps it from vanishing.
+        signal = (values @ alpha + 1.0) / (count + 1.0)
+        log_det = 2.0 * np.log(np.diag(factor[0])).sum()
+        prior = (
+            0.5 * (((theta[:dims] - mean) / deviation) ** 2).sum() + 0.5 * ((theta[dims] + 4.0) / 2.0) ** 2
+        )
+        weight = precision - np.outer(alpha, alpha) / signal
+        slope = -(5.0 / 6.0) * (1.0 + SQRT5 * distance) * np.exp(-SQRT5 * distance) * weight
+        by_length = -np.einsum("ij,ijk->k", slope, squares) * inverse
+        gradient = np.append(
+            by_length + (theta[:dims] - mean) / deviation**2,
+            0.5 * noise * np.trace(weight) + (theta[dims] + 4.0) / 4.0,
+        )
+        return 0.5 * ((count + 1.0) * np.log(signal) + log_det) + prior, gradient
+
+    bounds = [(np.log(0.05), np.log(50.0))] * dims + [(-12.0, 1.0)]
+    found = minimize(
+        loss,
+        np.append(np.zeros(dims), -4.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": FIT_STEPS},
+    )
+    return np.asarray(np.exp(found.x[:dims]))
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A zero-mean process conditioned on values; `signal` is its variance, `factor` the Cholesky factor."""
+
+    points: np.ndarray
+    lengths: np.ndarray
+    factor: np.ndarray
+    weights: np.ndarray
+    signal: float
+
+    @classmethod
+    def condition(cls, points: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Gaussian:
+        """Condition on values, choosing the noise share of the greatest marginal likelihood."""
+        kernel = correlation(points, points, lengths)
+        best: tuple[float, Gaussian] | None = None
+        for share in NOISE_SHARES:
+            factor = cholesky(kernel + (share + 1e-8) * np.eye(len(points)), lower=True)
+            whitened = solve_triangular(factor, values, lower=True)
+            signal = float((whitened @ whitened + values.var()) / (len(values) + 1.0)) + 1e-12
+            loss = 0.5 * len(values) * np.log(signal) + np.log(np.diag(factor)).sum()
+            if best is None or loss < best[0]:
+                weights = solve_triangular(factor.T, whitened)
+                best = loss, cls(points, lengths, factor, weights, signal)
+        assert best is not None
+        return best[1]
+
+    def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance at points of shape (m, d), noise left out; both of shape (m,)."""
+        cross = correlation(points, self.points, self.lengths)
+        mean = cross @ self.weights
+        explained = solve_triangular(self.factor, cross.T, lower=True)
+        return mean, self.signal * np.maximum(1.0 - (explained**2).sum(0), 1e-10)
+
+    def believing(self, points: np.ndarray) -> Gaussian:
+        """The same process, sure of its own means at further points (the kriging believer, Ginsbourger et al. 2010)."""
+        cross = solve_triangular(self.factor, correlation(self.points, points, self.lengths), lower=True)
+        own = correlation(points, points, self.lengths) + 1e-4 * np.eye(len(points))
+        corner = cholesky(own - cross.T @ cross, lower=True)
+        size = len(self.points)
+        factor = np.zeros((size + len(points), size + len(points)))
+        factor[:size, :size], factor[size:, :size], factor[size:, size:] = self.factor, cross.T, corner
+        # The values there are the process's own means, so the old weights stay and the new ones are zero.
+        weights = np.concatenate([self.weights, np.zeros(len(points))])
+        return Gaussian(np.vstack([self.points, points]), self.lengths, factor, weights, self.signal)

@@ -1,0 +1,106 @@
+"""What the search has seen, turned into one proposal of the stacked rung model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from search.encoding import Encoding
+from search.ladder import Rung
+from search.one_thread import one_thread
+from search.sampler import Point
+from search.stacked import LengthScales, RungData, Stack, propose
+
+BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
+ENOUGH_TO_CHECK = 8  # results of this run at a rung before earlier runs are held against them
+WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
+
+
+class RungModel:
+    """Keeps what is costly to work out again: rows of trials and length scales; both follow from the history."""
+
+    def __init__(self) -> None:
+        self._encoding = Encoding(())
+        self._points: Mapping[int, Point] = {}
+        self._rows: dict[int, np.ndarray] = {}
+        self._lengths = LengthScales()
+        self._encoded = 0
+        self.prior_line: str | None = None
+
+    @one_thread()
+    def propose(
+        self,
+        prior: Sequence[Rung],
+        rungs: Sequence[Rung],
+        points: Mapping[int, Point],
+        running: Iterable[int],
+        failed: Iterable[int],
+        rng: np.random.Generator,
+    ) -> dict[str, Any]:
+        """Parameters of the candidate that promises the greatest improvement.
+
+        `prior` are the rungs of earlier runs and `rungs` this run's, each from the lowest, none empty; one of them may
+        have no rung. `points` only ever grows, in the order of the trial numbers.
+        """
+        self._points = points
+        self._encode(points)
+        waiting, blamed = sorted(running)[-WAITING:], sorted(failed)[-WAITING:]
+        own = [self._data(rung, waiting, blamed) for rung in rungs]
+        earlier = self._helpful(prior, rungs, own)
+        data = [*(self._data(rung, [], []) for rung in earlier), *own]
+        # A trial has results at several rungs; the model is asked about it once.
+        known = np.unique(np.vstack([one.rows for one in data]), axis=0)
+        return propose(self._encoding, self._stack([*earlier, *rungs], data), known, rng)
+
+    def _helpful(
+        self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
+    ) -> Sequence[Rung]:
+        """The rungs of earlier runs, none when what they predict does not agree with the results of this run."""
+        told = [(rung, data) for rung, data in zip(rungs, own, strict=True) if len(rung) >= ENOUGH_TO_CHECK]
+        if not prior or not told:
+            return prior
+        rung, data = told[-1]
+        predicted = self._stack(prior, [self._data(one, [], []) for one in prior]).predict(data.rows)[0]
+        agreement = float(np.nan_to_num(np.corrcoef(rankdata(predicted), rankdata(data.scores))[0, 1]))
+        self.prior_line = (
+            f"earlier runs {'help' if agreement > 0 else 'mislead and are left out'}: what they predict and this run's"
+            f" results at epoch {rung.epoch} have a rank correlation of {agreement:.2f} over {len(data.scores)} trials"
+        )
+        return prior if agreement > 0 else []
+
+    def _stack(self, rungs: Sequence[Rung], data: Sequence[RungData]) -> Stack:
+        scales = [self._lengths.of(rung, self._points, self._row, self._encoding) for rung in rungs]
+        return Stack(self._encoding, data, scales)
+
+    def _encode(self, points: Mapping[int, Point]) -> None:
+        added = list(islice(points, self._encoded, None))
+        self._encoded = len(points)
+        if any(self._encoding.lacks(points[number]) for number in added):
+            # A parameter nobody had before: every row gets one more column.
+            self._encoding = Encoding.of(points.values())
+            self._lengths = LengthScales()
+            self._rows.clear()
+
+    def _row(self, number: int) -> np.ndarray:
+        if number not in self._rows:
+            self._rows[number] = self._encoding.row(self._points[number].params)
+        return self._rows[number]
+
+    def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:
+        best = [number for number, _ in islice(rung.best_first(), BEST)]
+        recent = islice(reversed(rung.scores), RECENT)
+        kept = sorted(number for number in {*best, *recent} if number in self._points)
+        worst = rung.score_at(len(rung) - 1)
+        blamed = [number for number in failed if number in self._points and number not in rung.scores]
+        pending = [number for number in waiting if number in self._points and number not in rung.scores]
+        scores = [*(rung.scores[number] for number in kept), *([worst] * len(blamed))]
+        return RungData(self._stacked([*kept, *blamed]), np.array(scores), self._stacked(pending))
+
+    def _stacked(self, numbers: Sequence[int]) -> np.ndarray:
+        return np.array([self._row(number) for number in numbers]).reshape(
+            len(numbers), len(self._encoding.columns)
+        )

@@ -1,0 +1,187 @@
+"""One Gaussian process a rung, each on what the rung below leaves unexplained, and proposals by expected improvement.
+
+The rung's value is modelled as a + b * (prediction of the rung below) + a process of its own (Kennedy & O'Hagan 2000,
+"Predicting the output from a complex computer code when fast approximations are available": b is their rho). Low rungs
+have many results and high rungs few, so the low ones steer the first proposals and the high ones correct them; a low
+rung that predicts nothing gets b near 0 and drops out by itself. Expected improvement: Jones et al. 1998.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from search.encoding import Encoding
+from search.gaussian import Gaussian, fit_lengths
+from search.ladder import Rung
+
+FITTED = 64  # results the length scales are fitted to at most
+CANDIDATES = 128  # spread over the space, and as many around the best
+MILESTONES = [0, 4]
+while MILESTONES[-1] < 10**9:
+    MILESTONES.append(MILESTONES[-1] * 5 // 4)
+CENTRES = 10  # known trials that candidates are placed around
+
+
+@dataclass(frozen=True)
+class RungData:
+    """Results of one rung: rows as `Encoding.row` gives them, their scores, and the rows still on their way."""
+
+    rows: np.ndarray
+    scores: np.ndarray
+    pending: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Level:
+    intercept: float
+    slope: float
+    process: Gaussian
+
+    def above(
+        self, mean: np.ndarray, variance: np.ndarray, features: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        own_mean, own_variance = self.process.predict(features)
+        return self.intercept + self.slope * mean + own_mean, self.slope**2 * variance + own_variance
+
+
+class Stack:
+    """The processes of all rungs, lowest first; predicts the score at the highest."""
+
+    def __init__(
+        self, encoding: Encoding, rungs: Sequence[RungData], scales: Sequence[np.ndarray | None]
+    ) -> None:
+        self._encoding = encoding
+        self._levels: list[_Level] = []
+        below = np.ones(encoding.width)
+        for rung, own in zip(rungs, scales, strict=True):
+            below = below if own is None else own
+            self._levels.append(self._level(rung, below))
+
+    def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the score at rows of shape (n, columns); both of shape (n,)."""
+        return self._predict(self._encoding.features(rows))
+
+    def _predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance = np.zeros(len(features)), np.zeros(len(features))
+        for level in self._levels:
+            mean, variance = level.above(mean, variance, features)
+        return mean, variance
+
+    def _level(self, rung: RungData, lengths: np.ndarray) -> _Level:
+        features, scores = self._encoding.features(rung.rows), winsorised(rung.scores)
+        below = self._predict(features)[0]
+        intercept, slope = line(below, scores) if self._levels else (float(scores.mean()), 0.0)
+        process = Gaussian.condition(features, scores - intercept - slope * below, lengths)
+        if len(rung.pending):
+            # A running trial is taken to turn out as predicted: nobody is sent to the same place twice.
+            process = process.believing(self._encoding.features(rung.pending))
+        return _Level(intercept, slope, process)
+
+
+class LengthScales:
+    """Length scales by rung, refitted each time a rung has grown by a quarter: a function of its first results."""
+
+    def __init__(self) -> None:
+        self._fitted: dict[tuple[int, int, bool], np.ndarray | None] = {}
+
+    def of(
+        self,
+        rung: Rung,
+        points: Container[int],
+        row: Callable[[int], np.ndarray],
+        encoding: Encoding,
+    ) -> np.ndarray | None:
+        """Length scales of the features at a rung, shape (features,); None while it has too few results of its own.
+
+        The rung's scores are in order of arrival; `row` gives the row of a trial among `points`.
+        """
+        scores, count = rung.scores, milestone(len(rung))
+        # Earlier runs have rungs of the same epochs: their trial numbers are negative.
+        key = (rung.epoch, count, next(iter(scores)) < 0)
+        if count < 2 * len(encoding.columns):
+            return None
+        if key not in self._fitted:
+            known = [number for number in islice(scores, count) if number in points]
+            best = sorted(known, key=lambda number: (-scores[number], number))[:FITTED]
+            self._fitted[key] = _fit([scores[n] for n in best], [row(n) for n in best], encoding)
+        return self._fitted[key]
+
+
+def milestone(count: int) -> int:
+    """The greatest of 4, 5, 6, 7, 8, 10, 12, 15, ... (each a quarter more) that is at most the count; else 0."""
+    return MILESTONES[bisect_right(MILESTONES, count) - 1]
+
+
+def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.ndarray | None:
+    values = winsorised(np.array(scores)) if scores else np.zeros(0)
+    if not len(values) or values.std() == 0.0:
+        return None
+    return fit_lengths(encoding.features(np.array(rows)), (values - values.mean()) / values.std())
+
+
+def propose(encoding: Encoding, stack: Stack, known: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """The candidate of the greatest expected improvement over the best prediction for a `known` row.
+
+    Half the candidates are spread over the space, half lie around the best trials. A category that decides which other
+    parameters exist is taken over from a trial together with them, so that a candidate stays consistent.
+    """
+    means = stack.predict(known)[0]
+    best = known[np.argsort(-means, kind="stable")[:CENTRES]]
+    candidates = np.vstack([_spread(encoding, known, rng), _around(encoding, known, best, rng)])
+    mean, variance = stack.predict(candidates)
+    gain = expected_improvement(mean, variance, float(means.max()))
+    return encoding.params(candidates[int(np.argmax(gain))])
+
+
+def expected_improvement(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
+    """E[max(0, value - best)] of normal values."""
+    deviation = np.sqrt(variance)
+    standard = (mean - best) / deviation
+    density = np.exp(-0.5 * standard**2) / np.sqrt(2 * np.pi)
+    return np.asarray(deviation * (standard * ndtr(standard) + density))
+
+
+def winsorised(scores: np.ndarray) -> np.ndarray:
+    """Scores further below the median than the best is above it are raised to there: how bad is bad tells nothing."""
+    median = float(np.median(scores))
+    return np.asarray(np.maximum(scores, median - (float(scores.max()) - median)))
+
+
+def line(below: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Intercept and slope of the scores on the predictions from below, with two pseudo-results of slope 1."""
+    centred = below - below.mean()
+    spread = float(centred @ centred)
+    if spread <= 0.0:
+        return float(scores.mean() - below.mean()), 1.0
+    prior = 2.0 * spread / len(below)
+    slope = max(0.0, float((centred @ (scores - scores.mean()) + prior) / (spread + prior)))
+    return float(scores.mean() - slope * below.mean()), slope
+
+
+def _spread(encoding: Encoding, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    bases = known[rng.integers(len(known), size=CANDIDATES)]
+    return _placed(encoding, known, bases, rng.random(bases.shape))
+
+
+def _around(encoding: Encoding, known: np.ndarray, best: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    bases = best[rng.integers(len(best), size=CANDIDATES)]
+    reach = 10.0 ** rng.uniform(-2.0, -0.5, size=(CANDIDATES, 1))
+    moved = bases + reach * rng.standard_normal(bases.shape)
+    moved = np.abs(1.0 - np.abs(1.0 - moved))  # reflected at both ends
+    touched = rng.random(bases.shape) < rng.choice([0.25, 0.5, 1.0], size=(CANDIDATES, 1))
+    redrawn, fresh = rng.random(bases.shape) < 0.25, rng.random(bases.shape)
+    moved = np.where(encoding.categorical, fresh, moved)
+    touched &= redrawn | ~encoding.categorical
+    return _placed(encoding, known, bases, np.where(touched, moved, bases))
+
+
+def _placed(encoding: Encoding, known: np.ndarray, bases: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    stays = np.isnan(bases) | encoding.deciding(known)
+    return np.where(stays, bases, encoding.snapped(moved))

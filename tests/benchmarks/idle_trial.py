@@ -1,0 +1,83 @@
+"""Trainables that train nothing, for `driver.py`: what is left is the way between driver and workers."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ray import tune
+
+from trainables.checkpoint import CheckpointStore
+from trainables.costs import Costs
+from trainables.trial import PLAN, START, KerasTrial
+from trainables.trial_run import TrialRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class IdleTrainer:
+    """Measures noise."""
+
+    parameter_count = 1
+
+    def reset(self, config: Mapping[str, object], seed: int) -> None:
+        self.seed = seed
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        value = random.Random(self.seed * 1000 + epoch).random()
+        names = ("val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
+        return {"val_accuracy": value, **dict.fromkeys(names, value)}
+
+    def take_costs(self) -> Costs:
+        return Costs()
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None: ...
+
+
+class IdleSource:
+    """One trainer for all."""
+
+    def __init__(self) -> None:
+        self._trainer = IdleTrainer()
+
+    def trainer(self, config: Mapping[str, object]) -> IdleTrainer:
+        return self._trainer
+
+    def take_startup_secs(self) -> float:
+        return 0.0
+
+    def make_room(self) -> None: ...
+
+
+class IdleTrial(KerasTrial):
+    """Our worker without TensorFlow, data and models."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        plan = config[PLAN]
+        self._node, self._pid, self._most_bytes = socket.gethostname(), os.getpid(), 2**50
+        self._thread = ThreadPoolExecutor(1)
+        self._run = TrialRun(IdleSource(), CheckpointStore(plan.checkpoints), plan.rules)
+        self._coming = None
+        self._begin(config[START])
+
+
+class StockTrial(tune.Trainable):  # type: ignore[misc]
+    """Ray's class trainable that returns noise."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.seed = config["seed"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.seed = new_config["seed"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        return {"val_accuracy": random.Random(self.seed * 1000 + self.iteration).random()}

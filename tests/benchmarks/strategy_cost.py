@@ -1,0 +1,131 @@
+"""What the strategy costs the driver: one command, prints milliseconds per proposal and report, and bytes per trial.
+
+python tests/benchmarks/strategy_cost.py --finished 10000 --running 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from search.simulate import Conditions, simulate
+from search.strategy import Decision, Strategy, TrialRecord, trial_id
+from trainables.report import EpochReport, Outcome
+
+EPOCHS = 27
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Ten parameters, some of them conditional."""
+    config = {f"x{i}": trial.suggest_float(f"x{i}", 0.0, 1.0) for i in range(7)}
+    config["family"] = trial.suggest_categorical("family", ["wide", "deep"])
+    name = "layers" if config["family"] == "deep" else "units"
+    config[name] = trial.suggest_int(name, 1, 64, log=True)
+    return config
+
+
+def height(config: dict[str, Any]) -> float:
+    """The value a trial tends to."""
+    return 1.0 - sum((config[f"x{i}"] - 0.3) ** 2 for i in range(7))
+
+
+class Curves:
+    """A blackbox of rising curves, an epoch a second."""
+
+    max_epochs = EPOCHS
+    rise = 1.0 - np.exp(-np.arange(1, EPOCHS + 1) / 5)
+    secs = np.arange(1.0, EPOCHS + 1)
+
+    def space(self, trial: Any) -> dict[str, Any]:
+        return space(trial)
+
+    def curve(self, config: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        return height(config) * self.rise, self.secs
+
+
+def filled(strategy: Strategy, finished: int, running: int, seed: int = 0) -> list[float]:
+    """Bring random trials into the strategy by replay; returns the seconds of every report."""
+    from search.sampler import draw
+
+    configs = [draw(space, "random", seed, number).config for number in range(finished + running)]
+    strategy.replay(
+        [], [TrialRecord(trial_id(number), config, None) for number, config in enumerate(configs)]
+    )
+    secs = []
+    for number, config in enumerate(configs[:finished]):
+        for epoch, rise in enumerate(Curves.rise.tolist(), start=1):
+            report = EpochReport(trial_id(number), epoch, {"val_accuracy": height(config) * rise})
+            started = time.perf_counter()
+            decision = strategy.report(report)
+            secs.append(time.perf_counter() - started)
+            if decision is Decision.STOP:
+                break
+        strategy.finish(trial_id(number), Outcome.STOPPED)
+    return secs
+
+
+def proposal_secs(strategy: Strategy, count: int) -> list[float]:
+    """The seconds of each of so many proposals."""
+    secs = []
+    for _ in range(count):
+        started = time.perf_counter()
+        strategy.ask()
+        secs.append(time.perf_counter() - started)
+    return secs
+
+
+def main() -> None:
+    """Print the costs by sampler, the memory by size, and the simulator's speed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--finished", type=int, default=10_000)
+    parser.add_argument("--running", type=int, default=1_000)
+    parser.add_argument("--samplers", nargs="+", default=["stacked", "tpe", "random"])
+    args = parser.parse_args()
+    for sampler in args.samplers:
+        strategy = Strategy.for_space(space, EPOCHS, 0, sampler=sampler)
+        reports = 1e3 * np.array(filled(strategy, args.finished, args.running))
+        asks = 1e3 * np.array(proposal_secs(strategy, 60))
+        print(
+            f"{sampler:<8} {args.finished} finished, {args.running} running:"
+            f" report {reports.mean():.4f} ms (99% {np.quantile(reports, 0.99):.4f}, max {reports.max():.2f});"
+            f" first proposal {asks[0]:.1f} ms, then {np.median(asks[1:]):.1f} (max {asks[1:].max():.1f})"
+        )
+    for finished in (args.finished // 4, args.finished):
+        tracemalloc.start()
+        strategy = Strategy.for_space(space, EPOCHS, 0)
+        filled(strategy, finished, 0)
+        strategy.ask()
+        print(
+            f"memory with {finished} trials: {tracemalloc.get_traced_memory()[0] / finished:.0f} bytes a trial"
+        )
+        tracemalloc.stop()
+    strategy = Strategy.for_space(space, EPOCHS, 0, sampler="random", max_trials=4000)
+    started = time.perf_counter()
+    asked = 0.0
+    ask = strategy.ask
+
+    def timed_ask() -> Any:
+        nonlocal asked
+        before = time.perf_counter()
+        proposal = ask()
+        asked += time.perf_counter() - before
+        return proposal
+
+    strategy.ask = timed_ask  # type: ignore[method-assign]
+    result = simulate(strategy, Curves(), 256, float("inf"), 0, Conditions())
+    secs = time.perf_counter() - started - asked
+    print(
+        f"simulator: {result.epochs / secs:,.0f} reports a second without the sampler ({result.epochs} reports)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The rung model: what a process predicts, and what the rungs make of each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
+
+from search.encoding import Encoding
+from search.gaussian import Gaussian, fit_lengths
+from search.sampler import Point
+from search.stacked import RungData, Stack, expected_improvement, line, milestone, propose, winsorised
+
+KIND = FloatDistribution(0.0, 1.0)
+PLANE = Encoding.of([Point({}, {"x": 0.5, "y": 0.5}, {"x": KIND, "y": KIND})])
+NOBODY = np.zeros((0, 2))
+
+
+def peak(rows: np.ndarray, at: float) -> np.ndarray:
+    """Best where x is `at`; y plays no part."""
+    return np.asarray(1.0 - (rows[:, 0] - at) ** 2)
+
+
+def test_a_process_returns_its_observations_and_is_unsure_between_them() -> None:
+    points = np.array([[0.0], [0.5], [1.0]])
+    process = Gaussian.condition(points, np.array([0.0, 1.0, 0.0]), np.array([0.3]))
+    mean, variance = process.predict(np.array([[0.5], [0.25]]))
+    assert mean[0] == pytest.approx(1.0, abs=0.05)
+    assert variance[1] > 10 * variance[0]
+
+
+def test_length_scales_tell_which_parameter_matters() -> None:
+    points = np.random.default_rng(0).random((40, 2))
+    values = np.sin(6 * points[:, 0])
+    lengths = fit_lengths(points, (values - values.mean()) / values.std())
+    assert lengths[1] > 5 * lengths[0]
+
+
+def test_a_pending_point_lowers_the_variance_around_it_and_leaves_the_means() -> None:
+    rng = np.random.default_rng(0)
+    points, asked = rng.random((10, 2)), rng.random((5, 2))
+    process = Gaussian.condition(points, points[:, 0], np.array([0.5, 0.5]))
+    believing = process.believing(asked[:1])
+    assert believing.predict(asked)[0] == pytest.approx(process.predict(asked)[0])
+    assert believing.predict(asked)[1][0] < 0.1 * process.predict(asked)[1][0]
+
+
+def test_the_high_rung_overrules_the_low_one_where_they_differ() -> None:
+    rows = np.random.default_rng(0).random((60, 2))
+    low = RungData(rows, peak(rows, 0.2), NOBODY)
+    high = RungData(rows[:20], peak(rows[:20], 0.8), NOBODY)
+    grid = np.column_stack([np.linspace(0, 1, 21), np.full(21, 0.5)])
+    best_low = grid[np.argmax(Stack(PLANE, [low], [None]).predict(grid)[0]), 0]
+    best_both = grid[np.argmax(Stack(PLANE, [low, high], [None, None]).predict(grid)[0]), 0]
+    assert best_low == pytest.approx(0.2, abs=0.1)
+    assert best_both > 0.6
+
+
+def test_a_rung_that_tells_nothing_loses_its_weight() -> None:
+    rng = np.random.default_rng(0)
+    below = rng.random(200)
+    # Two pseudo-results of slope 1 among 200: 0.01, and the deviation of the estimate is 1 / sqrt(200) = 0.07.
+    assert line(below, rng.random(200))[1] < 0.3
+    assert line(below, 2.0 + 3.0 * below) == (pytest.approx(2.0, abs=0.05), pytest.approx(3.0, abs=0.05))
+
+
+def test_a_proposal_lies_where_the_model_expects_the_most() -> None:
+    rows = np.random.default_rng(0).random((40, 2))
+    stack = Stack(PLANE, [RungData(rows, peak(rows, 0.7), NOBODY)], [None])
+    proposed = [propose(PLANE, stack, rows, np.random.default_rng(seed))["x"] for seed in range(5)]
+    assert proposed == pytest.approx([0.7] * 5, abs=0.15)
+
+
+def test_how_bad_a_bad_score_is_tells_nothing() -> None:
+    assert winsorised(np.array([0.9, 0.8, 0.7, -50.0, 0.75])).min() == pytest.approx(0.6, abs=0.01)
+
+
+def test_expected_improvement_counts_only_what_is_above_the_best() -> None:
+    gain = expected_improvement(np.array([0.0, 1.0, -5.0]), np.array([1.0, 1e-12, 1e-12]), 0.0)
+    assert gain.tolist() == pytest.approx([1 / np.sqrt(2 * np.pi), 1.0, 0.0])
+
+
+def test_milestones_grow_by_a_quarter() -> None:
+    assert [milestone(count) for count in (0, 3, 4, 5, 9, 10, 11, 12)] == [0, 0, 4, 5, 8, 10, 10, 12]

@@ -1,0 +1,45 @@
+"""Seconds add up, memory keeps its peak, and a worker's rest is measured between two calls."""
+
+from __future__ import annotations
+
+import os
+
+from trainables.costs import Costs, Idle, device_bytes, memory_share_bytes, process_age_secs, rss_bytes
+
+
+def test_parts_add_up_and_memory_keeps_the_larger() -> None:
+    total = Costs(build_secs=1.0, data_secs=2.0, rss_bytes=5) + Costs(
+        build_secs=0.5, rss_bytes=3, device_bytes=7
+    )
+    assert total == Costs(build_secs=1.5, data_secs=2.0, rss_bytes=5, device_bytes=7)
+    assert Costs() + total == total
+
+
+def test_overhead_is_what_is_not_training() -> None:
+    costs = Costs(1, 2, 4, 8, 16, 32, data_secs=64, validation_secs=128)
+    assert costs.overhead_secs == 63
+
+
+def test_rest_is_the_time_between_an_answer_and_the_next_question() -> None:
+    now = [10.0]
+    idle = Idle(lambda: now[0])
+    assert idle.work() == 0
+    now[0] = 11.0
+    idle.rest()
+    now[0] = 14.0
+    assert idle.work() == 3.0
+    assert idle.work() == 0, "it has not rested since"
+
+
+def test_this_process_has_an_age_and_memory_but_no_gpu_yet() -> None:
+    assert process_age_secs() > 0
+    assert rss_bytes() > 2**20
+    assert device_bytes() == 0
+
+
+def test_all_workers_of_a_machine_together_stay_below_its_memory() -> None:
+    import psutil
+
+    cores = os.cpu_count() or 1
+    assert cores * memory_share_bytes(1) <= psutil.virtual_memory().total
+    assert memory_share_bytes(2 * cores) == memory_share_bytes(cores)
