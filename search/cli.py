@@ -47,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="toprung", description="Finds the best training configuration for an image classifier."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _job_command(commands, "check", "validate a job and say what it will do", check)
+    check_parser = _job_command(commands, "check", "validate a job and say what it will do", check)
+    check_parser.add_argument(
+        "--preview", metavar="FILE", help="draw what augmentation does to the job's images, as in out.png"
+    )
     search_parser = _job_command(commands, "search", "run a job's search, or go on where it stopped", search)
     search_parser.add_argument(
         "--address", help='a running Ray cluster; "auto" for the one this machine is part of'
@@ -108,7 +111,7 @@ def check(options: argparse.Namespace) -> int:
     from search.check import describe_job
     from search.jobfile import load_job
 
-    for line in describe_job(load_job(options.job, options.overrides)):
+    for line in describe_job(load_job(options.job, options.overrides), options.preview):
         print(line)
     return DONE
 

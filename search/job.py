@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from trainables.data import DataSpec
 
 JsonScalar = str | int | float | bool | None
+Metric = Literal[
+    "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
+]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -98,7 +101,7 @@ class SearchSection(Section):
         "stacked",
         description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function.",
     )
-    metric: Literal["val_accuracy", "val_loss"] = Field("val_accuracy", description="What is optimised.")
+    metric: Metric = Field("val_accuracy", description="What is optimised.")
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
     )
@@ -110,7 +113,7 @@ class SearchSection(Section):
     @property
     def mode(self) -> str:
         """Whether the metric is to be large ("max") or small ("min")."""
-        return "min" if self.metric.endswith("loss") else "max"
+        return "min" if self.metric.endswith(("loss", "error")) else "max"
 
 
 class ResourcesSection(Section):
@@ -139,7 +142,8 @@ class StorageSection(Section):
     )
 
     checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
-        20.0, description="GB that the trials' states may take; those of the oldest completed trials go first."
+        20.0,
+        description="GB that the trials' states may take; those of the oldest completed trials go first.",
     )
 
 

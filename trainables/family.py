@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
-from trainables.recipe import RECIPE_KEYS
+from trainables.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
     import keras
@@ -86,4 +86,5 @@ def structural_signature(family: Family, config: Mapping[str, Any], task: Task) 
     # Whether there is a dial may change the graph, its setting does not.
     dials = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
     kind = f"{type(family).__module__}.{type(family).__qualname__}"
-    return (kind, task.image_shape, len(task.classes), tuple(structure), tuple(dials))
+    compiled_in = (*dials, *structure_of(config))
+    return (kind, task.image_shape, len(task.classes), tuple(structure), compiled_in)

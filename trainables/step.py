@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from trainables.augment import Augment
-from trainables.optimize import Hyper, Moments, cross_entropy, update
+from trainables.optimize import Hyper, Moments, averaged, cross_entropy, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,10 +57,15 @@ class Engine(Protocol):
 class Network:
     """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
 
-    def __init__(self, model: keras.Model, depths: Mapping[int, float] | None = None) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        augments_fully: bool = False,
+        depths: Mapping[int, float] | None = None,
+    ) -> None:
         self.model = model
         self._depths = depths
-        self.augment = Augment(name="augment")
+        self.augment = Augment(augments_fully, name="augment")
         self.augment.build(model.input_shape)
         self.weights: list[keras.Variable] = model.trainable_variables
         self.others: list[keras.Variable] = [
@@ -89,7 +94,8 @@ class Network:
         others = tuple(
             keras.KerasTensor(v.shape, keras.backend.standardize_dtype(v.dtype)) for v in self.others
         )
-        return State(keras.KerasTensor((), "int32"), Moments(flat, flat, flat), others)
+        moments = Moments(flat, flat, flat, keras.KerasTensor((None,), "float32"))
+        return State(keras.KerasTensor((), "int32"), moments, others)
 
     def unflatten(self, flat: Any, head_only: bool = False) -> list[Any]:
         """The tensors of `weights` cut out of a flat vector; with `head_only` no gradient leads past the head."""
@@ -110,11 +116,15 @@ class Network:
         held = [variable.constraint(value) if variable.constraint else value for value, variable in pairs]
         return ops.concatenate([ops.reshape(ops.cast(value, "float32"), (-1,)) for value in held])
 
-    def vary(self, others: Sequence[Any], images: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Augmented images, and `others` with the augmentation's seed moved on."""
+    def vary(
+        self, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
+    ) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Augmented images and their targets, and `others` with the augmentation's seed moved on."""
         cut = len(self.augment.non_trainable_variables)
-        varied, changed = self.augment.stateless_call([], list(others[:cut]), images, training=True)
-        return varied, (*changed, *others[cut:])
+        (varied, targets), changed = self.augment.stateless_call(
+            [], list(others[:cut]), images, targets, hyper.switches, hyper.picks, training=True
+        )
+        return varied, targets, (*changed, *others[cut:])
 
     def forward(
         self, flat: Any, others: Sequence[Any], images: Any, head_only: bool = False
@@ -156,11 +166,12 @@ class TrainingStep:
         state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
         labels, order = keras.KerasTensor((None,), "int32"), keras.KerasTensor((None, None), "int32")
         totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
-        share = keras.KerasTensor((), "float32")
-        arguments = [state, totals, Hyper.signature(), share, images, labels, order, steps]
+        hyper, share = Hyper.signature(network.model.output_shape[-1]), keras.KerasTensor((), "float32")
+        arguments = [state, totals, hyper, share, images, labels, order, steps]
         self.compiled_run = engine.compile(self.run, arguments)
-        # Traced if it is ever called: it saves the backward pass through everything that is frozen.
-        self.compiled_head_run = engine.compile(self.run_head, arguments)
+        # Where layers can be frozen a trace of its own saves the backward pass through all that lies below the head.
+        has_depths = self._depths is not None
+        self.compiled_head_run = engine.compile(self.run_head, arguments) if has_depths else self.compiled_run
         self.compiled_predict = engine.compile(self.predict, [state.moments.weights, state.others, images])
 
     def run(self, *arguments: Any) -> tuple[State, Totals]:
@@ -217,11 +228,13 @@ class TrainingStep:
         is_open: Any,
         head_only: bool,
     ) -> tuple[State, Totals]:
-        images, others = self.network.vary(state.others, images)
+        targets = ops.one_hot(labels, hyper.class_weights.shape[0], dtype="float32")
+        images, targets, others = self.network.vary(state.others, images, targets, hyper)
+        weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
 
         def loss_of(weights: Any) -> tuple[Any, Any]:
             logits, own, changed = self.network.forward(weights, others, images, head_only)
-            loss = ops.mean(cross_entropy(logits, labels, hyper.label_smoothing))
+            loss = ops.mean(weights_of_images * cross_entropy(logits, targets, hyper.label_smoothing))
             right = ops.cast(ops.argmax(logits, axis=-1), "int32") == labels
             return loss + own, (loss, ops.mean(ops.cast(right, "float32")), changed)
 
@@ -232,6 +245,7 @@ class TrainingStep:
         if is_open is not None:
             moments = moments._replace(weights=ops.where(is_open, moments.weights, state.moments.weights))
         moments = moments._replace(weights=self.network.constrain(moments.weights))
+        moments = averaged(state.step, moments, hyper)
         totals = Totals(totals.loss + loss, totals.accuracy + right)
         return State(state.step + 1, moments, tuple(others)), totals
 
