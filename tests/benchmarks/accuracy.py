@@ -50,10 +50,9 @@ def main() -> None:
     clock: Clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     data = load(DataSpec("parquet", arguments.data, image_size=32, max_train_images=arguments.images))
     secs = arguments.minutes * 60
-    print(
-        f"{data.counts['train']:,} + {data.counts['val']:,} images, {arguments.minutes:g} minutes each",
-        flush=True,
-    )
+    task = task_of(data, 1)
+    counts = f"{len(task.train.labels):,} + {len(task.val.labels):,} of {data.counts['train']:,} images"
+    print(f"{counts}, {arguments.minutes:g} minutes each", flush=True)
     if "search" in arguments.only:
         show(searched(data, arguments.space, secs, clock))
     for name, preset in PRESETS.items():
