@@ -21,7 +21,6 @@ from spaces.problem import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PRETRAINED, UNTRAINED = "pretrained", "untrained"
 # Which way of Keras' `preprocess_input` a network was trained behind, by the first name that fits.
 _WAYS = {
     "MobileNetV3": "inside",
@@ -56,8 +55,7 @@ def preprocessed(name: str, images: Any) -> Any:
 def backbone(config: Mapping[str, Any], input_shape: tuple[int, int, int]) -> keras.Model:
     """The network from preprocessed images to its last feature maps.
 
-    It is called "pretrained" when `weights` name some, else "untrained". Raises InputError when the images are
-    too small for it, or the weights do not fit or cannot be downloaded.
+    Raises InputError when the images are too small for it, or the weights do not fit or cannot be downloaded.
     """
     name, weights = config["backbone"], config["weights"]
     construct = getattr(keras.applications, name)
@@ -65,13 +63,13 @@ def backbone(config: Mapping[str, Any], input_shape: tuple[int, int, int]) -> ke
     if "alpha" in inspect.signature(construct).parameters:
         named["alpha"] = config["alpha"]
     if weights == "none":
-        return _named(_constructed(name, named, weights=None), UNTRAINED)
+        return _quick_to_learn(_constructed(name, named, weights=None))
     model = (
         _with_imagenet(name, named) if weights == "imagenet" else _constructed(name, named, weights=weights)
     )
     if Path(weights).name.startswith("efficientnetb"):
         _finish_rescaling(model)
-    return _named(model, PRETRAINED)
+    return model
 
 
 def _constructed(name: str, named: Mapping[str, Any], weights: str | None) -> keras.Model:
@@ -104,6 +102,9 @@ def _finish_rescaling(model: keras.Model) -> None:
             layer.finalize_state()
 
 
-def _named(model: keras.Model, name: str) -> keras.Model:
-    model.name = name
+def _quick_to_learn(model: keras.Model) -> keras.Model:
+    """Batch norms that follow the batches of a short training; Keras' are laid out for a million images."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
     return model

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
-from trainables.initialize import own_variables
 from trainables.step import ends_in_softmax
 
 
@@ -31,17 +31,13 @@ def stock_model(model: keras.Model) -> keras.Model:
 
 
 def _copy_weights(old: keras.Layer, new: keras.Layer) -> None:
-    """All of a stock layer's weights; of a layer with dials the weights that its counterpart has too."""
-    if not hasattr(old, "as_stock"):
-        new.set_weights(old.get_weights())
-        for layer in new._flatten_layers():
-            if isinstance(layer, keras.layers.Normalization):
-                # It computes with copies of its variables.
-                layer.finalize_state()
-        return
-    values = {variable.name: variable for variable in own_variables(old)}
-    for variable in new.weights:
-        variable.assign(values[variable.name])
+    """Everything but dials, which a stock layer has no variables for."""
+    dials = {id(dial) for layer in old._flatten_layers() for dial in getattr(layer, "dials", {}).values()}
+    new.set_weights([ops.convert_to_numpy(variable) for variable in old.weights if id(variable) not in dials])
+    for layer in new._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            # It computes with copies of its variables.
+            layer.finalize_state()
 
 
 def _stock_layer(layer: keras.Layer) -> Any:

@@ -101,3 +101,24 @@ class DialledL2(keras.regularizers.Regularizer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Nothing: the layer that owns the dial makes it anew."""
         return {}
+
+
+class InInference(keras.layers.Layer):  # type: ignore[misc]
+    """A model that computes as outside training, whatever the model around it does; its weights can be trained.
+
+    A functional model hands its own `training` down to every layer, over what the layer was called with.
+    """
+
+    def __init__(self, body: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.body = body
+
+    def call(self, inputs: Any) -> Any:
+        return self.body(inputs, training=False)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.body.compute_output_shape(input_shape)
+
+    def as_stock(self) -> keras.layers.Layer:
+        """The model itself, without its weights."""
+        return self.body.__class__.from_config(self.body.get_config())

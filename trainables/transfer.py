@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from spaces import transfer
-from trainables.backbone import PRETRAINED, UNTRAINED, backbone, preprocessed
-from trainables.layers import DialledDropout
+from trainables.backbone import backbone, preprocessed
+from trainables.layers import DialledDropout, InInference
 from trainables.phases import Phase, in_a_row
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TransferFamily:
             x = LAYERS.Resizing(chosen["input_size"], chosen["input_size"], name="resized")(x)
         body = backbone(chosen, tuple(x.shape[1:]))
         x = preprocessed(chosen["backbone"], x)
-        x = body(x, training=False) if body.name == PRETRAINED else body(x)
+        x = body(x) if chosen["weights"] == "none" else InInference(body, name="pretrained")(x)
         x = LAYERS.GlobalAveragePooling2D()(x)
         for width in (chosen["dense_units"], chosen["dense_units_2"]):
             if width:
@@ -56,9 +56,9 @@ class TransferFamily:
         x = DialledDropout("head_dropout")(x)
         return keras.Model(inputs, LAYERS.Dense(len(task.classes), name="logits")(x))
 
-    def pretrained(self, model: keras.Model) -> list[keras.layers.Layer]:
+    def pretrained(self, model: keras.Model) -> list[InInference]:
         """The layers that start from the weights they were loaded with."""
-        return [layer for layer in model.layers if layer.name == PRETRAINED]
+        return [layer for layer in model.layers if isinstance(layer, InInference)]
 
     def phases(self, config: Mapping[str, Any], max_epochs: int) -> tuple[Phase, ...]:
         """Head alone, the top share, a deeper share; all at once where nothing was trained before."""
@@ -77,8 +77,8 @@ class TransferFamily:
 
         Layers without weights do not count. The head's variables have depth 0 and are left out.
         """
-        body = next(layer for layer in model.layers if layer.name in (PRETRAINED, UNTRAINED))
-        layers = [layer for layer in body.layers if layer.weights]
+        bodies = [layer.body for layer in self.pretrained(model)]
+        layers = [layer for body in bodies for layer in body.layers if layer.weights]
         return {
             id(variable): (len(layers) - index) / len(layers)
             for index, layer in enumerate(layers)
