@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from trainables.initialize import own_variables
 from trainables.step import ends_in_softmax
 
 
@@ -20,14 +21,27 @@ def stock_model(model: keras.Model) -> keras.Model:
     """
     copied = keras.models.clone_model(model, clone_function=_stock_layer)
     for old, new in zip(model.layers, copied.layers, strict=True):
-        if not hasattr(old, "as_stock"):
-            new.set_weights(old.get_weights())
+        _copy_weights(old, new)
     inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     # Layers cast floating point alone, and the copied model may begin with any of them.
     outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs))
     if not ends_in_softmax(model):
         outputs = keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
     return keras.Model(inputs, outputs, name="classifier")
+
+
+def _copy_weights(old: keras.Layer, new: keras.Layer) -> None:
+    """All of a stock layer's weights; of a layer with dials the weights that its counterpart has too."""
+    if not hasattr(old, "as_stock"):
+        new.set_weights(old.get_weights())
+        for layer in new._flatten_layers():
+            if isinstance(layer, keras.layers.Normalization):
+                # It computes with copies of its variables.
+                layer.finalize_state()
+        return
+    values = {variable.name: variable for variable in own_variables(old)}
+    for variable in new.weights:
+        variable.assign(values[variable.name])
 
 
 def _stock_layer(layer: keras.Layer) -> Any:

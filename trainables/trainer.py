@@ -6,6 +6,7 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -20,6 +21,7 @@ from trainables.family import checked
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.phases import phase_at, phases_of
 from trainables.plateau import Plateau
 from trainables.recipe import Recipe
 from trainables.step import Network, State, Totals, TrainingStep
@@ -55,7 +57,9 @@ class Trainer:
         began = time.perf_counter()
         with seeded_build():
             model = checked(family.build(config, task), task)
-        self._network = Network(model, Recipe.from_config(config).augments_beyond_standard)
+        self._family = family
+        augments_fully = Recipe.from_config(config).augments_beyond_standard
+        self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
         self._accelerated = has_accelerator()
@@ -98,8 +102,7 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
-        total_steps = self._steps_per_epoch * self._task.max_epochs
-        self._hyper = Hyper.from_recipe(self._recipe, total_steps, self._class_counts)
+        self._phases = phases_of(self._family, config, self._task.max_epochs)
         self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
         flat = np.concatenate([np.ravel(value).astype(np.float32) for value in weights])
@@ -107,6 +110,7 @@ class Trainer:
         others = tuple(self._first.draw(self._network.others, config, seed, OTHERS))
         average = flat if self._recipe.ema else np.zeros(0, np.float32)
         self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
+        self._enter_phase(1)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.
@@ -116,6 +120,7 @@ class Trainer:
         images_per_sec (training alone). A loss that is not finite ends the epoch at that step: train_loss then
         says what it was, validation is NaN.
         """
+        self._enter_phase(epoch)
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(epoch)
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
@@ -127,7 +132,6 @@ class Trainer:
         last_rate = float(learning_rate(self._state.step - 1, self._hyper))
         if self._plateau:
             self._plateau.see(loss / steps)
-            self._lower_rate()
         return {
             **{f"val_{name}": value for name, value in scores.items()},
             "train_accuracy": accuracy / steps,
@@ -180,7 +184,6 @@ class Trainer:
         self._load(State(state["step"], moments, others))
         if self._plateau and "plateau" in state:
             self._plateau = Plateau.from_state(state["plateau"])
-            self._lower_rate()
 
     def export(self) -> keras.Model:
         """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
@@ -191,24 +194,37 @@ class Trainer:
             variable.assign(value)
         return stock_model(self._network.model)
 
+    def _enter_phase(self, epoch: int) -> None:
+        """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
+        phase = phase_at(self._phases, epoch)
+        lowered = self._plateau.factor if self._plateau else 1.0
+        recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
+        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_counts)
+        self._open_share = np.asarray(phase.open_share, np.float32)
+        if epoch == phase.first_epoch > 1:
+            moments = self._state.moments
+            empty = ops.zeros_like(moments.first)
+            self._load(
+                State(
+                    np.asarray(0, np.int32), moments._replace(first=empty, second=empty), self._state.others
+                )
+            )
+
     def _run_steps(self, epoch: int) -> tuple[float, float, int]:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
         before = int(self._state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
+        run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
         chunks = Waited(self._feed.chunks(order))
         for images, labels, rows, count in chunks:
-            self._state, totals = self._step.compiled_run(
-                self._state, totals, self._hyper, images, labels, rows, np.asarray(count, np.int32)
+            steps = np.asarray(count, np.int32)
+            self._state, totals = run(
+                self._state, totals, self._hyper, self._open_share, images, labels, rows, steps
             )
             if not np.isfinite(float(totals.loss)):
                 break
         self._costs += Costs(data_secs=chunks.secs)
         return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
-
-    def _lower_rate(self) -> None:
-        assert self._plateau is not None
-        peak = np.asarray(self._recipe.learning_rate * self._plateau.factor, np.float32)
-        self._hyper = self._hyper._replace(peak=peak)
 
     @property
     def _scored_weights(self) -> Any:
