@@ -6,18 +6,26 @@ import math
 from typing import TYPE_CHECKING
 
 from search.prepare import Prepared, prepare
+from search.preview import checked_target, write_preview
 from search.runfolder import RunFolder
+from trainables.quiet import quiet_native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from search.job import JobSpec
 
+UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
-def describe_job(job: JobSpec) -> Iterator[str]:
-    """The lines that `toprung check` prints; raises `InputError` with every problem when the job cannot run."""
+def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
+    """The lines that `toprung check` prints; raises `InputError` with every problem when the job cannot run.
+
+    `preview` names the image file that augmentation is to be shown in.
+    """
+    if preview is not None:
+        checked_target(preview)
     prepared = prepare(job)
     data, search = prepared.dataset, job.search
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
@@ -35,6 +43,10 @@ def describe_job(job: JobSpec) -> Iterator[str]:
     yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
     for pitfall in pitfalls(prepared):
         yield f"note       {pitfall}"
+    if preview is not None:
+        with quiet_native():
+            written = write_preview(prepared, preview)
+        yield f"preview    {written}"
     yield "next       toprung search JOB, where JOB is this file"
 
 
@@ -61,6 +73,12 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
         yield (
             f"{validation} validation images: two trials at 90% differ by chance by up to "
             f"{2 * math.sqrt(2) * error:.1%}"
+        )
+    sizes = data.class_counts["train"]
+    if max(sizes) >= UNEVEN * min(sizes):
+        yield (
+            f"the largest class has {max(sizes):,} training images and the smallest {min(sizes):,}: "
+            f"space.fixed.class_balance 1 weighs all classes alike, search.metric val_balanced_accuracy judges so"
         )
     if data.skipped:
         yield f"{len(data.skipped)} unreadable images are left out, the first: {data.skipped[0]}"

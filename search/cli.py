@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"toprung: {problem}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("toprung: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print(
+            "toprung: interrupted; nothing is lost, the same command goes on where this one stopped",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -44,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="toprung", description="Finds the best training configuration for an image classifier."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _job_command(commands, "check", "validate a job and say what it will do", check)
+    check_parser = _job_command(commands, "check", "validate a job and say what it will do", check)
+    check_parser.add_argument(
+        "--preview", metavar="FILE", help="draw what augmentation does to the job's images, as in out.png"
+    )
     search_parser = _job_command(commands, "search", "run a job's search, or go on where it stopped", search)
     search_parser.add_argument(
         "--address", help='a running Ray cluster; "auto" for the one this machine is part of'
@@ -55,6 +61,19 @@ def _parser() -> argparse.ArgumentParser:
     table_parser.add_argument("--top", type=_count, help="rows shown (all)")
     table_parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
     table_parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
+    simulate_parser = _job_command(
+        commands, "simulate", "what a search would cost and find, before it runs", simulate
+    )
+    simulate_parser.add_argument(
+        "--workers", type=_count, nargs="+", default=[1, 4, 16, 64], help="numbers of workers"
+    )
+    simulate_parser.add_argument(
+        "--from", dest="run", metavar="RUN", help="a finished run to take the curves from"
+    )
+    simulate_parser.add_argument(
+        "--epoch-secs", type=float, default=60.0, help="seconds of an epoch without --from (60)"
+    )
+    simulate_parser.add_argument("--out", metavar="PNG", help="draw the best value over the hours")
     retrain_parser = _run_command(
         commands, "retrain", "train the winner again, test it once, save it", retrain
     )
@@ -92,7 +111,7 @@ def check(options: argparse.Namespace) -> int:
     from search.check import describe_job
     from search.jobfile import load_job
 
-    for line in describe_job(load_job(options.job, options.overrides)):
+    for line in describe_job(load_job(options.job, options.overrides), options.preview):
         print(line)
     return DONE
 
@@ -124,6 +143,16 @@ def table(options: argparse.Namespace) -> int:
     from search.show import show_table
 
     show_table(RunFolder(options.run), options.top, options.format, options.epochs)
+    return DONE
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """`toprung simulate JOB`."""
+    from search.jobfile import load_job
+    from search.show import show_forecasts
+
+    job = load_job(options.job, options.overrides)
+    show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out)
     return DONE
 
 

@@ -69,6 +69,7 @@ class Display:
         self._began = time.monotonic()
         self._ended_before = sum(loop.outcomes.values())
         self._rates: deque[tuple[float, int]] = deque([(self._began, loop.spent.epochs)])
+        self._notes_shown = 0
         self._done = threading.Event()
         target = self._show_panel if self._live else self._print_lines
         self._thread = threading.Thread(target=target, name="toprung-display", daemon=True)
@@ -111,15 +112,22 @@ class Display:
         left = max(0, self._trials - ended)
         return (now - self._began) / here * left if here else None
 
+    def _new_notes(self) -> list[str]:
+        notes = self._loop.notes()[self._notes_shown :]
+        self._notes_shown += len(notes)
+        return [f"note: {note}" for note in notes]
+
     def _print_lines(self) -> None:
         while not self._done.wait(LINE_EVERY_SECS):
-            print(self.snapshot().line(), flush=True)
+            print("\n".join([*self._new_notes(), self.snapshot().line()]), flush=True)
 
     def _show_panel(self) -> None:
         from rich.live import Live
 
         with Live(self._panel(), refresh_per_second=4, transient=True) as live:
             while not self._done.wait(PANEL_EVERY_SECS):
+                for note in self._new_notes():
+                    live.console.print(note)
                 live.update(self._panel())
 
     def _panel(self) -> RenderableType:

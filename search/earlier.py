@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from search.ladder import Ladder, Rung
+from search.pareto import Objectives
 from search.sampler import Point, Space, place
 from trainables.report import EpochReport, Outcome
 
@@ -26,11 +26,10 @@ class EarlierRuns:
     Their trials have negative numbers: -1, -2, ... in the order they were added.
     """
 
-    def __init__(self, space: Space, rungs: tuple[int, ...], metric: str, sign: float) -> None:
+    def __init__(self, space: Space, ladder: Ladder, objectives: Objectives) -> None:
         self._space = space
-        self._ladder = Ladder(rungs)
-        self._metric = metric
-        self._sign = sign
+        self._ladder = ladder
+        self._objectives = objectives
         self.points: dict[int, Point] = {}
 
     @property
@@ -47,7 +46,8 @@ class EarlierRuns:
                 numbers[record.trial_id] = -1 - len(self.points)
                 self.points[numbers[record.trial_id]] = point
         for report in reports:
-            value = report.metrics.get(self._metric, math.nan)
-            if report.trial_id in numbers and report.is_finite and math.isfinite(value):
-                self._ladder.report(numbers[report.trial_id], report.epoch, self._sign * value)
+            known = report.trial_id in numbers and report.metrics.keys() >= set(self._objectives.metrics)
+            if known and report.is_finite:
+                score = self._objectives.score(report.metrics)
+                self._ladder.report(numbers[report.trial_id], report.epoch, score)
         return len(numbers)

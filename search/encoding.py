@@ -126,6 +126,20 @@ class Encoding:
             if unit == unit
         }
 
+    def deciding(self, rows: np.ndarray) -> np.ndarray:
+        """Which categorical columns decide whether another parameter exists, shape (columns,), bool.
+
+        Judged by the rows: such a column leaves no doubt, value by value, about a parameter that some rows lack.
+        """
+        missing = np.isnan(rows)
+        doubtful = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
+        return np.array(
+            [
+                bool(column.choices) and any(_decides(rows[:, i], missing[:, other]) for other in doubtful)
+                for i, column in enumerate(self.columns)
+            ]
+        )
+
     def snapped(self, rows: np.ndarray) -> np.ndarray:
         """Rows moved to values that can be suggested: a model must judge whole numbers and steps where they are."""
         return np.column_stack([column.snapped(rows[:, i]) for i, column in enumerate(self.columns)])
@@ -137,6 +151,12 @@ class Encoding:
         """
         parts = [_one_hot(rows[:, i], column.choices) for i, column in enumerate(self.columns)]
         return np.hstack(parts) if parts else np.zeros((len(rows), 0))
+
+
+def _decides(values: np.ndarray, missing: np.ndarray) -> bool:
+    return all(
+        len(set(missing[values == value].tolist())) == 1 for value in np.unique(values[~np.isnan(values)])
+    )
 
 
 def _one_hot(units: np.ndarray, choices: int) -> np.ndarray:

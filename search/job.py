@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from trainables.data import DataSpec
 
 JsonScalar = str | int | float | bool | None
+Metric = Literal[
+    "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
+]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -95,18 +98,22 @@ class SearchSection(Section):
         3, description="One trial in this many survives each rung."
     )
     sampler: str = Field(
-        "stacked", description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function."
+        "stacked",
+        description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function.",
     )
-    metric: Literal["val_accuracy", "val_loss"] = Field("val_accuracy", description="What is optimised.")
+    metric: Metric = Field("val_accuracy", description="What is optimised.")
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
+    )
+    warm_start: list[str] = Field(
+        [], description="Earlier RUN folders, of this or a similar space, to learn from."
     )
     budgets: Budgets = Budgets()
 
     @property
     def mode(self) -> str:
         """Whether the metric is to be large ("max") or small ("min")."""
-        return "min" if self.metric.endswith("loss") else "max"
+        return "min" if self.metric.endswith(("loss", "error")) else "max"
 
 
 class ResourcesSection(Section):
@@ -135,7 +142,8 @@ class StorageSection(Section):
     )
 
     checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
-        20.0, description="GB that the trials' states may take; those of the oldest completed trials go first."
+        20.0,
+        description="GB that the trials' states may take; those of the oldest completed trials go first.",
     )
 
 

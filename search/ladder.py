@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Decision(StrEnum):
@@ -33,7 +33,7 @@ def rung_epochs(max_epochs: int, reduction_factor: int, min_epochs: int = 1) -> 
     return (*epochs, max_epochs)
 
 
-@dataclass
+@dataclass(eq=False)
 class Rung:
     """The scores trials reached at one epoch; higher is better, an equal score of an earlier trial is better."""
 
@@ -44,10 +44,14 @@ class Rung:
     def __len__(self) -> int:
         return len(self._ordered)
 
-    def add(self, number: int, score: float) -> None:
+    def add(self, number: int, score: Any) -> None:
         """Record a score."""
         self.scores[number] = score
         insort(self._ordered, (-score, number))
+
+    def score(self, number: int) -> float:
+        """The score of a recorded trial."""
+        return self.scores[number]
 
     def rank(self, number: int) -> int:
         """The rank of a recorded trial among all recorded so far, 0 the best."""
@@ -81,8 +85,14 @@ class Ladder:
     come here: the strategy ends such trials). Below `first_rung` nothing is cut, results are recorded all the same.
     """
 
-    def __init__(self, rungs: tuple[int, ...], reduction_factor: int = 3, pauses: bool = False) -> None:
-        self.rungs = tuple(Rung(epoch) for epoch in rungs)
+    def __init__(
+        self,
+        rungs: tuple[int, ...],
+        reduction_factor: int = 3,
+        pauses: bool = False,
+        rung_type: type[Rung] = Rung,
+    ) -> None:
+        self.rungs = tuple(rung_type(epoch) for epoch in rungs)
         self.reduction_factor = reduction_factor
         self.pauses = pauses
         self.first_rung = rungs[0]
@@ -93,8 +103,11 @@ class Ladder:
         position = self._reached.get(number)
         return 0 if position is None else self.rungs[position].epoch
 
-    def report(self, number: int, epoch: int, score: float) -> Verdict | None:
-        """Record a score; returns the verdict at the trial's last rung, None before it reached any."""
+    def report(self, number: int, epoch: int, score: Any) -> Verdict | None:
+        """Record a score; returns the verdict at the trial's last rung, None before it reached any.
+
+        The score is what the rungs take: a float, or a tuple for several objectives.
+        """
         position = self._reached.get(number, -1)
         arrived = False
         # A trial that does not report every epoch counts at the highest rung it has passed.
@@ -128,4 +141,4 @@ class Ladder:
             decision = Decision.PAUSE if arrived else Decision.KEEP
         elif peers >= self.reduction_factor and rung.epoch >= self.first_rung and rung.rank(number) >= quota:
             decision = Decision.STOP
-        return Verdict(decision, rung.epoch, rung.scores[number], rung.score_at(quota - 1), peers, arrived)
+        return Verdict(decision, rung.epoch, rung.score(number), rung.score_at(quota - 1), peers, arrived)

@@ -117,6 +117,10 @@ class SearchLoop:
         """Trials that were started and have not ended."""
         return len(self._open) - len(self._waiting)
 
+    def notes(self) -> list[str]:
+        """What the strategy found out about this search, a line each, oldest first."""
+        return self._strategy.notes()
+
     def next_trial(self) -> TrialStart | None:
         """The trial to start next: one an earlier driver left unfinished, else a new proposal, else None."""
         if self._waiting:

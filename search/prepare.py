@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from results.schema import Kind, kinds_of
+from results.parts import read_reports, read_table
+from results.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from search.strategy import Strategy
 from spaces.describe import SAMPLES, RecordingTrial
 from spaces.problem import InputError, Problem
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from search.job import JobSpec
+from search.resume import records_of
+from search.runfolder import RunFolder
 
 T = TypeVar("T")
 
@@ -52,8 +55,8 @@ def prepared_space(job: JobSpec) -> Space:
 
 
 def new_strategy(job: JobSpec, space: Space) -> Strategy:
-    """The strategy of a job before anything was tried; raises InputError."""
-    return Strategy.for_space(
+    """The strategy of a job before anything was tried, but for what it learns from earlier runs; raises InputError."""
+    strategy = Strategy.for_space(
         space,
         job.search.max_epochs,
         job.seed,
@@ -64,6 +67,11 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         variant=job.search.variant,
         max_trials=job.search.trials,
     )
+    for run in job.search.warm_start:
+        RunFolder(run).job()  # says so when it is no run
+        proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
+        strategy.warm_start(read_reports(run), records_of(proposals, trials))
+    return strategy
 
 
 def config_kinds(space: Space) -> dict[str, Kind]:

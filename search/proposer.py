@@ -1,22 +1,24 @@
-"""Where the next trial comes from: the user's own points, a spread-out design, or a model of one rung."""
+"""Where the next trial comes from: the user's own points, a blind draw, or a model of what was seen."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from search.ladder import Rung
+from search.pareto import ParetoRung
 from search.rung_model import RungModel
-from search.sampler import DEFAULT, Observation, Point, Space, draw, subseed
+from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
 
 ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread
 ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
-RANDOM_SHARE = 3  # one proposal in so many ignores the model, so that no region is given up for good
+RANDOM_SHARE = 10  # one proposal in so many ignores the model, so that no region is given up for good
+MODEL_DRAWS = 3  # times the model is asked again when its proposal has been tried before
 REDRAWS = 100  # a space that gives no new point in so many draws is taken to be used up
 MODELLED = 256  # results shown to one of Optuna's samplers at most, half of them the best, half the latest
 
@@ -31,6 +33,7 @@ class Evidence:
     points: Mapping[int, Point]
     running: Collection[int]
     failed: Collection[int]
+    steady: bool = True  # whether a trial's score is the same for every proposal
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,12 @@ class Proposer:
 
     def propose(self, number: int, evidence: Evidence, taken: Collection[str]) -> tuple[Point, str] | None:
         """A point not in `taken` (see `key`) and one line why; None when the space holds no new point."""
+        evidence = _weighted(evidence, subseed(self.seed, "weights", number))
         if number < len(self.initial):
             return self._drawn("random", number, fixed=self.initial[number]), "given by the job"
         why, source = self._source(number, evidence)
         for attempt in range(REDRAWS):
-            point = source(attempt) if attempt < REDRAWS // 10 else self._drawn("random", number, attempt)
+            point = source(attempt) if attempt < MODEL_DRAWS else self._drawn("random", number, attempt)
             if key(point.config) not in taken:
                 return point, why
         return None
@@ -83,8 +87,13 @@ class Proposer:
         rng = np.random.default_rng((self.seed, number, attempt))
         prior = [rung for rung in rungs if rung in evidence.prior]
         own = rungs[len(prior) :]
-        params = self.model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
-        return self._drawn("random", number, attempt, fixed=params)
+        # Length scales fitted under one weighting of several objectives are no use under the next one.
+        model = self.model if evidence.steady else RungModel()
+        params = model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
+        point = self._drawn("random", number, attempt, fixed=params)
+        # A range that depends on another parameter may have moved away from the value chosen.
+        fits = all(allows(kind, point.params[name]) for name, kind in point.distributions.items())
+        return point if fits else self._drawn("random", number, attempt)
 
     def _drawn(
         self,
@@ -96,6 +105,22 @@ class Proposer:
     ) -> Point:
         seed = subseed(self.seed, attempt) if attempt else self.seed
         return draw(self.space, sampler, seed, number, history, fixed)
+
+
+def _weighted(evidence: Evidence, seed: int) -> Evidence:
+    """The evidence with several objectives made one by the random weights of this proposal."""
+    if not any(isinstance(rung, ParetoRung) for rung in evidence.rungs):
+        return evidence
+
+    def weighted(rungs: Sequence[Rung]) -> list[Rung]:
+        # Uniform over all weightings that add up to one.
+        return [
+            rung.weighted(np.random.default_rng(seed).dirichlet(np.ones(rung.vectors.shape[1])))
+            for rung in rungs
+            if isinstance(rung, ParetoRung) and len(rung)
+        ]
+
+    return replace(evidence, rungs=weighted(evidence.rungs), prior=weighted(evidence.prior), steady=False)
 
 
 def observations(rung: Rung, evidence: Evidence) -> list[Observation]:

@@ -50,9 +50,8 @@ def resume(
     report of its checkpoint, which ends it without another epoch.
     """
     starts = _starts(proposals)
-    outcomes = dict(zip(trials["trial_id"], map(Outcome, trials["outcome"]), strict=True))
-    records = [TrialRecord(name, start.config, outcomes.get(name)) for name, start in starts.items()]
-    settled = strategy.replay(reports, records)
+    outcomes = _outcomes(trials)
+    settled = strategy.replay(reports, records_of(proposals, trials))
     by_trial: defaultdict[str, list[EpochReport]] = defaultdict(list)
     for report in reports:
         by_trial[report.trial_id].append(report)
@@ -76,6 +75,17 @@ def _starts(proposals: pd.DataFrame) -> dict[str, TrialStart]:
     return {
         name: TrialStart(name, int(name[1:]), int(seeds[name]), config) for name, config in configs.items()
     }
+
+
+def records_of(proposals: pd.DataFrame, trials: pd.DataFrame) -> list[TrialRecord]:
+    """The trials of a run as a strategy takes them: configuration, and outcome where they have ended."""
+    outcomes = _outcomes(trials)
+    configs = configs_of(proposals)
+    return [TrialRecord(name, config, outcomes.get(name)) for name, config in configs.items()]
+
+
+def _outcomes(trials: pd.DataFrame) -> dict[str, Outcome]:
+    return dict(zip(trials["trial_id"], map(Outcome, trials["outcome"]), strict=True))
 
 
 def _by_epoch(reports: list[EpochReport]) -> list[EpochReport]:

@@ -15,7 +15,8 @@ from results.winner import Winner, pick_winner
 from search.jobfile import override_job
 from search.run import SearchFailedError
 from spaces.problem import InputError
-from trainables.data import Dataset, Split, load
+from trainables.data import Dataset, load
+from trainables.data_joined import joined
 from trainables.quiet import quiet_native
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from search.runfolder import RunFolder
     from trainables.evaluate import Evaluation
 
-MODEL_FILE, REPORT_FILE = "retrain/model.keras", "retrain/report.json"
+MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ def retrain_winner(folder: RunFolder, overrides: Sequence[str] = ()) -> Retraine
     _, epochs, trials = read_tables(folder.root)
     winner = pick_winner(trials, epochs, job.search.metric, job.search.mode)
     planned_epochs = job.retrain.epochs or winner.epoch
-    earlier = _earlier_report(folder)
+    earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
         return Retrained(folder, earlier, is_new=False)
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
-    report = _train(job, winner, dataset, planned_epochs, folder, earlier)
+    report = _train(job, winner, dataset, planned_epochs, folder)
     return Retrained(folder, report, is_new=True)
 
 
@@ -63,7 +64,6 @@ def _train(
     dataset: Dataset,
     epochs: int,
     folder: RunFolder,
-    earlier: dict[str, Any] | None,
 ) -> dict[str, Any]:
     with quiet_native():
         from trainables.family import load_family
@@ -82,21 +82,22 @@ def _train(
             raise SearchFailedError(
                 f"the retraining of {winner.trial_id} diverged at epoch {epoch}; nothing was saved"
             )
-    test_read_at = datetime.now(UTC).isoformat(timespec="seconds")
-    evaluation = trainer.evaluate(dataset.test())
-    reads = [*(earlier["test_reads"] if earlier else []), test_read_at]
-    report = _report(job, winner, dataset, epochs, evaluation, reads, trainer.parameter_count)
     model = trainer.export()
-    _save(folder, model, report)
+    _save_model(folder, model)
+    reads = _noted_test_read(folder)
+    report = _report(
+        job, winner, dataset, epochs, trainer.evaluate(dataset.test()), reads, trainer.parameter_count
+    )
+    Storage.at(folder.root).put(REPORT_FILE, _json(report))
     _register(job, folder, model, report)
     return report
 
 
-def joined(train: Split, val: Split) -> Split:
-    """Both splits as one, train first."""
-    import numpy as np
-
-    return Split(np.concatenate([train.images, val.images]), np.concatenate([train.labels, val.labels]))
+def _noted_test_read(folder: RunFolder) -> list[str]:
+    """When the test set was read for this run, this time included: written down before it is read."""
+    reads = [*(_saved(folder, READS_FILE) or []), datetime.now(UTC).isoformat(timespec="seconds")]
+    Storage.at(folder.root).put(READS_FILE, _json(reads))
+    return reads
 
 
 def _report(
@@ -129,13 +130,23 @@ def _report(
     }
 
 
-def _save(folder: RunFolder, model: Any, report: dict[str, Any]) -> None:
-    storage = Storage.at(folder.root)
+def _save_model(folder: RunFolder, model: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         path = Path(scratch) / "model.keras"
         model.save(path)
-        storage.put(MODEL_FILE, path.read_bytes())
-    storage.put(REPORT_FILE, (json.dumps(report, indent=2) + "\n").encode())
+        Storage.at(folder.root).put(MODEL_FILE, path.read_bytes())
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _saved(folder: RunFolder, name: str) -> Any:
+    """The content of a JSON file of the run, None where there is none."""
+    try:
+        return json.loads(bytes(Storage.at(folder.root).read(name)))
+    except FileNotFoundError:
+        return None
 
 
 def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any]) -> None:
@@ -162,14 +173,6 @@ def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any
     print(
         f"registered {registered.name} version {registered.version} as {registered.alias} ({registered.uri})"
     )
-
-
-def _earlier_report(folder: RunFolder) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(bytes(Storage.at(folder.root).read(REPORT_FILE)))
-    except FileNotFoundError:
-        return None
-    return content
 
 
 def _same_images(job: JobSpec, folder: RunFolder, fingerprint: str) -> Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import numbers
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def place(space: Space, config: Mapping[str, Any]) -> Point | None:
             rebuilt = dict(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
-    if not all(_within(trial.params[name], kind) for name, kind in trial.distributions.items()):
+    if not all(allows(kind, trial.params[name]) for name, kind in trial.distributions.items()):
         return None
     return Point({**config, **rebuilt}, trial.params, trial.distributions)
 
@@ -104,13 +105,15 @@ def check_sampler(name: str) -> None:
         _sampler(name)
 
 
-def _within(value: Any, distribution: BaseDistribution) -> bool:
+def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value lies within a distribution's choices or range; a wrong type does not."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return bool(distribution.low <= value <= distribution.high)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and bool(distribution.low <= value <= distribution.high)
 
 
 Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.sampler import Space, allows, draw
 from spaces.problem import InputError, Problem
 
 
@@ -16,12 +20,17 @@ def number_of(trial_id: str) -> int:
 
 
 def check_settings(
-    max_epochs: int, mode: str, reduction_factor: int, min_epochs: int, variant: str, max_trials: int | None
+    max_epochs: int,
+    modes: Mapping[str, str],
+    reduction_factor: int,
+    min_epochs: int,
+    variant: str,
+    max_trials: int | None,
 ) -> None:
     """Raise InputError with every setting that cannot be."""
     rules = [
         (max_epochs >= 1, "max_epochs", max_epochs, "must be at least 1"),
-        (mode in ("max", "min"), "mode", mode, "must be max or min"),
+        (set(modes.values()) <= {"max", "min"}, "mode", ", ".join(modes.values()), "must be max or min"),
         (reduction_factor >= 2, "reduction_factor", reduction_factor, "must be at least 2"),
         (1 <= min_epochs <= max_epochs, "min_epochs", min_epochs, "must be between 1 and max_epochs"),
         (variant in ("stop", "promote"), "variant", variant, "must be stop or promote"),
@@ -30,3 +39,33 @@ def check_settings(
     problems = [Problem(where, repr(given), allowed) for holds, where, given, allowed in rules if not holds]
     if problems:
         raise InputError(problems)
+
+
+def check_initial(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError with every value of the user's first points that the space does not allow."""
+    problems = [
+        Problem(f"search.initial_configs[{i}].{name}", repr(config[name]), allowed)
+        for i, config in enumerate(configs)
+        for name, allowed in _refused(space, i, config)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names this space refuses with their value, and what it allows; conditions are followed as they open."""
+    fitting: dict[str, Any] = {}
+    refused: dict[str, str] = {}
+    while True:
+        open_now = draw(space, "random", 0, number, fixed=fitting).distributions
+        new = [name for name in config if name in open_now and name not in fitting and name not in refused]
+        if not new:
+            break
+        for name in new:
+            if allows(open_now[name], config[name]):
+                fitting[name] = config[name]
+            else:
+                refused[name] = str(open_now[name])
+    known = f"must be one of {', '.join(sorted(open_now))}"
+    unknown = [] if refused else [(name, known) for name in config if name not in fitting]
+    return [*refused.items(), *unknown]

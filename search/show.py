@@ -54,6 +54,32 @@ def show_table(folder: RunFolder, top: int | None, layout: Format, epochs_wanted
     write(frame, layout)
 
 
+def show_forecasts(
+    job: JobSpec, workers: list[int], run: str | None, epoch_secs: float, out: str | None
+) -> None:
+    """What the search would cost on each number of workers; drawn to `out` where it is given."""
+    from pathlib import Path
+
+    from search.forecast import draw, forecast
+
+    basis = (
+        f"curves of {run}"
+        if run
+        else f"typical curves, {epoch_secs:g} s an epoch; give --from RUN for real ones"
+    )
+    print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}")
+    print("workers      hours  gpu hours     epochs  completed       best")
+    forecasts = []
+    for one in forecast(job, workers, run, epoch_secs):
+        forecasts.append(one)
+        best = f"{one.best:10.4f}" if run else "         -"
+        numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
+        print(f"{one.workers:7,} {numbers} {best}", flush=True)
+    if out:
+        draw(forecasts, job.search.metric, Path(out))
+        print(f"drawn to {out}")
+
+
 def show_retrained(done: Retrained) -> None:
     """The report of a retrained winner."""
     report = done.report

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from search.earlier import EarlierRuns, TrialRecord
 from search.evidence import first_useful
-from search.ladder import Decision, Ladder, Verdict, rung_epochs
+from search.ladder import Decision, Ladder, Rung, Verdict, rung_epochs
+from search.pareto import Objectives, ParetoRung
 from search.proposer import Evidence, Proposer, key
 from search.sampler import DEFAULT, Point, Space, check_sampler, place
-from search.settings import check_settings, number_of, trial_id
+from search.settings import check_initial, check_settings, number_of, trial_id
 from search.stacked import milestone
 from trainables.report import EpochReport, Outcome
 
@@ -49,15 +49,17 @@ class Strategy:
     """
 
     def __init__(
-        self, proposer: Proposer, ladder: Ladder, metric: str, mode: str, max_trials: int | None
+        self,
+        proposer: Proposer,
+        ladder: Ladder,
+        earlier: EarlierRuns,
+        objectives: Objectives,
+        max_trials: int | None,
     ) -> None:
         self._proposer = proposer
-        self._sign = 1.0 if mode == "max" else -1.0
         self._ladder = ladder
-        self._earlier = EarlierRuns(
-            proposer.space, tuple(rung.epoch for rung in ladder.rungs), metric, self._sign
-        )
-        self._metric = metric
+        self._earlier = earlier
+        self._objectives = objectives
         self._max_trials = max_trials
         self._trials: dict[int, _Trial] = {}
         self._points: dict[int, Point] = {}
@@ -83,20 +85,28 @@ class Strategy:
         variant: str = "stop",
         max_trials: int | None = None,
         initial_configs: Sequence[Mapping[str, Any]] = (),
+        objectives: Mapping[str, str] | None = None,
     ) -> Self:
         """The default strategy for a define-by-run `space(trial) -> dict`; no setting is needed.
 
         `min_epochs` is the lowest rung; `variant` is "stop" (the losers of a rung end) or "promote" (everyone pauses
         at a rung, the winners are resumed); `initial_configs` are proposed first, parameters they leave out are drawn
-        at random. Raises InputError with every setting that cannot be.
+        at random; `objectives` are two or more metrics with max or min each, in place of `metric` and `mode`. Raises
+        InputError with every setting that cannot be.
         """
-        check_settings(max_epochs, mode, reduction_factor, min_epochs, variant, max_trials)
+        modes = dict(objectives or {metric: mode})
+        check_settings(max_epochs, modes, reduction_factor, min_epochs, variant, max_trials)
         check_sampler(sampler)
-        ladder = Ladder(
-            rung_epochs(max_epochs, reduction_factor, min_epochs), reduction_factor, variant == "promote"
+        check_initial(space, initial_configs)
+        epochs = rung_epochs(max_epochs, reduction_factor, min_epochs)
+        kind = ParetoRung if len(modes) > 1 else Rung
+        return cls(
+            Proposer(space, sampler, seed, tuple(initial_configs)),
+            Ladder(epochs, reduction_factor, variant == "promote", kind),
+            EarlierRuns(space, Ladder(epochs, rung_type=kind), Objectives.of(modes)),
+            Objectives.of(modes),
+            max_trials,
         )
-        proposer = Proposer(space, sampler, seed, tuple(initial_configs))
-        return cls(proposer, ladder, metric, mode, max_trials)
 
     def warm_start(self, reports: Iterable[EpochReport], trials: Iterable[TrialRecord]) -> int:
         """Take an earlier run, of the same or a changed space, as evidence; returns how many of its trials fit.
@@ -196,6 +206,11 @@ class Strategy:
             if record.outcome is None and (outcome := ended[record.trial_id]) is not None
         }
 
+    def pareto(self) -> list[str]:
+        """With several objectives, the trials nobody dominates at the highest rung that has results."""
+        reached = [rung for rung in self._ladder.rungs if isinstance(rung, ParetoRung) and len(rung)]
+        return list(map(trial_id, reached[-1].front())) if reached else []
+
     def notes(self) -> list[str]:
         """Lines for the log on what the search found out about itself, oldest first."""
         return list(self._notes)
@@ -219,11 +234,11 @@ class Strategy:
         return number
 
     def _take_in(self, number: int, trial: _Trial, report: EpochReport) -> None:
-        value = report.metrics[self._metric]
-        if not report.is_finite or not math.isfinite(value):
+        score = self._objectives.score(report.metrics)
+        if not report.is_finite:
             self._end(number, trial, Outcome.DIVERGED)
             return
-        verdict = self._ladder.report(number, report.epoch, self._sign * value)
+        verdict = self._ladder.report(number, report.epoch, score)
         if verdict is None:
             return
         trial.verdict = verdict
@@ -279,7 +294,9 @@ class Strategy:
         return self._ladder.promotable(self._paused()) if self._ladder.pauses else None
 
     def _cut_line(self, verdict: Verdict) -> str:
-        score, cutoff = self._sign * verdict.score, self._sign * verdict.cutoff
-        sign = "<" if self._sign > 0 else ">"
-        share = f"top 1/{self._ladder.reduction_factor} of {verdict.peers}"
-        return f"cut at rung {verdict.rung}: {score:.4g} {sign} {cutoff:.4g} ({share})"
+        share = f"(top 1/{self._ladder.reduction_factor} of {verdict.peers})"
+        if len(self._objectives.signs) > 1:
+            return f"cut at rung {verdict.rung}: {-verdict.score:.0f} dominate it > {-verdict.cutoff:.0f} {share}"
+        sign = self._objectives.signs[0]
+        compared = f"{sign * verdict.score:.4g} {'<' if sign > 0 else '>'} {sign * verdict.cutoff:.4g}"
+        return f"cut at rung {verdict.rung}: {compared} {share}"

@@ -1,17 +1,44 @@
-"""How much the training images are varied: one strength, and whether a mirror image is the same thing."""
+"""How the training images are varied: one strength, which techniques take part, and how many of them an image gets.
+
+The techniques are carried out by `trainables.augment`; here they are names.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+STANDARD = ("rotation", "zoom", "translation", "contrast", "brightness", "cutout")
+MIXES = ("mixup", "cutmix")
+TECHNIQUES = (*STANDARD, "crop", "saturation", "hue", "blur", "noise", *MIXES)
+"""Every technique beside `flip`; the switch of each is the configuration's `augment_NAME`."""
+
+SETS = {
+    "standard": STANDARD,
+    "photo": tuple(name for name in TECHNIQUES if name not in MIXES),
+    "mixed": (*STANDARD, *MIXES),
+    "chosen": (),
+}
+"""What is on where the configuration has no switch of its own: `augment_set` names one."""
+
 
 def space(trial: Any) -> dict[str, Any]:
-    """Draw `augment`, a strength in [0, 1] where 0 leaves images untouched, and `flip`.
+    """Draw `augment`, a strength in [0, 1] where 0 leaves images untouched, and which techniques it drives.
 
-    `flip` mirrors half the images left to right whatever the strength: right for photographs, wrong for
-    digits.
+    `flip` mirrors half the images left to right: right for photographs, wrong for digits. `augment_set` is
+    `standard` (small moves, contrast, brightness, cutout), `photo` (that, crops, colour, blur and noise), `mixed`
+    (standard, MixUp and CutMix) or `chosen`, where every technique has a switch `augment_NAME` of its own. Beyond
+    the standard set `augment_picks` above 0 gives each image that many of the techniques, drawn anew for each
+    (RandAugment, Cubuk et al. 2020: their N; their M is `augment`), 0 all of them.
     """
-    return {
+    kind = trial.suggest_categorical("augment_set", list(SETS))
+    config = {
         "augment": trial.suggest_float("augment", 0.0, 1.0),
         "flip": trial.suggest_categorical("flip", [True, False]),
+        "augment_set": kind,
     }
+    if kind != "standard":
+        config["augment_picks"] = trial.suggest_int("augment_picks", 0, 3)
+    if kind == "chosen":
+        switches = [f"augment_{name}" for name in TECHNIQUES]
+        config.update({key: trial.suggest_categorical(key, [True, False]) for key in switches})
+    return config

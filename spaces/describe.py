@@ -18,7 +18,10 @@ class RecordingTrial:
 
     number = 0
 
-    def __init__(self, rng: random.Random, seen: dict[str, BaseDistribution]) -> None:
+    def __init__(
+        self, rng: random.Random, seen: dict[str, BaseDistribution], everything: bool = False
+    ) -> None:
+        self._everything = everything
         self._rng = rng
         self._seen = seen
         self.params: dict[str, Any] = {}
@@ -46,6 +49,11 @@ class RecordingTrial:
         self._record(name, CategoricalDistribution(tuple(choices)))
         return self.params.setdefault(name, self._rng.choice(tuple(choices)))
 
+    def asks(self, name: str) -> bool:
+        """Whether the space should ask for a parameter beyond its core (see `spaces.asked`)."""
+        del name
+        return self._everything
+
     def set_user_attr(self, key: str, value: Any) -> None:
         """Accepted and dropped: a description has no attributes."""
 
@@ -54,16 +62,19 @@ class RecordingTrial:
         self._seen[name] = distribution if earlier is None else _union(earlier, distribution)
 
 
-def describe(space: Callable[[Any], dict[str, Any]], seed: int = 0) -> dict[str, BaseDistribution]:
+def describe(
+    space: Callable[[Any], dict[str, Any]], seed: int = 0, everything: bool = False
+) -> dict[str, BaseDistribution]:
     """Every parameter `space` asks for in 256 random walks through its branches, in order of appearance.
 
+    With `everything`, those beyond its core too, which a job would have to name.
     A number asked for with different bounds in different branches gets the widest of them. A branch entered
     less than about once in a hundred walks may be missed. Errors of the space itself pass through.
     """
     seen: dict[str, BaseDistribution] = {}
     rng = random.Random(seed)
     for _ in range(SAMPLES):
-        space(RecordingTrial(rng, seen))
+        space(RecordingTrial(rng, seen, everything))
     return seen
 
 

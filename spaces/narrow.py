@@ -44,6 +44,12 @@ class NarrowedTrial:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
 
+    def asks(self, name: str) -> bool:
+        """Whether the parameter is fixed or narrowed here, or further inside."""
+        from spaces.asked import asked
+
+        return name in self._fixed or name in self._ranges or asked(self._trial, name)
+
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:

@@ -11,11 +11,19 @@ from spaces.describe import describe
 from spaces.narrow import NarrowedTrial, Range, Value
 from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
+from spaces.text import text_ranges, text_values, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BUILT_IN = {"cnn": "spaces.cnn:space"}
+BUILT_IN = {
+    "cnn": "spaces.cnn:space",
+    "cnn_full": "spaces.cnn:full",
+    "cnn_vgg": "spaces.presets:cnn_vgg",
+    "cnn_max_norm": "spaces.presets:cnn_max_norm",
+    "cnn_small": "spaces.presets:cnn_small",
+    "transfer": "spaces.transfer:space",
+}
 
 
 class DefineByRun(Protocol):
@@ -50,12 +58,16 @@ def load_space(
     `space.name`, `space.fixed.PARAMETER` or `space.ranges.PARAMETER`.
     """
     fixed, ranges = numbers_read(fixed or {}), numbers_read(ranges or {})
-    parameters = describe(_checked(name))
-    problems = list(fixed_problems(fixed, parameters))
-    parsed, range_problems = parse_ranges(ranges, parameters)
-    if problems or range_problems:
-        raise InputError([*problems, *range_problems])
-    return Space(name, fixed, parsed)
+    function = _checked(name)
+    parameters, texts = describe(function, everything=True), texts_of(function)
+    fixed_texts, problems = text_values(fixed, texts)
+    ranged_texts, more = text_ranges(ranges, texts)
+    problems += more
+    problems += fixed_problems({k: v for k, v in fixed.items() if k not in texts}, parameters)
+    parsed, more = parse_ranges({k: v for k, v in ranges.items() if k not in texts}, parameters)
+    if problems or more:
+        raise InputError([*problems, *more])
+    return Space(name, {**fixed, **fixed_texts}, {**parsed, **ranged_texts})
 
 
 @lru_cache(maxsize=64)

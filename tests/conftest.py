@@ -11,8 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
+
+# A busy machine is no failure; and CI tries the same examples every time, so that a red run is about its change.
+hypothesis.settings.register_profile("toprung", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("toprung")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+CALIBRATION_BINS = 15
+TOP = 5
+SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
+"""The names in `Evaluation.scores`; with more than 5 classes `top5_accuracy` comes on top."""
+
+
+def validation_metrics(classes: int) -> tuple[str, ...]:
+    """The metrics of an epoch that come from the validation images, by name, for a task of that many classes."""
+    names = (*SCORES, f"top{TOP}_accuracy") if classes > TOP else SCORES
+    return tuple(f"val_{name}" for name in names)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores over N examples and K classes.
 
-    `accuracy` in [0, 1]; `loss` the mean cross-entropy without smoothing, in nats; `class_accuracy` float64
-    (K,), NaN for a class without examples; `predictions` int32 (N,); `probabilities` float32 (N, K). Logits
-    that are not finite make `loss` NaN.
+    `accuracy` in [0, 1]; `loss` the mean cross-entropy without smoothing or class weights, in nats; `class_accuracy`
+    float64 (K,), NaN for a class without examples; `predictions` int32 (N,); `probabilities` float32 (N, K); `labels`
+    int (N,). Logits that are not finite make `loss` NaN.
     """
 
     accuracy: float
@@ -21,6 +33,7 @@ class Evaluation:
     class_accuracy: np.ndarray
     predictions: np.ndarray
     probabilities: np.ndarray
+    labels: np.ndarray
 
     @classmethod
     def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> Evaluation:
@@ -40,4 +53,60 @@ class Evaluation:
             class_accuracy=by_class,
             predictions=predictions,
             probabilities=np.exp(log_probabilities),
+            labels=labels,
         )
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Every score by the name in `SCORES`; all finite when `loss` is."""
+        found = {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "balanced_accuracy": float(np.nanmean(self.class_accuracy)),
+            "macro_f1": macro_f1(self.predictions, self.labels, self.probabilities.shape[1]),
+            "auc": one_vs_rest_auc(self.probabilities, self.labels),
+            "calibration_error": calibration_error(self.probabilities, self.labels),
+        }
+        if self.probabilities.shape[1] > TOP:
+            found[f"top{TOP}_accuracy"] = top_accuracy(self.probabilities, self.labels)
+        return found
+
+
+def macro_f1(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """The harmonic mean of precision and recall of each class, averaged over those that occur in either."""
+    right = np.bincount(labels[predictions == labels], minlength=classes)
+    both = np.bincount(labels, minlength=classes) + np.bincount(predictions, minlength=classes)
+    occurs = both > 0
+    return float((2.0 * right[occurs] / both[occurs]).mean())
+
+
+def one_vs_rest_auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """How often an image of a class gets a higher probability of it than one of another, ties half.
+
+    Averaged over the classes that have images and are not alone (Hand & Till 2001 compare one against the rest); 0.5,
+    as by chance, when there is no such class. O(N log N) a class.
+    """
+    areas = []
+    for number in np.unique(labels).tolist():
+        is_own = labels == number
+        own, rest = probabilities[is_own, number], np.sort(probabilities[~is_own, number])
+        if len(rest):
+            below = np.searchsorted(rest, own, "left") + np.searchsorted(rest, own, "right")
+            areas.append(below.mean() / (2.0 * len(rest)))
+    return float(np.mean(areas)) if areas else 0.5
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error (Guo et al. 2017): |accuracy - confidence| over 15 equal bins of the confidence."""
+    confidence = probabilities.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        bins = np.clip(np.ceil(confidence * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
+    right = probabilities.argmax(axis=1) == labels
+    gaps = np.bincount(np.nan_to_num(bins).astype(np.int64), weights=right - confidence)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, count: int = TOP) -> float:
+    """How often fewer than `count` other classes are at least as probable as the label."""
+    own = probabilities[np.arange(len(labels)), labels][:, None]
+    return float(((probabilities >= own).sum(axis=1) <= count).mean())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from trainables.step import ends_in_softmax
 
@@ -20,14 +21,23 @@ def stock_model(model: keras.Model) -> keras.Model:
     """
     copied = keras.models.clone_model(model, clone_function=_stock_layer)
     for old, new in zip(model.layers, copied.layers, strict=True):
-        if not hasattr(old, "as_stock"):
-            new.set_weights(old.get_weights())
+        _copy_weights(old, new)
     inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     # Layers cast floating point alone, and the copied model may begin with any of them.
     outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs))
     if not ends_in_softmax(model):
         outputs = keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
     return keras.Model(inputs, outputs, name="classifier")
+
+
+def _copy_weights(old: keras.Layer, new: keras.Layer) -> None:
+    """Everything but dials, which a stock layer has no variables for."""
+    dials = {id(dial) for layer in old._flatten_layers() for dial in getattr(layer, "dials", {}).values()}
+    new.set_weights([ops.convert_to_numpy(variable) for variable in old.weights if id(variable) not in dials])
+    for layer in new._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            # It computes with copies of its variables.
+            layer.finalize_state()
 
 
 def _stock_layer(layer: keras.Layer) -> Any:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
-from trainables.recipe import RECIPE_KEYS
+from trainables.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
     import keras
 
     from trainables.task import Task
 
-BUILT_IN = {"cnn": "trainables.cnn:CnnFamily"}
+_CNN = "trainables.cnn:CnnFamily"
+BUILT_IN = {
+    "cnn": _CNN,
+    "cnn_full": _CNN,
+    "cnn_vgg": _CNN,
+    "cnn_max_norm": _CNN,
+    "cnn_small": _CNN,
+    "transfer": "trainables.transfer:TransferFamily",
+}
 Signature = tuple[Hashable, ...]
 
 
@@ -22,10 +30,11 @@ Signature = tuple[Hashable, ...]
 class Family(Protocol):
     """One kind of model. `space` and `build` are all a user has to write, in one file.
 
-    Two attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
+    Four attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
     a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
     is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
-    chance.
+    chance. `phases(config, max_epochs)`: which layers train when (see `trainables.phases`), for which
+    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none.
     """
 
     def space(self, trial: Any) -> dict[str, Any]:
@@ -72,8 +81,10 @@ def checked(model: keras.Model, task: Task) -> keras.Model:
 
 def structural_signature(family: Family, config: Mapping[str, Any], task: Task) -> Signature:
     """What two trials must share to run on the same compiled model: equal signatures, equal graphs."""
-    dynamic: Iterable[str] = getattr(family, "dynamic", ())
-    free = RECIPE_KEYS.union(dynamic)
-    structure = tuple(sorted((key, value) for key, value in config.items() if key not in free))
+    dynamic = frozenset[str](getattr(family, "dynamic", ()))
+    structure = sorted((key, value) for key, value in config.items() if key not in dynamic | RECIPE_KEYS)
+    # Whether there is a dial may change the graph, its setting does not.
+    dials = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
     kind = f"{type(family).__module__}.{type(family).__qualname__}"
-    return (kind, task.image_shape, len(task.classes), structure)
+    compiled_in = (*dials, *structure_of(config))
+    return (kind, task.image_shape, len(task.classes), tuple(structure), compiled_in)

@@ -17,6 +17,8 @@ from keras import ops
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from trainables.layers import Dialled
+
 
 class FirstValues:
     """How each variable of a freshly built model starts a trial.
@@ -28,18 +30,18 @@ class FirstValues:
 
     def __init__(self, layers: Iterable[keras.Layer], pretrained: Iterable[keras.Layer] = ()) -> None:
         self._initializers: dict[int, Any] = {}
-        self._keys: dict[int, str] = {}
+        self._dials: dict[int, tuple[Dialled, str]] = {}
         self._built: dict[int, np.ndarray] = {}
         kept = {id(variable) for layer in pretrained for variable in layer.variables}
         for layer in layers:
             for variable in own_variables(layer):
-                initializer = getattr(layer, f"{variable.name}_initializer", None)
+                initializer = named_initializer(layer, variable)
                 if initializer is not None and id(variable) not in kept:
                     self._initializers[id(variable)] = initializer
                 elif not is_seed(variable):
                     self._built[id(variable)] = ops.convert_to_numpy(variable)
             for key, variable in getattr(layer, "dials", {}).items():
-                self._keys[id(variable)] = key
+                self._dials[id(variable)] = (layer, key)
 
     def draw(
         self, variables: Iterable[keras.Variable], config: Mapping[str, Any], seed: int, stream: int
@@ -50,9 +52,9 @@ class FirstValues:
             yield self._value(variable, config, number)
 
     def _value(self, variable: keras.Variable, config: Mapping[str, Any], number: int) -> np.ndarray:
-        key = self._keys.get(id(variable))
-        if key is not None:
-            return np.asarray(config.get(key) or 0.0, np.float32)
+        if id(variable) in self._dials:
+            layer, key = self._dials[id(variable)]
+            return np.asarray(layer.dial_value(key, config), np.float32)
         if is_seed(variable):
             return np.asarray([number, 0])
         initializer = self._initializers.get(id(variable))
@@ -62,6 +64,18 @@ class FirstValues:
             initializer = copy.copy(initializer)
             initializer.seed = number
         return np.asarray(ops.convert_to_numpy(initializer(tuple(variable.shape), dtype=variable.dtype)))
+
+
+def named_initializer(layer: keras.Layer, variable: keras.Variable) -> Any:
+    """The initializer by which a layer names this variable of its own, None when it names none."""
+    # Depthwise layers drop "kernel" from the one name or have it in the other.
+    names = (
+        variable.name,
+        variable.name.removesuffix("_kernel"),
+        "depthwise" if variable.name == "kernel" else "",
+    )
+    found = (getattr(layer, f"{name}_initializer", None) for name in names if name)
+    return next((initializer for initializer in found if initializer is not None), None)
 
 
 @contextmanager

@@ -15,113 +15,184 @@ import keras
 import numpy as np
 from keras import ops
 
+from spaces.augmentation import TECHNIQUES
 from trainables.recipe import OPTIMIZERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trainables.recipe import Recipe
+
+Triple = tuple[Any, Any, Any]
+LEVELS = 3.0  # of the step schedule: whole, a tenth, a hundredth
 
 
 class Hyper(NamedTuple):
-    """The numbers of one trial that a compiled step reads, each a float32 scalar (`optimizer` an int32)."""
+    """The numbers of one trial that a compiled step reads, each a float32 scalar unless it says otherwise.
+
+    `optimizer` is an int32. `first_share` is the share of the peak that the warmup starts from, `drops` into how many
+    levels the rate falls (0: along a cosine), `momentum_dip` what the momentum loses at the peak. `class_weights`,
+    (classes,), multiply the losses; `switches`, (techniques,), and `picks` are the augmentation's.
+    """
 
     optimizer: Any
     peak: Any
+    first_share: Any
     warmup_steps: Any
     total_steps: Any
     final_share: Any
+    drops: Any
     weight_decay: Any
     momentum: Any
+    momentum_dip: Any
     label_smoothing: Any
     clip_norm: Any
+    ema: Any
+    picks: Any
+    switches: Any
+    class_weights: Any
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, total_steps: int) -> Hyper:
-        """As numpy scalars; `total_steps` is the length of the whole schedule."""
-        numbers = (
-            recipe.learning_rate,
-            recipe.warmup_share * total_steps,
-            total_steps,
-            recipe.final_share,
-            recipe.weight_decay,
-            recipe.momentum,
-            recipe.label_smoothing,
-            recipe.clip_norm,
-        )
-        kind = np.asarray(OPTIMIZERS.index(recipe.optimizer), np.int32)
-        return cls(kind, *(np.asarray(number, np.float32) for number in numbers))
+    def from_recipe(cls, recipe: Recipe, total_steps: int, class_counts: Sequence[int] = (1,)) -> Hyper:
+        """As numpy arrays; `total_steps` is the length of the whole schedule, `class_counts` that of the training."""
+        is_cycle = recipe.schedule == "one_cycle"
+        is_level = recipe.schedule in ("constant", "plateau")
+        numbers = {
+            "optimizer": np.asarray(OPTIMIZERS.index(recipe.optimizer), np.int32),
+            "peak": recipe.learning_rate,
+            "first_share": 1.0 / 25.0 if is_cycle else 0.0,
+            "warmup_steps": recipe.warmup_share * total_steps,
+            "total_steps": total_steps,
+            "final_share": 1.0 if is_level else recipe.final_share,
+            "drops": LEVELS if recipe.schedule == "step" else 0.0,
+            "weight_decay": recipe.weight_decay,
+            "momentum": recipe.momentum,
+            "momentum_dip": min(0.1, recipe.momentum) if is_cycle else 0.0,
+            "label_smoothing": recipe.label_smoothing,
+            "clip_norm": recipe.clip_norm or math.inf,
+            "ema": recipe.ema,
+            "picks": recipe.augment_picks,
+            "switches": [name in recipe.techniques for name in TECHNIQUES],
+            "class_weights": class_weights(class_counts, recipe.class_balance),
+        }
+        return cls(**{name: np.asarray(value, _dtype(name)) for name, value in numbers.items()})
 
     @classmethod
-    def signature(cls) -> Hyper:
+    def signature(cls, classes: int) -> Hyper:
         """The shapes and dtypes of the fields."""
-        numbers = [keras.KerasTensor((), "float32")] * (len(cls._fields) - 1)
-        return cls(keras.KerasTensor((), "int32"), *numbers)
+        shapes = {"switches": (len(TECHNIQUES),), "class_weights": (classes,)}
+        return cls(*(keras.KerasTensor(shapes.get(name, ()), _dtype(name)) for name in cls._fields))
+
+
+def _dtype(name: str) -> str:
+    return "int32" if name == "optimizer" else "float32"
+
+
+def class_weights(counts: Sequence[int], power: float) -> np.ndarray:
+    """A weight a class, float32 (classes,): (1 / its share of the images) to `power`; the mean over the images is 1."""
+    present = np.maximum(np.asarray(counts, np.float64), 1.0)
+    weights = (present.mean() / present) ** power
+    return np.asarray(weights * (present.sum() / (present * weights).sum()), np.float32)
 
 
 class Moments(NamedTuple):
-    """What an optimizer updates: all weights and its two memories, float32 vectors of one length."""
+    """What an optimizer updates: all weights and its two memories, float32 vectors of one length.
+
+    `average` is the moving average of the weights, as long as they are; empty when none is kept.
+    """
 
     weights: Any
     first: Any
     second: Any
+    average: Any = np.zeros(0, np.float32)
 
 
 def learning_rate(step: Any, hyper: Hyper) -> Any:
-    """The rate of step 0, 1, ...: linear warmup, then half a cosine (Loshchilov & Hutter 2017)."""
+    """The rate of step 0, 1, ...: linear warmup, then half a cosine (Loshchilov & Hutter 2017) or levels."""
+    return hyper.peak * share_of_peak(step, hyper)
+
+
+def share_of_peak(step: Any, hyper: Hyper) -> Any:
+    """The rate of a step as a share of the highest one."""
     done = ops.cast(step, "float32")
     warmup = ops.minimum((done + 1.0) / ops.maximum(hyper.warmup_steps, 1.0), 1.0)
+    warmup = hyper.first_share + (1.0 - hyper.first_share) * warmup
     rest = ops.maximum(hyper.total_steps - hyper.warmup_steps, 1.0)
     progress = ops.clip((done - hyper.warmup_steps) / rest, 0.0, 1.0)
     cosine = 0.5 * (1.0 + ops.cos(math.pi * progress))
-    return hyper.peak * warmup * (hyper.final_share + (1.0 - hyper.final_share) * cosine)
+    level = ops.power(0.1, ops.floor(progress * hyper.drops))
+    fall = ops.where(hyper.drops > 0.0, level, cosine)
+    return warmup * (hyper.final_share + (1.0 - hyper.final_share) * fall)
 
 
-def cross_entropy(logits: Any, labels: Any, label_smoothing: Any) -> Any:
-    """Loss of each example, float32 (batch,); smoothing as in Szegedy et al. 2016 with epsilon in [0, 1)."""
+def cross_entropy(logits: Any, targets: Any, label_smoothing: Any) -> Any:
+    """Loss of each example, float32 (batch,), against `targets`, float32 (batch, classes), each row summing to 1.
+
+    Smoothing as in Szegedy et al. 2016 with epsilon in [0, 1).
+    """
     log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    target = ops.one_hot(labels, log_probabilities.shape[-1], dtype="float32")
-    hit = ops.sum(target * log_probabilities, axis=-1)
+    hit = ops.sum(targets * log_probabilities, axis=-1)
     return -(1.0 - label_smoothing) * hit - label_smoothing * ops.mean(log_probabilities, axis=-1)
+
+
+def averaged(step: Any, moments: Moments, hyper: Hyper) -> Moments:
+    """The average moved towards the weights (Polyak & Juditsky 1992); as it was where none is kept.
+
+    Its decay climbs to `ema` as (1 + step) / (10 + step), so that the first weights are soon forgotten.
+    """
+    if tuple(moments.average.shape) == (0,):
+        return moments
+    count = ops.cast(step, "float32")
+    decay = ops.minimum(hyper.ema, (1.0 + count) / (10.0 + count))
+
+    def moved() -> Any:
+        return moments.average + (1.0 - decay) * (moments.weights - moments.average)
+
+    return moments._replace(average=ops.cond(hyper.ema > 0.0, moved, lambda: moments.average))
 
 
 def update(step: Any, gradient: Any, moments: Moments, decayed: Any, hyper: Hyper) -> Moments:
     """One optimizer step. `decayed`, as long as the weights, is 1 where weight decay applies, else 0."""
     norm = ops.sqrt(ops.sum(ops.square(gradient)))
     gradient = gradient * ops.minimum(hyper.clip_norm / norm, 1.0)
-    rate = learning_rate(step, hyper)
+    share = share_of_peak(step, hyper)
+    rate = hyper.peak * share
+    hyper = hyper._replace(momentum=hyper.momentum - hyper.momentum_dip * share)
     decay = hyper.weight_decay * decayed * moments.weights
     count = ops.cast(step, "float32") + 1.0
 
-    def adamw() -> Moments:
+    def adamw() -> Triple:
         weights, first, second = _adam(gradient, moments, rate, count, hyper.momentum)
-        return Moments(weights - rate * decay, first, second)
+        return weights - rate * decay, first, second
 
-    def adam() -> Moments:
+    def adam() -> Triple:
         return _adam(gradient + decay, moments, rate, count, hyper.momentum)
 
-    def sgd() -> Moments:
+    def sgd() -> Triple:
         slope = gradient + decay
         first = hyper.momentum * moments.first + slope
-        return Moments(moments.weights - rate * (slope + hyper.momentum * first), first, moments.second)
+        return moments.weights - rate * (slope + hyper.momentum * first), first, moments.second
 
-    def rmsprop() -> Moments:
+    def rmsprop() -> Triple:
         slope = gradient + decay
         second = 0.9 * moments.second + 0.1 * ops.square(slope)
         first = hyper.momentum * moments.first + slope / (ops.sqrt(second) + 1e-7)
-        return Moments(moments.weights - rate * first, first, second)
+        return moments.weights - rate * first, first, second
 
-    def lion() -> Moments:
+    def lion() -> Triple:
         direction = ops.sign(hyper.momentum * moments.first + (1.0 - hyper.momentum) * gradient)
         first = 0.99 * moments.first + 0.01 * gradient
-        return Moments(moments.weights - rate * (direction + decay), first, moments.second)
+        return moments.weights - rate * (direction + decay), first, moments.second
 
     branches = {"adamw": adamw, "adam": adam, "sgd": sgd, "rmsprop": rmsprop, "lion": lion}
-    return Moments(*ops.switch(hyper.optimizer, [branches[name] for name in OPTIMIZERS]))
+    weights, first, second = ops.switch(hyper.optimizer, [branches[name] for name in OPTIMIZERS])
+    return Moments(weights, first, second, moments.average)
 
 
-def _adam(gradient: Any, moments: Moments, rate: Any, count: Any, beta: Any) -> Moments:
+def _adam(gradient: Any, moments: Moments, rate: Any, count: Any, beta: Any) -> Triple:
     """Adam (Kingma & Ba 2015): `beta` is beta_1, beta_2 is 0.999, `count` is t."""
     first = beta * moments.first + (1.0 - beta) * gradient
     second = 0.999 * moments.second + 0.001 * ops.square(gradient)
     unbiased = first / (1.0 - ops.power(beta, count))
     spread = ops.sqrt(second / (1.0 - ops.power(0.999, count))) + 1e-8
-    return Moments(moments.weights - rate * unbiased / spread, first, second)
+    return moments.weights - rate * unbiased / spread, first, second

@@ -14,10 +14,10 @@ import numpy as np
 from keras import ops
 
 from trainables.augment import Augment
-from trainables.optimize import Hyper, Moments, cross_entropy, update
+from trainables.optimize import Hyper, Moments, averaged, cross_entropy, update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class State(NamedTuple):
@@ -57,9 +57,15 @@ class Engine(Protocol):
 class Network:
     """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        augments_fully: bool = False,
+        depths: Mapping[int, float] | None = None,
+    ) -> None:
         self.model = model
-        self.augment = Augment(name="augment")
+        self._depths = depths
+        self.augment = Augment(augments_fully, name="augment")
         self.augment.build(model.input_shape)
         self.weights: list[keras.Variable] = model.trainable_variables
         self.others: list[keras.Variable] = [
@@ -75,17 +81,30 @@ class Network:
         flags = [np.full(size, len(v.shape) > 1) for v, size in zip(self.weights, self.sizes, strict=True)]
         return np.concatenate(flags).astype(np.float32)
 
+    def depths(self) -> np.ndarray | None:
+        """How deep in the model each weight lies, float32 (weights,) from 0 at the output; None if no matter."""
+        if not self._depths:
+            return None
+        each = [self._depths.get(id(variable), 0.0) for variable in self.weights]
+        return np.repeat(np.asarray(each, np.float32), self.sizes)
+
     def state_signature(self) -> State:
         """The shapes and dtypes of a state of this network."""
         flat = keras.KerasTensor((sum(self.sizes),), "float32")
         others = tuple(
             keras.KerasTensor(v.shape, keras.backend.standardize_dtype(v.dtype)) for v in self.others
         )
-        return State(keras.KerasTensor((), "int32"), Moments(flat, flat, flat), others)
+        moments = Moments(flat, flat, flat, keras.KerasTensor((None,), "float32"))
+        return State(keras.KerasTensor((), "int32"), moments, others)
 
-    def unflatten(self, flat: Any) -> list[Any]:
-        """The tensors of `weights` cut out of a flat vector."""
+    def unflatten(self, flat: Any, head_only: bool = False) -> list[Any]:
+        """The tensors of `weights` cut out of a flat vector; with `head_only` no gradient leads past the head."""
         parts = ops.split(flat, np.cumsum(self.sizes)[:-1].tolist())
+        if head_only and self._depths:
+            inside = [self._depths.get(id(variable), 0.0) > 0 for variable in self.weights]
+            parts = [
+                ops.stop_gradient(part) if deep else part for part, deep in zip(parts, inside, strict=True)
+            ]
         pairs = zip(parts, self.weights, strict=True)
         return [ops.cast(ops.reshape(part, variable.shape), variable.dtype) for part, variable in pairs]
 
@@ -97,17 +116,23 @@ class Network:
         held = [variable.constraint(value) if variable.constraint else value for value, variable in pairs]
         return ops.concatenate([ops.reshape(ops.cast(value, "float32"), (-1,)) for value in held])
 
-    def vary(self, others: Sequence[Any], images: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Augmented images, and `others` with the augmentation's seed moved on."""
+    def vary(
+        self, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
+    ) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Augmented images and their targets, and `others` with the augmentation's seed moved on."""
         cut = len(self.augment.non_trainable_variables)
-        varied, changed = self.augment.stateless_call([], list(others[:cut]), images, training=True)
-        return varied, (*changed, *others[cut:])
+        (varied, targets), changed = self.augment.stateless_call(
+            [], list(others[:cut]), images, targets, hyper.switches, hyper.picks, training=True
+        )
+        return varied, targets, (*changed, *others[cut:])
 
-    def forward(self, flat: Any, others: Sequence[Any], images: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    def forward(
+        self, flat: Any, others: Sequence[Any], images: Any, head_only: bool = False
+    ) -> tuple[Any, Any, tuple[Any, ...]]:
         """Training mode: logits of images, the sum of the layers' own losses, the new `others`."""
         cut = len(self.augment.non_trainable_variables)
         outputs, changed, losses = self.model.stateless_call(
-            self.unflatten(flat), list(others[cut:]), images, training=True, return_losses=True
+            self.unflatten(flat, head_only), list(others[cut:]), images, training=True, return_losses=True
         )
         own = sum((ops.cast(loss, "float32") for loss in losses), start=ops.zeros(()))
         return self._logits(outputs), own, (*others[:cut], *changed)
@@ -137,22 +162,45 @@ class TrainingStep:
         self.engine = engine
         self.traces = 0
         self._watches_loss = watches_loss
-        self._decayed = network.decayed()
+        self._decayed, self._depths = network.decayed(), network.depths()
         state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
         labels, order = keras.KerasTensor((None,), "int32"), keras.KerasTensor((None, None), "int32")
         totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
-        arguments = [state, totals, Hyper.signature(), images, labels, order, steps]
+        hyper, share = Hyper.signature(network.model.output_shape[-1]), keras.KerasTensor((), "float32")
+        arguments = [state, totals, hyper, share, images, labels, order, steps]
         self.compiled_run = engine.compile(self.run, arguments)
+        # Where layers can be frozen a trace of its own saves the backward pass through all that lies below the head.
+        has_depths = self._depths is not None
+        self.compiled_head_run = engine.compile(self.run_head, arguments) if has_depths else self.compiled_run
         self.compiled_predict = engine.compile(self.predict, [state.moments.weights, state.others, images])
 
-    def run(
-        self, state: State, totals: Totals, hyper: Hyper, images: Any, labels: Any, order: Any, steps: Any
-    ) -> tuple[State, Totals]:
+    def run(self, *arguments: Any) -> tuple[State, Totals]:
         """Run the first `steps` rows of `order`, int32 (rows, batch), which index `images` and `labels`.
 
-        Returns the new state, whose `step` tells how many steps were run, and the new totals.
+        Takes (state, totals, hyper, open_share, images, labels, order, steps); only weights that lie at most
+        `open_share` deep are changed. Returns the new state, whose `step` tells how many steps were run, and the
+        new totals.
         """
+        return self._run(False, *arguments)
+
+    def run_head(self, *arguments: Any) -> tuple[State, Totals]:
+        """As `run` with an `open_share` of 0."""
+        return self._run(True, *arguments)
+
+    def _run(
+        self,
+        head_only: bool,
+        state: State,
+        totals: Totals,
+        hyper: Hyper,
+        open_share: Any,
+        images: Any,
+        labels: Any,
+        order: Any,
+        steps: Any,
+    ) -> tuple[State, Totals]:
         self.traces += 1
+        is_open = None if self._depths is None else self._depths <= open_share
 
         def goes_on(row: Any, _state: State, totals: Totals) -> Any:
             more = row < steps
@@ -160,7 +208,8 @@ class TrainingStep:
 
         def body(row: Any, state: State, totals: Totals) -> tuple[Any, State, Totals]:
             batch = ops.cast(ops.take(images, order[row], axis=0), "float32")
-            return (row + 1, *self._one(state, totals, hyper, batch, ops.take(labels, order[row], axis=0)))
+            answers = ops.take(labels, order[row], axis=0)
+            return (row + 1, *self._one(state, totals, hyper, batch, answers, is_open, head_only))
 
         _, state, totals = ops.while_loop(goes_on, body, (ops.zeros((), "int32"), state, totals))
         return state, totals
@@ -170,19 +219,33 @@ class TrainingStep:
         return self.network.infer(weights, others, ops.cast(images, "float32"))
 
     def _one(
-        self, state: State, totals: Totals, hyper: Hyper, images: Any, labels: Any
+        self,
+        state: State,
+        totals: Totals,
+        hyper: Hyper,
+        images: Any,
+        labels: Any,
+        is_open: Any,
+        head_only: bool,
     ) -> tuple[State, Totals]:
-        images, others = self.network.vary(state.others, images)
+        targets = ops.one_hot(labels, hyper.class_weights.shape[0], dtype="float32")
+        images, targets, others = self.network.vary(state.others, images, targets, hyper)
+        weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
 
         def loss_of(weights: Any) -> tuple[Any, Any]:
-            logits, own, changed = self.network.forward(weights, others, images)
-            loss = ops.mean(cross_entropy(logits, labels, hyper.label_smoothing))
+            logits, own, changed = self.network.forward(weights, others, images, head_only)
+            loss = ops.mean(weights_of_images * cross_entropy(logits, targets, hyper.label_smoothing))
             right = ops.cast(ops.argmax(logits, axis=-1), "int32") == labels
             return loss + own, (loss, ops.mean(ops.cast(right, "float32")), changed)
 
         (loss, right, others), gradient = self.engine.value_and_grad(loss_of, state.moments.weights)
+        if is_open is not None:
+            gradient = ops.where(is_open, gradient, 0.0)
         moments = update(state.step, gradient, state.moments, self._decayed, hyper)
+        if is_open is not None:
+            moments = moments._replace(weights=ops.where(is_open, moments.weights, state.moments.weights))
         moments = moments._replace(weights=self.network.constrain(moments.weights))
+        moments = averaged(state.step, moments, hyper)
         totals = Totals(totals.loss + loss, totals.accuracy + right)
         return State(state.step + 1, moments, tuple(others)), totals
 

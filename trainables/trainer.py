@@ -6,6 +6,7 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -14,12 +15,14 @@ from keras import ops
 
 from trainables.costs import Costs
 from trainables.engine import engine_for, has_accelerator
-from trainables.evaluate import Evaluation
+from trainables.evaluate import SCORES, Evaluation
 from trainables.export import stock_model
 from trainables.family import checked
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.phases import phase_at, phases_of
+from trainables.plateau import Plateau
 from trainables.recipe import Recipe
 from trainables.step import Network, State, Totals, TrainingStep
 
@@ -54,7 +57,9 @@ class Trainer:
         began = time.perf_counter()
         with seeded_build():
             model = checked(family.build(config, task), task)
-        self._network = Network(model)
+        self._family = family
+        augments_fully = Recipe.from_config(config).augments_beyond_standard
+        self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
         self._accelerated = has_accelerator()
@@ -86,6 +91,7 @@ class Trainer:
         """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
         self._feed = feed
+        self._class_counts = np.bincount(np.asarray(task.train.labels), minlength=len(task.classes)).tolist()
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -96,35 +102,41 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
-        self._hyper = Hyper.from_recipe(self._recipe, self._steps_per_epoch * self._task.max_epochs)
+        self._phases = phases_of(self._family, config, self._task.max_epochs)
+        self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
         flat = np.concatenate([np.ravel(value).astype(np.float32) for value in weights])
         zeros = np.zeros_like(flat)
         others = tuple(self._first.draw(self._network.others, config, seed, OTHERS))
-        self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros), others))
+        average = flat if self._recipe.ema else np.zeros(0, np.float32)
+        self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
+        self._enter_phase(1)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.
 
-        Returns val_accuracy, val_loss, train_accuracy, train_loss (both averaged over the epoch's batches,
-        with augmentation and dropout on), learning_rate (of the last step) and images_per_sec (training
-        alone). A loss that is not finite ends the epoch at that step: train_loss then says what it was,
-        validation is NaN.
+        Returns each of `Evaluation.scores` with val_ before it, train_accuracy, train_loss (both averaged over
+        the epoch's batches, with augmentation and dropout on), learning_rate (of the last step) and
+        images_per_sec (training alone). A loss that is not finite ends the epoch at that step: train_loss then
+        says what it was, validation is NaN.
         """
+        self._enter_phase(epoch)
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(epoch)
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
         images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
         began = time.perf_counter()
-        scores = self.evaluate(self._task.val) if is_finite else None
+        scores = self.evaluate(self._task.val).scores if is_finite else dict.fromkeys(SCORES, float("nan"))
         self._costs += Costs(validation_secs=time.perf_counter() - began)
+        last_rate = float(learning_rate(self._state.step - 1, self._hyper))
+        if self._plateau:
+            self._plateau.see(loss / steps)
         return {
-            "val_accuracy": scores.accuracy if scores else float("nan"),
-            "val_loss": scores.loss if scores else float("nan"),
+            **{f"val_{name}": value for name, value in scores.items()},
             "train_accuracy": accuracy / steps,
             "train_loss": loss / steps,
-            "learning_rate": float(learning_rate(self._state.step - 1, self._hyper)),
+            "learning_rate": last_rate,
             "images_per_sec": images_per_sec,
         }
 
@@ -134,7 +146,7 @@ class Trainer:
         budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
         largest = max(1, budget // split.images[0].nbytes)
         size = -(-count // -(-count // largest))
-        weights, others = self._state.moments.weights, self._state.others
+        weights, others = self._scored_weights, self._state.others
         logits = []
         for start in range(0, count, size):
             images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
@@ -149,6 +161,8 @@ class Trainer:
         moments = self._state.moments._asdict()
         named = {"step": self._state.step, **{f"moments/{key}": value for key, value in moments.items()}}
         others = {f"others/{index:04d}": value for index, value in enumerate(self._state.others)}
+        if self._plateau:
+            others["plateau"] = self._plateau.state()
         return {key: np.array(ops.convert_to_numpy(value)) for key, value in {**named, **others}.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -157,40 +171,66 @@ class Trainer:
         Raises ValueError when the arrays do not fit this structure.
         """
         others = tuple(state[key] for key in sorted(key for key in state if key.startswith("others/")))
-        moments = Moments(*(state[f"moments/{name}"] for name in Moments._fields))
+        kept = {name: state.get(f"moments/{name}") for name in Moments._fields}
+        moments = Moments(**{name: value for name, value in kept.items() if value is not None})
         expected = [tuple(variable.shape) for variable in self._network.others]
-        if (
-            moments.weights.shape != self._state.moments.weights.shape
-            or [o.shape for o in others] != expected
-        ):
+        if [part.shape for part in moments] != [tuple(part.shape) for part in self._state.moments] or [
+            o.shape for o in others
+        ] != expected:
             raise ValueError(
                 f"The state has {moments.weights.size} weights and {len(others)} other variables, must have "
                 f"{self._state.moments.weights.shape[0]} and {len(expected)} of the same shapes"
             )
         self._load(State(state["step"], moments, others))
+        if self._plateau and "plateau" in state:
+            self._plateau = Plateau.from_state(state["plateau"])
 
     def export(self) -> keras.Model:
         """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
-        weights = self._network.unflatten(self._state.moments.weights)
+        weights = self._network.unflatten(self._scored_weights)
         for variable, value in zip(self._network.weights, weights, strict=True):
             variable.assign(value)
         for variable, value in zip(self._network.others, self._state.others, strict=True):
             variable.assign(value)
         return stock_model(self._network.model)
 
+    def _enter_phase(self, epoch: int) -> None:
+        """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
+        phase = phase_at(self._phases, epoch)
+        lowered = self._plateau.factor if self._plateau else 1.0
+        recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
+        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_counts)
+        self._open_share = np.asarray(phase.open_share, np.float32)
+        if epoch == phase.first_epoch > 1:
+            moments = self._state.moments
+            empty = ops.zeros_like(moments.first)
+            self._load(
+                State(
+                    np.asarray(0, np.int32), moments._replace(first=empty, second=empty), self._state.others
+                )
+            )
+
     def _run_steps(self, epoch: int) -> tuple[float, float, int]:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
         before = int(self._state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
+        run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
         chunks = Waited(self._feed.chunks(order))
         for images, labels, rows, count in chunks:
-            self._state, totals = self._step.compiled_run(
-                self._state, totals, self._hyper, images, labels, rows, np.asarray(count, np.int32)
+            steps = np.asarray(count, np.int32)
+            self._state, totals = run(
+                self._state, totals, self._hyper, self._open_share, images, labels, rows, steps
             )
             if not np.isfinite(float(totals.loss)):
                 break
         self._costs += Costs(data_secs=chunks.secs)
         return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
+
+    @property
+    def _scored_weights(self) -> Any:
+        """What is evaluated and exported: the average of the weights where one is kept."""
+        moments = self._state.moments
+        return moments.average if self._recipe.ema else moments.weights
 
     def _layers(self) -> list[keras.Layer]:
         return [self._network.augment, *self._network.model._flatten_layers()]

@@ -122,6 +122,23 @@ def test_rows_hold_nan_where_a_trial_lacks_a_parameter(conditional_space: Any) -
     assert features.shape == (20, encoding.width) and np.isfinite(features).all()
 
 
+def test_the_category_that_decides_what_else_exists_is_found() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        config = {"family": trial.suggest_categorical("family", ["a", "b"])}
+        config["loss"] = trial.suggest_categorical("loss", ["x", "y", "z"])
+        if config["family"] == "a":
+            config["depth"] = trial.suggest_int("depth", 1, 9)
+        return config
+
+    points = [draw(space, "random", 0, number) for number in range(30)]
+    encoding = Encoding.of(points)
+    rows = np.array([encoding.row(point.params) for point in points])
+    found = dict(
+        zip([column.name for column in encoding.columns], encoding.deciding(rows).tolist(), strict=True)
+    )
+    assert found == {"depth": False, "family": True, "loss": False}
+
+
 def test_a_new_parameter_is_noticed() -> None:
     known = Point({"a": 1}, {"a": 1}, {"a": IntDistribution(1, 3)})
     wider = Point(

@@ -13,6 +13,11 @@ import pandas as pd
 import psutil
 import pytest
 
+from results.rows import configs_of
+from search.jobfile import load_job
+from search.prepare import new_strategy, prepared_space
+from search.simulate import simulate
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TIMES = ["reported_at", "epoch_secs", "elapsed_secs", "images_per_sec"]
@@ -252,3 +257,36 @@ def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> No
     assert set(found["trials"]["outcome"]) <= {"COMPLETED", "STOPPED"}
     assert len(found["trials"]) == 3
     assert not found["epochs"].duplicated(["trial_id", "epoch"]).any()
+
+
+def test_the_simulator_decides_as_the_search_through_ray_did(toprung, job_file, tmp_path: Path) -> None:
+    path = job_file(search={"trials": 10, "max_epochs": 9})
+    assert toprung("search", path).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    job = load_job(path)
+    space = prepared_space(job)
+    configs = configs_of(found["proposals"])
+    curves = {
+        json.dumps(configs[trial_id], sort_keys=True): np.pad(
+            epochs.sort_values("epoch")["val_accuracy"].to_numpy(),
+            (0, 9 - len(epochs)),
+            constant_values=np.nan,
+        )
+        for trial_id, epochs in found["epochs"].groupby("trial_id")
+    }
+
+    class Recorded:
+        """What the search measured; NaN where it trained no further, which would end a trial as DIVERGED."""
+
+        max_epochs = 9
+
+        def space(self, trial):
+            return space(trial)
+
+        def curve(self, config):
+            return curves[json.dumps(config, sort_keys=True)], np.arange(1.0, 10.0)
+
+    simulated = simulate(new_strategy(job, space), Recorded(), workers=1, budget_secs=1e9)
+    ended = dict(zip(found["trials"]["trial_id"], found["trials"]["outcome"], strict=True))
+    assert {name: str(outcome) for name, outcome in simulated.outcomes.items()} == ended
+    assert simulated.epochs == len(found["epochs"])

@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from search.strategy import Decision, Strategy, TrialRecord
 from spaces.problem import InputError
@@ -146,3 +148,52 @@ def test_every_wrong_setting_is_named_at_once(conditional_space: Any) -> None:
     }
     with pytest.raises(InputError, match=r"search\.sampler: 'grid'"):
         Strategy.for_space(conditional_space, 5, 0, sampler="grid")
+
+
+def test_first_points_the_space_does_not_allow_are_named(conditional_space: Any) -> None:
+    wrong = [{"family": "deep", "layers": 9}, {"family": "deep", "dropout": 0.5, "rate": 0.01}]
+    with pytest.raises(InputError) as caught:
+        Strategy.for_space(conditional_space, EPOCHS, 0, initial_configs=wrong)
+    assert [problem.where for problem in caught.value.problems] == [
+        "search.initial_configs[0].layers",
+        "search.initial_configs[1].dropout",
+    ]
+
+
+def test_trials_that_a_changed_space_no_longer_allows_count_at_the_rungs_but_not_in_the_model() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        return {"x": trial.suggest_float("x", 0.5, 1.0)}
+
+    strategy = Strategy.for_space(space, 9, 0)
+    records = [TrialRecord(f"t0000{number}", {"x": number / 20}, Outcome.STOPPED) for number in range(9)]
+    strategy.replay([report(record.trial_id, 1, record.config["x"]) for record in records], records)
+    for _ in range(12):
+        proposal = strategy.ask()
+        assert proposal.config["x"] >= 0.5
+        strategy.report(report(proposal.trial_id, 1, proposal.config["x"]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    scores=st.lists(
+        st.sampled_from([0.0, 0.5, 0.5 + 1e-12, 0.9, -1e30, 1e6, -0.1]), min_size=12, max_size=40
+    ),
+    seed=st.integers(0, 5),
+)
+def test_any_finite_values_lead_to_a_proposal_within_the_space(scores: list[float], seed: int) -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        config = {
+            "kind": trial.suggest_categorical("kind", ["a", "b"]),
+            "x": trial.suggest_float("x", -1.0, 1.0),
+        }
+        if config["kind"] == "a":
+            config["depth"] = trial.suggest_int("depth", 1, 3)
+        return config
+
+    strategy = Strategy.for_space(space, 9, seed)
+    for epoch, score in enumerate(scores):
+        proposal = strategy.ask()
+        assert -1.0 <= proposal.config["x"] <= 1.0
+        for reached in range(1, epoch % 9 + 1):
+            strategy.report(report(proposal.trial_id, reached, score))
+    assert strategy.ask() is not None

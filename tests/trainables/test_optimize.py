@@ -33,6 +33,61 @@ def test_a_final_share_of_one_keeps_the_rate_constant(one_thread: None) -> None:
     assert rates(Recipe(learning_rate=0.4, warmup_share=0.0, final_share=1.0), 10) == pytest.approx(0.4)
 
 
+def test_the_step_schedule_falls_to_a_tenth_twice(one_thread: None) -> None:
+    got = rates(Recipe(learning_rate=1.0, warmup_share=0.25, schedule="step"), 12)
+    assert got == pytest.approx([1 / 3, 2 / 3, 1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01], rel=1e-4)
+
+
+def test_one_cycle_starts_at_a_25th_and_ends_near_nothing(one_thread: None) -> None:
+    got = rates(Recipe(learning_rate=1.0, warmup_share=0.4, schedule="one_cycle"), 100)
+    assert got[0] == pytest.approx(1 / 25 + 24 / 25 / 40, rel=1e-5)
+    assert got.argmax() in (39, 40)
+    assert got.max() == pytest.approx(1.0)
+    assert got[-1] < 0.01
+
+
+@pytest.mark.parametrize("schedule", ["constant", "plateau"])
+def test_a_level_schedule_stays_at_the_peak(one_thread: None, schedule: str) -> None:
+    assert rates(Recipe(learning_rate=0.4, warmup_share=0.0, schedule=schedule), 10) == pytest.approx(0.4)
+
+
+def test_one_cycle_lowers_the_momentum_as_the_rate_rises(one_thread: None) -> None:
+    """At the peak SGD with momentum 0.9 takes the step of SGD with 0.8."""
+    start, gradients = np.zeros(2, np.float32), np.ones((1, 2), np.float32)
+    flat = {"optimizer": "sgd", "learning_rate": 0.1, "warmup_share": 0.0}
+    cycle = steps(Recipe(**flat, schedule="one_cycle", momentum=0.9), gradients, start)
+    assert cycle == pytest.approx(steps(Recipe(**flat, momentum=0.8), gradients, start))
+
+
+def test_the_average_of_the_weights_follows_them(one_thread: None) -> None:
+    from trainables.optimize import Hyper, Moments, averaged
+
+    zeros = np.zeros(1, np.float32)
+    for ema in (0.0, 0.5):
+        hyper = Hyper.from_recipe(Recipe(ema=ema), 100)
+        average, expected = zeros, 0.0
+        for step in range(12):
+            weight = np.full(1, step + 1.0, np.float32)
+            average = averaged(step, Moments(weight, zeros, zeros, average), hyper).average
+            decay = min(ema, (1 + step) / (10 + step))
+            expected = decay * expected + (1 - decay) * (step + 1.0)
+        assert float(average[0]) == pytest.approx(expected if ema else 0.0, rel=1e-5)
+    nothing = Moments(zeros, zeros, zeros)
+    assert averaged(3, nothing, Hyper.from_recipe(Recipe(ema=0.5), 100)) is nothing
+
+
+def test_class_weights_undo_the_imbalance_as_far_as_asked() -> None:
+    from trainables.optimize import class_weights
+
+    counts = np.array([90, 10])
+    assert class_weights(counts, 0.0).tolist() == [1.0, 1.0]
+    full, half = class_weights(counts, 1.0), class_weights(counts, 0.5)
+    assert (counts * full).tolist() == pytest.approx([50, 50])
+    assert half[1] / half[0] == pytest.approx(3.0)
+    assert (counts * half).sum() == pytest.approx(100)
+    assert np.isfinite(class_weights([5, 0], 1.0)).all()
+
+
 def steps(recipe: Recipe, gradients: np.ndarray, start: np.ndarray, decayed: float = 1.0) -> np.ndarray:
     from trainables.optimize import Hyper, Moments, update
 
@@ -80,6 +135,8 @@ def test_clipping_bounds_the_global_norm_and_leaves_small_gradients_alone(one_th
     assert steps(recipe, np.array([[30.0, 40.0]], np.float32), start) == pytest.approx([-0.03, -0.04])
     assert steps(recipe, np.array([[0.3, 0.4]], np.float32), start) == pytest.approx([-0.003, -0.004])
     assert steps(recipe, np.zeros((1, 2), np.float32), start).tolist() == [0.0, 0.0]
+    off = constant("sgd", momentum=0.0, clip_norm=0.0)
+    assert steps(off, np.array([[30.0, 40.0]], np.float32), start) == pytest.approx([-0.3, -0.4])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -89,11 +146,12 @@ def test_the_loss_is_keras_cross_entropy(one_thread: None, smoothing: float) -> 
     from trainables.optimize import cross_entropy
 
     logits = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32) * 3
-    labels = np.array([0, 1, 2, 3, 0, 1])
+    targets = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0, 1]]
+    targets[3:] = 0.7 * targets[3:] + 0.3 * targets[:3]  # soft labels, as MixUp makes them
     expected = keras.losses.categorical_crossentropy(
-        np.eye(4, dtype=np.float32)[labels], logits, from_logits=True, label_smoothing=smoothing
+        targets, logits, from_logits=True, label_smoothing=smoothing
     )
-    assert np.asarray(cross_entropy(logits, labels, smoothing)) == pytest.approx(
+    assert np.asarray(cross_entropy(logits, targets, smoothing)) == pytest.approx(
         np.asarray(expected), rel=1e-5
     )
 
@@ -101,4 +159,6 @@ def test_the_loss_is_keras_cross_entropy(one_thread: None, smoothing: float) -> 
 def test_extreme_logits_give_a_finite_loss(one_thread: None) -> None:
     from trainables.optimize import cross_entropy
 
-    assert math.isfinite(float(cross_entropy(np.array([[1e4, -1e4]], np.float32), np.array([1]), 0.1)[0]))
+    assert math.isfinite(
+        float(cross_entropy(np.array([[1e4, -1e4]], np.float32), np.eye(2, dtype=np.float32)[1:], 0.1)[0])
+    )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 
 import pytest
 
+from spaces import augmentation, optimizer
+from spaces.augmentation import SETS, STANDARD
+from spaces.describe import RecordingTrial
 from spaces.problem import InputError
 from trainables.family import load_family, structural_signature
-from trainables.recipe import Recipe
+from trainables.recipe import RECIPE_KEYS, Recipe
 
 TASK = SimpleNamespace(image_shape=(8, 8, 1), classes=("a", "b"))
 
@@ -45,6 +49,52 @@ def test_a_recipe_is_never_part_of_the_structure() -> None:
     one = structural_signature(family, {"units": 3, "optimizer": "sgd", "batch_size": 8}, TASK)
     other = structural_signature(family, {"units": 3, "optimizer": "adamw", "learning_rate": 0.1}, TASK)
     assert one == other
+
+
+def test_the_set_says_what_is_on_and_a_switch_overrules_it() -> None:
+    assert Recipe().techniques == STANDARD
+    assert not Recipe(augment_blur=False).augments_beyond_standard
+    chosen = Recipe(augment_set="chosen", augment_hue=True, augment_zoom=False)
+    assert chosen.techniques == ("hue",)
+    without = Recipe(augment_set="photo", augment_blur=False).techniques
+    assert set(without) == set(SETS["photo"]) - {"blur"}
+
+
+def test_only_augmentation_beyond_the_standard_set_is_structural() -> None:
+    def signature(**config: object) -> tuple:
+        return structural_signature(OneFileFamily(), config, TASK)
+
+    plain = {signature(), signature(augment_set="standard", augment=0.5), signature(augment_cutout=False)}
+    beyond = {
+        signature(augment_set="photo"),
+        signature(augment_set="mixed", augment_picks=2, ema=0.99),
+        signature(augment_hue=True),
+        signature(augment_picks=1, class_balance=1.0),
+    }
+    assert len(plain) == len(beyond) == 1
+    assert plain != beyond
+
+
+def test_wrong_names_and_switches_are_told_at_once() -> None:
+    config = {
+        "schedule": "cosin",
+        "augment_set": "photos",
+        "augment_hue": 0.3,
+        "ema": 1.0,
+        "class_balance": -1,
+    }
+    with pytest.raises(InputError) as caught:
+        Recipe.from_config(config)
+    assert {problem.where for problem in caught.value.problems} == {f"config.{key}" for key in config}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_draw_of_the_space_is_a_recipe(seed: int) -> None:
+    trial = RecordingTrial(random.Random(seed), {})
+    config = {**augmentation.space(trial), **optimizer.space(trial)}
+    assert set(config) <= RECIPE_KEYS
+    assert set(trial.params) <= set(config)
+    Recipe.from_config(config)
 
 
 def test_an_unknown_key_is_structural_unless_the_family_calls_it_dynamic() -> None:

@@ -10,12 +10,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from spaces.augmentation import TECHNIQUES
 from spaces.problem import InputError
+from trainables.evaluate import validation_metrics
 from trainables.task import Task
 
 pytestmark = pytest.mark.slow
 
-METRICS = {"val_accuracy", "val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec"}
+METRICS = {*validation_metrics(10), "train_accuracy", "train_loss", "learning_rate", "images_per_sec"}
+EVERYTHING = {
+    "augment": 0.8,
+    "augment_set": "chosen",
+    "augment_picks": 4,
+    **{f"augment_{name}": True for name in TECHNIQUES},
+    "ema": 0.9,
+    "schedule": "plateau",
+}
 
 
 def new_trainer(config: dict, task: Task, **named):
@@ -70,6 +80,10 @@ def test_no_recipe_and_no_dial_needs_another_trace(noise: Task, config: dict) ->
         "momentum": 0.5,
         "label_smoothing": 0.3,
         "clip_norm": 0.1,
+        "schedule": "one_cycle",
+        "ema": 0.9,
+        "class_balance": 1.0,
+        "augment_contrast": False,
         "batch_size": 13,
         "augment": 0.9,
         "flip": True,
@@ -81,7 +95,23 @@ def test_no_recipe_and_no_dial_needs_another_trace(noise: Task, config: dict) ->
     assert trainer.traces == 1
 
 
-def test_training_goes_on_from_a_saved_state_bit_for_bit(noise: Task, config: dict) -> None:
+def test_beyond_the_standard_augmentation_one_trace_does_for_all_techniques(
+    noise: Task, config: dict
+) -> None:
+    config = {**config, "augment": 0.8, "augment_set": "chosen", "augment_hue": True}
+    trainer = new_trainer(config, noise)
+    base = curve(trainer, config, seed=0)
+    for name in TECHNIQUES:
+        key = f"augment_{name}"
+        turned = {**config, key: not config.get(key, False)}
+        assert curve(trainer, turned, seed=0) != base, f"{key} changed nothing"
+    assert curve(trainer, {**config, "augment_blur": True, "augment_picks": 1}, seed=0) != base
+    assert trainer.traces == 1
+
+
+@pytest.mark.parametrize("extra", [{}, EVERYTHING], ids=["usual", "everything"])
+def test_training_goes_on_from_a_saved_state_bit_for_bit(noise: Task, config: dict, extra: dict) -> None:
+    config = {**config, **extra}
     straight = new_trainer(config, noise)
     through = curve(straight, config, seed=4, epochs=3)
     first = new_trainer(config, noise)
@@ -190,3 +220,67 @@ def test_xla_trains_to_the_same_place(noise: Task, config: dict) -> None:
     )
     # Rounding differs between the two compilers; 2 steps keep it near float32's 1e-7 times the depth.
     assert compiled[0]["train_loss"] == pytest.approx(plain[0]["train_loss"], rel=1e-4)
+
+
+def test_the_average_is_what_is_scored_and_exported(noise: Task, config: dict) -> None:
+    """A decay so near 1 that the average stays close behind its climb: (1 + step) / (10 + step)."""
+    trainer = new_trainer(config, noise)
+    trainer.reset({**config, "ema": 0.9999}, 0)
+    trainer.train_epoch(1)
+    state = trainer.state()
+    average, raw = state["moments/average"], state["moments/weights"]
+    assert average.shape == raw.shape
+    assert not np.array_equal(average, raw)
+    scores = trainer.evaluate(noise.val)
+    exported = np.asarray(trainer.export()(noise.val.images))
+    assert exported == pytest.approx(scores.probabilities, abs=1e-5)
+    trainer.load_state({**state, "moments/weights": np.zeros_like(raw)})
+    assert trainer.evaluate(noise.val).loss == scores.loss
+
+
+def test_without_an_average_a_state_carries_none(noise: Task, config: dict) -> None:
+    trainer = new_trainer(config, noise)
+    state = trainer.state()
+    assert state["moments/average"].size == 0
+    del state["moments/average"]  # as checkpoints were before there were averages
+    trainer.load_state(state)
+    trainer.train_epoch(1)
+
+
+def test_class_weights_make_a_rare_class_heard(noise: Task, config: dict) -> None:
+    """Of images without any pattern, the model can only learn how often a class comes."""
+    labels = np.where(np.arange(50) < 44, 0, 1 + np.arange(50) % 2).astype(np.int32)
+    uneven = replace(noise, train=SimpleNamespace(images=noise.train.images[:, :1, :1].repeat(8, 1).repeat(8, 2) // 64,
+                                                  labels=labels))  # fmt: skip
+    trainer = new_trainer(config, uneven)
+    rare = []
+    for balance in (0.0, 1.0):
+        trainer.reset({**config, "class_balance": balance, "optimizer": "adam"}, 0)
+        for epoch in range(1, 5):
+            trainer.train_epoch(epoch)
+        rare.append(trainer.evaluate(uneven.train).probabilities[:, 1:].sum(axis=1).mean())
+    assert rare[0] < 0.35 < 0.45 < rare[1]
+
+
+def test_a_plateau_lowers_the_rate_and_survives_a_checkpoint(noise: Task, config: dict) -> None:
+    still = {
+        **config,
+        "schedule": "plateau",
+        "learning_rate": 1e-12,
+        "warmup_share": 0.0,
+        "dropout": 0.0,
+        "head_dropout": 0.0,
+        "augment": 0.0,
+        "optimizer": "sgd",
+        "batch_norm": False,
+        "batch_size": 50,
+    }
+    trainer = new_trainer(still, noise)
+    rates = [metrics["learning_rate"] for metrics in curve(trainer, still, seed=0, epochs=6)]
+    assert rates == pytest.approx([1e-12] * 4 + [1e-12 / 3] * 2)
+    saved = trainer.state()
+    expected = [trainer.train_epoch(epoch)["learning_rate"] for epoch in (7, 8)]
+    trainer.reset(still, 0)
+    trainer.load_state(saved)
+    assert [trainer.train_epoch(epoch)["learning_rate"] for epoch in (7, 8)] == expected
+    assert expected == pytest.approx([1e-12 / 3, 1e-12 / 9])

@@ -1,0 +1,120 @@
+"""`toprung simulate`: what a search would cost, and find, on several numbers of workers, before paying for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from results.parts import read_tables
+from search.blackbox import Blackbox, Curve, TableBlackbox
+from search.job import JobSpec
+from search.prepare import new_strategy, prepared_space
+from search.runfolder import RunFolder
+from search.simulate import Conditions, SimResult, simulate
+from spaces.problem import InputError
+from spaces.registry import Space
+
+UNLIMITED_HOURS = 24 * 365 * 100
+
+
+@dataclass(frozen=True)
+class TypicalCurves:
+    """Made-up curves where no run is known: each rises to its own height, most of the way in a third of its epochs.
+
+    Heights are uniform in [0, 1] and fixed by the configuration. They say how much of a search halving leaves to
+    train, not what will be found.
+    """
+
+    space: Space
+    max_epochs: int
+    epoch_secs: float
+
+    def curve(self, config: Mapping[str, Any]) -> Curve:
+        """A saturating curve with a little noise, and equal seconds for every epoch."""
+        digest = hashlib.sha256(json.dumps(dict(config), sort_keys=True, default=str).encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+        epochs = np.arange(1, self.max_epochs + 1)
+        pace = self.max_epochs / 6 * rng.uniform(0.5, 2.0)
+        values = rng.uniform() * (1 - np.exp(-epochs / pace)) + rng.normal(0, 0.01, self.max_epochs)
+        return values, epochs * self.epoch_secs
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One simulated search."""
+
+    workers: int
+    hours: float
+    gpu_hours: float
+    epochs: int
+    trials: int
+    completed: int
+    best: float
+    result: SimResult
+
+
+def forecast(job: JobSpec, workers: Sequence[int], run: str | None, epoch_secs: float) -> Iterator[Forecast]:
+    """Simulate the job's own strategy for each number of workers.
+
+    `run` is a finished run whose tables give the curves; without one they are typical ones of `epoch_secs` seconds an
+    epoch and `best` is NaN. Raises InputError.
+    """
+    space = prepared_space(job)
+    blackbox = _blackbox(job, space, run, epoch_secs)
+    conditions = Conditions(metric=job.search.metric, mode=job.search.mode)
+    limit_hours = job.search.budgets.wall_clock_hours or UNLIMITED_HOURS
+    for count in workers:
+        strategy = new_strategy(job, space)
+        result = simulate(strategy, blackbox, count, limit_hours * 3600, job.seed, conditions)
+        best = result.incumbents[-1].value if run and result.incumbents else math.nan
+        completed = sum(outcome == "COMPLETED" for outcome in result.outcomes.values())
+        gpu_hours = result.busy_secs * job.resources.gpus / 3600
+        yield Forecast(
+            count, result.end_secs / 3600, gpu_hours, result.epochs, result.trials, completed, best, result
+        )
+
+
+def draw(forecasts: Sequence[Forecast], metric: str, path: Path) -> None:
+    """A PNG: the best value so far over the hours, a line for each number of workers."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for one in forecasts:
+        hours = [incumbent.secs / 3600 for incumbent in one.result.incumbents]
+        values = [incumbent.value for incumbent in one.result.incumbents]
+        axes.step(
+            [*hours, one.hours],
+            [*values, values[-1]],
+            where="post",
+            label=f"{one.workers} worker{'s' if one.workers > 1 else ''}",
+        )
+    axes.set(xlabel="hours", ylabel=f"best {metric} so far", xscale="log", title="Simulated search")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _blackbox(job: JobSpec, space: Space, run: str | None, epoch_secs: float) -> Blackbox:
+    if run is None:
+        return TypicalCurves(space, job.search.max_epochs, epoch_secs)
+    folder = RunFolder(run)
+    longest = folder.job().search.max_epochs
+    if longest < job.search.max_epochs:
+        given = f"{run} trained {longest} epochs at most"
+        raise InputError.single("--from", given, f"search.max_epochs is {job.search.max_epochs}")
+    _, epochs, trials = read_tables(folder.root)
+    try:
+        known = TableBlackbox.from_tables(space, epochs, trials, job.search.metric)
+    except ValueError as error:
+        raise InputError.single(
+            "--from", f"{run}: {error}", "give a run with trials that have ended"
+        ) from None
+    return known

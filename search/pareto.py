@@ -1,0 +1,112 @@
+"""Several objectives: rungs ranked by domination, and random weightings that turn them into one score for a model.
+
+A trial is ranked by how many others are better in every objective (Fonseca & Fleming 1993), the Pareto set first, and
+among equals by how far it stands from its nearest neighbour, so that a cut leaves the front spread out. For each
+proposal the objectives are weighted anew (ParEGO; Knowles 2006, augmented Tchebycheff, its rho = 0.05), so that the
+proposals together cover the whole front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from search.ladder import Rung
+
+Score = float | tuple[float, ...]
+RHO = 0.05
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """The metrics searched for; signs are 1 where more is better, -1 where less is."""
+
+    metrics: tuple[str, ...]
+    signs: tuple[float, ...]
+
+    @classmethod
+    def of(cls, modes: Mapping[str, str]) -> Objectives:
+        """From metric names to max or min."""
+        return cls(tuple(modes), tuple(1.0 if mode == "max" else -1.0 for mode in modes.values()))
+
+    def score(self, metrics: Mapping[str, float]) -> Score:
+        """A float for one objective, a tuple for several, higher is better; KeyError when a metric is missing."""
+        values = tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
+        return values[0] if len(values) == 1 else values
+
+
+@dataclass(eq=False)
+class ParetoRung(Rung):
+    """A rung of score tuples; a trial's one score is minus the number of trials that dominate it. O(n) a result."""
+
+    vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    dominators: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    numbers: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def add(self, number: int, score: Score) -> None:
+        """Record the scores of one trial."""
+        new = np.array([score], dtype=float)
+        old = self.vectors.reshape(len(self.numbers), new.shape[1])
+        self.dominators = self.dominators + _dominates(new, old)
+        count = int(_dominates(old, new).sum())
+        self.vectors, self.dominators = np.vstack([old, new]), np.append(self.dominators, count)
+        self.scores[number] = -float(count)
+        self.numbers.append(number)
+
+    def score(self, number: int) -> float:
+        """Minus the number of trials that dominate it now."""
+        return -float(self.dominators[self.numbers.index(number)])
+
+    def rank(self, number: int) -> int:
+        """How many trials come before it: those with fewer dominators, and those of as many that stand more alone."""
+        count = self.dominators[self.numbers.index(number)]
+        return int((self.dominators < count).sum()) + self._spread_out(int(count)).index(number)
+
+    def best_first(self) -> Iterator[tuple[int, float]]:
+        """(trial number, score) from the best to the worst."""
+        for count in np.unique(self.dominators).tolist():
+            yield from ((number, -float(count)) for number in self._spread_out(count))
+
+    def _spread_out(self, count: int) -> list[int]:
+        """The trials of so many dominators; the furthest from their nearest neighbour first."""
+        where = np.flatnonzero(self.dominators == count)
+        vectors = self.vectors[where]
+        low, high = vectors.min(axis=0), vectors.max(axis=0)
+        scaled = (vectors - low) / np.where(high > low, high - low, 1.0)
+        apart = np.abs(scaled[:, None, :] - scaled[None, :, :]).sum(axis=2)
+        np.fill_diagonal(apart, np.inf)
+        members = [
+            (-float(nearest), self.numbers[i]) for nearest, i in zip(apart.min(axis=1), where, strict=True)
+        ]
+        return [number for _, number in sorted(members)]
+
+    def score_at(self, rank: int) -> float:
+        """The score of the given rank, 0 the best."""
+        return -float(np.partition(self.dominators, rank)[rank])
+
+    def front(self) -> list[int]:
+        """The trials nobody dominates."""
+        return [
+            number for number, count in zip(self.numbers, self.dominators.tolist(), strict=True) if count == 0
+        ]
+
+    def weighted(self, weights: np.ndarray) -> Rung:
+        """The rung under one weighting of the objectives, each brought to [0, 1] first; in order of arrival."""
+        low, high = self.vectors.min(axis=0), self.vectors.max(axis=0)
+        parts = weights * (self.vectors - low) / np.where(high > low, high - low, 1.0)
+        made = Rung(self.epoch)
+        for number, score in zip(
+            self.numbers, (parts.min(axis=1) + RHO * parts.sum(axis=1)).tolist(), strict=True
+        ):
+            made.add(number, score)
+        return made
+
+
+def _dominates(better: np.ndarray, worse: np.ndarray) -> np.ndarray:
+    """Which rows of the one are at least as good everywhere as those of the other and better somewhere."""
+    return np.asarray((better >= worse).all(axis=1) & (better > worse).any(axis=1))

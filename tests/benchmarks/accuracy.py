@@ -1,0 +1,166 @@
+"""What a search and a retrain are worth against well-known networks, each in the same minutes of computing.
+
+    python tests/benchmarks/accuracy.py --data FOLDER --minutes 5 --images 4000
+
+FOLDER holds CIFAR-10 as train.parquet and test.parquet. On a CPU the minutes are of one core; with --clock wall,
+for an accelerator, of the wall. A search spends 60% of them on trials in this process, the rest on the winner,
+trained on train and validation for as many epochs as fit. Each preset is trained at its own recipe, on the same
+images, for as many epochs as fit. The test images are looked at once for each line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from search.strategy import Strategy
+    from trainables.data import Dataset
+    from trainables.task import Task
+    from trainables.trainer import Trainer
+
+Clock = Callable[[], float]
+SEARCH_SHARE = 0.6
+MAX_EPOCHS = 9
+
+
+class Line(NamedTuple):
+    """One row of the result."""
+
+    name: str
+    test_accuracy: float
+    epochs: int
+    parameters: int
+    minutes: float
+
+
+def main() -> None:
+    """Print one line for the search and one for each preset."""
+    arguments = _arguments()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from spaces.presets import PRESETS
+    from trainables.data import DataSpec, load
+    from trainables.engine import limit_threads
+
+    limit_threads(1)
+    clock: Clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
+    data = load(DataSpec("parquet", arguments.data, image_size=32, max_train_images=arguments.images))
+    secs = arguments.minutes * 60
+    task = task_of(data, 1)
+    counts = f"{len(task.train.labels):,} + {len(task.val.labels):,} of {data.counts['train']:,} images"
+    print(f"{counts}, {arguments.minutes:g} minutes each", flush=True)
+    if "search" in arguments.only:
+        show(searched(data, arguments.space, secs, clock))
+    for name, preset in PRESETS.items():
+        if "presets" in arguments.only or name in arguments.only:
+            show(trained(name, preset.config, data, secs, clock))
+
+
+def show(line: Line) -> None:
+    """Print a row."""
+    print(
+        f"{line.name:14} test accuracy {line.test_accuracy:.4f}  {line.epochs:3} epochs  "
+        f"{line.parameters:>10,} parameters  {line.minutes:.1f} minutes",
+        flush=True,
+    )
+
+
+def searched(data: Dataset, space_name: str, secs: float, clock: Clock) -> Line:
+    """A search by the default strategy, then its winner trained again."""
+    from search.strategy import Strategy
+    from spaces.registry import load_space
+    from trainables.family import load_family
+    from trainables.warm import WarmTrainers
+
+    began = clock()
+    strategy = Strategy.for_space(load_space(space_name), MAX_EPOCHS, seed=0)
+    task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), WarmTrainers(4)
+    best, trials = (-1.0, dict[str, Any]()), 0
+    while clock() - began < secs * SEARCH_SHARE and (proposal := strategy.ask()):
+        trainer = warm.trainer(family, proposal.config, task)
+        trainer.reset(proposal.config, trials)
+        until = began + secs * SEARCH_SHARE
+        best = max(best, (one_trial(strategy, trainer, proposal.trial_id, until, clock), proposal.config),
+                   key=lambda found: found[0])  # fmt: skip
+        trials += 1
+    print(f"{trials} trials, best on validation {best[0]:.4f}: {best[1]}", flush=True)
+    line = trained(f"search {space_name}", best[1], data, began + secs - clock(), clock)
+    return line._replace(minutes=(clock() - began) / 60)
+
+
+def one_trial(strategy: Strategy, trainer: Trainer, trial_id: str, until: float, clock: Clock) -> float:
+    """Train one proposal until the strategy stops it or the time is over; its best validation accuracy."""
+    from search.strategy import Decision
+    from trainables.report import EpochReport, Outcome
+
+    best = -1.0
+    for epoch in range(1, MAX_EPOCHS + 1):
+        metrics = trainer.train_epoch(epoch)
+        decision = strategy.report(EpochReport(trial_id, epoch, metrics))
+        best = max(best, metrics["val_accuracy"])
+        if decision is not Decision.KEEP or clock() > until:
+            strategy.finish(trial_id, Outcome.STOPPED)
+            return best
+    strategy.finish(trial_id, Outcome.COMPLETED)
+    return best
+
+
+def trained(name: str, config: Mapping[str, Any], data: Dataset, secs: float, clock: Clock) -> Line:
+    """Train on train and validation for the epochs that fit into `secs`, measured on the first; then test."""
+    from search.retrain import joined
+    from trainables.family import load_family
+    from trainables.trainer import Trainer
+
+    began = clock()
+    everything = joined(data.train(), task_of(data, 1).val)
+    probe = replace(task_of(data, 1), train=everything, val=some(everything, 64))
+    trainer = Trainer(load_family("cnn"), config, probe)
+    trainer.train_epoch(1)
+    epoch_began = clock()
+    trainer.train_epoch(2)
+    epoch_secs = clock() - epoch_began
+    epochs = max(1, int((began + secs - clock()) / epoch_secs))
+    trainer.use(replace(probe, max_epochs=epochs), trainer._feed)
+    trainer.reset(config, 0)
+    for epoch in range(1, epochs + 1):
+        trainer.train_epoch(epoch)
+    minutes = (clock() - began) / 60
+    accuracy = trainer.evaluate(data.test()).accuracy
+    return Line(name, accuracy, epochs, trainer.parameter_count, minutes)
+
+
+def task_of(data: Dataset, max_epochs: int) -> Task:
+    """The task of a data set."""
+    from trainables.task import Task
+
+    train, val = data.train(), data.val()
+    return Task(data.image_shape, data.classes, max_epochs, train, some(val, len(train.labels) // 4))
+
+
+def some(split: Any, count: int) -> Any:
+    """About `count` images from everywhere in a split: a validation that costs as little as it should."""
+    step = max(1, len(split.labels) // count)
+    return type(split)(split.images[::step], split.labels[::step])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="folder with train.parquet and test.parquet")
+    parser.add_argument("--minutes", type=float, default=5.0, help="for the search, and for each preset")
+    parser.add_argument("--images", type=int, default=None, help="training images kept; all if not given")
+    parser.add_argument("--space", default="cnn", help="the space that is searched")
+    parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu", help="whose minutes are counted")
+    parser.add_argument(
+        "--only", nargs="+", default=["search", "presets"], help="search, presets, or a preset's name"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""`toprung simulate` runs the job's own strategy on curves, and says what it would cost."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from results.tables import RunWriter
+from search.cli import main
+from search.forecast import TypicalCurves, forecast
+from search.jobfile import load_job
+from search.prepare import config_kinds, prepared_space
+from search.runfolder import RunFolder
+from spaces.describe import RecordingTrial
+from spaces.problem import InputError
+from trainables.report import EpochReport, Outcome
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    job = {
+        "data": "digits",
+        "search": {"trials": 27, "max_epochs": 9, "sampler": "random"},
+        "resources": {"gpus": 0.5},
+        "storage": {"path": str(tmp_path / "runs")},
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    return tmp_path / "job.yaml"
+
+
+def finished_run(path: Path, trials: int = 12, epochs: int = 9) -> Path:
+    """A run whose every trial trained fully; the value at epoch e of trial n is n + e / 100."""
+    job = load_job(path)
+    space = prepared_space(job)
+    root = path.parent / "runs" / "job"
+    RunFolder(str(root)).claim(job).release()
+    with RunWriter(root, run_schemas(config_kinds(space))) as writer:
+        for number in range(trials):
+            config = space(RecordingTrial(random.Random(number), {}))
+            trial_id = f"t{number:05d}"
+            reports = [
+                EpochReport(trial_id, epoch, {"val_accuracy": number + epoch / 100}, 2.0, 2.0 * epoch)
+                for epoch in range(1, epochs + 1)
+            ]
+            writer.append(PROPOSALS, proposal_row(trial_id, config, number))
+            for sequence, report in enumerate(reports):
+                writer.append(EPOCHS, epoch_row(report, number * epochs + sequence, "KEEP"))
+            writer.append(TRIALS, trial_row(trial_id, config, Outcome.COMPLETED, reports, TrialFacts()))
+    return root
+
+
+def test_halving_trains_fewer_epochs_than_all_and_more_workers_end_sooner(path: Path) -> None:
+    one, nine = forecast(load_job(path), [1, 9], None, epoch_secs=36.0)
+    for cost in (one, nine):
+        assert cost.trials == 27
+        assert 27 <= cost.epochs < 27 * 9
+        assert cost.gpu_hours == pytest.approx(cost.epochs * 0.01 * 0.5, rel=1e-6), "half a GPU each"
+    assert one.hours == pytest.approx(one.epochs * 0.01), "one worker trains all the time"
+    assert nine.hours < one.hours / 3
+
+
+def test_typical_curves_are_the_configuration_s_own(path: Path) -> None:
+    curves = TypicalCurves(prepared_space(load_job(path)), 9, 60.0)
+    values, secs = curves.curve({"a": 1})
+    np.testing.assert_array_equal(values, curves.curve({"a": 1})[0])
+    assert not np.array_equal(values, curves.curve({"a": 2})[0])
+    assert secs[-1] == 9 * 60.0
+
+
+def test_a_finished_run_gives_its_curves_and_what_would_be_found(path: Path, capsys) -> None:
+    root = finished_run(path)
+    (cost,) = forecast(load_job(path), [4], str(root), epoch_secs=60.0)
+    assert cost.best <= 11.09
+    assert cost.result.busy_secs == pytest.approx(cost.epochs * 2.0)
+    picture = path.parent / "cost.png"
+    assert main(["simulate", str(path), "--workers", "2", "--from", str(root), "--out", str(picture)]) == 0
+    assert "curves of" in capsys.readouterr().out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_is_too_short_or_empty_is_refused(path: Path) -> None:
+    root = finished_run(path)
+    longer = load_job(path, ["search.max_epochs=27"])
+    with pytest.raises(InputError, match="trained 9 epochs at most"):
+        list(forecast(longer, [1], str(root), 1.0))
+    with pytest.raises(InputError, match="must be a run folder"):
+        list(forecast(longer, [1], str(path.parent / "none"), 1.0))

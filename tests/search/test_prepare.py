@@ -1,0 +1,58 @@
+"""Everything a job names is looked up before anything starts; earlier runs are learned from where it says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from results.tables import RunWriter
+from search.job import JobSpec
+from search.jobfile import parse_job
+from search.prepare import config_kinds, new_strategy, prepared_space
+from search.runfolder import RunFolder
+from spaces.problem import InputError
+from trainables.report import EpochReport, Outcome
+
+
+def job(tmp_path: Path, **search: Any) -> JobSpec:
+    content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}
+    return parse_job({**content, "search": {"max_epochs": 9, **search}}, "job")
+
+
+def run_with_results(mine: JobSpec, trials: int = 20) -> str:
+    """A finished run in which a lower weight decay was better at every epoch."""
+    space = prepared_space(mine)
+    root = mine.run_root
+    RunFolder(root).claim(mine).release()
+    proposer = new_strategy(mine, space)
+    with RunWriter(root, run_schemas(config_kinds(space))) as writer:
+        for number in range(trials):
+            asked = proposer.ask()
+            assert asked is not None
+            value = 1.0 - asked.config["weight_decay"]
+            report = EpochReport(asked.trial_id, 1, {"val_accuracy": value}, 1.0, 1.0)
+            writer.append(PROPOSALS, proposal_row(asked.trial_id, asked.config, number))
+            writer.append(EPOCHS, epoch_row(report, number, "STOP"))
+            writer.append(
+                TRIALS, trial_row(asked.trial_id, asked.config, Outcome.STOPPED, [report], TrialFacts())
+            )
+    return root
+
+
+def test_a_warm_start_changes_the_first_proposals(tmp_path: Path) -> None:
+    earlier = run_with_results(job(tmp_path))
+    cold, warm = (job(tmp_path / "new", warm_start=runs) for runs in ([], [earlier]))
+    space = prepared_space(cold)
+    first = [new_strategy(mine, space) for mine in (cold, warm)]
+    proposals = [[strategy.ask() for _ in range(4)] for strategy in first]
+    assert proposals[0] != proposals[1]
+
+
+def test_a_warm_start_from_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    mine = job(tmp_path, warm_start=[str(tmp_path / "nowhere")])
+    with pytest.raises(InputError, match="must be a run folder"):
+        new_strategy(mine, prepared_space(mine))
