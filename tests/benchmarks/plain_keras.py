@@ -73,18 +73,19 @@ def augmentation(config: dict[str, Any]) -> Any:
 
     import keras
 
-    from trainables import augment as ours
+    from trainables import augment_colour as colour
+    from trainables import augment_geometry as geometry
 
     strength = config["augment"]
     layer, range_255 = keras.layers, (0, 255)
-    shift, rotation = strength * ours.SHIFT_SHARE, strength * ours.ROTATION_RADIANS / (2 * math.pi)
+    shift, rotation = strength * geometry.SHIFT_SHARE, strength * geometry.ROTATION_RADIANS / (2 * math.pi)
     parts = [
         layer.RandomTranslation(shift, shift),
         layer.RandomRotation(rotation),
-        layer.RandomZoom(strength * ours.ZOOM_LOG),
-        layer.RandomContrast(strength * ours.CONTRAST, value_range=range_255),
-        layer.RandomBrightness(strength * ours.BRIGHTNESS / 255, value_range=range_255),
-        layer.RandomErasing(scale=(0.0, (strength * ours.CUTOUT_SHARE) ** 2), value_range=range_255),
+        layer.RandomZoom(strength * geometry.ZOOM_LOG),
+        layer.RandomContrast(strength * colour.CONTRAST, value_range=range_255),
+        layer.RandomBrightness(strength * colour.BRIGHTNESS / 255, value_range=range_255),
+        layer.RandomErasing(scale=(0.0, (strength * geometry.CUTOUT_SHARE) ** 2), value_range=range_255),
     ]
     return keras.Sequential([*([layer.RandomFlip("horizontal")] if config["flip"] else []), *parts])
 
