@@ -59,7 +59,8 @@ def the_list(trials: int, max_epochs: int, structures: int, size: int, seed: int
     rungs = [3**power for power in range(20) if 3**power < max_epochs] + [max_epochs]
     shapes = [(blocks, filters) for filters in (8, 12, 16, 6, 10, 14) for blocks in (2, 1)][:structures]
     fixed = {"convs_per_block": 1, "kernel_size": 3, "batch_norm": True, "pooling": "max", "head": "flatten",
-             "dense_units": 64, "filter_growth": 2.0, "batch_size": 32, "flip": False, "augment_set": "standard"}  # fmt: skip
+             "dense_units": 64, "filter_growth": 2.0, "batch_size": 32, "flip": False,
+             "augment_set": "standard"}  # fmt: skip
     space, items = load_space("cnn", fixed, {}), []
     for number in range(trials):
         config = dict(space(RecordingTrial(rng, {})))
