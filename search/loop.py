@@ -98,7 +98,7 @@ class SearchLoop:
         self.abort_reason: str | None = None
         for trial_id, outcome in (settled or {}).items():
             self._end(self._open[trial_id], outcome, f"{strategy.why(trial_id)}, decided before the restart")
-        self._waiting = deque(self._open.values())
+        self._waiting = deque(t for name, t in self._open.items() if name not in strategy.paused)
 
     @property
     def finished(self) -> bool:

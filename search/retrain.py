@@ -115,6 +115,7 @@ def _report(
         "trial_id": winner.trial_id,
         "test_accuracy": evaluation.accuracy,
         "test_loss": evaluation.loss,
+        "test_scores": evaluation.scores,
         "test_images": data.counts["test"],
         "test_accuracy_per_class": per_class,
         "test_reads": reads,

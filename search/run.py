@@ -22,6 +22,7 @@ from search.resume import Resumed, resume
 from search.runfolder import RunFolder
 from spaces.problem import InputError
 from trainables.checkpoint import CheckpointStore
+from trainables.evaluate import validation_metrics
 from trainables.report import Outcome
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)
-        schemas = run_schemas(prepared.kinds, job.search.metric)
+        measured = validation_metrics(len(prepared.dataset.classes))
+        schemas = run_schemas(prepared.kinds, job.search.metric, measured)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))

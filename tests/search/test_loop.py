@@ -262,5 +262,20 @@ def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does() -
     assert {end[0] for end in facts.ends.values()} == {Outcome.COMPLETED, Outcome.STOPPED}
 
 
+def test_after_a_restart_paused_trials_wait_for_their_promotion() -> None:
+    first = Facts()
+    loop = loop_of(first, new_strategy(9, variant="promote"))
+    paused = loop.next_trial()
+    assert paused is not None
+    assert loop.report(paused.trial_id, result(paused, 1)) is Decision.PAUSE
+    rebuilt = new_strategy(9, variant="promote")
+    rebuilt.replay(first.reports, [TrialRecord(paused.trial_id, paused.config, None)])
+    again = loop_of(Facts(), rebuilt, unfinished=[OpenTrial(paused, list(first.reports))])
+    following = again.next_trial()
+    assert following is not None and following.trial_id == "t00001"
+    again.close()
+    assert again.outcomes[Outcome.STOPPED] == 2
+
+
 def test_trials_of_a_search_have_seeds_of_their_own() -> None:
     assert len({trial_seed(3, number) for number in range(10_000)}) == 10_000
