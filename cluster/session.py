@@ -40,10 +40,13 @@ class Need:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many trials run at once, and how many more may wait for a worker without breaking the cap."""
+    """How many trials run at once, and whether the next is proposed while they do.
+
+    One worker alone proposes from all it has seen, for runs that repeat exactly.
+    """
 
     concurrent: int
-    ahead: int
+    proposes_ahead: bool
 
 
 @contextmanager
@@ -113,10 +116,7 @@ def _capacity(need: Need) -> Capacity:
     if fits == 0:
         raise InputError(_shortages(nodes, need))
     concurrent = min(fits, need.concurrent or fits)
-    # A trial that waits for a worker is started by Ray as soon as it fits, so it may only wait where Ray itself
-    # can hold no more; and one worker alone proposes from all it has seen, for runs that repeat exactly.
-    capped = concurrent < fits
-    return Capacity(concurrent, ahead=0 if capped or concurrent == 1 else 1)
+    return Capacity(concurrent, proposes_ahead=concurrent > 1)
 
 
 def _trials_on(node: dict[str, float], need: Need) -> int:

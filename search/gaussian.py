@@ -22,7 +22,7 @@ def correlation(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.
 
 def _matern(distance: np.ndarray) -> np.ndarray:
     scaled = SQRT5 * distance
-    return (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
+    return np.asarray((1.0 + scaled * (1.0 + scaled / 3.0)) * np.exp(-scaled))
 
 
 def fit_lengths(points: np.ndarray, values: np.ndarray) -> np.ndarray:

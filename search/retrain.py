@@ -15,7 +15,8 @@ from results.winner import Winner, pick_winner
 from search.jobfile import override_job
 from search.run import SearchFailedError
 from spaces.problem import InputError
-from trainables.data import Dataset, Split, load
+from trainables.data import Dataset, load
+from trainables.data_joined import joined
 from trainables.quiet import quiet_native
 
 if TYPE_CHECKING:
@@ -97,13 +98,6 @@ def _noted_test_read(folder: RunFolder) -> list[str]:
     reads = [*(_saved(folder, READS_FILE) or []), datetime.now(UTC).isoformat(timespec="seconds")]
     Storage.at(folder.root).put(READS_FILE, _json(reads))
     return reads
-
-
-def joined(train: Split, val: Split) -> Split:
-    """Both splits as one, train first."""
-    import numpy as np
-
-    return Split(np.concatenate([train.images, val.images]), np.concatenate([train.labels, val.labels]))
 
 
 def _report(

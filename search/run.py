@@ -182,18 +182,16 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
 def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -> None:
     from ray import tune
 
-    from search.tune_adapter import LoopScheduler, LoopSearcher, StartQueue
-    from trainables.trial import PLAN, KerasTrial
+    from search.tune_adapter import LoopScheduler, LoopSearcher
+    from trainables.trial import KerasTrial
 
-    queue = StartQueue()
     resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
     with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         tune.Tuner(
-            tune.with_resources(KerasTrial, resources),
-            param_space={PLAN: plan},
+            tune.with_resources(tune.with_parameters(KerasTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
-                search_alg=LoopSearcher(loop, queue, capacity.concurrent, capacity.ahead),
-                scheduler=LoopScheduler(loop, queue),
+                search_alg=LoopSearcher(loop, capacity.concurrent, capacity.proposes_ahead),
+                scheduler=LoopScheduler(loop),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.trial_id),
@@ -216,7 +214,7 @@ def _quiet_tune(capacity: Capacity) -> Iterator[None]:
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-        "TUNE_MAX_PENDING_TRIALS_PG": str(capacity.concurrent + capacity.ahead),
+        "TUNE_MAX_PENDING_TRIALS_PG": str(capacity.concurrent),
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
     }
     before = {name: os.environ.get(name) for name in settings}

@@ -17,6 +17,7 @@ from search.stacked import LengthScales, RungData, Stack, propose
 
 BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
 ENOUGH_TO_CHECK = 8  # results of this run at a rung before earlier runs are held against them
+LEADERS = 32  # best results of a rung that the model is asked about, to find the best of all
 WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
 
 
@@ -41,7 +42,7 @@ class RungModel:
         failed: Iterable[int],
         rng: np.random.Generator,
     ) -> dict[str, Any]:
-        """Parameters of the candidate that promises the greatest improvement.
+        """Parameters of the candidate that promises the greatest improvement; none where nothing is known.
 
         `prior` are the rungs of earlier runs and `rungs` this run's, each from the lowest, none empty; one of them may
         have no rung. `points` only ever grows, in the order of the trial numbers.
@@ -49,12 +50,17 @@ class RungModel:
         self._points = points
         self._encode(points)
         waiting, blamed = sorted(running)[-WAITING:], sorted(failed)[-WAITING:]
+        # Trials the space no longer allows have no row; a rung of nothing else has nothing to say.
+        rungs = [rung for rung in rungs if any(number in points for number in rung.scores)]
         own = [self._data(rung, waiting, blamed) for rung in rungs]
         earlier = self._helpful(prior, rungs, own)
         data = [*(self._data(rung, [], []) for rung in earlier), *own]
-        # A trial has results at several rungs; the model is asked about it once.
+        if not data:
+            return {}
+        # A trial has results at several rungs; the model is asked about it once, and only about the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
-        return propose(self._encoding, self._stack([*earlier, *rungs], data), known, rng)
+        leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
+        return propose(self._encoding, self._stack([*earlier, *rungs], data), known, leaders, rng)
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
@@ -94,6 +100,8 @@ class RungModel:
         best = [number for number, _ in islice(rung.best_first(), BEST)]
         recent = islice(reversed(rung.scores), RECENT)
         kept = sorted(number for number in {*best, *recent} if number in self._points)
+        # Where the space has changed, neither the best nor the latest may fit any more: then take whoever does.
+        kept = kept or [number for number in rung.scores if number in self._points][:RECENT]
         worst = rung.score_at(len(rung) - 1)
         blamed = [number for number in failed if number in self._points and number not in rung.scores]
         pending = [number for number in waiting if number in self._points and number not in rung.scores]

@@ -37,6 +37,10 @@ class RungData:
     scores: np.ndarray
     pending: np.ndarray
 
+    def leaders(self, count: int) -> np.ndarray:
+        """The rows of the best scores."""
+        return self.rows[np.argsort(-self.scores, kind="stable")[:count]]
+
 
 @dataclass(frozen=True)
 class _Level:
@@ -126,14 +130,17 @@ def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.
     return fit_lengths(encoding.features(np.array(rows)), (values - values.mean()) / values.std())
 
 
-def propose(encoding: Encoding, stack: Stack, known: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    """The candidate of the greatest expected improvement over the best prediction for a `known` row.
+def propose(
+    encoding: Encoding, stack: Stack, known: np.ndarray, leaders: np.ndarray, rng: np.random.Generator
+) -> dict[str, Any]:
+    """The candidate of the greatest expected improvement over the best prediction for one of the `leaders`.
 
-    Half the candidates are spread over the space, half lie around the best trials. A category that decides which other
-    parameters exist is taken over from a trial together with them, so that a candidate stays consistent.
+    Half the candidates are spread over the space, half lie around the best leaders; `known` are all rows seen. A
+    category that decides which other parameters exist is taken over from a trial together with them, so that a
+    candidate stays consistent.
     """
-    means = stack.predict(known)[0]
-    best = known[np.argsort(-means, kind="stable")[:CENTRES]]
+    means = stack.predict(leaders)[0]
+    best = leaders[np.argsort(-means, kind="stable")[:CENTRES]]
     candidates = np.vstack([_spread(encoding, known, rng), _around(encoding, known, best, rng)])
     mean, variance = stack.predict(candidates)
     gain = expected_improvement(mean, variance, float(means.max()))

@@ -6,7 +6,6 @@ Ray trial under its own id and takes up its own checkpoint, so Ray needs to rest
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import TrialScheduler
@@ -17,14 +16,10 @@ from search.strategy import Decision
 from trainables.trial import RESULT, START, WORKER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
 
     from trainables.trial_run import TrialStart
-
-PENDING = "PENDING"
 
 
 class _NotRestored:
@@ -40,49 +35,26 @@ class _NotRestored:
         """Nothing: the tables are the only memory."""
 
 
-class StartQueue:
-    """Ray's trials that no worker has taken up yet, in the order they were proposed."""
-
-    def __init__(self) -> None:
-        self._trials: deque[Trial] = deque()
-
-    def __len__(self) -> int:
-        return len(self._trials)
-
-    def add(self, trial: Trial) -> None:
-        """One more, or one that comes again because its worker died."""
-        self._trials.append(trial)
-
-    def first(self, resetting: Collection[Trial]) -> Trial | None:
-        """The one to start next; a trial is done here once a worker is being reset for it or runs it."""
-        while self._trials and (self._trials[0].status != PENDING or self._trials[0] in resetting):
-            self._trials.popleft()
-        return self._trials[0] if self._trials else None
-
-
 class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
-    """Hands Ray the loop's next trial, at most `concurrent` at once and `ahead` more waiting for a worker.
+    """Hands Ray the loop's next trial, at most `concurrent` at once.
 
-    A worker that becomes free takes the trial that waits before another is proposed in its place, so that it waits for
-    no sampler.
+    With `proposes_ahead` the next one is proposed while all workers train, so that a worker that becomes free does not
+    wait for the sampler. It is kept back until then: for a trial that waits, Ray asks for a place that is not there.
     """
 
-    def __init__(self, loop: SearchLoop, queue: StartQueue, concurrent: int, ahead: int) -> None:
+    def __init__(self, loop: SearchLoop, concurrent: int, proposes_ahead: bool) -> None:
         super().__init__(metric=None, mode=None)
-        self._loop, self._queue = loop, queue
-        self._most_open = concurrent + ahead
+        self._loop, self._concurrent, self._proposes_ahead = loop, concurrent, proposes_ahead
         self._trial_of: dict[str, str] = {}
-        self._worker_is_free = False
+        self._next: TrialStart | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of one Ray trial, None to be asked again, FINISHED when there will be no more."""
-        if self._loop.finished:
-            return str(Searcher.FINISHED)
-        start_first = self._worker_is_free and len(self._queue) > 0
-        self._worker_is_free = False
-        if start_first or len(self._trial_of) >= self._most_open:
+        if len(self._trial_of) >= self._concurrent:
+            if self._proposes_ahead and self._next is None:
+                self._next = self._loop.next_trial()
             return None
-        start = self._loop.next_trial()
+        start, self._next = self._next or self._loop.next_trial(), None
         if start is None:
             return str(Searcher.FINISHED) if self._loop.finished else None
         self._trial_of[trial_id] = start.trial_id
@@ -92,7 +64,6 @@ class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Ray's trial is over; the scheduler has said why, unless its worker is lost for good."""
-        self._worker_is_free = True
         ours = self._trial_of.pop(trial_id, None)
         if error and ours is not None:
             self._loop.lost(ours, "the worker process ended without a result; Ray's logs hold its last words")
@@ -101,9 +72,9 @@ class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
 class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
     """Gives the loop every result and Ray the loop's decision; trials start in the order they were proposed."""
 
-    def __init__(self, loop: SearchLoop, queue: StartQueue) -> None:
+    def __init__(self, loop: SearchLoop) -> None:
         super().__init__()
-        self._loop, self._queue = loop, queue
+        self._loop = loop
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Keep or stop; a paused trial gives its worker back and comes again as a new Ray trial."""
@@ -118,12 +89,11 @@ class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """The trial proposed first of those that wait: Ray itself gives a free worker to any of them."""
-        return self._queue.first(_internal(tune_controller, "_resetting_trials", ()))
+        """None: Ray then starts pending trials in their order."""
+        return None
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """A trial waits for a worker."""
-        self._queue.add(trial)
+        """Nothing to keep."""
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """Nothing: Ray calls this for every retry; the searcher hears of the last one."""

@@ -13,6 +13,12 @@ SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auc", "calibrati
 """The names in `Evaluation.scores`; with more than 5 classes `top5_accuracy` comes on top."""
 
 
+def validation_metrics(classes: int) -> tuple[str, ...]:
+    """The metrics of an epoch that come from the validation images, by name, for a task of that many classes."""
+    names = (*SCORES, f"top{TOP}_accuracy") if classes > TOP else SCORES
+    return tuple(f"val_{name}" for name in names)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Scores over N examples and K classes.

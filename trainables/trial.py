@@ -16,17 +16,18 @@ from ray import tune
 from trainables.checkpoint import CheckpointStore
 from trainables.costs import memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
+from trainables.lean import NOT_FOR_TRAINING, without
 from trainables.trial_run import EpochResult, Rules, Trainer, TrialRun, TrialStart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLAN, START, RESULT, WORKER = "plan", "start", "result", "worker"
+START, RESULT, WORKER = "start", "result", "worker"
 
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What every trial of a search shares; travels to the workers with each trial."""
+    """What every trial of a search shares; each worker gets it once."""
 
     data: DataSpec
     family: str
@@ -54,9 +55,9 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     still tells the driver that the worker has been reset.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Start the worker with its first trial."""
-        plan: TrialPlan = config[PLAN]
+    def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
+        """Start the worker with its first trial; Ray wants a default for `plan` and always gives it."""
+        assert plan is not None
         self._node, self._pid = socket.gethostname(), os.getpid()
         self._most_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="trial")
@@ -131,6 +132,8 @@ class WarmSource:
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
                 f"expected {expected[:12]}"
             )
+        with without(*NOT_FOR_TRAINING):
+            import keras  # noqa: F401
         from trainables.engine import limit_threads
         from trainables.family import load_family
         from trainables.gpu_share import keep_to_share

@@ -70,7 +70,7 @@ def no_cluster(at_once: int) -> Any:
 
     @contextmanager
     def connected(address: Any, need: Any) -> Any:
-        yield Capacity(at_once, 1)
+        yield Capacity(at_once, True)
 
     return connected
 

@@ -13,7 +13,7 @@ from ray import tune
 
 from trainables.checkpoint import CheckpointStore
 from trainables.costs import Costs
-from trainables.trial import PLAN, START, KerasTrial
+from trainables.trial import START, KerasTrial, TrialPlan
 from trainables.trial_run import TrialRun
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class IdleSource:
 class IdleTrial(KerasTrial):
     """Our worker without TensorFlow, data and models."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        plan = config[PLAN]
+    def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
+        assert plan is not None
         self._node, self._pid, self._most_bytes = socket.gethostname(), os.getpid(), 2**50
         self._thread = ThreadPoolExecutor(1)
         self._run = TrialRun(IdleSource(), CheckpointStore(plan.checkpoints), plan.rules)

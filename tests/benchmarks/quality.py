@@ -89,7 +89,7 @@ def print_table(workers: int, regret: dict[str, np.ndarray]) -> None:
     """One row a policy; arrays of shape (tasks, seeds, shares)."""
     runs = {name: values.shape[0] * values.shape[1] for name, values in regret.items()}
     print(f"\n{workers} workers; interquartile mean [95% interval] (mean, rank) at a share of the budget")
-    print(f"{'policy':<32}" + "".join(f"{share:>31.0%}" for share in SHARES) + f"{'runs':>7}")
+    print(f"{'policy':<32}" + "".join(f"{share:>34.0%}" for share in SHARES) + f"{'runs':>7}")
     same = max(values.shape for values in regret.values())
     ranked = [
         ranks({name: values[..., i] for name, values in regret.items() if values.shape == same})
@@ -102,7 +102,7 @@ def print_table(workers: int, regret: dict[str, np.ndarray]) -> None:
             low, high = interval(one)
             rank = f"{ranked[i][name]:.1f}" if name in ranked[i] else "-"
             cells.append(f"{interquartile_mean(one):.3f} [{low:.3f},{high:.3f}] ({one.mean():.3f},{rank:>3})")
-        print(f"{name:<32}" + "".join(f"{cell:>31}" for cell in cells) + f"{runs[name]:>7}", flush=True)
+        print(f"{name:<32}" + "".join(f"{cell:>34}" for cell in cells) + f"{runs[name]:>7}", flush=True)
 
 
 class Cache:

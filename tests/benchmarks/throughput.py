@@ -3,13 +3,13 @@
     python tests/benchmarks/throughput.py --trials 12 40 200 --workers 2 --max-epochs 27
 
 Equal for all: the machine, the images (scikit-learn's digits, decoded once and memory-mapped), the list of
-(configuration, epochs), the network each configuration stands for, validation after each epoch, one computing
-thread a worker. The epochs are those that halving by three gives: most trials train for one.
+(configuration, epochs), the network each configuration stands for, validation after each epoch, the niceness of
+the workers, one computing thread each. The epochs are those that halving by three gives: most trials train for one.
 Different: the rivals train with Keras' `fit`, its optimizers, tf.data and preprocessing layers (same bounds of
 augmentation); toprung with its own step. Ray's trials report to OptunaSearch and ASHA, which are asked but
 decide nothing, and write Ray's default logs; toprung writes its tables, checkpoints at each rung and MLflow.
-KerasTuner runs
-one trial at a time on all cores and saves the best weights. Each contender runs in a fresh process, in turns.
+KerasTuner runs one trial at a time on all cores and saves the best weights. Each contender runs in a fresh
+process, in turns.
 
 "steady" is training and validation without the batches that trace; "share" is steady seconds over workers times
 wall-clock, once of everything and once from the moment the first trial could train (after start-up);
@@ -127,6 +127,7 @@ def run_here(name: str, folder: Path) -> None:
 
     log = str(folder / "log")
     if name == "tuner":
+        os.nice(15)  # as Ray does with its workers
         rivals.run_keras_tuner(job, log)
     else:
         rivals.run_ray(job, log, reuse=name == "reuse")

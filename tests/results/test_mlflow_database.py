@@ -17,7 +17,9 @@ MAKE = "import sys; from results.mlflow_runs import quiet_client; quiet_client(s
 
 
 @pytest.mark.parametrize("after_secs", [0.05, 0.4])
-def test_a_process_killed_while_making_it_leaves_nothing_in_the_way(tmp_path: Path, after_secs: float) -> None:
+def test_a_process_killed_while_making_it_leaves_nothing_in_the_way(
+    tmp_path: Path, after_secs: float
+) -> None:
     path = tmp_path / "mlflow.db"
     maker = subprocess.Popen([sys.executable, "-c", MAKE, f"sqlite:///{path}"], cwd=Path(__file__).parents[2])
     while maker.poll() is None and not list(tmp_path.glob(".mlflow.db.*")):

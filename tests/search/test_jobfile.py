@@ -78,7 +78,10 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         ("data: {source: digits, splits: {val: 0}}", "data.splits.val: 0 given; must be greater than 0"),
         ("data: {sourc: digits}", "did you mean 'source'?"),
         ("data: digits\nsearch: 3", "search: 3 given; must be"),
-        ("data: digits\nsearch: {metric: accuracy}", "must be 'val_accuracy' or 'val_loss'"),
+        (
+            "data: digits\nsearch: {metric: accuracy}",
+            "must be 'val_accuracy', 'val_loss', 'val_balanced_accuracy'",
+        ),
         ("data: digits\nname: ../up", "name: '../up' given; must match pattern"),
     ],
 )

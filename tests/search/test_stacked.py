@@ -67,7 +67,7 @@ def test_a_rung_that_tells_nothing_loses_its_weight() -> None:
 def test_a_proposal_lies_where_the_model_expects_the_most() -> None:
     rows = np.random.default_rng(0).random((40, 2))
     stack = Stack(PLANE, [RungData(rows, peak(rows, 0.7), NOBODY)], [None])
-    proposed = [propose(PLANE, stack, rows, np.random.default_rng(seed))["x"] for seed in range(5)]
+    proposed = [propose(PLANE, stack, rows, rows, np.random.default_rng(seed))["x"] for seed in range(5)]
     assert proposed == pytest.approx([0.7] * 5, abs=0.15)
 
 

@@ -160,6 +160,19 @@ def test_first_points_the_space_does_not_allow_are_named(conditional_space: Any)
     ]
 
 
+def test_trials_that_a_changed_space_no_longer_allows_count_at_the_rungs_but_not_in_the_model() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        return {"x": trial.suggest_float("x", 0.5, 1.0)}
+
+    strategy = Strategy.for_space(space, 9, 0)
+    records = [TrialRecord(f"t0000{number}", {"x": number / 20}, Outcome.STOPPED) for number in range(9)]
+    strategy.replay([report(record.trial_id, 1, record.config["x"]) for record in records], records)
+    for _ in range(12):
+        proposal = strategy.ask()
+        assert proposal.config["x"] >= 0.5
+        strategy.report(report(proposal.trial_id, 1, proposal.config["x"]))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     scores=st.lists(

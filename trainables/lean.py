@@ -1,0 +1,26 @@
+"""Importing a library without others that it takes along where they are installed and does without where not."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Keras takes these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
+# time that a worker needs to start, and nothing that it trains with.
+NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")
+
+
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """In the block an import of one of these fails as if it were not installed; one already imported stays."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks "not to be found"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
