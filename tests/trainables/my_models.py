@@ -1,7 +1,5 @@
 """A model of one's own is one file: what may be chosen, and how a choice becomes a model."""
 
-import keras
-
 
 class MyFamily:
     """Two convolutions and a squeeze-and-excitation gate (Hu et al. 2018)."""
@@ -19,6 +17,8 @@ class MyFamily:
         }
 
     def build(self, config, task):
+        import keras  # here, because the process that only draws configurations needs none
+
         images = keras.Input(task.image_shape)
         x = keras.layers.Rescaling(1 / 255)(images)
         for factor in (1, 2):

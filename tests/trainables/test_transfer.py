@@ -14,7 +14,7 @@ import pytest
 from spaces.problem import InputError
 from trainables.task import Task
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = SHARED / "weights" / "mobilenet_v2_0.35_notop.weights.h5"
@@ -156,6 +156,24 @@ def test_statistics_of_the_images_leave_with_the_model(pictures: Task, config: d
     )
     pixels = np.ones((1, 2, 2, 3), np.float32)
     assert np.asarray(copied(pixels)) == pytest.approx(0.25)
+
+
+def test_a_file_of_efficientnet_is_scaled_as_keras_scales_its_download(
+    config: dict, tmp_path: Path, one_thread: None
+) -> None:
+    import keras
+
+    from trainables.backbone import backbone
+
+    path = str(tmp_path / "efficientnetb0_notop.weights.h5")
+    keras.applications.EfficientNetB0(input_shape=(32, 32, 3), include_top=False, weights=None).save_weights(
+        path
+    )
+    model = backbone({**config, "backbone": "EfficientNetB0", "weights": path}, (32, 32, 3))
+    norm = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    # Behind the weights it downloads itself Keras puts a layer that divides by the root of these.
+    expected = 1 / np.sqrt([0.229, 0.224, 0.225])
+    assert np.asarray(norm(np.ones((1, 1, 1, 3), np.float32))).ravel() == pytest.approx(expected, rel=1e-5)
 
 
 def test_grey_and_small_images_are_made_to_fit(noise: Task, config: dict) -> None:
