@@ -21,6 +21,7 @@ from search.record import Recorder
 from search.resume import Resumed, resume
 from search.runfolder import RunFolder
 from spaces.problem import InputError
+from spaces.shipped import shipped
 from trainables.checkpoint import CheckpointStore
 from trainables.evaluate import validation_metrics
 from trainables.report import Outcome
@@ -172,7 +173,7 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
     memory_gb = job.resources.worker_memory_gb
     return TrialPlan(
         data=job.data_spec(),
-        family=job.family,
+        family=shipped(job.family),
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,

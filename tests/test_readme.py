@@ -15,6 +15,8 @@ from results.tables import RunWriter
 from search.cli import _parser
 from search.job import JobSpec
 from search.jobfile import parse_job
+from spaces.describe import describe
+from spaces.registry import load_space
 from trainables.report import EpochReport, Outcome
 
 ROOT = Path(__file__).parent.parent
@@ -60,9 +62,29 @@ def test_the_query_shown_runs_on_a_run(tmp_path: Path, monkeypatch: pytest.Monke
             row = trial_row(trial_id, config, Outcome.STOPPED, [report], TrialFacts(seed=number))
             writer.append(TRIALS, row)
     monkeypatch.chdir(tmp_path)
-    for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), {})
+    (query,) = [code for code in blocks("python") if code.startswith("import pandas")]
+    exec(compile(query, "README.md", "exec"), {})
     assert "t00002" in capsys.readouterr().out
+
+
+def test_the_model_shown_is_a_family_with_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [code for code in blocks("python") if code.startswith("class MyFamily")]
+    (tmp_path / "my_models.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert {"width", "learning_rate"} <= set(describe(load_space("my_models.py:MyFamily")))
+
+
+@pytest.mark.slow
+def test_the_model_shown_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import types
+
+    from trainables.family import load_family
+
+    (code,) = [code for code in blocks("python") if code.startswith("class MyFamily")]
+    (tmp_path / "my_other_models.py").write_text(code)
+    family = load_family(str(tmp_path / "my_other_models.py:MyFamily"))
+    task = types.SimpleNamespace(image_shape=(16, 16, 3), classes=("a", "b", "c"))
+    assert family.build({"width": 8}, task).output_shape == (None, 3)  # type: ignore[arg-type]
 
 
 def test_files_and_folders_named_exist() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from spaces.shipped import Shipped, received
 from trainables.checkpoint import CheckpointStore
 from trainables.costs import memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
@@ -30,7 +31,7 @@ class TrialPlan:
     """What every trial of a search shares; each worker gets it once."""
 
     data: DataSpec
-    family: str
+    family: Shipped
     checkpoints: str
     rules: Rules
     cpus: float
@@ -145,4 +146,4 @@ class WarmSource:
         task = Task(
             dataset.image_shape, dataset.classes, plan.rules.max_epochs, dataset.train(), dataset.val()
         )
-        return WarmTrainers(), load_family(plan.family), task
+        return WarmTrainers(), load_family(received(plan.family)), task
