@@ -84,6 +84,13 @@ def toprung() -> Iterator[Callable[..., Command]]:
         command.stop()
 
 
+def laid_over(below: Any, above: Any) -> Any:
+    """Two parts of a job as one: what stands above wins, key by key."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{name: laid_over(below.get(name), value) for name, value in above.items()}}
+
+
 @pytest.fixture
 def job_file(tmp_path: Path) -> Callable[..., Path]:
     """Write a small job on the bundled digits: tiny networks, runs in `tmp_path`/runs."""
@@ -103,7 +110,7 @@ def job_file(tmp_path: Path) -> Callable[..., Path]:
             "tracking": {"enabled": False},
         }  # fmt: skip
         for section, values in sections.items():
-            content[section] = {**content[section], **values} if section in content else values
+            content[section] = laid_over(content.get(section), values)
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(content))
         return path

@@ -69,9 +69,9 @@ def test_the_query_shown_runs_on_a_run(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_model_shown_is_a_family_with_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = [code for code in blocks("python") if code.startswith("class MyFamily")]
-    (tmp_path / "my_models.py").write_text(code)
+    (tmp_path / "shown_in_readme.py").write_text(code)
     monkeypatch.chdir(tmp_path)
-    assert {"width", "learning_rate"} <= set(describe(load_space("my_models.py:MyFamily")))
+    assert {"width", "learning_rate"} <= set(describe(load_space("shown_in_readme.py:MyFamily")))
 
 
 @pytest.mark.slow
@@ -81,8 +81,8 @@ def test_the_model_shown_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from trainables.family import load_family
 
     (code,) = [code for code in blocks("python") if code.startswith("class MyFamily")]
-    (tmp_path / "my_other_models.py").write_text(code)
-    family = load_family(str(tmp_path / "my_other_models.py:MyFamily"))
+    (tmp_path / "built_from_readme.py").write_text(code)
+    family = load_family(str(tmp_path / "built_from_readme.py:MyFamily"))
     task = types.SimpleNamespace(image_shape=(16, 16, 3), classes=("a", "b", "c"))
     assert family.build({"width": 8}, task).output_shape == (None, 3)  # type: ignore[arg-type]
 

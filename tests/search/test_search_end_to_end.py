@@ -63,7 +63,9 @@ def rows(run: Path, table: str) -> int:
 def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
     toprung, job_file, tmp_path: Path
 ) -> None:
-    job = job_file()
+    # Slow enough that a second is the middle of something: rows reach the disk once a second.
+    networks = {"filters": 16, "blocks": 2, "convs_per_block": 2}
+    job = job_file(data={"image_size": 16}, search={"trials": 16}, space={"fixed": networks})
     done = toprung("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
     assert done.returncode == 0, done.stderr
     unbroken = tmp_path / "unbroken" / "small"
@@ -75,7 +77,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
         known = rows(run, "epochs") if run.exists() else 0
         wait_for(lambda known=known, command=command: command.process.poll() is not None
                  or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
-        time.sleep(moments.uniform(0, 1.5))
+        time.sleep(moments.uniform(0, 1.0))
         if command.process.poll() is not None or kills == 4:
             break
         command.signal(signal.SIGKILL)
