@@ -186,7 +186,8 @@ def assert_model_takes_raw_images(path: Path, report: dict) -> None:
 def assert_tracked(run: Path, trials: int, report: dict) -> None:
     import mlflow
 
-    client = mlflow.MlflowClient(f"sqlite:///{run}/mlflow.db")
+    uri = f"sqlite:///{run}/mlflow.db"
+    client = mlflow.MlflowClient(uri, registry_uri=uri)
     experiment = client.get_experiment_by_name("toprung")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
