@@ -99,7 +99,7 @@ class SearchSection(Section):
     )
     sampler: str = Field(
         "stacked",
-        description="stacked (ours: every rung helps), tpe, gp, cmaes, random, qmc, or module:function.",
+        description="stacked (ours: every rung helps), tpe, cmaes, random, qmc, gp (needs torch), or module:function.",
     )
     metric: Metric = Field("val_accuracy", description="What is optimised.")
     variant: Literal["stop", "promote"] = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -116,6 +115,3 @@ def job_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-INTERRUPT = signal.SIGINT

@@ -36,7 +36,7 @@ def test_the_full_cnn_space_is_searched(toprung, job_file, tmp_path: Path) -> No
     assert trials["config/head_l2"].isna().tolist() == (trials["config/dense_units"] == 0).tolist()
 
 
-@pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights staged")
+@pytest.mark.skipif(not WEIGHTS.exists(), reason=f"no weights at {WEIGHTS}")
 def test_the_transfer_space_is_searched_and_its_winner_trained(toprung, job_file, tmp_path: Path) -> None:
     space = {
         "name": "transfer",
@@ -65,7 +65,9 @@ def test_a_users_family_is_searched_from_any_folder(toprung, job_file, tmp_path:
     assert len(trials_of(tmp_path / "runs" / "small")) == 2
 
 
-@pytest.mark.skipif(not (SHARED / "data" / "flowers").exists(), reason="no flowers staged")
+@pytest.mark.skipif(
+    not (SHARED / "data" / "flowers").exists(), reason=f"no photographs at {SHARED / 'data' / 'flowers'}"
+)
 def test_the_shipped_transfer_job_is_valid(toprung) -> None:
     job = ROOT / "search/jobs/flowers-transfer.yaml"
     ended = toprung("check", job, "--set", f"data.path={SHARED / 'data' / 'flowers'}").wait()
