@@ -40,6 +40,7 @@ class TrialFacts:
     `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
     `data_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what its worker
     held, `wanted_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was replaced after it.
+    `device` to `micro_batch_size` say how it was computed; the last, in images, only where batches were cut into parts.
     """
 
     seed: int | None = None
@@ -61,6 +62,11 @@ class TrialFacts:
     worker_pid: int | None = None
     cpus: float | None = None
     gpus: float | None = None
+    device: str | None = None
+    precision: str | None = None
+    xla: bool | None = None
+    steps_per_call: int | None = None
+    micro_batch_size: int | None = None
     parameter_count: int | None = None
     data_fingerprint: str | None = None
     checkpoint: str | None = None

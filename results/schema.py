@@ -88,7 +88,21 @@ def trials_schema(kinds: Mapping[str, Kind], metric: str = "val_accuracy") -> pa
     seconds = dict.fromkeys(["train_secs", *TRAINING_SECONDS, *SECONDS], _FLOAT)
     head = {"trial_id": _STR, "number": _INT, "outcome": _STR, "reason": _STR, **_config_columns(kinds)}
     memory = {"rss_bytes": _INT, "device_bytes": _INT, "wanted_bytes": _INT, "worker_recycled": _BOOL}
-    machine = {"worker_node": _STR, "worker_pid": _INT, "cpus": _FLOAT, "gpus": _FLOAT, **memory}
+    computed = {
+        "device": _STR,
+        "precision": _STR,
+        "xla": _BOOL,
+        "steps_per_call": _INT,
+        "micro_batch_size": _INT,
+    }
+    machine = {
+        "worker_node": _STR,
+        "worker_pid": _INT,
+        "cpus": _FLOAT,
+        "gpus": _FLOAT,
+        **computed,
+        **memory,
+    }
     origin = {
         "parameter_count": _INT,
         "seed": _INT,

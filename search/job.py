@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trainables.computation import Asked
 from trainables.data import DataSpec
 
 JsonScalar = str | int | float | bool | None
@@ -124,6 +125,17 @@ class ResourcesSection(Section):
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Trials at once at most; as many as fit if none is given."
     )
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        "auto", description="Of a trial's layers; auto: the faster one on an accelerator, float32 on a CPU."
+    )
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether steps are compiled with XLA; auto: what is faster on an accelerator, off on a CPU.",
+    )
+    steps_per_call: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="Training steps in one call of the device at most; what is fastest if none is given.",
+    )
     worker_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="GB of memory past which a worker is replaced between trials; 0.8 of its cores' share if none.",
@@ -131,6 +143,19 @@ class ResourcesSection(Section):
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times a trial is restarted after its worker died."
     )
+
+    @field_validator("xla", mode="before")
+    @classmethod
+    def yaml_reads_on_and_off_as_booleans(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+    def asked(self) -> Asked:
+        """How trials are to be computed, as their workers take it."""
+        return Asked(
+            precision=None if self.precision == "auto" else self.precision,
+            xla=None if self.xla == "auto" else self.xla == "on",
+            steps_per_call=self.steps_per_call,
+        )
 
 
 class StorageSection(Section):

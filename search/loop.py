@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from search.budget import Limits, Spent
 from search.strategy import Decision, Strategy
+from trainables.computation import Computed
 from trainables.costs import Costs
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, TrialStart
@@ -38,6 +39,7 @@ class OpenTrial:
     costs: Costs = field(default_factory=Costs)
     wanted_bytes: int | None = None
     parameter_count: int | None = None
+    computed: Computed | None = None
     place: Place = field(default_factory=Place)
 
     @property
@@ -139,7 +141,8 @@ class SearchLoop:
             return Decision.STOP
         trial.place = place or trial.place
         trial.costs += result.costs
-        trial.wanted_bytes = result.wanted_bytes
+        trial.wanted_bytes = result.wanted_bytes or trial.wanted_bytes
+        trial.computed = result.computed or trial.computed
         trial.parameter_count = result.parameter_count or trial.parameter_count
         for report in (*result.history, *([result.report] if result.report else [])):
             decision = self._take(trial, report)

@@ -89,6 +89,7 @@ class Recorder:
             seed=trial.start.seed,
             rung_epochs=self._strategy.rung_of(trial_id),
             **vars(trial.costs),
+            **(vars(trial.computed) if trial.computed else {}),
             wanted_bytes=trial.wanted_bytes,
             worker_recycled=trial.place.outgrown,
             worker_node=trial.place.node or None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from results.parts import read_tables
 from results.storage import Storage
@@ -15,6 +18,7 @@ from results.winner import Winner, pick_winner
 from search.jobfile import override_job
 from search.run import SearchFailedError
 from spaces.problem import InputError
+from trainables.choice import Choices
 from trainables.data import Dataset, load
 from trainables.data_joined import joined
 from trainables.quiet import quiet_native
@@ -54,7 +58,7 @@ def retrain_winner(folder: RunFolder, overrides: Sequence[str] = ()) -> Retraine
         return Retrained(folder, earlier, is_new=False)
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
-    report = _train(job, winner, dataset, planned_epochs, folder)
+    report = _train(job, winner, dataset, planned_epochs, folder, parts_of_batches(trials, winner))
     return Retrained(folder, report, is_new=True)
 
 
@@ -64,15 +68,18 @@ def _train(
     dataset: Dataset,
     epochs: int,
     folder: RunFolder,
+    parts: int,
 ) -> dict[str, Any]:
     with quiet_native():
         from trainables.family import load_family
         from trainables.task import Task
-        from trainables.trainer import Trainer
+        from trainables.warm import WarmTrainers
 
     everything = joined(dataset.train(), dataset.val())
     task = Task(dataset.image_shape, dataset.classes, job.search.max_epochs, everything, dataset.val())
-    trainer = Trainer(load_family(job.family), winner.config, task)
+    # On the kind of device that searched, the winner is computed as in the search.
+    warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
+    trainer = warm.trainer(load_family(job.family), winner.config, task, least_parts=parts)
     trainer.reset(winner.config, winner.seed or 0)
     for epoch in range(1, epochs + 1):
         metrics = trainer.train_epoch(epoch)
@@ -91,6 +98,16 @@ def _train(
     Storage.at(folder.root).put(REPORT_FILE, _json(report))
     _register(job, folder, model, report)
     return report
+
+
+def parts_of_batches(trials: pd.DataFrame, winner: Winner) -> int:
+    """Into how many parts the winner's batches were cut for want of memory; 1 where they stayed whole."""
+    row = trials[trials["trial_id"] == winner.trial_id].iloc[-1]
+    size = row.get("micro_batch_size")
+    if size is None or pd.isna(size) or "batch_size" not in winner.config:
+        return 1
+    parts: int = math.ceil(winner.config["batch_size"] / size)
+    return parts
 
 
 def _noted_test_read(folder: RunFolder) -> list[str]:

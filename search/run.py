@@ -178,6 +178,8 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         rules=rules,
         cpus=job.resources.cpus,
         gpus=job.resources.gpus,
+        asked=job.resources.asked(),
+        choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
     )
 

@@ -42,6 +42,11 @@ class RunFolder:
         """Where the trials' states are."""
         return f"{self.root}/checkpoints"
 
+    @property
+    def choices(self) -> str:
+        """Where the workers keep how they chose to compute."""
+        return f"{self.root}/computation"
+
     def tracking(self, job: JobSpec) -> Tracking:
         """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
         if job.tracking.uri:

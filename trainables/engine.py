@@ -6,9 +6,14 @@ functions.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from trainables.choice import Device
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import keras
 
     from trainables.step import Engine
@@ -51,11 +56,41 @@ def has_accelerator() -> bool:
     return any("cpu" not in device.lower() for device in keras.distribution.list_devices())
 
 
-def engine_for(model: keras.Model, xla: bool | None = None) -> Engine:
-    """The engine of Keras' current backend.
+def device() -> Device:
+    """The device that this process computes on; the first where it has several."""
+    import keras
 
-    `xla` None decides: off on a CPU, where it makes small convolutions two to three times slower, on
-    elsewhere when every layer supports it. Raises ValueError for a backend other than tensorflow or jax.
+    if keras.backend.backend() == "jax":
+        import jax
+
+        first = jax.devices()[0]
+        return Device(first.device_kind if first.platform != "cpu" else "cpu", first.platform != "cpu", True)
+    if not has_accelerator():
+        return Device()
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return Device(str(details.get("device_name", "accelerator")), accelerated=True)
+
+
+@contextmanager
+def precision_of(policy: str) -> Iterator[None]:
+    """Layers made in the block compute with this dtype policy; one that names its own keeps that."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def engine_for(model: keras.Model, xla: bool) -> Engine:
+    """The engine of Keras' current backend; with `xla` it compiles with XLA where every layer supports that.
+
+    JAX always does. Raises ValueError for a backend other than tensorflow or jax.
     """
     import keras
 
@@ -68,7 +103,5 @@ def engine_for(model: keras.Model, xla: bool | None = None) -> Engine:
         raise ValueError(f"The Keras backend is {backend!r}, but must be tensorflow or jax")
     from trainables.step_tf import TensorFlowEngine
 
-    accelerated = has_accelerator()
-    if xla is None:
-        xla = accelerated and all(layer.supports_jit for layer in model._flatten_layers())
-    return TensorFlowEngine(xla, accelerated)
+    supported = all(layer.supports_jit for layer in model._flatten_layers())
+    return TensorFlowEngine(xla and supported, has_accelerator())

@@ -20,6 +20,10 @@ def stock_model(model: keras.Model) -> keras.Model:
     become their stock counterparts at the current setting; a user's own layers stay what they are.
     """
     copied = keras.models.clone_model(model, clone_function=_stock_layer)
+    for layer in copied._flatten_layers():
+        # Half precision is for training: what leaves computes alike wherever it is loaded.
+        if layer.compute_dtype != "float32":
+            layer.dtype_policy = "float32"
     for old, new in zip(model.layers, copied.layers, strict=True):
         _copy_weights(old, new)
     inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")

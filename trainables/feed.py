@@ -32,8 +32,11 @@ class Chunk(NamedTuple):
 class Feed(Protocol):
     """A source of training batches."""
 
-    def chunks(self, order: np.ndarray) -> Iterator[Chunk]:
-        """The batches that the rows of `order`, an int array (steps, batch) of image numbers, name."""
+    def chunks(self, order: np.ndarray, most_steps: int | None = None) -> Iterator[Chunk]:
+        """The batches that the rows of `order`, an int array (steps, batch) of image numbers, name.
+
+        A chunk has at most `most_steps` of them; without that as many as the feed thinks best.
+        """
         ...
 
 
@@ -65,8 +68,8 @@ class ResidentFeed:
         self._labels = ops.convert_to_tensor(np.asarray(split.labels, np.int32))
         self._chunk_steps = chunk_steps
 
-    def chunks(self, order: np.ndarray) -> Iterator[Chunk]:
-        for part, count in _parts(order.astype(np.int32), self._chunk_steps):
+    def chunks(self, order: np.ndarray, most_steps: int | None = None) -> Iterator[Chunk]:
+        for part, count in _parts(order.astype(np.int32), self._chunk_steps, most_steps):
             yield Chunk(self._images, self._labels, part, count)
 
 
@@ -80,9 +83,9 @@ class StreamedFeed:
         self._images, self._labels = split.images, np.asarray(split.labels, np.int32)
         self._chunk_bytes = chunk_bytes
 
-    def chunks(self, order: np.ndarray) -> Iterator[Chunk]:
+    def chunks(self, order: np.ndarray, most_steps: int | None = None) -> Iterator[Chunk]:
         batch_bytes = order.shape[1] * int(np.prod(self._images.shape[1:]))
-        parts = list(_parts(order, max(1, self._chunk_bytes // batch_bytes)))
+        parts = list(_parts(order, max(1, self._chunk_bytes // batch_bytes), most_steps))
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
             coming = reader.submit(self._gather, *parts[0])
             for part in parts[1:]:
@@ -96,9 +99,9 @@ class StreamedFeed:
         return Chunk(self._images[part.ravel()], self._labels[part.ravel()], local, count)
 
 
-def _parts(order: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
+def _parts(order: np.ndarray, rows: int, most_rows: int | None) -> Iterator[tuple[np.ndarray, int]]:
     """`order` cut into parts of equally many rows, each with the number of rows that count."""
-    rows = min(rows, len(order))
+    rows = min(rows, most_rows or rows, len(order))
     for start in range(0, len(order), rows):
         part = order[start : start + rows]
         yield np.resize(part, (rows, order.shape[1])), len(part)

@@ -42,8 +42,23 @@ class Totals(NamedTuple):
     accuracy: Any
 
 
+class Batch(NamedTuple):
+    """Augmented images with their targets and labels, in the order of one axis.
+
+    `counted` is 1 for an image, 0 for one that only fills up a part; `weights` multiply the losses.
+    """
+
+    images: Any
+    targets: Any
+    labels: Any
+    counted: Any
+    weights: Any
+
+
 class Engine(Protocol):
     """What differs between backends: gradients, and compiling a function of arrays."""
+
+    xla: bool
 
     def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
         """Of `function(weights) -> (loss, extra)`: extra, and the gradient of the loss."""
@@ -155,12 +170,17 @@ class TrainingStep:
 
     With `watches_loss` a call ends at the first loss that is not finite; on an accelerator looking at every loss
     would make the host wait for each step, so there the caller looks once a call.
+
+    With `parts` above 1 each batch is augmented whole and then goes through the model in so many parts, one after the
+    other; the update is that of the whole batch. What looks at other images of the batch sees its part alone: batch
+    normalisation takes its statistics from parts, and dropout draws for each.
     """
 
-    def __init__(self, network: Network, engine: Engine, watches_loss: bool) -> None:
+    def __init__(self, network: Network, engine: Engine, watches_loss: bool, parts: int = 1) -> None:
         self.network = network
         self.engine = engine
         self.traces = 0
+        self._parts = parts
         self._watches_loss = watches_loss
         self._decayed, self._depths = network.decayed(), network.depths()
         state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
@@ -231,14 +251,9 @@ class TrainingStep:
         targets = ops.one_hot(labels, hyper.class_weights.shape[0], dtype="float32")
         images, targets, others = self.network.vary(state.others, images, targets, hyper)
         weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
-
-        def loss_of(weights: Any) -> tuple[Any, Any]:
-            logits, own, changed = self.network.forward(weights, others, images, head_only)
-            loss = ops.mean(weights_of_images * cross_entropy(logits, targets, hyper.label_smoothing))
-            right = ops.cast(ops.argmax(logits, axis=-1), "int32") == labels
-            return loss + own, (loss, ops.mean(ops.cast(right, "float32")), changed)
-
-        (loss, right, others), gradient = self.engine.value_and_grad(loss_of, state.moments.weights)
+        batch = Batch(images, targets, labels, ops.ones_like(weights_of_images), weights_of_images)
+        slope = self._slope if self._parts == 1 else self._slope_in_parts
+        (loss, right, others), gradient = slope(state.moments.weights, others, batch, hyper, head_only)
         if is_open is not None:
             gradient = ops.where(is_open, gradient, 0.0)
         moments = update(state.step, gradient, state.moments, self._decayed, hyper)
@@ -249,11 +264,57 @@ class TrainingStep:
         totals = Totals(totals.loss + loss, totals.accuracy + right)
         return State(state.step + 1, moments, tuple(others)), totals
 
+    def _slope(
+        self, weights: Any, others: Any, batch: Batch, hyper: Hyper, head_only: bool, size: Any = None
+    ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
+        """((loss, accuracy, new others), gradient) of images that are a share of a batch of `size`."""
+        size = ops.cast(ops.shape(batch.labels)[0] if size is None else size, "float32")
+
+        def loss_of(weights: Any) -> tuple[Any, Any]:
+            logits, own, changed = self.network.forward(weights, others, batch.images, head_only)
+            losses = cross_entropy(logits, batch.targets, hyper.label_smoothing)
+            loss = ops.sum(batch.weights * losses) / size
+            hits = ops.cast(ops.cast(ops.argmax(logits, axis=-1), "int32") == batch.labels, "float32")
+            share = ops.sum(batch.counted) / size
+            return loss + own * share, (loss, ops.sum(batch.counted * hits) / size, changed)
+
+        return self.engine.value_and_grad(loss_of, weights)
+
+    def _slope_in_parts(
+        self, weights: Any, others: Any, batch: Batch, hyper: Hyper, head_only: bool
+    ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
+        """As `_slope`; a loop, so that no part's activations are held beside another's."""
+        size = ops.shape(batch.labels)[0]
+        places, counted = parts_of(size, self._parts)
+
+        def body(index: Any, gradient: Any, loss: Any, right: Any, others: Any) -> tuple[Any, ...]:
+            part = Batch(*(ops.take(values, places[index], axis=0) for values in batch))
+            part = part._replace(counted=counted[index], weights=part.weights * counted[index])
+            (more, hits, others), slope = self._slope(weights, others, part, hyper, head_only, size)
+            return index + 1, gradient + slope, loss + more, right + hits, tuple(others)
+
+        zero = ops.zeros(())
+        start = (ops.zeros((), "int32"), ops.zeros_like(weights), zero, zero, tuple(others))
+        _, gradient, loss, right, others = ops.while_loop(lambda index, *_: index < self._parts, body, start)
+        return (loss, right, tuple(others)), gradient
+
+
+def parts_of(size: Any, parts: int) -> tuple[Any, Any]:
+    """Positions in a batch, int32 (parts, images a part), and 1.0 where they count: the last part is filled up."""
+    each = (size + parts - 1) // parts
+    numbers = ops.arange(parts * each, dtype="int32")
+    counted = ops.cast(numbers < size, "float32")
+    return ops.reshape(numbers % size, (parts, each)), ops.reshape(counted, (parts, each))
+
+
+def last_layer(model: keras.Model) -> keras.Layer:
+    """The layer that gives the model's output, inside whatever models it is nested in."""
+    last = model.layers[-1]
+    return last_layer(last) if isinstance(last, keras.Model) else last
+
 
 def ends_in_softmax(model: keras.Model) -> bool:
     """Whether the model's last layer already turns logits into probabilities."""
-    last = model.layers[-1]
-    if isinstance(last, keras.Model):
-        return ends_in_softmax(last)
+    last = last_layer(model)
     softmax = keras.activations.softmax
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is softmax

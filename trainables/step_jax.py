@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class JaxEngine:
     """`jax.jit` around many steps. Another batch size compiles once more: JAX knows no free axes."""
 
+    xla = True
+
     def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
         (_, extra), gradient = jax.value_and_grad(function, has_aux=True)(weights)
         return extra, gradient

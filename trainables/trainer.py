@@ -13,8 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from trainables.computation import Computation, Computed
 from trainables.costs import Costs
-from trainables.engine import engine_for, has_accelerator
+from trainables.engine import device, engine_for, precision_of
 from trainables.evaluate import SCORES, Evaluation
 from trainables.export import stock_model
 from trainables.family import checked
@@ -24,7 +25,7 @@ from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.phases import phase_at, phases_of
 from trainables.plateau import Plateau
 from trainables.recipe import Recipe
-from trainables.step import Network, State, Totals, TrainingStep
+from trainables.step import Network, State, Totals, TrainingStep, last_layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # Images a prediction call takes: what fits a CPU's cache, and what fills an accelerator.
 CPU_PREDICT_BYTES, ACCELERATOR_PREDICT_BYTES = 4 * 2**20, 64 * 2**20
+# What a step is timed by: as many steps as this takes, and how often.
+TIMED_SECS, TIMED_STEPS, TIMES = 0.5, (8, 256), 3
 WEIGHTS, OTHERS = 0, 1
 
 
@@ -43,7 +46,7 @@ class Trainer:
     """Trains one structure, trial after trial.
 
     `reset(config, seed)` starts a trial; the same configuration and seed give the same curve, bit for bit, on
-    a new and on a used trainer (on one device, with one number of threads). Not thread-safe.
+    a new and on a used trainer (on one device, with one number of threads, computed alike). Not thread-safe.
     """
 
     def __init__(
@@ -52,22 +55,29 @@ class Trainer:
         config: Mapping[str, Any],
         task: Task,
         feed: Feed | None = None,
-        xla: bool | None = None,
+        computation: Computation | None = None,
     ) -> None:
         began = time.perf_counter()
-        with seeded_build():
+        computation = computation or Computation()
+        with seeded_build(), precision_of(computation.precision):
             model = checked(family.build(config, task), task)
+        # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
+        if last_layer(model).compute_dtype != "float32":
+            last_layer(model).dtype_policy = "float32"
         self._family = family
         augments_fully = Recipe.from_config(config).augments_beyond_standard
         self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
-        self._accelerated = has_accelerator()
+        self._device = device()
+        self._accelerated = self._device.accelerated
         built = time.perf_counter()
-        self._step = TrainingStep(self._network, engine_for(model, xla), not self._accelerated)
+        self._engine = engine_for(model, computation.xla)
+        self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
+        self._rows_per_call: int | None = None
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
-        self.use(task, feed or feed_for(task.train, self._accelerated))
+        self.use(task, feed or feed_for(task.train, self._accelerated), computation)
         self.reset(config, 0)
 
     @property
@@ -87,10 +97,41 @@ class Trainer:
         counted = [v for v in self._network.model.variables if not is_seed(v) and id(v) not in dials]
         return sum(int(np.prod(variable.shape)) for variable in counted)
 
-    def use(self, task: Task, feed: Feed) -> None:
-        """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
+    @property
+    def computed(self) -> Computed:
+        """How the trial at hand is computed."""
+        parts, size = self.computation.parts, min(self._recipe.batch_size, len(self._task.train.labels))
+        return Computed(
+            self._device.kind,
+            self.computation.precision,
+            self._engine.xla,
+            self._rows_per_call,
+            -(-size // parts) if parts > 1 else None,
+        )
+
+    def secs_per_step(self, steps_per_call: int | None = None) -> float:
+        """Seconds of a training step of the recipe at hand, the best of a few tries; the trial's state is lost."""
+        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
+        first = order[: TIMED_STEPS[0]]
+        self._run_steps(first, steps_per_call)  # compiles what is compiled at the first call
+        secs = self._timed(first, steps_per_call)
+        steps = min(max(TIMED_STEPS[0], int(TIMED_SECS / secs)), TIMED_STEPS[1])
+        many = np.resize(order, (steps, order.shape[1]))
+        return min(self._timed(many, steps_per_call) for _ in range(TIMES))
+
+    def _timed(self, order: np.ndarray, steps_per_call: int | None) -> float:
+        began = time.perf_counter()
+        *_, steps = self._run_steps(order, steps_per_call)
+        return (time.perf_counter() - began) / steps
+
+    def use(self, task: Task, feed: Feed, computation: Computation) -> None:
+        """Train on `feed` and validate on the task's data from now on.
+
+        Image shape and classes must stay, and of `computation` all but `steps_per_call`.
+        """
         self._task = task
         self._feed = feed
+        self.computation = computation
         self._class_counts = np.bincount(np.asarray(task.train.labels), minlength=len(task.classes)).tolist()
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
@@ -122,7 +163,8 @@ class Trainer:
         """
         self._enter_phase(epoch)
         started = time.perf_counter()
-        loss, accuracy, steps = self._run_steps(epoch)
+        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
+        loss, accuracy, steps = self._run_steps(order, self.computation.steps_per_call)
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
         images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
@@ -144,7 +186,7 @@ class Trainer:
         """Score the current weights on a split, in batches of one size."""
         count = len(split.labels)
         budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
-        largest = max(1, budget // split.images[0].nbytes)
+        largest = max(1, budget // self.computation.parts // split.images[0].nbytes)
         size = -(-count // -(-count // largest))
         weights, others = self._scored_weights, self._state.others
         logits = []
@@ -210,14 +252,14 @@ class Trainer:
                 )
             )
 
-    def _run_steps(self, epoch: int) -> tuple[float, float, int]:
-        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
+    def _run_steps(self, order: np.ndarray, steps_per_call: int | None) -> tuple[float, float, int]:
+        """Loss and accuracy added up over the steps, and how many were run."""
         before = int(self._state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
         run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
-        chunks = Waited(self._feed.chunks(order))
+        chunks = Waited(self._feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
-            steps = np.asarray(count, np.int32)
+            steps, self._rows_per_call = np.asarray(count, np.int32), len(rows)
             self._state, totals = run(
                 self._state, totals, self._hyper, self._open_share, images, labels, rows, steps
             )

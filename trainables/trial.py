@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from spaces.shipped import Shipped, received
 from trainables.checkpoint import CheckpointStore
+from trainables.choice import Choices
+from trainables.computation import Asked, Computation
 from trainables.costs import memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
 from trainables.lean import NOT_FOR_TRAINING, without
@@ -36,6 +38,9 @@ class TrialPlan:
     rules: Rules
     cpus: float
     gpus: float
+    asked: Asked = field(default_factory=Asked)
+    choices: str | None = None
+    """Where the workers keep how they chose to compute; each chooses for itself if None."""
     worker_bytes: int | None = None
     """Memory past which a worker is replaced between two trials; 0.8 of its cores' share of its node if None."""
 
@@ -105,13 +110,15 @@ class WarmSource:
         self._ready: tuple[Any, Any, Any] | None = None
         self._startup_secs = 0.0
 
-    def trainer(self, config: Mapping[str, object]) -> Trainer:
+    def trainer(
+        self, config: Mapping[str, object], computation: Computation | None, least_parts: int
+    ) -> Trainer:
         """The worker's trainer for `config`'s structure, built when it has none."""
         if self._ready is None:
             self._ready = self._load()
             self._startup_secs = process_age_secs()
         trainers, family, task = self._ready
-        trainer: Trainer = trainers.trainer(family, config, task)
+        trainer: Trainer = trainers.trainer(family, config, task, computation, least_parts)
         return trainer
 
     def take_startup_secs(self) -> float:
@@ -146,4 +153,5 @@ class WarmSource:
         task = Task(
             dataset.image_shape, dataset.classes, plan.rules.max_epochs, dataset.train(), dataset.val()
         )
-        return WarmTrainers(), load_family(received(plan.family)), task
+        choices = Choices(plan.choices) if plan.choices else None
+        return WarmTrainers(asked=plan.asked, choices=choices), load_family(received(plan.family)), task

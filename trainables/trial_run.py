@@ -9,21 +9,31 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.computation import Computation, Computed
 from trainables.costs import Costs, Idle, device_bytes, rss_bytes
 from trainables.failure import Failure, failure_of
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    import numpy as np
+# In how many parts a batch is computed when memory ran out once, and when it did so again.
+SMALLER_PARTS = (2, 8)
+COMPUTATION = "computation"
 
 
 class Trainer(Protocol):
     """What trains: a model with its optimizer, reset in place for each trial."""
 
     parameter_count: int
+    computation: Computation
+
+    @property
+    def computed(self) -> Computed:
+        """How the trial at hand is computed, for its row."""
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
         """Start a configuration from scratch."""
@@ -44,8 +54,13 @@ class Trainer(Protocol):
 class TrainerSource(Protocol):
     """Where a worker's trainers come from."""
 
-    def trainer(self, config: Mapping[str, object]) -> Trainer:
-        """The trainer of `config`'s structure."""
+    def trainer(
+        self, config: Mapping[str, object], computation: Computation | None, least_parts: int
+    ) -> Trainer:
+        """The trainer of `config`'s structure; it computes as `computation` says (None: as this worker chose).
+
+        Its batches are cut into `least_parts` parts or more.
+        """
 
     def take_startup_secs(self) -> float:
         """What getting ready to build any trainer took, told once."""
@@ -69,8 +84,9 @@ class EpochResult:
     """What one step of a worker tells the driver.
 
     `report` is the newest epoch, `history` the epochs before it that were not told yet; `report` is None when
-    the trial failed before it could measure anything new. `failure` and `error` are set when the trial is over, with
-    `wanted_bytes` when it was for memory and the error says how much. `costs` is what was spent since the last result.
+    the trial failed before it could measure anything new. `failure` and `error` are set when the trial is over;
+    `wanted_bytes` is what it last asked for in vain, if it did and the error says. `costs` is what was spent since the
+    last result.
     """
 
     report: EpochReport | None
@@ -80,6 +96,7 @@ class EpochResult:
     wanted_bytes: int | None = None
     costs: Costs = field(default_factory=Costs)
     parameter_count: int = 0
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +133,9 @@ class TrialRun:
 
     A trial goes on from its newest checkpoint wherever it begins: after a worker died, after the driver was
     killed, after a pause. It then first repeats the report of that checkpoint, so that a decision lost with the
-    driver is taken before another epoch is trained. When memory runs out it is tried once more, from there and with
-    the models of other trials thrown out.
+    driver is taken before another epoch is trained, and computes as it did. When memory runs out it is tried again,
+    from there, with the models of other trials thrown out and its batches cut into parts; at the second time into
+    smaller ones.
     """
 
     def __init__(self, source: TrainerSource, store: CheckpointStore, rules: Rules) -> None:
@@ -129,27 +147,24 @@ class TrialRun:
         self._told = 0
         self._repeat = False
         self._best, self._newest_is_best = -math.inf, False
+        self._wanted_bytes: int | None = None
 
     def begin(self, start: TrialStart) -> None:
         """Take up a trial; whatever goes wrong is told by the first `step`, so that the worker lives on."""
         self._costs = Costs(waiting_secs=self._idle.work())
-        self._start, self._failed, self._retried = start, Failure.none(), False
-        self._told = 0
-        try:
-            self._take_up()
-        except Exception as error:
-            self._try_again_or_fail(error)
+        self._start, self._failed, self._retries = start, Failure.none(), 0
+        self._told, self._wanted_bytes = 0, None
+        self._try_again_or_fail(failure_in(self._take_up))
         self._idle.rest()
 
     def step(self) -> EpochResult:
         """Train until there is something to decide, or repeat the newest report of a trial taken up again."""
         self._costs += Costs(waiting_secs=self._idle.work())
         while not self._failed and not self._repeat:
-            try:
-                self._train_on()
+            failure = failure_in(self._train_on)
+            if not failure:
                 break
-            except Exception as error:
-                self._try_again_or_fail(error)
+            self._try_again_or_fail(failure)
         self._repeat = False
         result = self._result()
         self._idle.rest()
@@ -170,38 +185,37 @@ class TrialRun:
         self._trainer, self._history, self._repeat = None, [], False
         self._best, self._newest_is_best = -math.inf, False
         self._store.wait()
-        trainer = self._source.trainer(self._start.config)
+        checkpoint = self._store.load(self._start.trial_id, self.identity)
+        computation = computation_of(checkpoint) if checkpoint else None
+        parts = SMALLER_PARTS[self._retries - 1] if self._retries else 1
+        trainer = self._source.trainer(self._start.config, computation, parts)
         apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
         trainer.reset(self._start.config, self._start.seed)
-        self._go_on_from_checkpoint(trainer)
+        if checkpoint is not None:
+            self._go_on_from(checkpoint, trainer)
         self._trainer = trainer
         self._saved_at = time.perf_counter()
         spent = self._saved_at - began - apart.build_secs - apart.trace_secs
         self._costs += apart + Costs(setup_secs=max(0.0, spent - apart.startup_secs))
 
-    def _go_on_from_checkpoint(self, trainer: Trainer) -> None:
-        checkpoint = self._store.load(self._start.trial_id, self.identity)
-        if checkpoint is not None:
-            trainer.load_state(checkpoint.arrays)
-            self._history = [EpochReport(**row) for row in checkpoint.history]
-            self._best = max(self._rules.worth(report) for report in self._history)
-            self._newest_is_best = self._rules.worth(self._history[-1]) >= self._best
-            self._repeat = True
+    def _go_on_from(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
+        trainer.load_state(checkpoint.arrays)
+        self._history = [EpochReport(**row) for row in checkpoint.history]
+        self._best = max(self._rules.worth(report) for report in self._history)
+        self._newest_is_best = self._rules.worth(self._history[-1]) >= self._best
+        self._repeat = True
 
-    def _try_again_or_fail(self, error: Exception) -> None:
-        failure = failure_of(error)
-        del error
-        if failure.outcome is not Outcome.OOM or self._retried:
-            self._failed = failure
-            return
-        self._retried = True
-        self._trainer = None
-        self._source.make_room()
-        try:
-            self._take_up()
+    def _try_again_or_fail(self, failure: Failure) -> None:
+        while failure:
+            self._wanted_bytes = failure.wanted_bytes or self._wanted_bytes
+            if failure.outcome is not Outcome.OOM or self._retries == len(SMALLER_PARTS):
+                self._failed = failure
+                return
+            self._retries += 1
+            self._trainer = None
+            self._source.make_room()
+            failure = failure_in(self._take_up)
             self._told = min(self._told, len(self._history))
-        except Exception as again:
-            self._failed = failure_of(again)
 
     def _train_on(self) -> None:
         """Train epochs up to the next one that is decided on, as many as fit into `report_secs`, at least one."""
@@ -235,7 +249,8 @@ class TrialRun:
         if not report.is_finite or not due:
             return
         history = tuple(vars(report) for report in self._history)
-        checkpoint = Checkpoint(self._start.trial_id, report.epoch, self.identity, history, trainer.state())
+        arrays = {**trainer.state(), COMPUTATION: np.asarray(trainer.computation.to_json())}
+        checkpoint = Checkpoint(self._start.trial_id, report.epoch, self.identity, history, arrays)
         worth = self._rules.worth(report)
         is_best = worth >= self._best
         self._store.save(checkpoint, self._newest_is_best and not is_best, is_best)
@@ -249,10 +264,10 @@ class TrialRun:
         news, self._told = self._history[self._told :], len(self._history)
         if not news and not self._failed:
             news = self._history[-1:]
-        parameters = 0
+        parameters, computed = 0, None
         if self._trainer is not None:
             self._costs += self._trainer.take_costs()
-            parameters = self._trainer.parameter_count
+            parameters, computed = self._trainer.parameter_count, self._trainer.computed
         costs = self._costs + Costs(rss_bytes=rss_bytes(), device_bytes=device_bytes())
         self._costs = Costs()
         return EpochResult(
@@ -260,7 +275,25 @@ class TrialRun:
             tuple(news[:-1]),
             self._failed.outcome,
             self._failed.error,
-            self._failed.wanted_bytes,
+            self._wanted_bytes,
             costs,
             parameters,
+            computed,
         )
+
+
+def failure_in(action: Callable[[], None]) -> Failure:
+    """How an action failed. Its exception is let go of, and with it the models that the frames it names hold."""
+    try:
+        action()
+    except Exception as error:
+        return failure_of(error)
+    return Failure.none()
+
+
+def computation_of(checkpoint: Checkpoint) -> Computation | None:
+    """How the trial was computed up to here; None where the checkpoint does not say."""
+    try:
+        return Computation.from_json(str(checkpoint.arrays[COMPUTATION]))
+    except (KeyError, ValueError, TypeError):
+        return None

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trainables.engine import has_accelerator
+from trainables.choice import chosen
+from trainables.computation import Asked, Computation
+from trainables.engine import device, has_accelerator
 from trainables.family import Signature, structural_signature
 from trainables.feed import feed_for
 from trainables.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
+    from trainables.choice import Choices
     from trainables.data import Split
     from trainables.family import Family
     from trainables.feed import Feed
@@ -24,38 +28,73 @@ if TYPE_CHECKING:
 
 
 class WarmTrainers:
-    """At most `capacity` trainers, one per structural signature; the least recently used goes first.
+    """At most `capacity` trainers, one per structural signature and computation; the least recently used goes first.
 
-    Make one per process, after its heavy imports: what is loaded by then is left out of garbage collection.
+    Make one per process, after its heavy imports: what is loaded by then is left out of garbage collection. How to
+    compute is `asked`; what that leaves open is measured with the first structure, unless `choices` knows it from
+    another process on such a device, and holds for all later ones.
     """
 
-    def __init__(self, capacity: int = 16) -> None:
+    def __init__(
+        self, capacity: int = 16, asked: Asked | None = None, choices: Choices | None = None
+    ) -> None:
         # A dropped trainer is a cycle, and collecting it would otherwise walk TensorFlow's modules for 0.4 s.
         gc.freeze()
         self.capacity = capacity
-        self._trainers: OrderedDict[Signature, Trainer] = OrderedDict()
+        self._asked, self._choices = asked or Asked(), choices
+        self._computation: Computation | None = None
+        self._trainers: OrderedDict[tuple[Signature, Hashable], Trainer] = OrderedDict()
         self._fed: tuple[Split, Feed] | None = None
 
     def __len__(self) -> int:
         return len(self._trainers)
 
-    def trainer(self, family: Family, config: Mapping[str, Any], task: Task) -> Trainer:
-        """The trainer for `config`'s structure, built when there is none; `reset` it before training."""
-        signature = structural_signature(family, config, task)
-        if signature in self._trainers:
-            self._trainers.move_to_end(signature)
-            self._trainers[signature].use(task, self._feed(task.train))
-            return self._trainers[signature]
+    def trainer(
+        self,
+        family: Family,
+        config: Mapping[str, Any],
+        task: Task,
+        computation: Computation | None = None,
+        least_parts: int = 1,
+    ) -> Trainer:
+        """The trainer for `config`'s structure, built when there is none; `reset` it before training.
+
+        It computes as `computation` says, by default as was chosen, with a batch in `least_parts` or more.
+        """
+        computation = computation or self._chosen(family, config, task)
+        computation = replace(computation, parts=max(computation.parts, least_parts))
+        key = (structural_signature(family, config, task), computation.compiled)
+        if key in self._trainers:
+            self._trainers.move_to_end(key)
+            self._trainers[key].use(task, self._feed(task.train), computation)
+            return self._trainers[key]
         while len(self._trainers) >= self.capacity:
             self._trainers.popitem(last=False)
             gc.collect()
-        trainer = self._trainers[signature] = Trainer(family, config, task, self._feed(task.train))
+        trainer = self._trainers[key] = Trainer(family, config, task, self._feed(task.train), computation)
         return trainer
+
+    def _chosen(self, family: Family, config: Mapping[str, Any], task: Task) -> Computation:
+        if self._computation is None:
+            # The candidates are built as any trainer, so that the one chosen is there already.
+            self._computation = chosen(
+                self._asked,
+                device(),
+                lambda candidate: self.trainer(family, config, task, candidate),
+                self._choices,
+            )
+            self._drop_others(self._computation)
+        return self._computation
 
     def clear(self) -> None:
         """Drop every trainer, and the training data on the device, to make room."""
         self._trainers.clear()
         self._fed = None
+        gc.collect()
+
+    def _drop_others(self, chosen_one: Computation) -> None:
+        for key in [key for key in self._trainers if key[1] != chosen_one.compiled]:
+            del self._trainers[key]
         gc.collect()
 
     def _feed(self, split: Split) -> Feed:

@@ -12,6 +12,7 @@ import numpy as np
 from ray import tune
 
 from trainables.checkpoint import CheckpointStore
+from trainables.computation import Computation, Computed
 from trainables.costs import Costs
 from trainables.trial import START, KerasTrial, TrialPlan
 from trainables.trial_run import TrialRun
@@ -24,6 +25,7 @@ class IdleTrainer:
     """Measures noise."""
 
     parameter_count = 1
+    computation, computed = Computation(), Computed("none", "float32", xla=False)
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
         self.seed = seed
@@ -48,7 +50,7 @@ class IdleSource:
     def __init__(self) -> None:
         self._trainer = IdleTrainer()
 
-    def trainer(self, config: Mapping[str, object]) -> IdleTrainer:
+    def trainer(self, config: Mapping[str, object], computation: object, least_parts: int) -> IdleTrainer:
         return self._trainer
 
     def take_startup_secs(self) -> float:

@@ -9,6 +9,7 @@ import pytest
 from search.job import JobSpec
 from search.jobfile import dump_job, load_job, override_job, parse_job
 from spaces.problem import InputError
+from trainables.computation import Asked
 
 JOBS = sorted((Path(__file__).parents[2] / "search" / "jobs").glob("*.yaml"))
 
@@ -82,6 +83,12 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
             "data: digits\nsearch: {metric: accuracy}",
             "must be 'val_accuracy', 'val_loss', 'val_balanced_accuracy'",
         ),
+        (
+            "data: digits\nresources: {precision: float16}",
+            "precision: 'float16' given; must be 'auto', 'float32' or 'mixed_bfloat16'",
+        ),
+        ("data: digits\nresources: {xla: maybe}", "xla: 'maybe' given; must be 'auto', 'on' or 'off'"),
+        ("data: digits\nresources: {steps_per_call: 0}", "steps_per_call: 0 given; must be greater than 0"),
         ("data: digits\nname: ../up", "name: '../up' given; must match pattern"),
     ],
 )
@@ -90,6 +97,15 @@ def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> 
     assert len(lines) == 1
     assert expected in lines[0]
     assert "\n" not in lines[0]
+
+
+@pytest.mark.parametrize(("text", "xla"), [("auto", None), ("on", True), ("off", False), ("true", True)])
+def test_how_to_compute_is_asked_for_as_yaml_reads_it(written, text: str, xla: bool | None) -> None:
+    path = written(f"data: digits\nresources: {{xla: {text}, precision: mixed_bfloat16, steps_per_call: 8}}")
+    job = load_job(path)
+    assert job.resources.asked() == Asked("mixed_bfloat16", xla, 8)
+    assert parse_job(job.model_dump(mode="json"), "saved") == job
+    assert load_job(written("data: digits")).resources.asked() == Asked()
 
 
 def test_a_missing_file_and_a_bad_override_are_named(tmp_path: Path, written) -> None:

@@ -11,6 +11,7 @@ import pytest
 from search.budget import Limits
 from search.loop import OpenTrial, SearchLoop, trial_seed
 from search.strategy import Decision, Strategy, TrialRecord
+from trainables.computation import Computed
 from trainables.costs import Costs
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, TrialStart
@@ -103,8 +104,13 @@ def test_what_the_steps_of_a_trial_took_adds_up() -> None:
     assert start is not None
     for epoch, value in ((1, 0.5), (2, math.nan)):
         costs = Costs(build_secs=2.0 - epoch, waiting_secs=0.25, rss_bytes=epoch)
-        loop.report(start.trial_id, replace(result(start, epoch, value), costs=costs))
-    costs = facts.trials[start.trial_id].costs
+        computed = Computed("cpu", "float32", xla=False, steps_per_call=epoch)
+        told = replace(result(start, epoch, value), costs=costs, computed=computed)
+        loop.report(start.trial_id, replace(told, wanted_bytes=7 if epoch == 1 else None))
+    trial = facts.trials[start.trial_id]
+    assert trial.computed == computed, "the newest counts"
+    assert trial.wanted_bytes == 7, "a retry that fits does not hide what did not"
+    costs = trial.costs
     assert (costs.build_secs, costs.waiting_secs, costs.rss_bytes) == (1.0, 0.5, 2)
 
 

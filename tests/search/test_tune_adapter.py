@@ -112,7 +112,13 @@ class SimpleTrial:
 @pytest.mark.timeout(600)
 def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file, tmp_path: Path) -> None:
     job = job_file(
-        search={"trials": 4, "max_epochs": 3}, resources={"concurrent": 2, "worker_memory_gb": 0.001}
+        search={"trials": 4, "max_epochs": 3},
+        resources={
+            "concurrent": 2,
+            "worker_memory_gb": 0.001,
+            "precision": "mixed_bfloat16",
+            "steps_per_call": 3,
+        },
     )
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
@@ -120,5 +126,8 @@ def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file
     assert len(trials) == 4
     assert trials["worker_recycled"].all()
     assert trials["worker_pid"].is_unique, "each trial had a process of its own"
+    assert set(trials["precision"]) == {"mixed_bfloat16"} and set(trials["device"]) == {"cpu"}
+    assert set(trials["steps_per_call"]) == {3} and not trials["xla"].any()
+    assert trials["micro_batch_size"].isna().all(), "batches stayed whole"
     assert (trials["startup_secs"] > 0).all() and (trials["rss_bytes"] > 1e6).all()
     assert set(trials["outcome"]) <= {"COMPLETED", "STOPPED"}

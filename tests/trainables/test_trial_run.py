@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 from trainables.checkpoint import CheckpointStore
+from trainables.computation import Computation, Computed
 from trainables.costs import Costs
 from trainables.report import Outcome
 from trainables.trial_run import EpochResult, Rules, TrialRun, TrialStart
@@ -19,6 +23,13 @@ class Counting:
     """A trainer whose value is the sum of what it trained; fails where its configuration says so."""
 
     parameter_count = 1
+
+    def __init__(self) -> None:
+        self.computation = Computation()
+
+    @property
+    def computed(self) -> Computed:
+        return Computed("cpu", "float32", xla=False, micro_batch_size=32 // self.computation.parts)
 
     def reset(self, config: Any, seed: int) -> None:
         self.config, self.total, self.trained = dict(config), float(seed), []
@@ -44,10 +55,15 @@ class Counting:
 class Source:
     """A worker with one trainer; `rooms` counts how often it was asked to make room."""
 
-    def __init__(self, trainer: Any) -> None:
-        self.given, self.rooms = trainer, 0
+    own = Computation()
 
-    def trainer(self, config: Any) -> Any:
+    def __init__(self, trainer: Any) -> None:
+        self.given, self.rooms, self.asked_for = trainer, 0, []
+
+    def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
+        self.asked_for.append((computation, least_parts))
+        taken = computation or self.own
+        self.given.computation = replace(taken, parts=max(taken.parts, least_parts))
         return self.given
 
     def take_startup_secs(self) -> float:
@@ -132,7 +148,7 @@ def test_an_error_ends_the_trial_and_not_the_worker(
 
 def test_an_error_while_building_is_told_by_the_first_step(tmp_path: Path) -> None:
     class NoModel(Source):
-        def trainer(self, config: Any) -> Any:
+        def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
             raise ValueError("filters must be positive")
 
     run = TrialRun(NoModel(None), CheckpointStore(str(tmp_path)), Rules(max_epochs=3))
@@ -187,6 +203,7 @@ class Full(Counting):
     """Has no memory at the epochs that its configuration names, as often as it says."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.raised = 0
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -215,13 +232,93 @@ def test_a_trial_without_memory_is_tried_again_with_more_room(tmp_path: Path, fu
     assert [told[epoch] for epoch in range(1, 10)] == [value for _, value in epochs(unbroken, 9)]
 
 
-def test_a_trial_that_runs_out_of_memory_twice_ends_with_what_it_wanted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("times", "micro_batch_size"), [(1, 16), (2, 4)])
+def test_each_time_that_memory_runs_out_batches_are_cut_into_smaller_parts(
+    tmp_path: Path, times: int, micro_batch_size: int
+) -> None:
     run = run_at(tmp_path, Full())
-    run.begin(start(full_at=1, times=2))
+    run.begin(start(full_at=2, times=times))
+    while (result := run.step()).report and result.report.epoch < 3:
+        pass
+    assert result.failure is None and result.computed is not None
+    assert result.computed.micro_batch_size == micro_batch_size
+    run.end()
+    other = Source(Counting())
+    later = TrialRun(other, CheckpointStore(str(tmp_path)), Rules(max_epochs=9, data_fingerprint="f"))
+    later.begin(start(full_at=2, times=times))
+    assert later.step().report == result.report
+    parts = 32 // micro_batch_size
+    assert other.asked_for == [(Computation(parts=parts), 1)], "another worker goes on as the first one did"
+
+
+def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path) -> None:
+    class Mixed(Source):
+        own = Computation("mixed_bfloat16", xla=True, steps_per_call=64)
+
+    rules = Rules(max_epochs=9, checkpoint_epochs=frozenset({1}), data_fingerprint="f")
+    run = TrialRun(Mixed(Counting()), CheckpointStore(str(tmp_path)), rules)
+    run.begin(start())
+    epochs(run, 1)
+    run.end()
+    worker_that_would_choose_otherwise = Source(Counting())
+    later = TrialRun(worker_that_would_choose_otherwise, CheckpointStore(str(tmp_path)), rules)
+    later.begin(start())
+    assert worker_that_would_choose_otherwise.asked_for == [(Mixed.own, 1)]
+    later.begin(start(1))
+    assert worker_that_would_choose_otherwise.asked_for[1:] == [(None, 1)], (
+        "a new trial computes as is chosen now"
+    )
+
+
+def test_a_checkpoint_that_does_not_say_how_it_was_computed_is_gone_on_with(tmp_path: Path) -> None:
+    run = run_at(tmp_path)
+    run.begin(start())
+    epochs(run, 1)
+    run.end()
+    store = CheckpointStore(str(tmp_path))
+    saved = store.load("t00000", run.identity)
+    assert saved is not None
+    store.save(replace(saved, arrays={"total": saved.arrays["total"]}))
+    store.wait()
+    second = run_at(tmp_path)
+    second.begin(start())
+    assert epochs(second, 2) == [(1, 1.0), (2, 3.0)]
+
+
+def test_a_trial_that_runs_out_of_memory_in_the_smallest_parts_ends_with_what_it_wanted(
+    tmp_path: Path,
+) -> None:
+    run = run_at(tmp_path, Full())
+    run.begin(start(full_at=1, times=3))
     result = run.step()
     assert (result.failure, result.wanted_bytes) == (Outcome.OOM, 3 * 2**30)
-    run.begin(start(1, full_at=1, times=2))
-    assert run.step().failure is None, "the worker lives on"
+    run.begin(start(1, full_at=1, times=3))
+    result = run.step()
+    assert (result.failure, result.wanted_bytes) == (None, None), "the worker lives on"
+
+
+def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(tmp_path: Path) -> None:
+    class Short(Counting):
+        def train_epoch(self, epoch: int) -> dict[str, float]:
+            raise MemoryError("no room")
+
+    class Watching(Source):
+        alive: weakref.ref[Short] | None = None
+
+        def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
+            if self.alive is not None:
+                gc.collect()
+                assert self.alive() is None
+                return super().trainer(config, computation, least_parts)
+            short = Short()
+            self.alive = weakref.ref(short)
+            return short
+
+    rules = Rules(max_epochs=9, data_fingerprint="f")
+    run = TrialRun(Watching(Counting()), CheckpointStore(str(tmp_path)), rules)
+    run.begin(start())
+    result = run.step()
+    assert result.failure is None, result.error
 
 
 class Falling(Counting):

@@ -1,0 +1,100 @@
+"""How to compute is measured where it matters, chosen with care for the simple, and remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trainables.choice import Choices, Device, candidates, chosen, least
+from trainables.computation import Asked, Computation
+
+GPU = Device("NVIDIA A10", accelerated=True)
+OPEN = Asked()
+
+
+class Model:
+    """Takes the given seconds a step, by precision and XLA; None: has no memory for it."""
+
+    def __init__(self, secs: dict[tuple[str, bool], float | None], call_secs: float = 0.0) -> None:
+        self.secs, self.call_secs, self.built = secs, call_secs, []
+
+    def __call__(self, computation: Computation) -> Model:
+        self.built.append(computation)
+        self.now = computation
+        return self
+
+    def secs_per_step(self, steps_per_call: int | None) -> float:
+        secs = self.secs[self.now.precision, self.now.xla]
+        if secs is None:
+            raise MemoryError("no room")
+        return secs + self.call_secs / (steps_per_call or 256)
+
+
+FASTEST_MIXED = {
+    ("float32", False): 4.0,
+    ("float32", True): 3.0,
+    ("mixed_bfloat16", False): 3.5,
+    ("mixed_bfloat16", True): 2.0,
+}
+
+
+def never(_: Computation) -> Model:
+    raise AssertionError("nothing is to be built")
+
+
+def test_on_a_cpu_float32_without_xla_is_taken_without_measuring() -> None:
+    assert chosen(OPEN, Device(), never) == Computation("float32", xla=False)
+    asked = Asked("mixed_bfloat16", xla=True, steps_per_call=5)
+    assert chosen(asked, Device(), never) == Computation("mixed_bfloat16", xla=True, steps_per_call=5)
+
+
+def test_on_an_accelerator_the_fastest_is_taken() -> None:
+    model = Model(FASTEST_MIXED)
+    assert chosen(OPEN, GPU, model) == Computation("mixed_bfloat16", xla=True)
+    assert len(set(model.built)) == 4
+
+
+def test_what_the_job_says_is_not_measured() -> None:
+    model = Model(FASTEST_MIXED)
+    assert chosen(Asked("float32"), GPU, model).precision == "float32"
+    assert {c.precision for c in model.built} == {"float32"}
+    assert candidates(Asked(xla=False), GPU) == [Computation("float32"), Computation("mixed_bfloat16")]
+    assert {c.xla for c in candidates(OPEN, Device("TPU", True, always_xla=True))} == {True}
+
+
+def test_calls_are_as_long_as_pays() -> None:
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0)).steps_per_call is None
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0)).steps_per_call == 16
+    assert chosen(Asked(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0)).steps_per_call == 9
+
+
+def test_a_small_gain_does_not_outweigh_simplicity() -> None:
+    assert least([("simple", 1.0), ("other", 0.97)]) == "simple"
+    assert least([("simple", 1.0), ("other", 0.9), ("third", 0.88)]) == "other"
+
+
+def test_what_has_no_memory_is_left_out_and_the_last_error_told() -> None:
+    model = Model({**FASTEST_MIXED, ("mixed_bfloat16", True): None})
+    assert chosen(OPEN, GPU, model) == Computation("float32", xla=True)
+    with pytest.raises(MemoryError):
+        chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)))
+
+
+def test_a_choice_is_remembered_for_its_kind_of_device_and_its_wishes(tmp_path: Path) -> None:
+    choices = Choices(str(tmp_path / "computation"))
+    first = chosen(OPEN, GPU, Model(FASTEST_MIXED), choices)
+    assert chosen(OPEN, GPU, never, Choices(str(tmp_path / "computation"))) == first
+    other = Model({**FASTEST_MIXED, ("float32", True): 1.0})
+    assert chosen(OPEN, Device("NVIDIA H100", True), other, choices) == Computation("float32", xla=True)
+    assert chosen(Asked(xla=False), GPU, other, choices) != first
+
+
+def test_a_damaged_note_of_a_choice_is_measured_again(tmp_path: Path) -> None:
+    (tmp_path / "NVIDIA-A10.json").write_text('{"asked": {}, "cho')
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), Choices(str(tmp_path))).xla
+
+
+def test_a_computation_survives_being_written_down() -> None:
+    computation = Computation("mixed_bfloat16", xla=True, steps_per_call=64, parts=2)
+    assert Computation.from_json(computation.to_json()) == computation

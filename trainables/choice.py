@@ -1,0 +1,132 @@
+"""Choosing how to compute by timing a few steps, once for each kind of device of a search.
+
+On a CPU nothing is timed: bfloat16 has no fast path in most of them, and XLA makes small convolutions two to three
+times slower there. Elsewhere which is faster depends on the device, the network and the images.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from trainables.computation import FLOAT32, PRECISIONS, Asked, Computation
+from trainables.failure import is_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# What is less simple has to be faster by this share: the clock is not exact, and equal choices repeat exactly.
+WORTHWHILE = 0.05
+STEPS_PER_CALL = (None, 64, 16)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a process computes on: `kind` is the vendor's name for it, or "cpu"."""
+
+    kind: str = "cpu"
+    accelerated: bool = False
+    always_xla: bool = False
+
+
+class Timed(Protocol):
+    """A model that can be timed."""
+
+    def secs_per_step(self, steps_per_call: int | None) -> float:
+        """Seconds of a training step, compiling left out, with at most so many steps in a call."""
+
+
+def candidates(asked: Asked, device: Device) -> list[Computation]:
+    """What the job leaves open on this device, the simplest first; a single one where there is nothing to choose."""
+    precisions = (FLOAT32,) if not device.accelerated else PRECISIONS
+    switches = (False, True) if device.accelerated else (False,)
+    if asked.precision is not None:
+        precisions = (asked.precision,)
+    if asked.xla is not None:
+        switches = (asked.xla,)
+    if device.always_xla:
+        switches = (True,)
+    return [Computation(precision, xla, asked.steps_per_call) for precision in precisions for xla in switches]
+
+
+def chosen(
+    asked: Asked, device: Device, build: Callable[[Computation], Timed], choices: Choices | None = None
+) -> Computation:
+    """The candidate with the shortest step of the model that `build` gives.
+
+    An earlier choice on this kind of device, kept in `choices`, is taken without timing. A candidate that runs out of
+    memory is left out; raises what the last one raised when all do.
+    """
+    open_ones = candidates(asked, device)
+    if len(open_ones) == 1 and not device.accelerated:
+        return open_ones[0]
+    earlier = choices.read(device.kind, asked) if choices else None
+    if earlier is not None:
+        return earlier
+    found = _fastest(open_ones, build)
+    if asked.steps_per_call is None:
+        timed = build(found)
+        secs = {steps: timed.secs_per_step(steps) for steps in STEPS_PER_CALL}
+        found = replace(found, steps_per_call=least(secs.items()))
+    if choices:
+        choices.write(device.kind, asked, found)
+    return found
+
+
+def _fastest(open_ones: list[Computation], build: Callable[[Computation], Timed]) -> Computation:
+    if len(open_ones) == 1:
+        return open_ones[0]
+    secs: dict[Computation, float] = {}
+    short: Exception | None = None
+    for candidate in open_ones:
+        try:
+            secs[candidate] = build(candidate).secs_per_step(candidate.steps_per_call)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            short = error
+    if short is not None and not secs:
+        raise short
+    return least(secs.items())
+
+
+def least(timed: Iterable[tuple[Value, float]]) -> Value:
+    """The value with the fewest seconds; a later one counts only when it saves at least a twentieth."""
+    (best, fewest), *others = timed
+    for value, secs in others:
+        if secs < (1.0 - WORTHWHILE) * fewest:
+            best, fewest = value, secs
+    return best
+
+
+class Choices:
+    """What a search chose on each kind of device, a file each under `root`, a local folder or a URI."""
+
+    def __init__(self, root: str) -> None:
+        from pyarrow import fs
+
+        self._fs, self._root = fs.FileSystem.from_uri(root if "://" in root else str(Path(root).absolute()))
+
+    def read(self, kind: str, asked: Asked) -> Computation | None:
+        """The choice made for the same wishes, None where there is none that can be read."""
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            with self._fs.open_input_file(self._path(kind)) as file:
+                content: dict[str, Any] = json.loads(file.read())
+            if content["asked"] == asdict(asked):
+                return Computation(**content["chosen"])
+        return None
+
+    def write(self, kind: str, asked: Asked, choice: Computation) -> None:
+        """Keep a choice. Of workers that choose at once the last one's stands; a trial under way keeps its own."""
+        self._fs.create_dir(self._root, recursive=True)
+        text = json.dumps({"asked": asdict(asked), "chosen": asdict(choice)}, indent=2)
+        with self._fs.open_output_stream(self._path(kind)) as file:
+            file.write(text.encode())
+
+    def _path(self, kind: str) -> str:
+        return f"{self._root}/{re.sub('[^A-Za-z0-9]+', '-', kind)}.json"
