@@ -20,6 +20,7 @@ from trainables.evaluate import SCORES, Evaluation
 from trainables.export import stock_model
 from trainables.family import checked
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
+from trainables.fused import fuse
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.phases import phase_at, phases_of
@@ -64,6 +65,7 @@ class Trainer:
         # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
         if last_layer(model).compute_dtype != "float32":
             last_layer(model).dtype_policy = "float32"
+        fuse(model)
         self._family = family
         augments_fully = Recipe.from_config(config).augments_beyond_standard
         self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
