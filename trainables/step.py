@@ -7,6 +7,7 @@ that train load it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import keras
@@ -65,7 +66,18 @@ class Engine(Protocol):
         ...
 
     def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
-        """`function` compiled for arguments like `signature`: trees of KerasTensor, None for a free axis."""
+        """`function` compiled for arguments like `signature`: trees of KerasTensor, None for a free axis.
+
+        It may be called once with zeros for all arguments, the free axes of length 1.
+        """
+        ...
+
+    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
+        """`function(*arguments)` inside a compiled function, without a new trace where another one has called it.
+
+        With `like`, a tree with the shapes of the result, arguments of other sizes need none either. `function` is
+        named once for a process; all that differs from call to call is in the arguments.
+        """
         ...
 
 
@@ -80,8 +92,7 @@ class Network:
     ) -> None:
         self.model = model
         self._depths = depths
-        self.augment = Augment(augments_fully, name="augment")
-        self.augment.build(model.input_shape)
+        self.augment, self._vary = augmentation(augments_fully, model.input_shape)
         self.weights: list[keras.Variable] = model.trainable_variables
         self.others: list[keras.Variable] = [
             *self.augment.non_trainable_variables,
@@ -120,8 +131,7 @@ class Network:
             parts = [
                 ops.stop_gradient(part) if deep else part for part, deep in zip(parts, inside, strict=True)
             ]
-        pairs = zip(parts, self.weights, strict=True)
-        return [ops.cast(ops.reshape(part, variable.shape), variable.dtype) for part, variable in pairs]
+        return [_shaped(part, variable) for part, variable in zip(parts, self.weights, strict=True)]
 
     def constrain(self, flat: Any) -> Any:
         """The weights after each variable's own constraint, such as max-norm."""
@@ -132,13 +142,12 @@ class Network:
         return ops.concatenate([ops.reshape(ops.cast(value, "float32"), (-1,)) for value in held])
 
     def vary(
-        self, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
+        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         """Augmented images and their targets, and `others` with the augmentation's seed moved on."""
         cut = len(self.augment.non_trainable_variables)
-        (varied, targets), changed = self.augment.stateless_call(
-            [], list(others[:cut]), images, targets, hyper.switches, hyper.picks, training=True
-        )
+        arguments = [list(others[:cut]), images, targets, hyper.switches, hyper.picks]
+        varied, targets, changed = engine.shared(self._vary, arguments)
         return varied, targets, (*changed, *others[cut:])
 
     def forward(
@@ -249,14 +258,15 @@ class TrainingStep:
         head_only: bool,
     ) -> tuple[State, Totals]:
         targets = ops.one_hot(labels, hyper.class_weights.shape[0], dtype="float32")
-        images, targets, others = self.network.vary(state.others, images, targets, hyper)
+        images, targets, others = self.network.vary(self.engine, state.others, images, targets, hyper)
         weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
         batch = Batch(images, targets, labels, ops.ones_like(weights_of_images), weights_of_images)
         slope = self._slope if self._parts == 1 else self._slope_in_parts
         (loss, right, others), gradient = slope(state.moments.weights, others, batch, hyper, head_only)
         if is_open is not None:
             gradient = ops.where(is_open, gradient, 0.0)
-        moments = update(state.step, gradient, state.moments, self._decayed, hyper)
+        arguments = [state.step, gradient, state.moments, self._decayed, hyper]
+        moments = self.engine.shared(update, arguments, like=state.moments)
         if is_open is not None:
             moments = moments._replace(weights=ops.where(is_open, moments.weights, state.moments.weights))
         moments = moments._replace(weights=self.network.constrain(moments.weights))
@@ -305,6 +315,27 @@ def parts_of(size: Any, parts: int) -> tuple[Any, Any]:
     numbers = ops.arange(parts * each, dtype="int32")
     counted = ops.cast(numbers < size, "float32")
     return ops.reshape(numbers % size, (parts, each)), ops.reshape(counted, (parts, each))
+
+
+def _shaped(part: Any, variable: keras.Variable) -> Any:
+    # Most variables are vectors already, and each operation left out is two less to trace, with its gradient.
+    part = part if len(variable.shape) == 1 else ops.reshape(part, variable.shape)
+    return ops.cast(part, variable.dtype)
+
+
+@cache
+def augmentation(fully: bool, shape: tuple[int | None, ...]) -> tuple[Augment, Callable[..., Any]]:
+    """The process's one augmentation of images of a shape, and it as a function of its variables' values."""
+    augment = Augment(fully, name="augment")
+    augment.build(shape)
+
+    def vary(values: Any, images: Any, targets: Any, switches: Any, picks: Any) -> tuple[Any, Any, Any]:
+        (varied, targets), changed = augment.stateless_call(
+            [], values, images, targets, switches, picks, training=True
+        )
+        return varied, targets, changed
+
+    return augment, vary
 
 
 def last_layer(model: keras.Model) -> keras.Layer:

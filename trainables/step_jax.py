@@ -23,3 +23,7 @@ class JaxEngine:
         del signature
         compiled: Callable[..., Any] = jax.jit(function)
         return compiled
+
+    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
+        del like
+        return function(*arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -37,6 +38,32 @@ class TensorFlowEngine:
     def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
         specs = tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), list(signature))
         compiled = tf.function(function, input_signature=specs, autograph=False)
-        compiled.get_concrete_function()  # traced here, so that no epoch pays for it
+        # Traced and its kernels set up here, so that no epoch pays for it.
+        compiled(
+            *tf.nest.map_structure(
+                lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), specs
+            )
+        )
         traced: Callable[..., Any] = compiled
         return traced
+
+    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
+        if like is None:
+            return _traced_once(function)(*arguments)
+        result = _traced_once(function, tuple(_of_any_size(part) for part in arguments))(*arguments)
+        for part, model in zip(tf.nest.flatten(result), tf.nest.flatten(like), strict=True):
+            part.set_shape(model.shape)
+        return result
+
+
+def _of_any_size(argument: Any) -> Any:
+    """The specs of a tree of arrays, each axis free; hashable."""
+    return tf.nest.map_structure(lambda part: tf.TensorSpec([None] * len(part.shape), part.dtype), argument)
+
+
+@cache
+def _traced_once(
+    function: Callable[..., Any], signature: tuple[Any, ...] | None = None
+) -> Callable[..., Any]:
+    traced: Callable[..., Any] = tf.function(function, input_signature=signature, autograph=False)
+    return traced

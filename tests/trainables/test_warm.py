@@ -225,3 +225,26 @@ def test_pretrained_layers_start_again_from_what_they_were_given(noise: Task) ->
 def test_a_model_that_cannot_be_trained_here_is_told(noise: Task, family, told: str) -> None:
     with pytest.raises(InputError, match=told):
         new_trainer(family(), {}, noise)
+
+
+def test_what_no_structure_changes_is_traced_once_for_all(noise: Task, config: dict, monkeypatch) -> None:
+    from trainables import step as module
+    from trainables.cnn import CnnFamily
+
+    calls: list[str] = []
+
+    def counted(name: str, function):
+        def call(*arguments):
+            calls.append(name)
+            return function(*arguments)
+
+        return call
+
+    augment, vary = module.augmentation(False, (None, *noise.image_shape))
+    shared = augment, counted("vary", vary)
+    monkeypatch.setattr(module, "augmentation", lambda *_: shared)
+    monkeypatch.setattr(module, "update", counted("update", module.update))
+    for filters in (3, 4, 5):
+        trainer = new_trainer(CnnFamily(), {**config, "filters": filters}, noise)
+        assert math.isfinite(trainer.train_epoch(1)["train_loss"])
+    assert sorted(calls) == ["update", "vary"]
