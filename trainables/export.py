@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from trainables.fused import unfused
 from trainables.step import ends_in_softmax
 
 
@@ -19,10 +20,11 @@ def stock_model(model: keras.Model) -> keras.Model:
     Takes uint8 images (batch, H, W, C), gives float32 probabilities (batch, classes). Layers with dials
     become their stock counterparts at the current setting; a user's own layers stay what they are.
     """
-    copied = keras.models.clone_model(model, clone_function=_stock_layer)
+    with unfused(model):
+        copied = keras.models.clone_model(model, clone_function=_stock_layer)
     for layer in copied._flatten_layers():
         # Half precision is for training: what leaves computes alike wherever it is loaded.
-        if layer.compute_dtype != "float32":
+        if layer.dtype_policy.name.startswith("mixed_"):
             layer.dtype_policy = "float32"
     for old, new in zip(model.layers, copied.layers, strict=True):
         _copy_weights(old, new)

@@ -6,10 +6,14 @@ trace. Imports keras at the top: only processes that train load this file.
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -34,10 +38,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             held.assign(held * self.momentum + seen * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
 
-    def as_stock(self) -> keras.layers.BatchNormalization:
-        """The layer of Keras that this one stands for."""
-        return keras.layers.BatchNormalization.from_config(self.get_config())
-
 
 def fuse(model: keras.Model) -> None:
     """Turn each stock batch normalisation of feature maps, channels last, into its fused kind; JAX fuses by itself."""
@@ -45,6 +45,19 @@ def fuse(model: keras.Model) -> None:
         return
     for layer in model._flatten_layers():
         if type(layer) is keras.layers.BatchNormalization and _can_be_fused(layer):
+            layer.__class__ = FusedBatchNormalization
+
+
+@contextmanager
+def unfused(model: keras.Model) -> Iterator[None]:
+    """In the block all layers, nested ones too, are Keras' own again, as a copy or a saved model needs them."""
+    changed = [layer for layer in model._flatten_layers() if type(layer) is FusedBatchNormalization]
+    for layer in changed:
+        layer.__class__ = keras.layers.BatchNormalization
+    try:
+        yield
+    finally:
+        for layer in changed:
             layer.__class__ = FusedBatchNormalization
 
 

@@ -63,7 +63,7 @@ class Trainer:
         with seeded_build(), precision_of(computation.precision):
             model = checked(family.build(config, task), task)
         # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
-        if last_layer(model).compute_dtype != "float32":
+        if last_layer(model).dtype_policy.name.startswith("mixed_"):
             last_layer(model).dtype_policy = "float32"
         fuse(model)
         self._family = family
