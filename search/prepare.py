@@ -66,6 +66,7 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         sampler=job.search.sampler,
         variant=job.search.variant,
         max_trials=job.search.trials,
+        objectives=job.search.modes,
     )
     for run in job.search.warm_start:
         RunFolder(run).job()  # says so when it is no run
