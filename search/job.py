@@ -83,7 +83,9 @@ class Budgets(Section):
     gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
         None, description="GPU share times hours trained."
     )
-    wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="Hours of this search.")
+    wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Hours from the start of the command; a continued run has them anew."
+    )
     target: float | None = Field(None, description="Value of the metric at which the search has won.")
     plateau_trials: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Ended trials in a row without a new best."
@@ -108,6 +110,9 @@ class SearchSection(Section):
     )
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
+    )
+    initial_configs: list[dict[str, JsonScalar]] = Field(
+        [], description="Configurations to try first; parameters they leave out are drawn at random."
     )
     warm_start: list[str] = Field(
         [], description="Earlier RUN folders, of this or a similar space, to learn from."
