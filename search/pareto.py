@@ -33,8 +33,9 @@ class Objectives:
 
     def score(self, metrics: Mapping[str, float]) -> Score:
         """A float for one objective, a tuple for several, higher is better; KeyError when a metric is missing."""
-        values = tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
-        return values[0] if len(values) == 1 else values
+        if len(self.metrics) == 1:
+            return self.signs[0] * metrics[self.metrics[0]]
+        return tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
 
 
 @dataclass(eq=False)
@@ -88,6 +89,10 @@ class ParetoRung(Rung):
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
         return -float(np.partition(self.dominators, rank)[rank])
+
+    def _is_before(self, one: int, other: int) -> bool:
+        counts = [int(self.dominators[self.numbers.index(number)]) for number in (one, other)]
+        return (counts[0], one) < (counts[1], other)
 
     def front(self) -> list[int]:
         """The trials nobody dominates."""
