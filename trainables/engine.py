@@ -7,16 +7,39 @@ functions.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainables.choice import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import keras
 
-    from trainables.step import Engine
+
+class Engine(Protocol):
+    """What differs between backends: gradients, and compiling a function of arrays."""
+
+    xla: bool
+
+    def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
+        """Of `function(weights) -> (loss, extra)`: extra, and the gradient of the loss."""
+        ...
+
+    def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
+        """`function` compiled for arguments like `signature`: trees of KerasTensor, None for a free axis.
+
+        It may be called once with zeros for all arguments, the free axes of length 1.
+        """
+        ...
+
+    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
+        """`function(*arguments)` inside a compiled function, without a new trace where another one has called it.
+
+        With `like`, a tree with the shapes of the result, arguments of other sizes need none either. `function` is
+        named once for a process; all that differs from call to call is in the arguments.
+        """
+        ...
 
 
 def limit_threads(cpus: int) -> None:

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from trainables.fused import unfused
-from trainables.step import ends_in_softmax
+from trainables.network import ends_in_softmax
 
 
 def stock_model(model: keras.Model) -> keras.Model:

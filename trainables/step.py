@@ -1,36 +1,20 @@
 """The training and the prediction step as pure functions of arrays, for any Keras backend.
 
-Nothing here changes a variable: the state goes in and comes out. That makes a reset an assignment, a
-checkpoint a copy, and the same code run under TensorFlow and JAX. Imports keras at the top: only processes
-that train load it.
+Imports keras at the top: only processes that train load it.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
-from trainables.augment import Augment
-from trainables.optimize import Hyper, Moments, averaged, cross_entropy, update
+from trainables.network import Network, State
+from trainables.optimize import Hyper, averaged, cross_entropy, update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-
-class State(NamedTuple):
-    """Everything that training changes.
-
-    `step` int32 counts steps since the reset; `moments` are the weights and optimizer memories; `others`
-    holds the non-trainable variables (batch-norm statistics, seeds, dials) in the order of `Network.others`.
-    """
-
-    step: Any
-    moments: Moments
-    others: tuple[Any, ...]
+    from trainables.engine import Engine
 
 
 class Totals(NamedTuple):
@@ -54,124 +38,6 @@ class Batch(NamedTuple):
     labels: Any
     counted: Any
     weights: Any
-
-
-class Engine(Protocol):
-    """What differs between backends: gradients, and compiling a function of arrays."""
-
-    xla: bool
-
-    def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
-        """Of `function(weights) -> (loss, extra)`: extra, and the gradient of the loss."""
-        ...
-
-    def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
-        """`function` compiled for arguments like `signature`: trees of KerasTensor, None for a free axis.
-
-        It may be called once with zeros for all arguments, the free axes of length 1.
-        """
-        ...
-
-    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
-        """`function(*arguments)` inside a compiled function, without a new trace where another one has called it.
-
-        With `like`, a tree with the shapes of the result, arguments of other sizes need none either. `function` is
-        named once for a process; all that differs from call to call is in the arguments.
-        """
-        ...
-
-
-class Network:
-    """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
-
-    def __init__(
-        self,
-        model: keras.Model,
-        augments_fully: bool = False,
-        depths: Mapping[int, float] | None = None,
-    ) -> None:
-        self.model = model
-        self._depths = depths
-        self.augment, self._vary = augmentation(augments_fully, model.input_shape)
-        self.weights: list[keras.Variable] = model.trainable_variables
-        self.others: list[keras.Variable] = [
-            *self.augment.non_trainable_variables,
-            *model.non_trainable_variables,
-        ]
-        self.sizes = [int(np.prod(variable.shape)) for variable in self.weights]
-        self.has_constraints = any(variable.constraint is not None for variable in self.weights)
-        self.is_probability = ends_in_softmax(model)
-
-    def decayed(self) -> np.ndarray:
-        """1 for every weight in a kernel (two axes or more), 0 in biases and norms; float32 (weights,)."""
-        flags = [np.full(size, len(v.shape) > 1) for v, size in zip(self.weights, self.sizes, strict=True)]
-        return np.concatenate(flags).astype(np.float32)
-
-    def depths(self) -> np.ndarray | None:
-        """How deep in the model each weight lies, float32 (weights,) from 0 at the output; None if no matter."""
-        if not self._depths:
-            return None
-        each = [self._depths.get(id(variable), 0.0) for variable in self.weights]
-        return np.repeat(np.asarray(each, np.float32), self.sizes)
-
-    def state_signature(self) -> State:
-        """The shapes and dtypes of a state of this network."""
-        flat = keras.KerasTensor((sum(self.sizes),), "float32")
-        others = tuple(
-            keras.KerasTensor(v.shape, keras.backend.standardize_dtype(v.dtype)) for v in self.others
-        )
-        moments = Moments(flat, flat, flat, keras.KerasTensor((None,), "float32"))
-        return State(keras.KerasTensor((), "int32"), moments, others)
-
-    def unflatten(self, flat: Any, head_only: bool = False) -> list[Any]:
-        """The tensors of `weights` cut out of a flat vector; with `head_only` no gradient leads past the head."""
-        parts = ops.split(flat, np.cumsum(self.sizes)[:-1].tolist())
-        if head_only and self._depths:
-            inside = [self._depths.get(id(variable), 0.0) > 0 for variable in self.weights]
-            parts = [
-                ops.stop_gradient(part) if deep else part for part, deep in zip(parts, inside, strict=True)
-            ]
-        return [_shaped(part, variable) for part, variable in zip(parts, self.weights, strict=True)]
-
-    def constrain(self, flat: Any) -> Any:
-        """The weights after each variable's own constraint, such as max-norm."""
-        if not self.has_constraints:
-            return flat
-        pairs = zip(self.unflatten(flat), self.weights, strict=True)
-        held = [variable.constraint(value) if variable.constraint else value for value, variable in pairs]
-        return ops.concatenate([ops.reshape(ops.cast(value, "float32"), (-1,)) for value in held])
-
-    def vary(
-        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
-    ) -> tuple[Any, Any, tuple[Any, ...]]:
-        """Augmented images and their targets, and `others` with the augmentation's seed moved on."""
-        cut = len(self.augment.non_trainable_variables)
-        arguments = [list(others[:cut]), images, targets, hyper.switches, hyper.picks]
-        varied, targets, changed = engine.shared(self._vary, arguments)
-        return varied, targets, (*changed, *others[cut:])
-
-    def forward(
-        self, flat: Any, others: Sequence[Any], images: Any, head_only: bool = False
-    ) -> tuple[Any, Any, tuple[Any, ...]]:
-        """Training mode: logits of images, the sum of the layers' own losses, the new `others`."""
-        cut = len(self.augment.non_trainable_variables)
-        outputs, changed, losses = self.model.stateless_call(
-            self.unflatten(flat, head_only), list(others[cut:]), images, training=True, return_losses=True
-        )
-        own = sum((ops.cast(loss, "float32") for loss in losses), start=ops.zeros(()))
-        return self._logits(outputs), own, (*others[:cut], *changed)
-
-    def infer(self, flat: Any, others: Sequence[Any], images: Any) -> Any:
-        """Inference mode: logits, float32 (batch, classes)."""
-        cut = len(self.augment.non_trainable_variables)
-        outputs, _ = self.model.stateless_call(
-            self.unflatten(flat), list(others[cut:]), images, training=False
-        )
-        return self._logits(outputs)
-
-    def _logits(self, outputs: Any) -> Any:
-        outputs = ops.cast(outputs, "float32")
-        return ops.log(ops.clip(outputs, 1e-7, 1.0)) if self.is_probability else outputs
 
 
 class TrainingStep:
@@ -315,37 +181,3 @@ def parts_of(size: Any, parts: int) -> tuple[Any, Any]:
     numbers = ops.arange(parts * each, dtype="int32")
     counted = ops.cast(numbers < size, "float32")
     return ops.reshape(numbers % size, (parts, each)), ops.reshape(counted, (parts, each))
-
-
-def _shaped(part: Any, variable: keras.Variable) -> Any:
-    # Most variables are vectors already, and each operation left out is two less to trace, with its gradient.
-    part = part if len(variable.shape) == 1 else ops.reshape(part, variable.shape)
-    return ops.cast(part, variable.dtype)
-
-
-@cache
-def augmentation(fully: bool, shape: tuple[int | None, ...]) -> tuple[Augment, Callable[..., Any]]:
-    """The process's one augmentation of images of a shape, and it as a function of its variables' values."""
-    augment = Augment(fully, name="augment")
-    augment.build(shape)
-
-    def vary(values: Any, images: Any, targets: Any, switches: Any, picks: Any) -> tuple[Any, Any, Any]:
-        (varied, targets), changed = augment.stateless_call(
-            [], values, images, targets, switches, picks, training=True
-        )
-        return varied, targets, changed
-
-    return augment, vary
-
-
-def last_layer(model: keras.Model) -> keras.Layer:
-    """The layer that gives the model's output, inside whatever models it is nested in."""
-    last = model.layers[-1]
-    return last_layer(last) if isinstance(last, keras.Model) else last
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model's last layer already turns logits into probabilities."""
-    last = last_layer(model)
-    softmax = keras.activations.softmax
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is softmax

@@ -22,11 +22,12 @@ from trainables.family import checked
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.fused import fuse
 from trainables.initialize import FirstValues, is_seed, seeded_build
+from trainables.network import Network, State, last_layer
 from trainables.optimize import Hyper, Moments, learning_rate
 from trainables.phases import phase_at, phases_of
 from trainables.plateau import Plateau
 from trainables.recipe import Recipe
-from trainables.step import Network, State, Totals, TrainingStep, last_layer
+from trainables.step import Totals, TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

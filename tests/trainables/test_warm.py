@@ -228,7 +228,7 @@ def test_a_model_that_cannot_be_trained_here_is_told(noise: Task, family, told: 
 
 
 def test_what_no_structure_changes_is_traced_once_for_all(noise: Task, config: dict, monkeypatch) -> None:
-    from trainables import step as module
+    from trainables import network, step
     from trainables.cnn import CnnFamily
 
     calls: list[str] = []
@@ -240,10 +240,10 @@ def test_what_no_structure_changes_is_traced_once_for_all(noise: Task, config: d
 
         return call
 
-    augment, vary = module.augmentation(False, (None, *noise.image_shape))
+    augment, vary = network.augmentation(False, (None, *noise.image_shape))
     shared = augment, counted("vary", vary)
-    monkeypatch.setattr(module, "augmentation", lambda *_: shared)
-    monkeypatch.setattr(module, "update", counted("update", module.update))
+    monkeypatch.setattr(network, "augmentation", lambda *_: shared)
+    monkeypatch.setattr(step, "update", counted("update", step.update))
     for filters in (3, 4, 5):
         trainer = new_trainer(CnnFamily(), {**config, "filters": filters}, noise)
         assert math.isfinite(trainer.train_epoch(1)["train_loss"])
