@@ -14,6 +14,7 @@ class ListStrategy:
 
     def __init__(self, items: list[dict[str, Any]], rungs: tuple[int, ...]) -> None:
         self._items, self.rung_epochs = items, rungs
+        self.paused: frozenset[str] = frozenset()
         self._asked, self._ended = 0, 0
 
     @property
@@ -40,6 +41,9 @@ class ListStrategy:
     def replay(self, reports: Any, trials: Any) -> dict[str, Any]:
         return {}
 
+    def notes(self) -> list[str]:
+        return []
+
     def why(self, trial_id: str) -> str:
         return "on the list"
 
@@ -53,7 +57,7 @@ def job_file(job: dict[str, Any], folder: Path) -> Path:
         "data": job["data"],
         "space": {"name": "cnn"},
         "search": {"trials": len(job["items"]), "max_epochs": job["max_epochs"]},
-        "resources": {"cpus": 1, "concurrent": job["workers"]},
+        "resources": {"cpus": 1, "gpus": job["gpus"], "concurrent": job["workers"]},
         "storage": {"path": str(folder)},
     }
     path = folder / "bench.yaml"

@@ -20,11 +20,15 @@ def load_task(data: dict[str, Any], max_epochs: int) -> Any:
 
 
 def one_thread() -> None:
-    """Compute as a worker with one CPU does."""
+    """Compute as a worker with one CPU does, and take of a GPU's memory what is needed."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from trainables.engine import limit_threads
 
     limit_threads(1)
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def compiled_model(config: dict[str, Any], task: Any) -> Any:

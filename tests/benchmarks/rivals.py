@@ -101,7 +101,7 @@ def run_ray(job: Job, log: str, reuse: bool) -> None:
     else:
         trainable, space_beside = tune.with_parameters(train_function, job=job, log=log), {}
     tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1}),
+        tune.with_resources(trainable, {"cpu": 1, "gpu": job["gpus"]}),
         param_space=space_beside,
         tune_config=tune.TuneConfig(
             metric="val_accuracy",
