@@ -1,11 +1,11 @@
-"""Every fact of a search into its tables and to MLflow, at the moment it happens and off everyone's path."""
+"""Every fact of a search into its tables, at the moment it happens and off everyone's path."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from results.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS
 from trainables.report import EpochReport, Outcome
 
@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from search.strategy import Decision, Strategy
     from trainables.checkpoint import CheckpointStore
     from trainables.trial_run import TrialStart
-
-
-class Listener(Protocol):
-    """Who hears of every row beside the tables; returns at once."""
-
-    def proposed(self, row: Row) -> None:
-        """A row of `proposals`."""
-
-    def reported(self, row: Row) -> None:
-        """A row of `epochs`."""
-
-    def ended(self, row: Row) -> None:
-        """A row of `trials`."""
 
 
 class Recorder:
@@ -53,12 +40,11 @@ class Recorder:
         gpus: float,
         sequence: int = 0,
         started_at: dict[str, datetime] | None = None,
-        listener: Listener | None = None,
         checkpoint_bytes: int | None = None,
         completed: Sequence[str] = (),
     ) -> None:
         self._writer, self._strategy = writer, strategy
-        self._checkpoints, self._listener = checkpoints, listener
+        self._checkpoints = checkpoints
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
@@ -68,18 +54,12 @@ class Recorder:
         """Write the proposal before its trial begins to train."""
         now = datetime.now(UTC)
         self._started_at[start.trial_id] = now
-        row = proposal_row(start.trial_id, start.config, start.seed, why, now)
-        self._writer.append(PROPOSALS, row)
-        if self._listener:
-            self._listener.proposed(row)
+        self._writer.append(PROPOSALS, proposal_row(start.trial_id, start.config, start.seed, why, now))
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """Write one epoch."""
-        row = epoch_row(report, self._sequence, str(decision))
-        self._writer.append(EPOCHS, row)
+        self._writer.append(EPOCHS, epoch_row(report, self._sequence, str(decision)))
         self._sequence += 1
-        if self._listener:
-            self._listener.reported(row)
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
         """Write the trial's row; only a completed trial keeps its checkpoint."""
@@ -114,8 +94,6 @@ class Recorder:
             reason=reason,
         )
         self._writer.append(TRIALS, row)
-        if self._listener:
-            self._listener.ended(row)
         if keeps:
             self._keep_within_quota(trial_id)
         else:

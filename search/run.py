@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.session import Capacity, Need, connected
-from results.parts import read_reports, read_table, read_tables
+from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, run_schemas
-from results.tables import RunWriter
+from results.tables import RunWriter, TableWriteError
 from results.tracking import Tracker
 from search.budget import Limits
 from search.display import Display
@@ -65,8 +65,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
-        tracker = stack.enter_context(_tracked(job, folder))
-        loop = _loop(prepared, folder, writer, resumed, tracker)
+        stack.enter_context(_tracked(job, folder, writer))
+        loop = _loop(prepared, folder, writer, resumed)
         if not loop.finished:
             stack.enter_context(
                 Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
@@ -97,16 +97,17 @@ def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
 
 
 @contextmanager
-def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
-    """MLflow for the block, told first what it missed of earlier drivers; None when the job does without."""
+def _tracked(job: JobSpec, folder: RunFolder, writer: RunWriter) -> Iterator[None]:
+    """MLflow follows the tables for the block, if the job wants it to."""
     if not job.tracking.enabled:
-        yield None
+        yield
         return
-    tracker = Tracker(folder.tracking(job), warn=lambda line: print(f"note: {line}", flush=True))
-    tracker.catch_up(*read_tables(folder.root))
+    tracker = Tracker(folder.tracking(job), folder.root, warn=lambda line: print(f"note: {line}", flush=True))
     try:
-        yield tracker
+        yield
     except BaseException:
+        with suppress(TableWriteError):
+            writer.flush()
         tracker.close("KILLED", timeout_secs=5.0)
         raise
     tracker.close()
@@ -118,9 +119,7 @@ def _completed(folder: RunFolder) -> list[str]:
     return [str(name) for name in trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"]]
 
 
-def _loop(
-    prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed, tracker: Tracker | None
-) -> SearchLoop:
+def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed) -> SearchLoop:
     job = prepared.job
     search, resources = job.search, job.resources
     recorder = Recorder(
@@ -134,7 +133,6 @@ def _loop(
         gpus=resources.gpus,
         sequence=resumed.sequence,
         started_at=resumed.started_at,
-        listener=tracker,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
         completed=_completed(folder),
     )
