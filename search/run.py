@@ -187,12 +187,13 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
     from trainables.trial import KerasTrial
 
     resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
+    searcher = LoopSearcher(loop, capacity.concurrent, capacity.proposes_ahead)
     with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(KerasTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
-                search_alg=LoopSearcher(loop, capacity.concurrent, capacity.proposes_ahead),
-                scheduler=LoopScheduler(loop),
+                search_alg=searcher,
+                scheduler=LoopScheduler(loop, searcher),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.trial_id),

@@ -52,8 +52,8 @@ class Worker:
 class KerasTrial(tune.Trainable):  # type: ignore[misc]
     """A warm worker: the process, its data and its compiled models outlive the trial.
 
-    A trial begins to train as soon as its worker hears of it, on a thread that does all the training, while Ray
-    still tells the driver that the worker has been reset.
+    A trial begins to train as soon as its worker hears of it, on a thread that does all the training, ahead of the call
+    that asks for its result.
     """
 
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
@@ -64,11 +64,15 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="trial")
         self._run = TrialRun(WarmSource(plan), CheckpointStore(plan.checkpoints), plan.rules)
         self._coming: Future[EpochResult] | None = None
-        self._begin(config[START])
+        self.begin(config[START])
+
+    def begin(self, start: TrialStart) -> None:
+        """Take up a trial; the next `step` gives its first result."""
+        self._coming = self._thread.submit(self._first_step, start)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next trial in place."""
-        self._begin(new_config[START])
+        self.begin(new_config[START])
         return True
 
     def step(self) -> dict[str, Any]:
@@ -88,9 +92,6 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Mapping[str, Any] | None) -> None:
         """Nothing: a trial goes on from its own checkpoint when it begins."""
-
-    def _begin(self, start: TrialStart) -> None:
-        self._coming = self._thread.submit(self._first_step, start)
 
     def _first_step(self, start: TrialStart) -> EpochResult:
         self._run.begin(start)

@@ -66,7 +66,7 @@ class IdleTrial(KerasTrial):
         self._thread = ThreadPoolExecutor(1)
         self._run = TrialRun(IdleSource(), CheckpointStore(plan.checkpoints), plan.rules)
         self._coming = None
-        self._begin(config[START])
+        self.begin(config[START])
 
 
 class StockTrial(tune.Trainable):  # type: ignore[misc]
