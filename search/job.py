@@ -143,7 +143,7 @@ class StorageSection(Section):
 
     checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
         20.0,
-        description="GB that the trials' states may take; those of the oldest completed trials go first.",
+        description="GB that the trials' states may take; the oldest completed trials' go first, the best one's never.",
     )
 
 

@@ -10,7 +10,7 @@ from results.schema import EPOCHS, PROPOSALS, TRIALS
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from results.tables import RunWriter
     from search.loop import OpenTrial
@@ -23,8 +23,8 @@ class Recorder:
     """The observer of a search loop that writes rows.
 
     `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
-    earlier driver were proposed, `completed` which trials it completed, in order. `checkpoint_bytes` is what the
-    states of trials may take on storage (None: no limit).
+    earlier driver were proposed, `completed` the best values (None: not finite) of the trials it completed, in order.
+    `checkpoint_bytes` is what the states of trials may take on storage (None: no limit).
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Recorder:
         sequence: int = 0,
         started_at: dict[str, datetime] | None = None,
         checkpoint_bytes: int | None = None,
-        completed: Sequence[str] = (),
+        completed: Mapping[str, float | None] | None = None,
     ) -> None:
         self._writer, self._strategy = writer, strategy
         self._checkpoints = checkpoints
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
-        self._checkpoint_bytes, self._completed = checkpoint_bytes, list(completed)
+        self._checkpoint_bytes, self._completed = checkpoint_bytes, dict(completed or {})
 
     def proposed(self, start: TrialStart, why: str) -> None:
         """Write the proposal before its trial begins to train."""
@@ -95,12 +95,18 @@ class Recorder:
         )
         self._writer.append(TRIALS, row)
         if keeps:
-            self._keep_within_quota(trial_id)
+            self._keep_within_quota(trial_id, row[f"best_{self._metric}"])
         else:
             self._checkpoints.discard(trial_id)
 
-    def _keep_within_quota(self, trial_id: str) -> None:
-        """Make room for a completed trial's state at the cost of those that completed before it."""
+    def _keep_within_quota(self, trial_id: str, best: float | None) -> None:
+        """Make room for a completed trial's state at the cost of those that completed before it, but never the best."""
         if self._checkpoint_bytes is not None:
-            self._checkpoints.keep_within(self._checkpoint_bytes, self._completed)
-        self._completed.append(trial_id)
+            may_go = [name for name in self._completed if name != self._best_completed()]
+            self._checkpoints.keep_within(self._checkpoint_bytes, may_go)
+        self._completed[trial_id] = best
+
+    def _best_completed(self) -> str | None:
+        sign = -1.0 if self._mode == "max" else 1.0
+        known = {name: sign * best for name, best in self._completed.items() if best is not None}
+        return min(known, key=lambda name: known[name], default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -74,7 +75,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
-        CheckpointStore(folder.checkpoints).keep_only(frozenset(_completed(folder)))
+        CheckpointStore(folder.checkpoints).keep_only(frozenset(_completed(job, folder)))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
@@ -113,10 +114,14 @@ def _tracked(job: JobSpec, folder: RunFolder, writer: RunWriter) -> Iterator[Non
     tracker.close()
 
 
-def _completed(folder: RunFolder) -> list[str]:
-    """The trials that completed, in that order; they alone keep their states."""
+def _completed(job: JobSpec, folder: RunFolder) -> dict[str, float | None]:
+    """The trials that completed, in that order, with their best values; they alone keep their states."""
     trials = read_table(folder.root, TRIALS).sort_values("ended_at")
-    return [str(name) for name in trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"]]
+    completed = trials[trials["outcome"] == Outcome.COMPLETED]
+    if completed.empty:
+        return {}
+    best = [None if math.isnan(value) else float(value) for value in completed[f"best_{job.search.metric}"]]
+    return dict(zip(completed["trial_id"].map(str), best, strict=True))
 
 
 def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed) -> SearchLoop:
@@ -134,7 +139,7 @@ def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Res
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
-        completed=_completed(folder),
+        completed=_completed(job, folder),
     )
     return SearchLoop(
         prepared.strategy,
