@@ -10,7 +10,7 @@ from results.schema import EPOCHS, PROPOSALS, TRIALS
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from results.tables import RunWriter
     from search.loop import OpenTrial
@@ -23,8 +23,9 @@ class Recorder:
     """The observer of a search loop that writes rows.
 
     `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
-    earlier driver were proposed, `completed` the best values (None: not finite) of the trials it completed, in order.
-    `checkpoint_bytes` is what the states of trials may take on storage (None: no limit).
+    earlier driver were proposed, `completed` which trials it completed, in order, with their best values (None: not
+    finite). `checkpoint_bytes` is what the states of trials may take on storage (None: no limit). `traded` are the
+    objectives beside the metric.
     """
 
     def __init__(
@@ -42,12 +43,15 @@ class Recorder:
         started_at: dict[str, datetime] | None = None,
         checkpoint_bytes: int | None = None,
         completed: Mapping[str, float | None] | None = None,
+        traded: Sequence[str] = (),
     ) -> None:
         self._writer, self._strategy = writer, strategy
         self._checkpoints = checkpoints
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
+        self._traded = tuple(traded)
+        self._notes_told = len(strategy.notes())
         self._checkpoint_bytes, self._completed = checkpoint_bytes, dict(completed or {})
 
     def proposed(self, start: TrialStart, why: str) -> None:
@@ -57,8 +61,11 @@ class Recorder:
         self._writer.append(PROPOSALS, proposal_row(start.trial_id, start.config, start.seed, why, now))
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
-        """Write one epoch."""
-        self._writer.append(EPOCHS, epoch_row(report, self._sequence, str(decision)))
+        """Write one epoch, with what the strategy found out from it."""
+        notes = self._strategy.notes()[self._notes_told :]
+        self._notes_told += len(notes)
+        row = epoch_row(report, self._sequence, str(decision), note="; ".join(notes) or None)
+        self._writer.append(EPOCHS, row)
         self._sequence += 1
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
@@ -92,6 +99,7 @@ class Recorder:
             metric=self._metric,
             mode=self._mode,
             reason=reason,
+            traded=self._traded,
         )
         self._writer.append(TRIALS, row)
         if keeps:
