@@ -36,6 +36,9 @@ class IdleTrainer:
     def take_costs(self) -> Costs:
         return Costs()
 
+    def latency_ms(self) -> float:
+        return 1.0
+
     def state(self) -> dict[str, np.ndarray]:
         return {}
 
