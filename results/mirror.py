@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from results.lock import RunBusyError, RunLock
 from results.mlflow_runs import MlflowRuns, Tracking, TrialNews
 from results.parts import read_parts
 from results.schema import EPOCHS, EXTRA, PROPOSALS, TABLES, TRIALS
@@ -165,6 +166,17 @@ def follow(mirror: Mirror, orders: Orders, warn: Callable[[str], None]) -> None:
             pause_secs = min(max(2 * pause_secs, 2 * orders.period_secs), LONGEST_PAUSE_SECS)
             if end is not None:
                 time.sleep(min(pause_secs, PERIOD_SECS))
+
+
+def catch_up(tracking: Tracking, root: Root) -> None:
+    """Write here and now what MLflow lacks of a search that is over; one that a search still writes is left to it.
+
+    Raises whatever MLflow and the storage raise.
+    """
+    with suppress(RunBusyError), RunLock(root):
+        mirror = Mirror(Tail(root), lambda: MlflowRuns(tracking))
+        mirror.sync(everything=True)
+        mirror.end("FINISHED", {})
 
 
 def _cause(error: Exception) -> str:

@@ -85,8 +85,8 @@ class Tracker:
             self._pipe.close()
         if not complete:
             self._warn(
-                f"MLflow at {self._uri} lacks part of this search; the tables have all of it, and the same search "
-                "run again writes the rest"
+                f"MLflow at {self._uri} lacks part of this search; the tables have all of it, and the next `search` "
+                "or `retrain` of this run writes the rest"
             )
 
     def _tell(self, order: Mapping[str, object]) -> None:

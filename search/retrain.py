@@ -154,10 +154,12 @@ def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any
     """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it."""
     if not job.tracking.enabled:
         return
+    from results.mirror import catch_up
     from results.registry import register_model
 
     metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
     try:
+        catch_up(folder.tracking(job), folder.root)
         registered = register_model(
             folder.tracking(job),
             model,

@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from results.lock import RunLock
+from results.mirror import catch_up
 from results.mlflow_runs import MlflowRuns, Tracking, TrialNews, quiet_client
 from results.rows import config_of
 from results.schema import TABLES, kinds_of, run_schemas
@@ -43,7 +45,8 @@ class Run:
 
     def tracked(self, tracking: Tracking, **closing: Any) -> bool:
         """Let MLflow follow until it has everything, or for `timeout_secs`."""
-        return Tracker(tracking, self.folder, self.heard.append, period_secs=0.1).close(**closing)
+        patient = {"timeout_secs": 120.0, **closing}
+        return Tracker(tracking, self.folder, self.heard.append, period_secs=0.1).close(**patient)
 
 
 @pytest.fixture
@@ -107,6 +110,21 @@ def test_what_a_killed_driver_missed_is_caught_up_and_nothing_twice(
     assert {run.info.status for run in children.values()} == {"FINISHED"}
 
 
+def test_a_retraining_writes_what_is_missing_unless_a_search_is_at_it(
+    tracking: Tracking, search: Any, run: Run
+) -> None:
+    trials = {search.trial([0.5]), search.trial([0.25])}
+    run.write()
+    with RunLock(run.folder):
+        catch_up(tracking, run.folder)
+        assert not Path(tracking.uri.removeprefix("sqlite:///")).exists()
+    for _ in range(2):
+        catch_up(tracking, run.folder)
+    parent, children = runs_of(tracking)
+    assert set(children) == trials
+    assert parent.info.status == "FINISHED"
+
+
 def test_a_trial_with_more_values_than_a_batch_takes_is_logged_whole(
     tracking: Tracking, search: Any, run: Run
 ) -> None:
@@ -124,7 +142,7 @@ import logging; logging.basicConfig(level=logging.INFO)
 from results.mlflow_runs import Tracking
 from results.tracking import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
-assert tracker.close()
+assert tracker.close(timeout_secs=120.0)
 assert tracker.close(), "twice is no error"
 """
     run.search.trial([0.5])
