@@ -53,7 +53,11 @@ class DataSection(Section):
         None, description="Training images kept, a stratified sample; all if none is given."
     )
     image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
-    label_column: str = Field("label", min_length=1, description="Parquet column of the class numbers.")
+    label_column: str = Field("label", min_length=1, description="Parquet column of class numbers, or lists.")
+    task: Literal["auto", "softmax", "binary", "multilabel"] = Field(
+        "auto",
+        description="softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
+    )
     splits: Splits = Splits()
     max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
@@ -209,6 +213,7 @@ class JobSpec(Section):
             max_train_images=self.data.max_train_images,
             image_column=self.data.image_column,
             label_column=self.data.label_column,
+            task=self.data.task,
             val_fraction=self.data.splits.val,
             test_fraction=self.data.splits.test,
             seed=self.seed,

@@ -60,7 +60,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)
-        measured = validation_metrics(len(prepared.dataset.classes))
+        measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
         schemas = run_schemas(prepared.kinds, job.search.metric, measured)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)

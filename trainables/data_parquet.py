@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spaces.problem import InputError, Problem
+from trainables.data_label_lists import LabelLists, Labels, as_arrays, is_list
 from trainables.data_source import (
     Item,
     Listing,
@@ -58,7 +59,8 @@ class ParquetSource:
     """A folder of train, val and test files, each one file or shards, in it or in its subfolder `data`.
 
     The image column holds encoded bytes, plain or as the field `bytes` of a struct; the label column
-    integers. Class names come from classes.txt (one a line), else from the names hubs
+    integers, or lists: of the numbers of an image's classes, or of a 0 or 1 for each class where all lists are equally
+    long and hold nothing else. Class names come from classes.txt (one a line), else from the names hubs
     store in the schema.
     """
 
@@ -78,13 +80,18 @@ class ParquetSource:
         ]
         if problems:
             raise InputError(problems)
-        parts = {split: self._part(group) for split, group in self.files.items()}
-        return listing_of(parts, self._names(), "data.path")
+        names = self._names()
+        labels = {
+            split: [_labels(file, self.spec.label_column) for file in group]
+            for split, group in self.files.items()
+        }
+        numbers = as_arrays(labels, names)
+        parts = {split: self._part(split, labels[split], numbers[split]) for split in self.files}
+        return listing_of(parts, names, "data.path")
 
-    def _part(self, files: tuple[Path, ...]) -> Part:
-        labels = [_labels(file, self.spec.label_column) for file in files]
-        images = ParquetImages(files, tuple(len(own) for own in labels), self.spec.image_column)
-        return Part(images, np.concatenate(labels))
+    def _part(self, split: str, found: list[Labels], numbers: NDArray[np.int64]) -> Part:
+        rows = tuple(len(own) for own in found)
+        return Part(ParquetImages(self.files[split], rows, self.spec.image_column), numbers)
 
     def _names(self) -> list[str] | None:
         if self.names_file.is_file():
@@ -144,13 +151,16 @@ def _column_problems(file: Path, spec: DataSpec) -> list[Problem]:
         given = f"{spec.image_column!r} of {file} holds {kind}"
         problems.append(Problem("data.image_column", given, allowed))
     kind = schema.field(spec.label_column).type
-    if not types.is_integer(kind):
+    if not types.is_integer(kind.value_type if is_list(kind) else kind):
         given = f"{spec.label_column!r} of {file} holds {kind}"
-        problems.append(Problem("data.label_column", given, "class numbers: integers from 0"))
+        problems.append(
+            Problem("data.label_column", given, "class numbers: integers from 0, or lists of them")
+        )
     return problems
 
 
-def _labels(file: Path, column: str) -> NDArray[np.int64]:
+def _labels(file: Path, column: str) -> Labels:
+    """Class numbers, int64 (N,), or the list of each image."""
     import pyarrow
 
     try:
@@ -160,6 +170,8 @@ def _labels(file: Path, column: str) -> NDArray[np.int64]:
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise InputError.single("data.path", f"{file} row {row}: no label", "class numbers: integers from 0")
+    if is_list(values.type):
+        return LabelLists(tuple(map(tuple, values.to_pylist())), str(file))
     return checked_labels(values.to_numpy(), "data.path", str(file))
 
 

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 
 from spaces.problem import InputError, Problem
+from trainables.kind import AUTO, KINDS
 
 SMALLEST_SIDE_PIXELS, LARGEST_SIDE_PIXELS = 4, 2048
+TASKS = (AUTO, *KINDS)
 FITS = ("stretch", "pad", "crop")
 
 
@@ -28,6 +30,7 @@ class DataSpec:
     max_corrupt_fraction: share of the images that may be unreadable; they are skipped and named.
     max_train_images: keeps a stratified sample of the training images; None keeps all.
     image_column, label_column: names of the Parquet columns.
+    task: `softmax`, `binary`, `multilabel`, or `auto`: as the labels are (see `trainables.kind`).
 
     Raises InputError, with every problem at once, on a value out of range or of the wrong type.
     """
@@ -44,6 +47,7 @@ class DataSpec:
     max_train_images: int | None = None
     image_column: str = "image"
     label_column: str = "label"
+    task: str = AUTO
 
     def __post_init__(self) -> None:
         problems = [problem for problem in (*self._kinds(), *self._shapes(), *self._shares()) if problem]
@@ -69,6 +73,7 @@ class DataSpec:
         return [
             None if sized else _problem("image_size", self.image_size, sides),
             None if shaped else _problem("channels", self.channels, "1 or 3"),
+            None if self.task in TASKS else _problem("task", self.task, f"one of {', '.join(TASKS)}"),
             None if self.fit in FITS else _problem("fit", self.fit, f"one of {', '.join(FITS)}"),
             None if capped else _problem("max_train_images", self.max_train_images, "a whole number from 1"),
             None if _is_whole(self.seed, 0) else _problem("seed", self.seed, "a whole number from 0"),

@@ -30,7 +30,8 @@ class Recipe:
     adamw and lion, L2 for the others, on kernels alone. `clip_norm` bounds the global gradient norm (infinity or 0:
     off). `ema` is the decay of an average of the weights, which is then what is evaluated and exported (0: off).
     `class_balance` weighs each image's loss by its class: by (images of the average class / images of its class) to
-    this power, so 0 weighs all images alike and 1 all classes.
+    this power, so 0 weighs all images alike and 1 all classes; where an image may have several labels, each label that
+    it has by (images without the label / images with it) to this power.
 
     `augment`, `flip`, `augment_set`, `augment_picks` and the switches `augment_NAME` (None: as the set says) are read
     by `trainables.augment`.

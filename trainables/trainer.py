@@ -15,12 +15,13 @@ from keras import ops
 
 from trainables.costs import Costs
 from trainables.engine import engine_for, has_accelerator
-from trainables.evaluate import SCORES, Evaluation
+from trainables.evaluate import SCORES
 from trainables.export import stock_model
 from trainables.family import checked
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.outputs import outputs_for
 from trainables.phases import phase_at, phases_of
 from trainables.plateau import Plateau
 from trainables.recipe import Recipe
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainables.data import Split
+    from trainables.evaluate import Scored
     from trainables.family import Family
     from trainables.feed import Feed
     from trainables.task import Task
@@ -59,7 +61,8 @@ class Trainer:
             model = checked(family.build(config, task), task)
         self._family = family
         augments_fully = Recipe.from_config(config).augments_beyond_standard
-        self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
+        depths = getattr(family, "depths", lambda _: None)(model)
+        self._network = Network(model, outputs_for(task), augments_fully, depths)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
         self._accelerated = has_accelerator()
@@ -91,7 +94,6 @@ class Trainer:
         """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
         self._feed = feed
-        self._class_counts = np.bincount(np.asarray(task.train.labels), minlength=len(task.classes)).tolist()
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -102,6 +104,9 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
+        self._class_weights = self._network.outputs.weights(
+            self._task.train.labels, self._recipe.class_balance
+        )
         self._phases = phases_of(self._family, config, self._task.max_epochs)
         self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
@@ -140,7 +145,7 @@ class Trainer:
             "images_per_sec": images_per_sec,
         }
 
-    def evaluate(self, split: Split) -> Evaluation:
+    def evaluate(self, split: Split) -> Scored:
         """Score the current weights on a split, in batches of one size."""
         count = len(split.labels)
         budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
@@ -151,7 +156,7 @@ class Trainer:
         for start in range(0, count, size):
             images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
             logits.append(ops.convert_to_numpy(self._step.compiled_predict(weights, others, images)))
-        return Evaluation.from_logits(np.concatenate(logits)[:count], np.asarray(split.labels))
+        return self._network.outputs.scored(np.concatenate(logits)[:count], np.asarray(split.labels))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a trial needs to go on bit for bit, as arrays on the host.
@@ -192,14 +197,14 @@ class Trainer:
             variable.assign(value)
         for variable, value in zip(self._network.others, self._state.others, strict=True):
             variable.assign(value)
-        return stock_model(self._network.model)
+        return stock_model(self._network.model, self._network.outputs.final)
 
     def _enter_phase(self, epoch: int) -> None:
         """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
         phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
         recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
-        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_counts)
+        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_weights)
         self._open_share = np.asarray(phase.open_share, np.float32)
         if epoch == phase.first_epoch > 1:
             moments = self._state.moments

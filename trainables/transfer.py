@@ -40,7 +40,7 @@ class TransferFamily:
         return transfer.space(trial)
 
     def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
-        """A functional model from images with values 0 to 255, grey or RGB, to one logit a class."""
+        """A functional model from images with values 0 to 255, grey or RGB, to the task's logits."""
         chosen = {**transfer.DEFAULTS, **config}
         inputs = keras.Input(task.image_shape)
         x = LAYERS.Concatenate()([inputs] * 3) if task.image_shape[-1] == 1 else inputs
@@ -54,7 +54,7 @@ class TransferFamily:
             if width:
                 x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = DialledDropout("head_dropout")(x)
-        return keras.Model(inputs, LAYERS.Dense(len(task.classes), name="logits")(x))
+        return keras.Model(inputs, LAYERS.Dense(task.outputs, name="logits")(x))
 
     def pretrained(self, model: keras.Model) -> list[InInference]:
         """The layers that start from the weights they were loaded with."""

@@ -143,7 +143,5 @@ class WarmSource:
 
         limit_threads(max(1, int(plan.cpus)))
         keep_to_share(plan.gpus)
-        task = Task(
-            dataset.image_shape, dataset.classes, plan.rules.max_epochs, dataset.train(), dataset.val()
-        )
+        task = Task.of(dataset, plan.rules.max_epochs)
         return WarmTrainers(), load_family(received(plan.family)), task

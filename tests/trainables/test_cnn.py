@@ -49,7 +49,7 @@ def test_the_parameters_are_those_of_the_definition(noise: Task, config: dict) -
     assert normed.parameter_count == count + 3 * (8 + 16)
 
 
-CIFAR = SimpleNamespace(image_shape=(32, 32, 3), classes=tuple("0123456789"))
+CIFAR = Task((32, 32, 3), tuple("0123456789"), 1, None, None)
 
 
 # Convolutions, then dense layers, each with its biases; cnn_max_norm adds four numbers a channel for each batch norm.
@@ -139,7 +139,7 @@ def test_a_depthwise_kernel_keeps_the_scale_of_what_it_sees(one_thread: None, co
     import keras
 
     chosen = {**config, "block_type": "separable", "filters": 64}
-    model = family().build(chosen, SimpleNamespace(image_shape=(32, 32, 3), classes=("a", "b")))
+    model = family().build(chosen, Task((32, 32, 3), ("a", "b"), 1, None, None))
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.SeparableConv2D))
     # 9 * 64 normal draws of variance 1/9 (truncation corrected by Keras): the sample variance is within 5
     # standard errors, 5 * sqrt(2 / 576) = 0.29 of itself.
