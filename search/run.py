@@ -171,8 +171,10 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
+    data = job.data_spec()
     return TrialPlan(
-        data=job.data_spec(),
+        data=data,
+        source=shipped(data.source, "data.source"),
         family=shipped(job.family),
         checkpoints=folder.checkpoints,
         rules=rules,
