@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from search.ladder import Rung
+from search.ladder import Rung, milestone
 
 USEFUL = 0.7  # the rank correlation a rung must plausibly have: it explains half the next rung's variance
 
@@ -42,11 +42,10 @@ class Agreement:
 
 def agreement(rung: Rung, above: Rung) -> Agreement:
     """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n log n)."""
-    both = [number for number in above.scores if number in rung.scores]
+    # Both are listed best first, so that a trial's place in the list is its rank.
+    both, low, high = np.intersect1d(_best_first(rung), _best_first(above), True, return_indices=True)
     if len(both) < 3:
         return Agreement(rung.epoch, above.epoch, len(both), 0.0, 0.0)
-    low = np.array([rung.rank(number) for number in both], dtype=float)
-    high = np.array([above.rank(number) for number in both], dtype=float)
     told = rung.score_at(0) > rung.score_at(len(rung) - 1) and above.score_at(0) > above.score_at(
         len(above) - 1
     )
@@ -57,15 +56,35 @@ def agreement(rung: Rung, above: Rung) -> Agreement:
     return Agreement(rung.epoch, above.epoch, len(both), correlation, useful)
 
 
-def first_useful(rungs: Sequence[Rung]) -> tuple[int, list[Agreement]]:
-    """The epoch of the lowest rung that does not mislead, and the agreements of those below it that do.
+def _best_first(rung: Rung) -> np.ndarray:
+    return np.fromiter((number for number, _ in rung.best_first()), dtype=np.int64, count=len(rung))
 
-    At least the highest rung before the full training stays: with no evidence on what lies above it, it is not blamed.
+
+class RungEvidence:
+    """How far each rung is to be trusted, weighed anew when the rung above it has grown by a quarter.
+
+    A function of the reports in their order: rungs that only grow by themselves say nothing new of each other.
     """
-    blamed: list[Agreement] = []
-    for rung, above in pairwise(rungs[:-1]):
-        found = agreement(rung, above)
-        if not found.misleads:
-            return rung.epoch, blamed
-        blamed.append(found)
-    return rungs[max(0, len(rungs) - 2)].epoch, blamed
+
+    def __init__(self, rungs: Sequence[Rung]) -> None:
+        # The highest rung before the full training stays: with no evidence on what lies above it, it is not blamed.
+        self._rungs = rungs[:-1] or rungs
+        self._found: dict[int, Agreement] = {}
+
+    def weigh(self, epoch: int) -> bool:
+        """Take in that the rung of this epoch has one more result; True when a rung was weighed anew."""
+        for rung, above in pairwise(self._rungs):
+            if above.epoch == epoch and len(above) == milestone(len(above)):
+                self._found[rung.epoch] = agreement(rung, above)
+                return True
+        return False
+
+    def first_useful(self) -> tuple[int, list[Agreement]]:
+        """The epoch of the lowest rung that does not mislead, and the agreements of those below it that do."""
+        blamed: list[Agreement] = []
+        for rung in self._rungs[:-1]:
+            found = self._found.get(rung.epoch)
+            if found is None or not found.misleads:
+                return rung.epoch, blamed
+            blamed.append(found)
+        return self._rungs[-1].epoch, blamed

@@ -16,13 +16,22 @@ FIT_STEPS = 20
 def correlation(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Matern 5/2 correlations, shape (n, m), of points of shape (n, d) and (m, d)."""
     scaled, other = left / lengths, right / lengths
-    square = (scaled**2).sum(1)[:, None] + (other**2).sum(1)[None, :] - 2.0 * scaled @ other.T
-    return _matern(np.sqrt(np.maximum(square, 0.0)))
+    square = scaled @ (-2.0 * other.T)
+    square += (scaled**2).sum(1)[:, None]
+    square += (other**2).sum(1)[None, :]
+    np.maximum(square, 0.0, out=square)
+    return _matern(np.sqrt(square, out=square))
 
 
 def _matern(distance: np.ndarray) -> np.ndarray:
     scaled = SQRT5 * distance
-    return np.asarray((1.0 + scaled * (1.0 + scaled / 3.0)) * np.exp(-scaled))
+    kernel = scaled / 3.0
+    kernel += 1.0
+    kernel *= scaled
+    kernel += 1.0
+    np.negative(scaled, out=scaled)
+    kernel *= np.exp(scaled, out=scaled)
+    return kernel
 
 
 def fit_lengths(points: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -100,6 +109,10 @@ class Gaussian:
                 best = loss, cls(points, lengths, factor, weights, signal)
         assert best is not None
         return best[1]
+
+    def mean(self, points: np.ndarray) -> np.ndarray:
+        """The mean at points of shape (m, d), shape (m,): a fraction of what the variance costs."""
+        return np.asarray(correlation(points, self.points, self.lengths) @ self.weights)
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at points of shape (m, d), noise left out; both of shape (m,)."""

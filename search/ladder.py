@@ -7,12 +7,16 @@ fewer results than eta, ties go to the earlier trial, and the stopping variant i
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
+
+MILESTONES = [0, 4]
+while MILESTONES[-1] < 10**9:
+    MILESTONES.append(MILESTONES[-1] * 5 // 4)
 
 
 class Decision(StrEnum):
@@ -31,6 +35,11 @@ def rung_epochs(max_epochs: int, reduction_factor: int, min_epochs: int = 1) -> 
         epochs.append(epoch)
         epoch *= reduction_factor
     return (*epochs, max_epochs)
+
+
+def milestone(count: int) -> int:
+    """The greatest of 4, 5, 6, 7, 8, 10, 12, 15, ... (each a quarter more) that is at most the count; else 0."""
+    return MILESTONES[bisect_right(MILESTONES, count) - 1]
 
 
 @dataclass(eq=False)

@@ -33,8 +33,9 @@ class Objectives:
 
     def score(self, metrics: Mapping[str, float]) -> Score:
         """A float for one objective, a tuple for several, higher is better; KeyError when a metric is missing."""
-        values = tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
-        return values[0] if len(values) == 1 else values
+        if len(self.metrics) == 1:
+            return self.signs[0] * metrics[self.metrics[0]]
+        return tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
 
 
 @dataclass(eq=False)

@@ -70,7 +70,7 @@ class RungModel:
         if not prior or not told:
             return prior
         rung, data = told[-1]
-        predicted = self._stack(prior, [self._data(one, [], []) for one in prior]).predict(data.rows)[0]
+        predicted = self._stack(prior, [self._data(one, [], []) for one in prior]).mean(data.rows)
         agreement = float(np.nan_to_num(np.corrcoef(rankdata(predicted), rankdata(data.scores))[0, 1]))
         self.prior_line = (
             f"earlier runs {'help' if agreement > 0 else 'mislead and are left out'}: what they predict and this run's"

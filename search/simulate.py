@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import random
 from collections import deque
@@ -98,7 +99,13 @@ def simulate(
     the best value reported so far, at whatever epoch: the same rule for every policy, and the one that "best trial"
     means in Ray Tune and Optuna.
     """
-    return _Simulation(strategy, blackbox, workers, budget_secs, seed, conditions or Conditions()).run()
+    simulation = _Simulation(strategy, blackbox, workers, budget_secs, seed, conditions or Conditions())
+    # What is loaded by now outlives the simulation: walking it again and again would take a third of the time.
+    gc.freeze()
+    try:
+        return simulation.run()
+    finally:
+        gc.unfreeze()
 
 
 class _Simulation:

@@ -8,7 +8,6 @@ rung that predicts nothing gets b near 0 and drops out by itself. Expected impro
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,13 +18,10 @@ from scipy.special import ndtr
 
 from search.encoding import Encoding
 from search.gaussian import Gaussian, fit_lengths
-from search.ladder import Rung
+from search.ladder import Rung, milestone
 
 FITTED = 64  # results the length scales are fitted to at most
 CANDIDATES = 128  # spread over the space, and as many around the best
-MILESTONES = [0, 4]
-while MILESTONES[-1] < 10**9:
-    MILESTONES.append(MILESTONES[-1] * 5 // 4)
 CENTRES = 10  # known trials that candidates are placed around
 
 
@@ -70,17 +66,25 @@ class Stack:
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the score at rows of shape (n, columns); both of shape (n,)."""
-        return self._predict(self._encoding.features(rows))
-
-    def _predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features = self._encoding.features(rows)
         mean, variance = np.zeros(len(features)), np.zeros(len(features))
         for level in self._levels:
             mean, variance = level.above(mean, variance, features)
         return mean, variance
 
+    def mean(self, rows: np.ndarray) -> np.ndarray:
+        """The mean alone, shape (n,)."""
+        return self._mean(self._encoding.features(rows))
+
+    def _mean(self, features: np.ndarray) -> np.ndarray:
+        mean = np.zeros(len(features))
+        for level in self._levels:
+            mean = level.intercept + level.slope * mean + level.process.mean(features)
+        return mean
+
     def _level(self, rung: RungData, lengths: np.ndarray) -> _Level:
         features, scores = self._encoding.features(rung.rows), winsorised(rung.scores)
-        below = self._predict(features)[0]
+        below = self._mean(features)
         intercept, slope = line(below, scores) if self._levels else (float(scores.mean()), 0.0)
         process = Gaussian.condition(features, scores - intercept - slope * below, lengths)
         if len(rung.pending):
@@ -118,11 +122,6 @@ class LengthScales:
         return self._fitted[key]
 
 
-def milestone(count: int) -> int:
-    """The greatest of 4, 5, 6, 7, 8, 10, 12, 15, ... (each a quarter more) that is at most the count; else 0."""
-    return MILESTONES[bisect_right(MILESTONES, count) - 1]
-
-
 def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.ndarray | None:
     values = winsorised(np.array(scores)) if scores else np.zeros(0)
     if not len(values) or values.std() == 0.0:
@@ -139,7 +138,7 @@ def propose(
     category that decides which other parameters exist is taken over from a trial together with them, so that a
     candidate stays consistent.
     """
-    means = stack.predict(leaders)[0]
+    means = stack.mean(leaders)
     best = leaders[np.argsort(-means, kind="stable")[:CENTRES]]
     candidates = np.vstack([_spread(encoding, known, rng), _around(encoding, known, best, rng)])
     mean, variance = stack.predict(candidates)

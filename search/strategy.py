@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from search.earlier import EarlierRuns, TrialRecord
-from search.evidence import first_useful
+from search.evidence import RungEvidence
 from search.ladder import Decision, Ladder, Rung, Verdict, rung_epochs
 from search.pareto import Objectives, ParetoRung
 from search.proposer import Evidence, Proposer, key
 from search.sampler import DEFAULT, Point, Space, check_sampler, place
 from search.settings import check_initial, check_settings, number_of, trial_id
-from search.stacked import milestone
 from trainables.report import EpochReport, Outcome
 
 __all__ = ["Decision", "Proposal", "Strategy", "TrialRecord", "trial_id"]
@@ -58,6 +57,7 @@ class Strategy:
     ) -> None:
         self._proposer = proposer
         self._ladder = ladder
+        self._rung_evidence = RungEvidence(ladder.rungs)
         self._earlier = earlier
         self._objectives = objectives
         self._max_trials = max_trials
@@ -259,10 +259,10 @@ class Strategy:
             self._notes.append(line)
 
     def _weigh_rungs(self, verdict: Verdict) -> None:
-        """Raise or lower the first rung from the evidence, each time a rung has grown by a quarter."""
-        if verdict.peers != milestone(verdict.peers):
+        """Raise or lower the first rung from the evidence."""
+        if not self._rung_evidence.weigh(verdict.rung):
             return
-        first, misleading = first_useful(self._ladder.rungs)
+        first, misleading = self._rung_evidence.first_useful()
         if first != self._ladder.first_rung:
             moved = "raised" if first > self._ladder.first_rung else "lowered"
             because = "; ".join(map(str, misleading)) or "the lower rungs predict well again"

@@ -45,4 +45,4 @@ class EpochReport:
     @property
     def is_finite(self) -> bool:
         """Whether every metric is a finite number; one NaN or infinity anywhere makes the trial DIVERGED."""
-        return all(math.isfinite(value) for value in self.metrics.values())
+        return all(map(math.isfinite, self.metrics.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.evidence import USEFUL, agreement, first_useful
+from search.evidence import USEFUL, RungEvidence, agreement
 from search.ladder import Rung
 
 
@@ -19,6 +19,14 @@ def rungs(columns: list[list[float]], epochs: tuple[int, ...] = (1, 3, 9, 27)) -
                 rung.add(number, score)
         made.append(rung)
     return made
+
+
+def first_useful(weighed: list[Rung]) -> int:
+    """The first rung to cut at, with every rung weighed as it stands."""
+    evidence = RungEvidence(weighed)
+    for rung in weighed:
+        evidence.weigh(rung.epoch)
+    return evidence.first_useful()[0]
 
 
 def test_agreement_is_the_rank_correlation_of_those_who_reached_both() -> None:
@@ -39,15 +47,15 @@ def test_survivors_of_a_cut_are_held_to_a_lower_correlation() -> None:
 
 def test_an_untrained_first_rung_is_passed_over_and_a_good_one_is_not() -> None:
     rng = np.random.default_rng(0)
-    quality = rng.random(200)
-    noise = rng.random(200)
-    later = [quality + 0.05 * rng.random(200) for _ in range(3)]
-    assert first_useful(rungs([list(noise), *map(list, later)]))[0] == 3
-    assert first_useful(rungs([list(later[0]), *map(list, later)]))[0] == 1
+    quality = rng.random(188)  # a count at which rungs are weighed
+    noise = rng.random(188)
+    later = [quality + 0.05 * rng.random(188) for _ in range(3)]
+    assert first_useful(rungs([list(noise), *map(list, later)])) == 3
+    assert first_useful(rungs([list(later[0]), *map(list, later)])) == 1
 
 
 def test_a_rung_on_which_all_are_equal_misleads_once_there_are_trials_to_tell() -> None:
     same = [0.1] * 12
     spread = [number / 12 for number in range(12)]
-    assert first_useful(rungs([same, spread, spread, spread]))[0] == 3
-    assert first_useful(rungs([same[:2], spread[:2], spread[:2], spread[:2]]))[0] == 1
+    assert first_useful(rungs([same, spread, spread, spread])) == 3
+    assert first_useful(rungs([same[:2], spread[:2], spread[:2], spread[:2]])) == 1

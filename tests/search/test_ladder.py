@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.ladder import Decision, Ladder, rung_epochs
+from search.ladder import Decision, Ladder, milestone, rung_epochs
 
 SCORES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
@@ -75,3 +75,7 @@ def test_promotion_resumes_the_best_waiting_trial_of_the_highest_rung_within_its
     assert ladder.promotable(waiting) == 1
     assert ladder.promotable(waiting - {1}) == 3
     assert ladder.promotable(waiting - {1, 3}) is None
+
+
+def test_milestones_grow_by_a_quarter() -> None:
+    assert [milestone(count) for count in (0, 3, 4, 5, 9, 10, 11, 12)] == [0, 0, 4, 5, 8, 10, 10, 12]

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from search.encoding import Encoding
 from search.gaussian import Gaussian, fit_lengths
 from search.sampler import Point
-from search.stacked import RungData, Stack, expected_improvement, line, milestone, propose, winsorised
+from search.stacked import RungData, Stack, expected_improvement, line, propose, winsorised
 
 KIND = FloatDistribution(0.0, 1.0)
 PLANE = Encoding.of([Point({}, {"x": 0.5, "y": 0.5}, {"x": KIND, "y": KIND})])
@@ -78,7 +78,3 @@ def test_how_bad_a_bad_score_is_tells_nothing() -> None:
 def test_expected_improvement_counts_only_what_is_above_the_best() -> None:
     gain = expected_improvement(np.array([0.0, 1.0, -5.0]), np.array([1.0, 1e-12, 1e-12]), 0.0)
     assert gain.tolist() == pytest.approx([1 / np.sqrt(2 * np.pi), 1.0, 0.0])
-
-
-def test_milestones_grow_by_a_quarter() -> None:
-    assert [milestone(count) for count in (0, 3, 4, 5, 9, 10, 11, 12)] == [0, 0, 4, 5, 8, 10, 10, 12]
