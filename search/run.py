@@ -24,7 +24,6 @@ from spaces.problem import InputError
 from spaces.shipped import shipped
 from trainables.checkpoint import CheckpointStore
 from trainables.evaluate import validation_metrics
-from trainables.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,9 +112,9 @@ def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
 
 
 def _completed(folder: RunFolder) -> list[str]:
-    """The trials that completed, in that order; they alone keep their states."""
+    """The trials that trained as long as they were to, in the order they ended; they alone keep their states."""
     trials = read_table(folder.root, TRIALS).sort_values("ended_at")
-    return [str(name) for name in trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"]]
+    return [str(name) for name in trials.loc[trials["checkpoint"].notna(), "trial_id"]]
 
 
 def _loop(

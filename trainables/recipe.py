@@ -33,6 +33,8 @@ class Recipe:
     this power, so 0 weighs all images alike and 1 all classes; where an image may have several labels, each label that
     it has by (images without the label / images with it) to this power.
 
+    `patience_epochs` ends a trial when its validation metric was no better for that many epochs (0: never).
+
     `augment`, `flip`, `augment_set`, `augment_picks` and the switches `augment_NAME` (None: as the set says) are read
     by `trainables.augment`.
     """
@@ -48,6 +50,7 @@ class Recipe:
     clip_norm: float = math.inf
     ema: float = 0.0
     class_balance: float = 0.0
+    patience_epochs: int = 0
     batch_size: int = 64
     augment: float = 0.0
     flip: bool = False
@@ -103,6 +106,7 @@ _BOUNDS = {
     "batch_size": (1, math.inf),
     "ema": (0.0, 0.99999),
     "class_balance": (0.0, 1.0),
+    "patience_epochs": (0, math.inf),
     "augment": (0.0, 1.0),
     "augment_picks": (0, len(TECHNIQUES)),
 }

@@ -116,7 +116,9 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=["stacked", "tpe", "random"])
     args = parser.parse_args()
     speeds = [reports_a_second() for _ in range(7)]
-    print(f"simulator: {np.median(speeds):,.0f} reports a second without the sampler (median of {len(speeds)})")
+    print(
+        f"simulator: {np.median(speeds):,.0f} reports a second without the sampler (median of {len(speeds)})"
+    )
     for sampler in args.samplers:
         strategy = Strategy.for_space(space, EPOCHS, 0, sampler=sampler)
         reports = 1e3 * np.array(filled(strategy, args.finished, args.running))
