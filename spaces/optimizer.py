@@ -19,13 +19,8 @@ def space(trial: Any) -> dict[str, Any]:
     classes differ in size, and a search over them would cost every other job trials. `patience_epochs` is there when
     the job names it.
     """
-    patience = (
-        {"patience_epochs": trial.suggest_int("patience_epochs", 0, 50)}
-        if asked(trial, "patience_epochs")
-        else {}
-    )
     kind = trial.suggest_categorical("optimizer", ["adamw", "sgd", "adam", "rmsprop", "lion"])
-    return {
+    recipe = {
         "optimizer": kind,
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
         "schedule": trial.suggest_categorical("schedule", list(SCHEDULES)),
@@ -37,5 +32,7 @@ def space(trial: Any) -> dict[str, Any]:
         "ema": trial.suggest_categorical("ema", [0.0, 0.99]),
         "class_balance": trial.suggest_categorical("class_balance", [0.0]),
         "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
-        **patience,
     }
+    if asked(trial, "patience_epochs"):
+        recipe["patience_epochs"] = trial.suggest_int("patience_epochs", 0, 50)
+    return recipe

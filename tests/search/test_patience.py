@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from search.budget import Limits
-from search.loop import SearchLoop
+from search.loop import OpenTrial, SearchLoop
 from search.strategy import Decision, Strategy, TrialRecord
-from tests.search.test_loop import MAX_EPOCHS, Facts
 from trainables.checkpoint import CheckpointStore
 from trainables.costs import Costs
 from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, Rules, TrialRun, TrialStart
 
+MAX_EPOCHS = 9
 CURVE = [
     0.1,
     0.3,
@@ -29,6 +29,20 @@ CURVE = [
     0.9,
     0.9,
 ]  # the best before three worse epochs is that of epoch 3
+
+
+class Facts:
+    """An observer that keeps how trials end."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, tuple[Outcome, str]] = {}
+
+    def proposed(self, start: TrialStart, why: str) -> None: ...
+
+    def reported(self, report: EpochReport, decision: Decision) -> None: ...
+
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+        self.ends[trial.start.trial_id] = (outcome, reason)
 
 
 def space(trial: Any) -> dict[str, Any]:
@@ -70,8 +84,6 @@ def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike() -> None:
     loop = new_loop(facts, strategy)
     start = loop.next_trial()
     assert start is not None
-    from search.loop import OpenTrial
-
     again = Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random")
     told = reports(6, start.trial_id)
     assert again.replay(told, [TrialRecord(start.trial_id, start.config, None)]) == {}
