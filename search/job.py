@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainables.data import DataSpec
+from trainables.data_place import place_of
 
 JsonScalar = str | int | float | bool | None
 Metric = Literal[
@@ -39,7 +40,7 @@ class DataSection(Section):
     """Which images, and how they are split."""
 
     source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
-    path: str | None = Field(None, description="File or folder of the images, from the working directory.")
+    path: str | None = Field(None, description="File or folder of the images, or a URI (s3://, gs://).")
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
         None, description="Height and width in pixels that images are resized to."
     )
@@ -227,13 +228,12 @@ def source_of(path: str | None) -> str:
         return "digits"
     if path.endswith(".npz"):
         return "npz"
-    if (
-        path.endswith(".parquet")
-        or any(Path(path).glob("*.parquet"))
-        or any(Path(path).glob("data/*.parquet"))
-    ):
+    if path.endswith(".parquet"):
         return "parquet"
-    return "folder"
+    root = place_of(path)
+    folders = [folder for folder in (root, root / "data") if folder.is_dir()]
+    holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
+    return "parquet" if holds else "folder"
 
 
 def absolute_name(name: str) -> str:

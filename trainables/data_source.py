@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spaces.problem import InputError, Problem
+from trainables.data_place import Place
 from trainables.kind import SOFTMAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 # One image as a source hands it over: encoded bytes, a file, or uint8 pixels (H, W, C).
-Item = bytes | Path | NDArray[np.uint8]
+Item = bytes | Place | NDArray[np.uint8]
 
 
 class Images(Protocol):
@@ -64,25 +63,13 @@ class Source(Protocol):
         """Labels and images to be decoded. Raises InputError on a source that cannot be used."""
 
 
-def file_stamp(path: Path, name: str | None = None) -> str:
+def file_stamp(path: Place, name: str | None = None) -> str:
     """Name, size and modification time (ns) of a file; an absent one has a stamp too."""
     try:
         stat = path.stat()
     except OSError:
         return f"{name or path} absent"
     return f"{name or path} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def local_path(path: str | None, source: str, wanted: str) -> Path:
-    """The absolute path a source reads. Raises InputError when none is given or nothing is there."""
-    if path is None:
-        raise InputError.single("data.path", "not given", f"source {source!r} needs {wanted}")
-    if "://" in path:
-        raise InputError.single("data.path", path, "a local path: images are read from this machine's files")
-    found = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
-    if not found.exists():
-        raise InputError.single("data.path", f"{found} does not exist", wanted)
-    return found
 
 
 def numbered(count: int) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ class DataSpec:
 
     source: `digits`, `folder`, `parquet`, `npz`, `cifar10`, `cifar100`, `mnist`, `fashion_mnist`,
         or a function as `module:function` or `file.py:function`.
-    path: local file or folder of the sources that read one; `~` is expanded, a relative one starts at the
-        working directory. On a cluster it must lead to the same content on every node.
+    path: file or folder of the sources that read one; `~` is expanded, a relative one starts at the working
+        directory; or a URI that `pyarrow.fs` reads. On a cluster it must lead to the same content on every node.
     image_size: side in pixels of the square images a model sees; None keeps the source's own size, which
         must then be the same for all (`digits`: 16).
     fit: how an image that is not square becomes so: `stretch` it, `pad` it with black, or `crop` its middle.
@@ -57,7 +57,7 @@ class DataSpec:
     def _kinds(self) -> list[Problem | None]:
         named = [self._text(name) for name in ("source", "image_column", "label_column")]
         is_path = self.path is None or (isinstance(self.path, str) and self.path)
-        return [*named, None if is_path else _problem("path", self.path, "a local file or folder")]
+        return [*named, None if is_path else _problem("path", self.path, "a file or folder, or a URI")]
 
     def _text(self, name: str) -> Problem | None:
         value = getattr(self, name)
