@@ -87,9 +87,21 @@ def _conv(x: Any, chosen: Mapping[str, Any], filters: int, stride: int) -> Any:
         # Keras counts a depthwise kernel's inputs over all channels; each output sees one.
         depthwise = keras.initializers.VarianceScaling(float(channels), mode="fan_in")
         return LAYERS.SeparableConv2D(
-            filters, size, depthwise_initializer=depthwise, pointwise_initializer="he_normal", **shared
+            filters,
+            size,
+            depthwise_initializer=depthwise,
+            pointwise_initializer="he_normal",
+            depthwise_constraint=_filter_norm(chosen, [0, 1]),
+            pointwise_constraint=_filter_norm(chosen, [0, 1, 2]),
+            **shared,
         )(x)
-    return LAYERS.Conv2D(filters, size, kernel_initializer="he_normal", **shared)(x)
+    bound = _filter_norm(chosen, [0, 1, 2])
+    return LAYERS.Conv2D(filters, size, kernel_initializer="he_normal", kernel_constraint=bound, **shared)(x)
+
+
+def _filter_norm(chosen: Mapping[str, Any], axis: list[int]) -> Any:
+    """The bound on the length of each filter, None for no bound; `axis` are those that one filter runs over."""
+    return keras.constraints.MaxNorm(chosen["conv_max_norm"], axis=axis) if chosen["conv_max_norm"] else None
 
 
 def _shortcut(x: Any, chosen: Mapping[str, Any], filters: int, stride: int) -> Any:
@@ -97,7 +109,12 @@ def _shortcut(x: Any, chosen: Mapping[str, Any], filters: int, stride: int) -> A
     if stride == 1 and x.shape[-1] == filters:
         return x
     x = LAYERS.Conv2D(
-        filters, 1, strides=stride, use_bias=not _normalises(chosen, "conv"), kernel_initializer="he_normal"
+        filters,
+        1,
+        strides=stride,
+        use_bias=not _normalises(chosen, "conv"),
+        kernel_initializer="he_normal",
+        kernel_constraint=_filter_norm(chosen, [0, 1, 2]),
     )(x)
     return _norm(x, chosen, "conv")
 
