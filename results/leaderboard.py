@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from results.front import front
 from results.schema import CONFIG, EXTRA
 from spaces.problem import InputError
 from trainables.report import Outcome
@@ -74,10 +75,13 @@ def leaderboard(
     metric: str = "val_accuracy",
     mode: str = "max",
     top: int | None = None,
+    traded: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row a trial, best first: rank, trial_id, outcome (RUNNING while it has none), `metric` with
     best_epoch, last_epoch, train_secs, then the config/ columns.
 
+    `traded` are the objectives beside the metric, with max or min: each is a column, its value at best_epoch, and
+    `pareto` says whether no other trial that may win is better in all of them at once.
     Non-finite values never count. Trials that diverged, ran out of memory or failed come after those that may
     win, trials without a value last. Equal values: completed trials first, then the lower trial number.
     Raises InputError when the epochs have no such metric.
@@ -87,9 +91,12 @@ def leaderboard(
     board["train_secs"] = board["train_secs"].fillna(0.0)
     board = board.reset_index().rename(columns={"value": metric})
     board = board.loc[_order(board, metric, mode)].reset_index(drop=True)
+    if traded:
+        board = _with_front(board, epochs, {metric: mode, **traded})
     board.insert(0, "rank", np.arange(1, len(board) + 1))
     config = [name for name in board.columns if str(name).startswith(CONFIG)]
-    shown = [*_FRONT, metric, "best_epoch", "last_epoch", "train_secs", *config, EXTRA]
+    others = [*traded, "pareto"] if traded else []
+    shown = [*_FRONT, metric, *others, "best_epoch", "last_epoch", "train_secs", *config, EXTRA]
     return board[shown].head(len(board) if top is None else top)
 
 
@@ -126,6 +133,15 @@ def best_epochs(epochs: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
     ordered = finite.sort_values([metric, "epoch"], ascending=[mode == "min", True], kind="stable")
     best = ordered.drop_duplicates("trial_id").set_index("trial_id")
     return best.rename(columns={"epoch": "best_epoch", metric: "value"})
+
+
+def _with_front(board: pd.DataFrame, epochs: pd.DataFrame, modes: Mapping[str, str]) -> pd.DataFrame:
+    others = list(modes)[1:]
+    measured = epochs.rename(columns={"epoch": "best_epoch"})[["trial_id", "best_epoch", *others]]
+    measured = measured.drop_duplicates(["trial_id", "best_epoch"])
+    board = board.merge(measured, how="left", on=["trial_id", "best_epoch"], validate="one_to_one")
+    may_win = board.where(~board["outcome"].isin(UNFIT))
+    return board.assign(pareto=front(may_win, modes))
 
 
 def _last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 ERROR_TAIL_CHARS = 4000
 NOT_METRICS = frozenset(
-    ["trial_id", "epoch", "sequence", "epoch_secs", "elapsed_secs", "decision", "reported_at", EXTRA]
+    ["trial_id", "epoch", "sequence", "epoch_secs", "elapsed_secs", "decision", "note", "reported_at", EXTRA]
 )
 """The columns of `epochs` that are no metrics."""
 
@@ -77,8 +77,17 @@ def proposal_row(
     return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config)}
 
 
-def epoch_row(report: EpochReport, sequence: int, decision: str, reported_at: datetime | None = None) -> Row:
-    """A row of `epochs`; NaN and infinite metrics are kept as they are."""
+def epoch_row(
+    report: EpochReport,
+    sequence: int,
+    decision: str,
+    reported_at: datetime | None = None,
+    note: str | None = None,
+) -> Row:
+    """A row of `epochs`; NaN and infinite metrics are kept as they are.
+
+    `note` is what the search found out about itself from this report, such as a rung that misleads.
+    """
     head = {"trial_id": report.trial_id, "epoch": report.epoch, "sequence": sequence}
     seconds = {"epoch_secs": report.epoch_secs, "elapsed_secs": report.elapsed_secs}
     return {
@@ -86,6 +95,7 @@ def epoch_row(report: EpochReport, sequence: int, decision: str, reported_at: da
         **head,
         **seconds,
         "decision": str(decision),
+        "note": note,
         "reported_at": reported_at or datetime.now(UTC),
     }
 
@@ -100,8 +110,11 @@ def trial_row(
     metric: str = "val_accuracy",
     mode: str = "max",
     reason: str = "",
+    traded: Iterable[str] = (),
 ) -> Row:
     """A row of `trials`: the best finite value with its epoch, the last value (may be NaN) with its epoch.
+
+    The objectives `traded` beside the metric have their value at the best epoch.
 
     A trial without reports has a null best and last value, last_epoch 0 and train_secs 0.
     """
@@ -114,8 +127,10 @@ def trial_row(
         "last_epoch": last.epoch,
         "train_secs": last.elapsed_secs,
     }
+    at_best: Mapping[str, float] = next((r.metrics for r in reports if best and r.epoch == best.epoch), {})
+    others = {name: at_best.get(name) for name in traded}
     head = {"trial_id": trial_id, "number": int(trial_id[1:]), "outcome": str(outcome), "reason": reason}
-    return {**head, **_prefixed(config), **measured, **_known(facts)}
+    return {**head, **_prefixed(config), **measured, **others, **_known(facts)}
 
 
 def best_of(values: Iterable[tuple[float | None, int]], mode: str) -> Best | None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Kind = Literal["int", "float", "bool", "str"]
 
@@ -78,13 +78,20 @@ def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
     """
     head = {"trial_id": _STR, "epoch": _INT, "sequence": _INT}
     values = dict.fromkeys([*METRICS, *metrics], _FLOAT)
-    tail = {"epoch_secs": _FLOAT, "elapsed_secs": _FLOAT, "decision": _STR, "reported_at": _TIME, EXTRA: _STR}
-    return _schema({**head, **values, **tail})
+    seconds = {"epoch_secs": _FLOAT, "elapsed_secs": _FLOAT}
+    tail = {"decision": _STR, "note": _STR, "reported_at": _TIME, EXTRA: _STR}
+    return _schema({**head, **values, **seconds, **tail})
 
 
-def trials_schema(kinds: Mapping[str, Kind], metric: str = "val_accuracy") -> pa.Schema:
-    """One row for each trial that has ended; `best_` and `last_` stand before the objective `metric`."""
+def trials_schema(
+    kinds: Mapping[str, Kind], metric: str = "val_accuracy", traded: Iterable[str] = ()
+) -> pa.Schema:
+    """One row for each trial that has ended; `best_` and `last_` stand before the objective `metric`.
+
+    `traded` are the objectives beside it, each a column of its value at best_epoch.
+    """
     measured = {f"best_{metric}": _FLOAT, "best_epoch": _INT, f"last_{metric}": _FLOAT, "last_epoch": _INT}
+    measured.update(dict.fromkeys((name for name in traded if name != "parameter_count"), _FLOAT))
     seconds = dict.fromkeys(["train_secs", *TRAINING_SECONDS, *SECONDS], _FLOAT)
     head = {"trial_id": _STR, "number": _INT, "outcome": _STR, "reason": _STR, **_config_columns(kinds)}
     memory = {"rss_bytes": _INT, "device_bytes": _INT, "wanted_bytes": _INT, "worker_recycled": _BOOL}
@@ -101,14 +108,20 @@ def trials_schema(kinds: Mapping[str, Kind], metric: str = "val_accuracy") -> pa
 
 
 def run_schemas(
-    kinds: Mapping[str, Kind], metric: str = "val_accuracy", metrics: Iterable[str] = ()
+    kinds: Mapping[str, Kind],
+    metric: str = "val_accuracy",
+    metrics: Iterable[str] = (),
+    traded: Sequence[str] = (),
 ) -> dict[str, pa.Schema]:
-    """The schemas of a run by table name, in writing order; `metrics` are beyond the standard ones."""
-    measured = dict.fromkeys([metric, *metrics])
+    """The schemas of a run by table name, in writing order.
+
+    `metrics` are beyond the standard ones, `traded` the objectives beside `metric`.
+    """
+    measured = dict.fromkeys([metric, *metrics, *traded])
     return {
         PROPOSALS: proposals_schema(kinds),
         EPOCHS: epochs_schema(measured),
-        TRIALS: trials_schema(kinds, metric),
+        TRIALS: trials_schema(kinds, metric, traded),
     }
 
 

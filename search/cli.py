@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     table_parser.add_argument("--top", type=_count, help="rows shown (all)")
     table_parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
     table_parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
+    table_parser.add_argument(
+        "--pareto", action="store_true", help="only trials that none beats in every objective"
+    )
     simulate_parser = _job_command(
         commands, "simulate", "what a search would cost and find, before it runs", simulate
     )
@@ -71,7 +74,19 @@ def _parser() -> argparse.ArgumentParser:
         "--from", dest="run", metavar="RUN", help="a finished run to take the curves from"
     )
     simulate_parser.add_argument(
-        "--epoch-secs", type=float, default=60.0, help="seconds of an epoch without --from (60)"
+        "--epoch-secs", type=_amount, default=60.0, help="seconds of an epoch without --from (60)"
+    )
+    simulate_parser.add_argument(
+        "--worker-startup-secs", type=_amount, default=0.0, help="until a worker can train (0)"
+    )
+    simulate_parser.add_argument(
+        "--trial-startup-secs", type=_amount, default=0.0, help="until a trial trains on a worker (0)"
+    )
+    simulate_parser.add_argument(
+        "--stragglers", type=_share, default=0.0, help="share of trials that run three times slower (0)"
+    )
+    simulate_parser.add_argument(
+        "--failures", type=_share, default=0.0, help="share of trials that fail on the way (0)"
     )
     simulate_parser.add_argument("--out", metavar="PNG", help="draw the best value over the hours")
     retrain_parser = _run_command(
@@ -104,6 +119,21 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} given, must be a whole number above 0")
     return int(text)
+
+
+def _amount(text: str, most: float = float("inf")) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= most:
+        allowed = "0 or more" if most == float("inf") else f"from 0 to {most:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} given, must be a number {allowed}")
+    return value
+
+
+def _share(text: str) -> float:
+    return _amount(text, 1.0)
 
 
 def check(options: argparse.Namespace) -> int:
@@ -142,7 +172,7 @@ def table(options: argparse.Namespace) -> int:
     from search.runfolder import RunFolder
     from search.show import show_table
 
-    show_table(RunFolder(options.run), options.top, options.format, options.epochs)
+    show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
     return DONE
 
 
@@ -150,9 +180,16 @@ def simulate(options: argparse.Namespace) -> int:
     """`toprung simulate JOB`."""
     from search.jobfile import load_job
     from search.show import show_forecasts
+    from search.simulate import Conditions
 
     job = load_job(options.job, options.overrides)
-    show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out)
+    conditions = Conditions(
+        options.worker_startup_secs,
+        options.trial_startup_secs,
+        straggler_share=options.stragglers,
+        failure_share=options.failures,
+    )
+    show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out, conditions)
     return DONE
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,23 @@ class Forecast:
     result: SimResult
 
 
-def forecast(job: JobSpec, workers: Sequence[int], run: str | None, epoch_secs: float) -> Iterator[Forecast]:
+def forecast(
+    job: JobSpec,
+    workers: Sequence[int],
+    run: str | None,
+    epoch_secs: float,
+    conditions: Conditions | None = None,
+) -> Iterator[Forecast]:
     """Simulate the job's own strategy for each number of workers.
 
     `run` is a finished run whose tables give the curves; without one they are typical ones of `epoch_secs` seconds an
-    epoch and `best` is NaN. Raises InputError.
+    epoch and `best` is NaN. `conditions` are what goes wrong and what starting costs; the metric and its mode are the
+    job's. Of several objectives the metric alone is simulated. Raises InputError.
     """
+    job = job.model_copy(update={"search": job.search.model_copy(update={"objectives": []})})
     space = prepared_space(job)
     blackbox = _blackbox(job, space, run, epoch_secs)
-    conditions = Conditions(metric=job.search.metric, mode=job.search.mode)
+    conditions = replace(conditions or Conditions(), metric=job.search.metric, mode=job.search.mode)
     limit_hours = job.search.budgets.wall_clock_hours or UNLIMITED_HOURS
     for count in workers:
         strategy = new_strategy(job, space)

@@ -14,6 +14,7 @@ JsonScalar = str | int | float | bool | None
 Metric = Literal[
     "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
 ]
+Objective = Literal[Metric, "parameter_count", "latency_ms"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -87,7 +88,9 @@ class Budgets(Section):
     gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
         None, description="GPU share times hours trained."
     )
-    wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="Hours of this search.")
+    wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Hours from the start of the command; a continued run has them anew."
+    )
     target: float | None = Field(None, description="Value of the metric at which the search has won.")
     plateau_trials: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Ended trials in a row without a new best."
@@ -107,18 +110,49 @@ class SearchSection(Section):
         description="stacked (ours: every rung helps), tpe, cmaes, random, qmc, gp (needs torch), or module:function.",
     )
     metric: Metric = Field("val_accuracy", description="What is optimised.")
+    objectives: list[Objective] = Field(
+        [], description="metric and what to trade it off against, such as latency_ms; none: the metric alone."
+    )
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
+    )
+    initial_configs: list[dict[str, JsonScalar]] = Field(
+        [], description="Configurations to try first; parameters they leave out are drawn at random."
     )
     warm_start: list[str] = Field(
         [], description="Earlier RUN folders, of this or a similar space, to learn from."
     )
     budgets: Budgets = Budgets()
 
+    @model_validator(mode="after")
+    def objectives_hold_the_metric(self) -> SearchSection:
+        if not self.objectives:
+            return self
+        if self.metric not in self.objectives or len(set(self.objectives)) < max(2, len(self.objectives)):
+            given = ", ".join(self.objectives)
+            raise ValueError(f"objectives is [{given}], and must hold {self.metric} and others, each once")
+        return self
+
     @property
     def mode(self) -> str:
         """Whether the metric is to be large ("max") or small ("min")."""
-        return "min" if self.metric.endswith(("loss", "error")) else "max"
+        return mode_of(self.metric)
+
+    @property
+    def traded(self) -> tuple[str, ...]:
+        """The objectives beside the metric."""
+        return tuple(name for name in self.objectives if name != self.metric)
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """Every objective, the metric first, with "max" or "min"."""
+        return {name: mode_of(name) for name in (self.metric, *self.traded)}
+
+
+def mode_of(objective: str) -> str:
+    """Whether an objective is to be large ("max") or small ("min")."""
+    small = ("loss", "error", "count", "_ms")
+    return "min" if objective.endswith(small) else "max"
 
 
 class ResourcesSection(Section):

@@ -66,6 +66,8 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         sampler=job.search.sampler,
         variant=job.search.variant,
         max_trials=job.search.trials,
+        objectives=job.search.modes,
+        initial_configs=job.search.initial_configs,
     )
     for run in job.search.warm_start:
         RunFolder(run).job()  # says so when it is no run

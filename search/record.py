@@ -38,7 +38,7 @@ class Recorder:
 
     `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
     earlier driver were proposed, `completed` which trials it completed, in order. `checkpoint_bytes` is what the
-    states of trials may take on storage (None: no limit).
+    states of trials may take on storage (None: no limit). `traded` are the objectives beside the metric.
     """
 
     def __init__(
@@ -57,12 +57,15 @@ class Recorder:
         listener: Listener | None = None,
         checkpoint_bytes: int | None = None,
         completed: Sequence[str] = (),
+        traded: Sequence[str] = (),
     ) -> None:
         self._writer, self._strategy = writer, strategy
         self._checkpoints, self._listener = checkpoints, listener
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
+        self._traded = tuple(traded)
+        self._notes_told = len(strategy.notes())
         self._checkpoint_bytes, self._completed = checkpoint_bytes, list(completed)
 
     def proposed(self, start: TrialStart, why: str) -> None:
@@ -75,8 +78,10 @@ class Recorder:
             self._listener.proposed(row)
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
-        """Write one epoch."""
-        row = epoch_row(report, self._sequence, str(decision))
+        """Write one epoch, with what the strategy found out from it."""
+        notes = self._strategy.notes()[self._notes_told :]
+        self._notes_told += len(notes)
+        row = epoch_row(report, self._sequence, str(decision), note="; ".join(notes) or None)
         self._writer.append(EPOCHS, row)
         self._sequence += 1
         if self._listener:
@@ -114,6 +119,7 @@ class Recorder:
             metric=self._metric,
             mode=self._mode,
             reason=reason,
+            traded=self._traded,
         )
         self._writer.append(TRIALS, row)
         if self._listener:

@@ -60,7 +60,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
-        schemas = run_schemas(prepared.kinds, job.search.metric, measured)
+        schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
@@ -136,6 +136,7 @@ def _loop(
         listener=tracker,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
         completed=_completed(folder),
+        traded=search.traded,
     )
     return SearchLoop(
         prepared.strategy,
@@ -167,6 +168,7 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         durable_rungs=job.search.variant == "promote",
         metric=job.search.metric,
         mode=job.search.mode,
+        traded=job.search.traded,
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb

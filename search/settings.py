@@ -57,7 +57,8 @@ def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple
     fitting: dict[str, Any] = {}
     refused: dict[str, str] = {}
     while True:
-        open_now = draw(space, "random", 0, number, fixed=fitting).distributions
+        drawn = draw(space, "random", 0, number, fixed=fitting)
+        open_now = drawn.distributions
         new = [name for name in config if name in open_now and name not in fitting and name not in refused]
         if not new:
             break
@@ -67,5 +68,6 @@ def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple
             else:
                 refused[name] = str(open_now[name])
     known = f"must be one of {', '.join(sorted(open_now))}"
-    unknown = [] if refused else [(name, known) for name in config if name not in fitting]
-    return [*refused.items(), *unknown]
+    # What the job holds fixed may be repeated: a whole configuration can be taken over from a table.
+    strange = [name for name in config if name not in fitting and drawn.config.get(name) != config[name]]
+    return [*refused.items(), *([] if refused else [(name, known) for name in strange])]

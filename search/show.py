@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 from results.leaderboard import leaderboard, progress
 from results.parts import read_tables
 from results.render import Format, write
+from spaces.problem import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from search.job import JobSpec
     from search.retrain import Retrained
     from search.run import Ended
     from search.runfolder import RunFolder
+    from search.simulate import Conditions
 
 LEADERS_SHOWN = 5
+Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
 
 
 def show_result(ended: Ended, job: JobSpec) -> None:
@@ -38,24 +43,45 @@ def show_status(folder: RunFolder, top: int) -> None:
     )
     rate = f", {now.epochs_per_sec:.1f} a second" if now.running and now.epochs_per_sec else ""
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
-    board = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
+    board = _board(job, (proposals, epochs, trials), top)
     if len(board):
         write(board, "rich")
 
 
-def show_table(folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool) -> None:
-    """The trials, best first, or every epoch; as a table, or in a format for programs on standard output."""
+def show_table(
+    folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool, pareto: bool = False
+) -> None:
+    """The trials, best first, or every epoch; as a table, or in a format for programs on standard output.
+
+    With `pareto` only the trials that no other beats in every objective; InputError when the job has but one.
+    """
     job = folder.job()
+    if pareto and not job.search.traded:
+        raise InputError.single(
+            "--pareto", f"{job.name} has one objective", "search.objectives names several"
+        )
     proposals, epochs, trials = read_tables(folder.root)
     if epochs_wanted:
         frame = epochs.sort_values("sequence").drop(columns="extra").head(top or len(epochs))
     else:
-        frame = leaderboard(proposals, epochs, trials, job.search.metric, job.search.mode, top)
+        frame = _board(job, (proposals, epochs, trials), None if pareto else top)
+        frame = frame[frame["pareto"]].head(top or len(frame)) if pareto else frame
     write(frame, layout)
 
 
+def _board(job: JobSpec, tables: Tables, top: int | None) -> pd.DataFrame:
+    search = job.search
+    traded = {name: search.modes[name] for name in search.traded}
+    return leaderboard(*tables, search.metric, search.mode, top, traded)
+
+
 def show_forecasts(
-    job: JobSpec, workers: list[int], run: str | None, epoch_secs: float, out: str | None
+    job: JobSpec,
+    workers: list[int],
+    run: str | None,
+    epoch_secs: float,
+    out: str | None,
+    conditions: Conditions,
 ) -> None:
     """What the search would cost on each number of workers; drawn to `out` where it is given."""
     from pathlib import Path
@@ -70,7 +96,7 @@ def show_forecasts(
     print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}")
     print("workers      hours  gpu hours     epochs  completed       best")
     forecasts = []
-    for one in forecast(job, workers, run, epoch_secs):
+    for one in forecast(job, workers, run, epoch_secs, conditions):
         forecasts.append(one)
         best = f"{one.best:10.4f}" if run else "         -"
         numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"

@@ -32,6 +32,9 @@ class Trainer(Protocol):
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train and validate one epoch (1-based); returns its metrics."""
 
+    def latency_ms(self) -> float:
+        """How long one image takes from array to probabilities, in milliseconds."""
+
     def take_costs(self) -> Costs:
         """What building, compiling, waiting for data and validating took since the last call."""
 
@@ -100,6 +103,8 @@ class Rules:
     metric: str = "val_accuracy"
     mode: str = "max"
     data_fingerprint: str = ""
+    traded: tuple[str, ...] = ()
+    """Objectives beside the metric: validation metrics, and measures of the model taken at a trial's first epoch."""
 
     def at_rung(self, epoch: int) -> bool:
         """Whether the driver decides after this epoch."""
@@ -228,11 +233,21 @@ class TrialRun:
         began = time.perf_counter()
         metrics = trainer.train_epoch(before.epoch + 1)
         secs = time.perf_counter() - began
+        metrics |= self._measures(trainer, before)
         report = EpochReport(
             self._start.trial_id, before.epoch + 1, metrics, secs, before.elapsed_secs + secs
         )
         self._history.append(report)
         return report
+
+    def _measures(self, trainer: Trainer, before: EpochReport) -> dict[str, float]:
+        """What is measured of the model and not of its predictions: once a trial, repeated at every epoch."""
+        taken = {"parameter_count": lambda: float(trainer.parameter_count), "latency_ms": trainer.latency_ms}
+        return {
+            name: before.metrics[name] if name in before.metrics else taken[name]()
+            for name in self._rules.traded
+            if name in taken
+        }
 
     def _save_if_due(self, trainer: Trainer, report: EpochReport) -> None:
         """Save at rungs, every `checkpoint_secs`, and each new best where it may be the last; counts the seconds that

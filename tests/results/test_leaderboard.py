@@ -73,6 +73,21 @@ def test_trials_that_cannot_win_come_after_those_that_may(search: Any) -> None:
     assert board["last_epoch"].tolist() == [2, 2, 1, 0]
 
 
+def test_objectives_beside_the_metric_stand_at_its_best_epoch_and_mark_the_front(search: Any) -> None:
+    search.trial([0.5, 0.75])
+    search.trial([0.5, 0.25], Outcome.STOPPED)
+    search.trial([0.25])
+    search.trial([1.0], Outcome.DIVERGED)
+    proposals, epochs, trials = frames(search)
+    epochs["latency_ms"] = epochs["trial_id"].map(
+        {"t00000": 4.0, "t00001": 2.0, "t00002": 3.0, "t00003": 1.0}
+    )
+    board = leaderboard(proposals, epochs, trials, traded={"latency_ms": "min"}).set_index("trial_id")
+    assert board["latency_ms"].to_dict() == {"t00000": 4.0, "t00001": 2.0, "t00002": 3.0, "t00003": 1.0}
+    # The third is less accurate and slower than the second; the fourth cannot win.
+    assert board["pareto"].to_dict() == {"t00000": True, "t00001": True, "t00002": False, "t00003": False}
+
+
 def test_top_takes_the_first_rows(search: Any) -> None:
     for value in (0.25, 0.5, 0.75):
         search.trial([value])

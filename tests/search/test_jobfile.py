@@ -53,6 +53,15 @@ def test_overrides_are_yaml_values_laid_over_the_file(written) -> None:
     assert override_job(job, ["retrain.epochs=3"]).retrain.epochs == 3
 
 
+def test_an_objective_knows_whether_it_is_to_be_large_or_small(written) -> None:
+    search = load_job(
+        written("data: digits\nsearch: {objectives: [parameter_count, latency_ms, val_accuracy, val_loss]}")
+    ).search
+    assert list(search.modes) == ["val_accuracy", "parameter_count", "latency_ms", "val_loss"]
+    assert set(search.modes.values()) == {"max", "min"}
+    assert [name for name, mode in search.modes.items() if mode == "max"] == ["val_accuracy"]
+
+
 def test_every_problem_is_told_at_once_with_its_path(written) -> None:
     path = written("data: digits\nserch: {}\nsearch: {trials: -3, max_epochs: many}\nresources: {gpus: -1}")
     lines = problems_of(path)
@@ -78,6 +87,12 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         ("data: {source: digits, splits: {val: 0}}", "data.splits.val: 0 given; must be greater than 0"),
         ("data: {sourc: digits}", "did you mean 'source'?"),
         ("data: digits\nsearch: 3", "search: 3 given; must be"),
+        (
+            "data: digits\nsearch: {objectives: [val_loss, latency_ms]}",
+            "objectives is [val_loss, latency_ms], and must hold val_accuracy and others, each once",
+        ),
+        ("data: digits\nsearch: {objectives: [val_accuracy]}", "must hold val_accuracy and others"),
+        ("data: digits\nsearch: {objectives: [val_accuracy, speed]}", "'latency_ms'"),
         (
             "data: digits\nsearch: {metric: accuracy}",
             "must be 'val_accuracy', 'val_loss', 'val_balanced_accuracy'",

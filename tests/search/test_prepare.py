@@ -10,7 +10,7 @@ import pytest
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
-from search.job import JobSpec
+from search.job import JobSpec, SpaceSection
 from search.jobfile import parse_job
 from search.prepare import config_kinds, new_strategy, prepared_space
 from search.runfolder import RunFolder
@@ -50,6 +50,28 @@ def test_a_warm_start_changes_the_first_proposals(tmp_path: Path) -> None:
     first = [new_strategy(mine, space) for mine in (cold, warm)]
     proposals = [[strategy.ask() for _ in range(4)] for strategy in first]
     assert proposals[0] != proposals[1]
+
+
+def test_a_jobs_first_points_are_proposed_first_and_fixed_values_may_be_repeated(tmp_path: Path) -> None:
+    points = [{"learning_rate": 0.01, "filters": 16}, {"learning_rate": 0.002}]
+    mine = job(tmp_path, initial_configs=points).model_copy(
+        update={"space": SpaceSection(fixed={"filters": 16})}
+    )
+    strategy = new_strategy(mine, prepared_space(mine))
+    proposed = [strategy.ask() for _ in points]
+    for proposal, point in zip(proposed, points, strict=True):
+        assert proposal is not None
+        assert point.items() <= proposal.config.items()
+        assert strategy.why(proposal.trial_id) == "given by the job"
+
+
+def test_a_first_point_outside_the_space_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
+    mine = job(tmp_path, initial_configs=[{"learning_rate": 7.0}, {"lerning_rate": 0.01}])
+    with pytest.raises(InputError) as caught:
+        new_strategy(mine, prepared_space(mine))
+    first, second = map(str, caught.value.problems)
+    assert first.startswith("search.initial_configs[0].learning_rate: 7.0")
+    assert second.startswith("search.initial_configs[1].lerning_rate") and "learning_rate" in second
 
 
 def test_a_warm_start_from_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import yaml
 
 from results.rows import configs_of
 from search.jobfile import load_job
@@ -241,6 +242,29 @@ def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: P
     assert paused_then_went_on.any()
     for _, epochs in found["epochs"].groupby("trial_id"):
         assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+
+
+def test_several_objectives_leave_a_pareto_set_in_the_tables(toprung, job_file, tmp_path: Path) -> None:
+    wanted = ["val_accuracy", "parameter_count", "latency_ms"]
+    job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted})
+    content = yaml.safe_load(job.read_text())
+    del content["space"]["fixed"]["filters"]
+    content["space"]["ranges"]["filters"] = {"choices": [8, 16]}
+    job.write_text(yaml.safe_dump(content))
+    run = tmp_path / "runs" / "small"
+    assert toprung("search", job).wait().returncode == 0
+    found = tables(run)
+    assert found["trials"]["parameter_count"].nunique() == 2
+    assert (found["epochs"].groupby("trial_id")["latency_ms"].nunique() == 1).all()
+    assert (found["trials"]["latency_ms"] > 0).all()
+    shown = toprung("table", run, "--pareto", "--format", "json").wait()
+    front = {row["trial_id"] for row in json.loads(shown.stdout)}
+    board = json.loads(toprung("table", run, "--format", "json").wait().stdout)
+    assert front == {row["trial_id"] for row in board if row["pareto"]}
+    assert board[0]["trial_id"] in front
+    again = toprung("search", job, "--set", "search.trials=+1").wait()
+    assert again.returncode == 0, again.stderr
+    assert len(tables(run)["trials"]) == 6
 
 
 def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ class Counting:
         value = math.nan if epoch == self.config.get("nan_at") else self.total
         return {"val_accuracy": value}
 
+    def latency_ms(self) -> float:
+        self.timed = getattr(self, "timed", 0) + 1
+        return 2.0 * self.timed
+
     def state(self) -> dict[str, np.ndarray]:
         return {"total": np.array(self.total)}
 
@@ -162,6 +166,23 @@ def test_states_are_saved_between_rungs_after_the_given_seconds(tmp_path: Path) 
 
 def told_epochs(result: EpochResult) -> list[int]:
     return [report.epoch for report in (*result.history, *([result.report] if result.report else []))]
+
+
+def test_measures_of_the_model_are_taken_once_a_trial_and_stand_in_every_epoch(tmp_path: Path) -> None:
+    trainer = Counting()
+    run = run_at(tmp_path, trainer, traded=("latency_ms", "val_loss", "parameter_count"), checkpoint_secs=0.0)
+    run.begin(start(gain=1.0))
+    first, second = run.step().report, run.step().report
+    assert first is not None and second is not None
+    for report in (first, second):
+        assert report.metrics["latency_ms"] == 2.0
+        assert report.metrics["parameter_count"] == 1.0
+    run.end()
+    again = run_at(tmp_path, trainer, traded=("latency_ms", "parameter_count"), checkpoint_secs=0.0)
+    again.begin(start(gain=1.0))
+    again.step()
+    assert again.step().report.metrics["latency_ms"] == 2.0
+    assert trainer.timed == 1
 
 
 def test_short_epochs_are_told_together_and_never_past_a_rung(tmp_path: Path) -> None:
