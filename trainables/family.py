@@ -30,11 +30,12 @@ Signature = tuple[Hashable, ...]
 class Family(Protocol):
     """One kind of model. `space` and `build` are all a user has to write, in one file.
 
-    Four attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
+    Five attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
     a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
     is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
     chance. `phases(config, max_epochs)`: which layers train when (see `trainables.phases`), for which
-    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none.
+    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none. `frozen(model, config)`: where the
+    part ends that a first phase of the head alone leaves as it is (see `trainables.features`).
     """
 
     def space(self, trial: Any) -> dict[str, Any]:

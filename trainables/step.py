@@ -58,6 +58,8 @@ class Engine(Protocol):
 class Network:
     """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
 
+    input_dtype = "uint8"
+
     def __init__(
         self,
         model: keras.Model,
@@ -164,7 +166,10 @@ class TrainingStep:
         self.traces = 0
         self._watches_loss = watches_loss
         self._decayed, self._depths = network.decayed(), network.depths()
-        state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
+        state, images = (
+            network.state_signature(),
+            keras.KerasTensor(network.model.input_shape, network.input_dtype),
+        )
         labels = keras.KerasTensor((None, *network.outputs.label_shape), "int32")
         order = keras.KerasTensor((None, None), "int32")
         totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
