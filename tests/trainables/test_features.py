@@ -14,43 +14,54 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def some(count: int, seed: int) -> SimpleNamespace:
-    """Random 32x32 colour images; a class is brighter the higher its number."""
+    """Random 8x8 colour images; a class is brighter the higher its number."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, count).astype(np.int32)
-    images = rng.integers(0, 120, (count, 32, 32, 3)) + 60 * labels[:, None, None, None]
+    images = rng.integers(0, 120, (count, 8, 8, 3)) + 60 * labels[:, None, None, None]
     return SimpleNamespace(images=images.astype(np.uint8), labels=labels)
 
 
 @pytest.fixture(scope="session")
 def bright(one_thread: None) -> Task:
-    return Task((32, 32, 3), ("a", "b", "c"), 4, some(70, 0), some(30, 1))
-
-
-@pytest.fixture(scope="session")
-def weights(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    import keras
-
-    keras.utils.set_random_seed(1)
-    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
-    path = tmp_path_factory.mktemp("weights") / "small.weights.h5"
-    model.save_weights(path)
-    return str(path)
+    return Task((8, 8, 3), ("a", "b", "c"), 4, some(70, 0), some(30, 1))
 
 
 @pytest.fixture
-def config(weights: str) -> dict[str, object]:
+def config() -> dict[str, object]:
     return {
-        "backbone": "MobileNetV2", "alpha": 0.35, "weights": weights, "dense_units": 4, "head_dropout": 0.2,
-        "head_epochs": 2, "top_epochs": 1, "top_share": 0.2, "learning_rate": 1e-2, "batch_size": 16,
-        "optimizer": "adamw", "weight_decay": 0.05, "ema": 0.9, "clip_norm": 1.0, "class_balance": 1.0,
+        "backbone": "small", "dense_units": 4, "head_dropout": 0.2, "head_epochs": 2, "top_epochs": 1, "top_share": 0.5,
+        "learning_rate": 1e-2, "batch_size": 16, "optimizer": "adamw", "weight_decay": 0.05, "ema": 0.9,
+        "clip_norm": 1.0, "class_balance": 1.0,
     }  # fmt: skip
 
 
-def new_trainer(config: dict, task: Task, cache=None):
-    from trainables.trainer import Trainer
+def small_family():
+    """The transfer family on a pretrained network of two layers, which is there in no time."""
+    import keras
+
+    from trainables.layers import DialledDropout, InInference
     from trainables.transfer import TransferFamily
 
-    trainer = Trainer(TransferFamily(), config, task, features=cache)
+    class SmallFamily(TransferFamily):
+        def build(self, config, task):
+            inputs = keras.Input((8, 8, 3))
+            x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.BatchNormalization()(inputs))
+            body = keras.Model(inputs, keras.layers.Conv2D(12, 3)(x))
+            images = keras.Input(task.image_shape)
+            x = InInference(body, name="pretrained")(keras.layers.Rescaling(1 / 255)(images))
+            x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+            if config["dense_units"]:
+                x = keras.layers.Dense(config["dense_units"], activation="relu")(x)
+            x = DialledDropout("head_dropout")(x)
+            return keras.Model(images, keras.layers.Dense(task.outputs, name="logits")(x))
+
+    return SmallFamily()
+
+
+def new_trainer(config: dict, task: Task, cache=None, family=None):
+    from trainables.trainer import Trainer
+
+    trainer = Trainer(family or small_family(), config, task, features=cache)
     trainer.reset(config, 1)
     return trainer
 
@@ -89,9 +100,9 @@ def test_the_curve_is_that_of_training_without_features(
     chosen = {**config, "optimizer": optimizer}
     kept, plain = new_trainer(chosen, bright), new_trainer(chosen, bright, no_cache())
     for one, other in zip(curve(kept, range(1, 4)), curve(plain, range(1, 4)), strict=True):
-        assert one == pytest.approx(other, rel=2e-3, abs=2e-3)
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
     found, expected = kept.state(), plain.state()
-    assert found["moments/weights"] == pytest.approx(expected["moments/weights"], rel=1e-3, abs=1e-3)
+    assert found["moments/weights"] == pytest.approx(expected["moments/weights"], rel=1e-4, abs=1e-5)
     assert found["step"] == expected["step"]
     assert computed == [30, 70]
 
@@ -99,12 +110,11 @@ def test_the_curve_is_that_of_training_without_features(
 def test_trials_and_other_heads_on_the_same_network_share_what_was_computed(
     bright: Task, config: dict, computed: list[int]
 ) -> None:
-    from trainables.transfer import TransferFamily
     from trainables.warm import WarmTrainers
 
-    warm = WarmTrainers()
+    warm, family = WarmTrainers(), small_family()
     for seed, chosen in enumerate((config, {**config, "learning_rate": 1e-3}, {**config, "dense_units": 0})):
-        trainer = warm.trainer(TransferFamily(), chosen, bright)
+        trainer = warm.trainer(family, chosen, bright)
         trainer.reset(chosen, seed)
         trainer.train_epoch(1)
     assert len(warm) == 2
@@ -138,7 +148,7 @@ def test_asked_for_features_leave_the_head_epochs_unvaried_whether_they_fit_or_n
 ) -> None:
     chosen = {**config, "augment": 0.5, "flip": True, "cache_features": True, "head_dropout": 0.0}
     kept, plain = new_trainer(chosen, bright), new_trainer(chosen, bright, no_cache())
-    assert curve(kept, range(1, 3))[1] == pytest.approx(curve(plain, range(1, 3))[1], rel=2e-3, abs=2e-3)
+    assert curve(kept, range(1, 3))[1] == pytest.approx(curve(plain, range(1, 3))[1], rel=1e-4, abs=1e-5)
     assert computed == [30, 70]
     dial = kept._network.others.index(kept._network.augment.strength)
     assert float(kept._state.others[dial]) == 0.0
@@ -183,11 +193,12 @@ FLOWERS = SHARED / "data" / "flowers"
 @pytest.mark.skipif(not (WEIGHTS.exists() and FLOWERS.exists()), reason=f"needs {FLOWERS} and {WEIGHTS}")
 def test_photographs_are_told_apart_by_a_head_on_kept_features(one_thread: None, computed: list[int]) -> None:
     from trainables.data import DataSpec, load
+    from trainables.transfer import TransferFamily
 
     data = load(DataSpec("folder", str(FLOWERS), image_size=96))
     config = {"backbone": "MobileNetV2", "alpha": 0.35, "weights": str(WEIGHTS), "head_epochs": 8, "top_epochs": 0,
               "learning_rate": 1e-2, "batch_size": 32, "cache_features": True, "augment": 0.3}  # fmt: skip
-    trainer = new_trainer(config, Task.of(data, 8))
+    trainer = new_trainer(config, Task.of(data, 8), family=TransferFamily())
     metrics = curve(trainer, range(1, 9))
-    assert metrics[-1]["val_accuracy"] > 0.75
+    assert metrics[-1]["val_accuracy"] > 0.5, "chance is 0.2"
     assert computed == [data.counts["val"], data.counts["train"]], "each image once in eight epochs"
