@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
 SOFTMAX, BINARY, MULTILABEL = "softmax", "binary", "multilabel"
@@ -25,6 +24,8 @@ def outputs_of(kind: str, classes: int) -> int:
 
 def class_counts(labels: Any, classes: int) -> list[int]:
     """Images of each class, from class numbers (N,) or from a 0/1 matrix (N, classes)."""
+    import numpy as np
+
     array = np.asarray(labels)
     counted = np.bincount(array, minlength=classes) if array.ndim == 1 else array.sum(axis=0)
     counts: list[int] = counted.tolist()
