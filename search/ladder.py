@@ -1,8 +1,10 @@
 """Rungs and the decisions taken on them: pure, integer epochs, no clock, no I/O.
 
 Asynchronous successive halving (ASHA; Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning",
-Algorithm 2): eta is our `reduction_factor`, r our `rungs[0]`, R our `max_epochs`. Ours differs in three ways: no cut on
-fewer results than eta, ties go to the earlier trial, and the stopping variant is the default.
+Algorithm 2): eta is our `reduction_factor`, r our `rungs[0]`, R our `max_epochs`. Ours differs in four ways: no cut on
+fewer results than eta; ties go to the earlier trial; the stopping variant is the default; and a trial is cut only when
+it stands below the top 1/eta of all results and of the latest 9 eta. The history alone goes stale: once a sampler finds
+configurations that start slowly and end well, the fast starters of the first hour would cut every one of them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
+LATEST_SURVIVORS = 9  # how many of the latest results stand above the cut among them
 MILESTONES = [0, 4]
 while MILESTONES[-1] < 10**9:
     MILESTONES.append(MILESTONES[-1] * 5 // 4)
@@ -66,6 +69,14 @@ class Rung:
         """The rank of a recorded trial among all recorded so far, 0 the best."""
         return bisect_left(self._ordered, (-self.scores[number], number))
 
+    def rank_among_latest(self, number: int, count: int) -> int:
+        """The rank a recorded trial has, or would have, among the latest `count` results."""
+        return sum(self._is_before(other, number) for other in self.latest(count))
+
+    def latest(self, count: int) -> Iterator[int]:
+        """The trials of the latest results, the last to arrive first."""
+        return islice(reversed(self.scores), count)
+
     def best_first(self) -> Iterator[tuple[int, float]]:
         """(trial number, score) from the best to the worst."""
         return ((number, -negated) for negated, number in self._ordered)
@@ -73,6 +84,9 @@ class Rung:
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
         return -self._ordered[rank][0]
+
+    def _is_before(self, one: int, other: int) -> bool:
+        return (-self.scores[one], one) < (-self.scores[other], other)
 
 
 class Verdict(NamedTuple):
@@ -87,7 +101,7 @@ class Verdict(NamedTuple):
 
 
 class Ladder:
-    """Keeps the top 1/reduction_factor of every rung; O(log n) comparisons per report.
+    """Keeps the top 1/reduction_factor of every rung; O(log n + reduction_factor) comparisons per report.
 
     A trial is held against its last rung again at every report, so that one let through for want of peers, or before
     better ones came, does not train on to the end. Scores are finite floats, higher is better (non-finite ones must not
@@ -131,14 +145,34 @@ class Ladder:
         return self._verdict(rung, number, arrived)
 
     def promotable(self, waiting: set[int]) -> int | None:
-        """The waiting trial to resume: the best one within the top 1/reduction_factor of the highest rung possible."""
+        """The waiting trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
+
+        After those, one within the top of the latest results.
+        """
         for position in reversed(range(len(self.rungs) - 1)):
             rung = self.rungs[position]
             quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
             for number, _ in islice(rung.best_first(), quota):
                 if number in waiting and self._reached[number] == position:
                     return number
+            for number in rung.latest(self._latest):
+                if (
+                    number in waiting
+                    and self._reached[number] == position
+                    and self._leads_latest(rung, number)
+                ):
+                    return number
         return None
+
+    @property
+    def _latest(self) -> int:
+        return LATEST_SURVIVORS * self.reduction_factor
+
+    def _leads_latest(self, rung: Rung, number: int) -> bool:
+        """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all of them."""
+        if len(rung) <= self._latest:
+            return False
+        return rung.rank_among_latest(number, self._latest) < self._latest // self.reduction_factor
 
     def _verdict(self, rung: Rung, number: int, arrived: bool) -> Verdict:
         peers = len(rung)
@@ -149,5 +183,5 @@ class Ladder:
         elif self.pauses:
             decision = Decision.PAUSE if arrived else Decision.KEEP
         elif peers >= self.reduction_factor and rung.epoch >= self.first_rung and rung.rank(number) >= quota:
-            decision = Decision.STOP
+            decision = Decision.KEEP if self._leads_latest(rung, number) else Decision.STOP
         return Verdict(decision, rung.epoch, rung.score(number), rung.score_at(quota - 1), peers, arrived)

@@ -90,6 +90,10 @@ class ParetoRung(Rung):
         """The score of the given rank, 0 the best."""
         return -float(np.partition(self.dominators, rank)[rank])
 
+    def _is_before(self, one: int, other: int) -> bool:
+        counts = [int(self.dominators[self.numbers.index(number)]) for number in (one, other)]
+        return (counts[0], one) < (counts[1], other)
+
     def front(self) -> list[int]:
         """The trials nobody dominates."""
         return [

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from search.ladder import Decision, Ladder, milestone, rung_epochs
 
-SCORES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
+SCORES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=90)
 
 
 def decisions(scores: list[float], factor: int = 3) -> list[Decision]:
@@ -29,13 +29,34 @@ def test_nothing_is_cut_on_fewer_results_than_the_factor(scores: list[float], fa
 
 
 @given(SCORES, st.integers(2, 5))
-def test_a_trial_is_kept_exactly_when_it_is_in_the_top_share_so_far(scores: list[float], factor: int) -> None:
+def test_a_trial_is_kept_exactly_when_it_is_in_the_top_share_of_all_or_of_the_latest(
+    scores: list[float], factor: int
+) -> None:
     for number, decision in enumerate(decisions(scores, factor)):
         results = number + 1
         # A tie is settled for the earlier trial, so every earlier equal score counts as better.
-        better = sum(score >= scores[number] for score in scores[:number])
-        kept = results < factor or better < max(1, results // factor)
+        better = [score >= scores[number] for score in scores[:number]]
+        kept = results < factor or sum(better) < max(1, results // factor)
+        if results > 9 * factor:
+            kept = kept or sum(better[-(9 * factor - 1) :]) < 9
         assert (decision is Decision.KEEP) == kept
+
+
+def test_the_cut_does_not_go_stale_when_later_trials_start_slower() -> None:
+    fast, slow = [0.5 + 0.001 * n for n in range(60)], [0.2 + 0.001 * (n * 7 % 60) for n in range(60)]
+    late = decisions([*fast, *slow])[60:]
+    assert late[:15].count(Decision.KEEP) == 0, "the fast ones still fill the latest results"
+    kept = late[30:].count(Decision.KEEP)
+    # Of 30 shuffled scores about a third stands in the top third of the latest 27: ten, give or take.
+    assert 6 <= kept <= 14
+
+
+def test_promotion_finds_slow_starters_too() -> None:
+    ladder = Ladder((1, 3), 3, pauses=True)
+    for number in range(60):
+        ladder.report(number, 1, 0.5 if number < 30 else 0.2)
+    waiting = set(range(30, 60))
+    assert ladder.promotable(waiting) in waiting
 
 
 def test_equal_scores_do_not_flood_the_next_rung() -> None:
