@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS
+from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ class Recorder:
         self._sequence += 1
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
-        """Write the trial's row; only a completed trial keeps its checkpoint."""
+        """Write the trial's row; it keeps its state if it is completed, or ended by its own patience."""
         trial_id = trial.start.trial_id
-        keeps = outcome is Outcome.COMPLETED
+        config = trial.start.config
+        spent = outcome is Outcome.STOPPED and lost_patience(trial.reports, config, self._metric, self._mode)
+        keeps = outcome is Outcome.COMPLETED or bool(spent)
         facts = TrialFacts(
             seed=trial.start.seed,
             rung_epochs=self._strategy.rung_of(trial_id),
@@ -89,7 +92,6 @@ class Recorder:
             started_at=self._started_at.pop(trial_id, None),
             ended_at=datetime.now(UTC),
         )
-        config = trial.start.config
         row = trial_row(
             trial_id,
             config,

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from search.job import JobSpec
     from search.runfolder import RunFolder
-    from trainables.evaluate import Evaluation
+    from trainables.evaluate import Scored
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
+
+CONFUSION_CLASSES = 100  # a report of a thousand classes would hold a million numbers that nobody reads
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def _train(
         from trainables.trainer import Trainer
 
     everything = joined(dataset.train(), dataset.val())
-    task = Task(dataset.image_shape, dataset.classes, job.search.max_epochs, everything, dataset.val())
+    task = Task.of(dataset, job.search.max_epochs, everything)
     trainer = Trainer(load_family(job.family), winner.config, task)
     trainer.reset(winner.config, winner.seed or 0)
     for epoch in range(1, epochs + 1):
@@ -105,7 +107,7 @@ def _report(
     winner: Winner,
     data: Dataset,
     epochs: int,
-    evaluation: Evaluation,
+    evaluation: Scored,
     reads: list[str],
     parameters: int,
 ) -> dict[str, Any]:
@@ -118,6 +120,8 @@ def _report(
         "test_scores": evaluation.scores,
         "test_images": data.counts["test"],
         "test_accuracy_per_class": per_class,
+        "test_confusion": evaluation.confusion.tolist() if len(data.classes) <= CONFUSION_CLASSES else None,
+        "task": data.kind,
         "test_reads": reads,
         "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
         "epochs": epochs,

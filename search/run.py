@@ -25,7 +25,6 @@ from spaces.problem import InputError
 from spaces.shipped import shipped
 from trainables.checkpoint import CheckpointStore
 from trainables.evaluate import validation_metrics
-from trainables.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +60,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)
-        measured = validation_metrics(len(prepared.dataset.classes))
+        measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
         schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
@@ -75,7 +74,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
-        CheckpointStore(folder.checkpoints).keep_only(frozenset(_completed(job, folder)))
+        CheckpointStore(folder.checkpoints).keep_only(frozenset(_kept(job, folder)))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
@@ -114,14 +113,17 @@ def _tracked(job: JobSpec, folder: RunFolder, writer: RunWriter) -> Iterator[Non
     tracker.close()
 
 
-def _completed(job: JobSpec, folder: RunFolder) -> dict[str, float | None]:
-    """The trials that completed, in that order, with their best values; they alone keep their states."""
+def _kept(job: JobSpec, folder: RunFolder) -> dict[str, float | None]:
+    """The trials that trained as long as they were to, in the order they ended, with their best values.
+
+    They alone keep their states.
+    """
     trials = read_table(folder.root, TRIALS).sort_values("ended_at")
-    completed = trials[trials["outcome"] == Outcome.COMPLETED]
-    if completed.empty:
+    kept = trials[trials["checkpoint"].notna()]
+    if kept.empty:
         return {}
-    best = [None if math.isnan(value) else float(value) for value in completed[f"best_{job.search.metric}"]]
-    return dict(zip(completed["trial_id"].map(str), best, strict=True))
+    best = [None if math.isnan(value) else float(value) for value in kept[f"best_{job.search.metric}"]]
+    return dict(zip(kept["trial_id"].map(str), best, strict=True))
 
 
 def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed) -> SearchLoop:
@@ -139,7 +141,7 @@ def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Res
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
-        completed=_completed(job, folder),
+        completed=_kept(job, folder),
         traded=search.traded,
     )
     return SearchLoop(
@@ -176,8 +178,10 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
+    data = job.data_spec()
     return TrialPlan(
-        data=job.data_spec(),
+        data=data,
+        source=shipped(data.source, "data.source"),
         family=shipped(job.family),
         checkpoints=folder.checkpoints,
         rules=rules,

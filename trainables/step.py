@@ -14,7 +14,8 @@ import numpy as np
 from keras import ops
 
 from trainables.augment import Augment
-from trainables.optimize import Hyper, Moments, averaged, cross_entropy, update
+from trainables.optimize import Hyper, Moments, averaged, update
+from trainables.outputs import Outputs, ends_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,13 +58,16 @@ class Engine(Protocol):
 class Network:
     """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
 
+    input_dtype = "uint8"
+
     def __init__(
         self,
         model: keras.Model,
+        outputs: Outputs,
         augments_fully: bool = False,
         depths: Mapping[int, float] | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.outputs = model, outputs
         self._depths = depths
         self.augment = Augment(augments_fully, name="augment")
         self.augment.build(model.input_shape)
@@ -74,7 +78,7 @@ class Network:
         ]
         self.sizes = [int(np.prod(variable.shape)) for variable in self.weights]
         self.has_constraints = any(variable.constraint is not None for variable in self.weights)
-        self.is_probability = ends_in_softmax(model)
+        self.is_probability = ends_in(model, outputs.final)
 
     def decayed(self) -> np.ndarray:
         """1 for every weight in a kernel (two axes or more), 0 in biases and norms; float32 (weights,)."""
@@ -146,8 +150,7 @@ class Network:
         return self._logits(outputs)
 
     def _logits(self, outputs: Any) -> Any:
-        outputs = ops.cast(outputs, "float32")
-        return ops.log(ops.clip(outputs, 1e-7, 1.0)) if self.is_probability else outputs
+        return self.outputs.logits(ops.cast(outputs, "float32"), self.is_probability)
 
 
 class TrainingStep:
@@ -163,10 +166,14 @@ class TrainingStep:
         self.traces = 0
         self._watches_loss = watches_loss
         self._decayed, self._depths = network.decayed(), network.depths()
-        state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
-        labels, order = keras.KerasTensor((None,), "int32"), keras.KerasTensor((None, None), "int32")
+        state, images = (
+            network.state_signature(),
+            keras.KerasTensor(network.model.input_shape, network.input_dtype),
+        )
+        labels = keras.KerasTensor((None, *network.outputs.label_shape), "int32")
+        order = keras.KerasTensor((None, None), "int32")
         totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
-        hyper, share = Hyper.signature(network.model.output_shape[-1]), keras.KerasTensor((), "float32")
+        hyper, share = Hyper.signature(network.outputs.classes), keras.KerasTensor((), "float32")
         arguments = [state, totals, hyper, share, images, labels, order, steps]
         self.compiled_run = engine.compile(self.run, arguments)
         # Where layers can be frozen a trace of its own saves the backward pass through all that lies below the head.
@@ -228,15 +235,13 @@ class TrainingStep:
         is_open: Any,
         head_only: bool,
     ) -> tuple[State, Totals]:
-        targets = ops.one_hot(labels, hyper.class_weights.shape[0], dtype="float32")
-        images, targets, others = self.network.vary(state.others, images, targets, hyper)
-        weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
+        answer = self.network.outputs
+        images, targets, others = self.network.vary(state.others, images, answer.targets(labels), hyper)
 
         def loss_of(weights: Any) -> tuple[Any, Any]:
             logits, own, changed = self.network.forward(weights, others, images, head_only)
-            loss = ops.mean(weights_of_images * cross_entropy(logits, targets, hyper.label_smoothing))
-            right = ops.cast(ops.argmax(logits, axis=-1), "int32") == labels
-            return loss + own, (loss, ops.mean(ops.cast(right, "float32")), changed)
+            loss = ops.mean(answer.losses(logits, targets, hyper))
+            return loss + own, (loss, ops.mean(answer.right(logits, labels)), changed)
 
         (loss, right, others), gradient = self.engine.value_and_grad(loss_of, state.moments.weights)
         if is_open is not None:
@@ -248,12 +253,3 @@ class TrainingStep:
         moments = averaged(state.step, moments, hyper)
         totals = Totals(totals.loss + loss, totals.accuracy + right)
         return State(state.step + 1, moments, tuple(others)), totals
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model's last layer already turns logits into probabilities."""
-    last = model.layers[-1]
-    if isinstance(last, keras.Model):
-        return ends_in_softmax(last)
-    softmax = keras.activations.softmax
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is softmax

@@ -15,12 +15,14 @@ from keras import ops
 
 from trainables.costs import Costs
 from trainables.engine import engine_for, has_accelerator
-from trainables.evaluate import SCORES, Evaluation
+from trainables.evaluate import SCORES
 from trainables.export import stock_model
 from trainables.family import checked
+from trainables.features import FeatureCache, HeadOnly
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues, is_seed, seeded_build
 from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.outputs import outputs_for
 from trainables.phases import phase_at, phases_of
 from trainables.plateau import Plateau
 from trainables.recipe import Recipe
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainables.data import Split
+    from trainables.evaluate import Scored
     from trainables.family import Family
     from trainables.feed import Feed
     from trainables.task import Task
@@ -53,18 +56,25 @@ class Trainer:
         task: Task,
         feed: Feed | None = None,
         xla: bool | None = None,
+        features: FeatureCache | None = None,
     ) -> None:
         began = time.perf_counter()
         with seeded_build():
             model = checked(family.build(config, task), task)
         self._family = family
         augments_fully = Recipe.from_config(config).augments_beyond_standard
-        self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
+        depths = getattr(family, "depths", lambda _: None)(model)
+        self._network = Network(model, outputs_for(task), augments_fully, depths)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
         self._first = FirstValues(self._layers(), pretrained)
         self._accelerated = has_accelerator()
         built = time.perf_counter()
-        self._step = TrainingStep(self._network, engine_for(model, xla), not self._accelerated)
+        self._engine = engine_for(model, xla)
+        self._step = TrainingStep(self._network, self._engine, not self._accelerated)
+        frozen = getattr(family, "frozen", lambda *_: None)(model, config)
+        self._head = HeadOnly(
+            self._network, frozen, self._engine, self._accelerated, features or FeatureCache()
+        )
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
         self.use(task, feed or feed_for(task.train, self._accelerated))
@@ -73,7 +83,7 @@ class Trainer:
     @property
     def traces(self) -> int:
         """How often the training step was traced since it was built."""
-        return self._step.traces
+        return self._step.traces + self._head.traces
 
     def take_costs(self) -> Costs:
         """What building, compiling, waiting for data and validating took since the last call."""
@@ -91,7 +101,6 @@ class Trainer:
         """Train on `feed` and validate on the task's data from now on; image shape and classes must stay."""
         self._task = task
         self._feed = feed
-        self._class_counts = np.bincount(np.asarray(task.train.labels), minlength=len(task.classes)).tolist()
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -102,6 +111,9 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
+        self._class_weights = self._network.outputs.weights(
+            self._task.train.labels, self._recipe.class_balance
+        )
         self._phases = phases_of(self._family, config, self._task.max_epochs)
         self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
@@ -121,6 +133,7 @@ class Trainer:
         says what it was, validation is NaN.
         """
         self._enter_phase(epoch)
+        self._cut_off_features()
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(epoch)
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
@@ -140,18 +153,23 @@ class Trainer:
             "images_per_sec": images_per_sec,
         }
 
-    def evaluate(self, split: Split) -> Evaluation:
+    def evaluate(self, split: Split) -> Scored:
         """Score the current weights on a split, in batches of one size."""
+        weights, others, predict = self._scored_weights, self._state.others, self._step.compiled_predict
+        scored = split
+        if self._keeps_val and split is self._task.val:
+            scored, _ = self._head.seen(self._state, split)
+            weights, others = self._head.cut.cut_weights(weights, others)
+            predict = self._head.cut.step.compiled_predict
         count = len(split.labels)
         budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
-        largest = max(1, budget // split.images[0].nbytes)
+        largest = max(1, budget // scored.images[0].nbytes)
         size = -(-count // -(-count // largest))
-        weights, others = self._scored_weights, self._state.others
         logits = []
         for start in range(0, count, size):
-            images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
-            logits.append(ops.convert_to_numpy(self._step.compiled_predict(weights, others, images)))
-        return Evaluation.from_logits(np.concatenate(logits)[:count], np.asarray(split.labels))
+            images = scored.images[np.minimum(np.arange(start, start + size), count - 1)]
+            logits.append(ops.convert_to_numpy(predict(weights, others, images)))
+        return self._network.outputs.scored(np.concatenate(logits)[:count], np.asarray(split.labels))
 
     def latency_ms(self) -> float:
         """How long one image takes from array to logits, in ms: the fastest of 30 calls, undisturbed by neighbours."""
@@ -203,14 +221,16 @@ class Trainer:
             variable.assign(value)
         for variable, value in zip(self._network.others, self._state.others, strict=True):
             variable.assign(value)
-        return stock_model(self._network.model)
+        return stock_model(self._network.model, self._network.outputs.final)
 
     def _enter_phase(self, epoch: int) -> None:
         """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
-        phase = phase_at(self._phases, epoch)
+        self._phase = phase = phase_at(self._phases, epoch)
+        if not all(each.augmented for each in self._phases):
+            self._turn_augmentation(self._recipe.augment if phase.augmented else 0.0)
         lowered = self._plateau.factor if self._plateau else 1.0
         recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
-        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_counts)
+        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_weights)
         self._open_share = np.asarray(phase.open_share, np.float32)
         if epoch == phase.first_epoch > 1:
             moments = self._state.moments
@@ -223,19 +243,55 @@ class Trainer:
 
     def _run_steps(self, epoch: int) -> tuple[float, float, int]:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
-        before = int(self._state.step)
+        cut = self._head.cut if self._keeps_train else None
+        state = cut.taken(self._state) if cut else self._state
+        feed = self._head.seen(self._state, self._task.train)[1] if cut else self._feed
+        before = int(state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
         run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
-        chunks = Waited(self._feed.chunks(order))
+        run = cut.step.compiled_run if cut else run
+        chunks = Waited(feed.chunks(order))
         for images, labels, rows, count in chunks:
             steps = np.asarray(count, np.int32)
-            self._state, totals = run(
-                self._state, totals, self._hyper, self._open_share, images, labels, rows, steps
-            )
+            state, totals = run(state, totals, self._hyper, self._open_share, images, labels, rows, steps)
             if not np.isfinite(float(totals.loss)):
                 break
+        self._state = cut.put_back(self._state, state) if cut else state
         self._costs += Costs(data_secs=chunks.secs)
-        return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
+        return float(totals.loss), float(totals.accuracy), int(state.step) - before
+
+    @property
+    def _keeps_val(self) -> bool:
+        """Whether validation sees through features: while the frozen part has the weights it came with."""
+        is_first = self._phase.first_epoch == 1 and self._phase.open_share == 0.0
+        return is_first and self._head.takes(len(self._task.val.labels))
+
+    @property
+    def _keeps_train(self) -> bool:
+        """Whether training does too: where its images are the same every epoch."""
+        varied = self._phase.augmented and self._recipe.augment > 0.0
+        both = len(self._task.train.labels) + len(self._task.val.labels)
+        return not varied and self._keeps_val and self._head.takes(both)
+
+    def _cut_off_features(self) -> None:
+        """Compile the head alone and compute features where this epoch is the first to need them, off its clock."""
+        if not self._keeps_val:
+            return
+        began = time.perf_counter()
+        _ = self._head.cut
+        traced = time.perf_counter()
+        for split in [self._task.val, *([self._task.train] if self._keeps_train else [])]:
+            self._head.seen(self._state, split)
+        self._costs += Costs(trace_secs=traced - began, data_secs=time.perf_counter() - traced)
+
+    def _turn_augmentation(self, strength: float) -> None:
+        """Set the dial of the augmentation, which counts from the next step on."""
+        dial = self._network.augment.strength
+        others = [
+            ops.convert_to_tensor(strength, "float32") if variable is dial else value
+            for variable, value in zip(self._network.others, self._state.others, strict=True)
+        ]
+        self._state = self._state._replace(others=tuple(others))
 
     @property
     def _scored_weights(self) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -31,6 +31,7 @@ class TrialPlan:
     """What every trial of a search shares; each worker gets it once."""
 
     data: DataSpec
+    source: Shipped
     family: Shipped
     checkpoints: str
     rules: Rules
@@ -128,7 +129,8 @@ class WarmSource:
     def _load(self) -> tuple[Any, Any, Any]:
         plan = self._plan
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        dataset, expected = load(plan.data), plan.rules.data_fingerprint
+        dataset = load(replace(plan.data, source=received(plan.source)))
+        expected = plan.rules.data_fingerprint
         if dataset.fingerprint != expected:
             raise RuntimeError(
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
@@ -144,7 +146,5 @@ class WarmSource:
 
         limit_threads(max(1, int(plan.cpus)))
         keep_to_share(plan.gpus)
-        task = Task(
-            dataset.image_shape, dataset.classes, plan.rules.max_epochs, dataset.train(), dataset.val()
-        )
+        task = Task.of(dataset, plan.rules.max_epochs)
         return WarmTrainers(), load_family(received(plan.family)), task

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainables.engine import has_accelerator
 from trainables.family import Signature, structural_signature
+from trainables.features import FeatureCache
 from trainables.feed import feed_for
 from trainables.trainer import Trainer
 
@@ -35,6 +36,7 @@ class WarmTrainers:
         self.capacity = capacity
         self._trainers: OrderedDict[Signature, Trainer] = OrderedDict()
         self._fed: tuple[Split, Feed] | None = None
+        self._features = FeatureCache()
 
     def __len__(self) -> int:
         return len(self._trainers)
@@ -49,13 +51,16 @@ class WarmTrainers:
         while len(self._trainers) >= self.capacity:
             self._trainers.popitem(last=False)
             gc.collect()
-        trainer = self._trainers[signature] = Trainer(family, config, task, self._feed(task.train))
+        trainer = self._trainers[signature] = Trainer(
+            family, config, task, self._feed(task.train), features=self._features
+        )
         return trainer
 
     def clear(self) -> None:
         """Drop every trainer, and the training data on the device, to make room."""
         self._trainers.clear()
         self._fed = None
+        self._features.clear()
         gc.collect()
 
     def _feed(self, split: Split) -> Feed:
