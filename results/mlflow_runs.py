@@ -1,6 +1,6 @@
 """The MLflow view of a search: one parent run, one child run a trial, found by their tags on resume.
 
-Only the tracking thread and the retraining use this; everything here may take seconds or fail.
+Only the mirror process and the retraining use this; everything here may take seconds or fail.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from results.mlflow_database import ensure_database
+from results.mlflow_database import ensure_database, write_quickly
 from results.rows import Row, config_of
 from trainables.report import Outcome
 
@@ -29,7 +29,7 @@ PARENT_TAG = "mlflow.parentRunId"
 EPOCH_KEY = "epoch_secs"
 """Measured at every epoch, so its history says which epochs MLflow has."""
 
-BATCH_METRICS = 900  # MLflow takes 1000 metrics, parameters and tags together, and 100 parameters
+BATCH_METRICS = 890  # MLflow takes 1000 metrics, parameters and tags together, and 100 parameters
 BATCH_PARAMS = 100
 PARAM_CHARS = 6000
 _NOT_METRICS = {"epoch", "sequence", "elapsed_secs"}
@@ -74,17 +74,21 @@ class TrialNews:
 @dataclass
 class _Child:
     run_id: str
-    logged: set[int] | None
-    """Epochs that MLflow has; None until they have been asked for."""
     tags: dict[str, str]
+    logged: set[int] | None = None
+    """Epochs that MLflow has; None until they have been asked for."""
     has_params: bool = False
     is_closed: bool = False
 
 
 class MlflowRuns:
-    """The parent and child runs of one search. Writing the same rows again changes nothing."""
+    """The parent and child runs of one search. Writing the same rows again changes nothing.
+
+    A trial that has ended costs three calls: they are what MLflow's time goes to.
+    """
 
     def __init__(self, tracking: Tracking) -> None:
+        write_quickly(tracking.uri)
         self._client = quiet_client(tracking.uri)
         self._experiment_id = experiment_of(self._client, tracking)
         self._parent_id = parent_of(self._client, tracking, self._experiment_id)
@@ -95,21 +99,27 @@ class MlflowRuns:
 
     def write(self, trial_id: str, news: TrialNews) -> None:
         """Bring one trial's run up to date with the news; raises whatever MLflow raises."""
-        child = self._children.get(trial_id) or self._create(trial_id, news.proposal or {})
-        last_epoch = max(news.epochs, default=0)
-        if child.is_closed and last_epoch <= int(child.tags[LAST_EPOCH_TAG]):
+        child = self._children.get(trial_id)
+        if child and child.is_closed and max(news.epochs, default=0) <= int(child.tags[LAST_EPOCH_TAG]):
             return
-        if child.logged is None:
+        if child and child.logged is None:
             history = self._client.get_metric_history(child.run_id, EPOCH_KEY)
             child.logged = {metric.step for metric in history}
-        if news.proposal is not None and not child.has_params:
-            self._log_params(child.run_id, news.proposal)
-            child.has_params = True
-        fresh = [row for epoch, row in sorted(news.epochs.items()) if epoch not in child.logged]
-        self._log(child.run_id, list(_metrics(fresh)))
-        child.logged.update(int(row["epoch"]) for row in fresh)
+        tags = _end_tags(news, child)
+        child = child or self._create(trial_id, news.proposal or {}, tags)
+        logged = child.logged = child.logged or set()
+        fresh = {epoch: row for epoch, row in sorted(news.epochs.items()) if epoch not in logged}
+        params = {} if child.has_params else _params(news.proposal)
+        self._log(
+            child.run_id, params, list(_metrics(fresh.values())), dict(tags.items() - child.tags.items())
+        )
+        logged.update(fresh)
+        child.has_params = child.has_params or bool(params)
+        child.tags.update(tags)
         if news.end is not None:
-            self._end(child, news.end)
+            status = _STATUS.get(Outcome(news.end["outcome"]), "FAILED")
+            self._client.set_terminated(child.run_id, status, _millis(news.end.get("ended_at")))
+            child.is_closed = True
 
     def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
         """End the parent run FINISHED, KILLED or FAILED; `metrics` are the search's own, such as its best."""
@@ -118,45 +128,36 @@ class MlflowRuns:
                 self._client.log_metric(self._parent_id, name, value)
         self._client.set_terminated(self._parent_id, status)
 
-    def _create(self, trial_id: str, proposal: Row) -> _Child:
+    def _create(self, trial_id: str, proposal: Row, more_tags: Mapping[str, str]) -> _Child:
         tags = {
+            **more_tags,
             PARENT_TAG: self._parent_id,
             TRIAL_TAG: trial_id,
             "toprung.why": str(proposal.get("why") or ""),
         }
         started = _millis(proposal.get("proposed_at"))
         run = self._client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=trial_id)
-        child = _Child(run.info.run_id, set(), tags)
+        child = _Child(run.info.run_id, tags, set())
         self._children[trial_id] = child
         return child
 
-    def _log_params(self, run_id: str, proposal: Row) -> None:
-        from mlflow.entities import Param
+    def _log(
+        self, run_id: str, params: Mapping[str, str], metrics: list[Any], tags: Mapping[str, str]
+    ) -> None:
+        """All of it in as few calls as MLflow takes, the tags in the last."""
+        from mlflow.entities import Param, RunTag
 
-        config = {"seed": proposal.get("seed"), **config_of(proposal)}
-        params = [Param(name, str(value)[:PARAM_CHARS]) for name, value in config.items()]
-        for start in range(0, len(params), BATCH_PARAMS):
-            self._client.log_batch(run_id, params=params[start : start + BATCH_PARAMS])
-
-    def _log(self, run_id: str, metrics: list[Any]) -> None:
-        for start in range(0, len(metrics), BATCH_METRICS):
-            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
-
-    def _end(self, child: _Child, end: Row) -> None:
-        from mlflow.entities import RunTag
-
-        outcome = Outcome(end["outcome"])
-        tags = {OUTCOME_TAG: str(outcome), LAST_EPOCH_TAG: str(max(child.logged or {0}))}
-        self._client.log_batch(child.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        self._client.set_terminated(
-            child.run_id, _STATUS.get(outcome, "FAILED"), _millis(end.get("ended_at"))
-        )
-        child.tags.update(tags)
-        child.is_closed = True
+        left = [Param(name, value) for name, value in params.items()]
+        ends = [RunTag(name, value) for name, value in tags.items()]
+        while left or metrics or ends:
+            some, left = left[:BATCH_PARAMS], left[BATCH_PARAMS:]
+            measured, metrics = metrics[:BATCH_METRICS], metrics[BATCH_METRICS:]
+            last, ends = ([], ends) if left or metrics else (ends, [])
+            self._client.log_batch(run_id, metrics=measured, params=some, tags=last)
 
 
 def quiet_client(uri: str) -> Any:
-    """An MlflowClient; MLflow neither reports usage, nor logs below ERROR, nor retries for minutes."""
+    """An MlflowClient; MLflow neither reports usage, nor logs what it raises, nor retries for minutes."""
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -167,8 +168,8 @@ def quiet_client(uri: str) -> Any:
         os.environ.setdefault(name, value)
     import mlflow
 
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("mlflow", "alembic", "sqlalchemy", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised as well
     ensure_database(uri)
     return mlflow.MlflowClient(uri, registry_uri=uri)
 
@@ -205,7 +206,19 @@ def _search(client: Any, experiment_id: str, tag: str, value: str) -> Iterator[A
 
 def _known(run: Any) -> _Child:
     is_closed = run.info.status != "RUNNING" and LAST_EPOCH_TAG in run.data.tags
-    return _Child(run.info.run_id, None, dict(run.data.tags), bool(run.data.params), is_closed)
+    return _Child(run.info.run_id, dict(run.data.tags), has_params=bool(run.data.params), is_closed=is_closed)
+
+
+def _params(proposal: Row | None) -> dict[str, str]:
+    config = {} if proposal is None else {"seed": proposal.get("seed"), **config_of(proposal)}
+    return {name: str(value)[:PARAM_CHARS] for name, value in config.items()}
+
+
+def _end_tags(news: TrialNews, child: _Child | None) -> dict[str, str]:
+    if news.end is None:
+        return {}
+    logged = child.logged if child and child.logged else set()
+    return {OUTCOME_TAG: str(news.end["outcome"]), LAST_EPOCH_TAG: str(max([0, *news.epochs, *logged]))}
 
 
 def _metrics(epochs: Iterable[Row]) -> Iterator[Any]:

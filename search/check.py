@@ -32,7 +32,7 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     height, width, channels = data.image_shape
     yield f"job        {job.name}: the job is valid"
     yield f"run        {RunFolder(job.run_root).root}"
-    yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes"
+    yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.kind}"
     yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
     rungs = prepared.strategy.rung_epochs
     yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"

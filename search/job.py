@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trainables.computation import Asked
 from trainables.data import DataSpec
+from trainables.data_place import place_of
 
 JsonScalar = str | int | float | bool | None
 Metric = Literal[
@@ -41,7 +42,7 @@ class DataSection(Section):
     """Which images, and how they are split."""
 
     source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
-    path: str | None = Field(None, description="File or folder of the images, from the working directory.")
+    path: str | None = Field(None, description="File or folder of the images, or a URI (s3://, gs://).")
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
         None, description="Height and width in pixels that images are resized to."
     )
@@ -55,7 +56,11 @@ class DataSection(Section):
         None, description="Training images kept, a stratified sample; all if none is given."
     )
     image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
-    label_column: str = Field("label", min_length=1, description="Parquet column of the class numbers.")
+    label_column: str = Field("label", min_length=1, description="Parquet column of class numbers, or lists.")
+    task: Literal["auto", "softmax", "binary", "multilabel"] = Field(
+        "auto",
+        description="softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
+    )
     splits: Splits = Splits()
     max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
@@ -202,7 +207,7 @@ class StorageSection(Section):
 
     checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
         20.0,
-        description="GB that the trials' states may take; those of the oldest completed trials go first.",
+        description="GB that the trials' states may take; the oldest completed trials' go first, the best one's never.",
     )
 
 
@@ -268,6 +273,7 @@ class JobSpec(Section):
             max_train_images=self.data.max_train_images,
             image_column=self.data.image_column,
             label_column=self.data.label_column,
+            task=self.data.task,
             val_fraction=self.data.splits.val,
             test_fraction=self.data.splits.test,
             seed=self.seed,
@@ -281,13 +287,12 @@ def source_of(path: str | None) -> str:
         return "digits"
     if path.endswith(".npz"):
         return "npz"
-    if (
-        path.endswith(".parquet")
-        or any(Path(path).glob("*.parquet"))
-        or any(Path(path).glob("data/*.parquet"))
-    ):
+    if path.endswith(".parquet"):
         return "parquet"
-    return "folder"
+    root = place_of(path)
+    folders = [folder for folder in (root, root / "data") if folder.is_dir()]
+    holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
+    return "parquet" if holds else "folder"
 
 
 def absolute_name(name: str) -> str:

@@ -12,6 +12,7 @@ from search.budget import Limits, Spent
 from search.strategy import Decision, Strategy
 from trainables.computation import Computed
 from trainables.costs import Costs
+from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
 from trainables.trial_run import EpochResult, TrialStart
 
@@ -189,6 +190,8 @@ class SearchLoop:
             self._end(trial, Outcome.STOPPED, self._strategy.why(trial_id))
         elif report.epoch >= self._max_epochs:
             self._end(trial, Outcome.COMPLETED, f"trained all {self._max_epochs} epochs")
+        elif reason := lost_patience(trial.reports, trial.start.config, self._metric, self._mode):
+            self._end(trial, Outcome.STOPPED, reason)
         elif decision is Decision.KEEP and self._limit_reached() and not self._nearly_done(report):
             self._end(trial, Outcome.STOPPED, str(self.stop_reason))
         else:

@@ -119,7 +119,7 @@ def examples(split: Split, classes: int, count: int = SHOWN_IMAGES) -> np.ndarra
     labels = np.asarray(split.labels)
     chosen: list[int] = []
     for number in np.linspace(0, classes - 1, min(count, classes)).round().astype(int).tolist():
-        own = np.flatnonzero(labels == number)[:20]
+        own = np.flatnonzero(labels == number if labels.ndim == 1 else labels[:, number])[:20]
         chosen.append(int(max(own, key=lambda row: float(np.std(split.images[row])))))
     return np.asarray(split.images[np.resize(chosen, count)])
 

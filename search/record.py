@@ -1,16 +1,17 @@
-"""Every fact of a search into its tables and to MLflow, at the moment it happens and off everyone's path."""
+"""Every fact of a search into its tables, at the moment it happens and off everyone's path."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from results.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS
+from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from results.tables import RunWriter
     from search.loop import OpenTrial
@@ -19,25 +20,13 @@ if TYPE_CHECKING:
     from trainables.trial_run import TrialStart
 
 
-class Listener(Protocol):
-    """Who hears of every row beside the tables; returns at once."""
-
-    def proposed(self, row: Row) -> None:
-        """A row of `proposals`."""
-
-    def reported(self, row: Row) -> None:
-        """A row of `epochs`."""
-
-    def ended(self, row: Row) -> None:
-        """A row of `trials`."""
-
-
 class Recorder:
     """The observer of a search loop that writes rows.
 
     `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
-    earlier driver were proposed, `completed` which trials it completed, in order. `checkpoint_bytes` is what the
-    states of trials may take on storage (None: no limit). `traded` are the objectives beside the metric.
+    earlier driver were proposed, `completed` which trials it completed, in order, with their best values (None: not
+    finite). `checkpoint_bytes` is what the states of trials may take on storage (None: no limit). `traded` are the
+    objectives beside the metric.
     """
 
     def __init__(
@@ -53,28 +42,24 @@ class Recorder:
         gpus: float,
         sequence: int = 0,
         started_at: dict[str, datetime] | None = None,
-        listener: Listener | None = None,
         checkpoint_bytes: int | None = None,
-        completed: Sequence[str] = (),
+        completed: Mapping[str, float | None] | None = None,
         traded: Sequence[str] = (),
     ) -> None:
         self._writer, self._strategy = writer, strategy
-        self._checkpoints, self._listener = checkpoints, listener
+        self._checkpoints = checkpoints
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
         self._traded = tuple(traded)
         self._notes_told = len(strategy.notes())
-        self._checkpoint_bytes, self._completed = checkpoint_bytes, list(completed)
+        self._checkpoint_bytes, self._completed = checkpoint_bytes, dict(completed or {})
 
     def proposed(self, start: TrialStart, why: str) -> None:
         """Write the proposal before its trial begins to train."""
         now = datetime.now(UTC)
         self._started_at[start.trial_id] = now
-        row = proposal_row(start.trial_id, start.config, start.seed, why, now)
-        self._writer.append(PROPOSALS, row)
-        if self._listener:
-            self._listener.proposed(row)
+        self._writer.append(PROPOSALS, proposal_row(start.trial_id, start.config, start.seed, why, now))
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """Write one epoch, with what the strategy found out from it."""
@@ -83,13 +68,13 @@ class Recorder:
         row = epoch_row(report, self._sequence, str(decision), note="; ".join(notes) or None)
         self._writer.append(EPOCHS, row)
         self._sequence += 1
-        if self._listener:
-            self._listener.reported(row)
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
-        """Write the trial's row; only a completed trial keeps its checkpoint."""
+        """Write the trial's row; it keeps its state if it is completed, or ended by its own patience."""
         trial_id = trial.start.trial_id
-        keeps = outcome is Outcome.COMPLETED
+        config = trial.start.config
+        spent = outcome is Outcome.STOPPED and lost_patience(trial.reports, config, self._metric, self._mode)
+        keeps = outcome is Outcome.COMPLETED or bool(spent)
         facts = TrialFacts(
             seed=trial.start.seed,
             rung_epochs=self._strategy.rung_of(trial_id),
@@ -108,7 +93,6 @@ class Recorder:
             started_at=self._started_at.pop(trial_id, None),
             ended_at=datetime.now(UTC),
         )
-        config = trial.start.config
         row = trial_row(
             trial_id,
             config,
@@ -121,15 +105,19 @@ class Recorder:
             traded=self._traded,
         )
         self._writer.append(TRIALS, row)
-        if self._listener:
-            self._listener.ended(row)
         if keeps:
-            self._keep_within_quota(trial_id)
+            self._keep_within_quota(trial_id, row[f"best_{self._metric}"])
         else:
             self._checkpoints.discard(trial_id)
 
-    def _keep_within_quota(self, trial_id: str) -> None:
-        """Make room for a completed trial's state at the cost of those that completed before it."""
+    def _keep_within_quota(self, trial_id: str, best: float | None) -> None:
+        """Make room for a completed trial's state at the cost of those that completed before it, but never the best."""
         if self._checkpoint_bytes is not None:
-            self._checkpoints.keep_within(self._checkpoint_bytes, self._completed)
-        self._completed.append(trial_id)
+            may_go = [name for name in self._completed if name != self._best_completed()]
+            self._checkpoints.keep_within(self._checkpoint_bytes, may_go)
+        self._completed[trial_id] = best
+
+    def _best_completed(self) -> str | None:
+        sign = -1.0 if self._mode == "max" else 1.0
+        known = {name: sign * best for name, best in self._completed.items() if best is not None}
+        return min(known, key=lambda name: known[name], default=None)

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     from search.job import JobSpec
     from search.runfolder import RunFolder
-    from trainables.evaluate import Evaluation
+    from trainables.evaluate import Scored
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
+
+CONFUSION_CLASSES = 100  # a report of a thousand classes would hold a million numbers that nobody reads
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _train(
         from trainables.warm import WarmTrainers
 
     everything = joined(dataset.train(), dataset.val())
-    task = Task(dataset.image_shape, dataset.classes, job.search.max_epochs, everything, dataset.val())
+    task = Task.of(dataset, job.search.max_epochs, everything)
     # On the kind of device that searched, the winner is computed as in the search.
     warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
     trainer = warm.trainer(load_family(job.family), winner.config, task, least_parts=parts)
@@ -122,7 +124,7 @@ def _report(
     winner: Winner,
     data: Dataset,
     epochs: int,
-    evaluation: Evaluation,
+    evaluation: Scored,
     reads: list[str],
     parameters: int,
 ) -> dict[str, Any]:
@@ -135,6 +137,8 @@ def _report(
         "test_scores": evaluation.scores,
         "test_images": data.counts["test"],
         "test_accuracy_per_class": per_class,
+        "test_confusion": evaluation.confusion.tolist() if len(data.classes) <= CONFUSION_CLASSES else None,
+        "task": data.kind,
         "test_reads": reads,
         "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
         "epochs": epochs,
@@ -171,10 +175,12 @@ def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any
     """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it."""
     if not job.tracking.enabled:
         return
+    from results.mirror import catch_up
     from results.registry import register_model
 
     metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
     try:
+        catch_up(folder.tracking(job), folder.root)
         registered = register_model(
             folder.tracking(job),
             model,

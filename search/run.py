@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.session import Capacity, Need, connected
-from results.parts import read_reports, read_table, read_tables
+from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, run_schemas
-from results.tables import RunWriter
+from results.tables import RunWriter, TableWriteError
 from results.tracking import Tracker
 from search.budget import Limits
 from search.display import Display
@@ -24,7 +25,6 @@ from spaces.problem import InputError
 from spaces.shipped import shipped
 from trainables.checkpoint import CheckpointStore
 from trainables.evaluate import validation_metrics
-from trainables.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,13 +60,13 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)
-        measured = validation_metrics(len(prepared.dataset.classes))
+        measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
         schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
-        tracker = stack.enter_context(_tracked(job, folder))
-        loop = _loop(prepared, folder, writer, resumed, tracker)
+        stack.enter_context(_tracked(job, folder, writer))
+        loop = _loop(prepared, folder, writer, resumed)
         if not loop.finished:
             stack.enter_context(
                 Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
@@ -74,7 +74,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
             _tune(loop, _plan(prepared, folder), capacity, job)
         loop.close()
         writer.compact()
-        CheckpointStore(folder.checkpoints).keep_only(frozenset(_completed(folder)))
+        CheckpointStore(folder.checkpoints).keep_only(frozenset(_kept(job, folder)))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
@@ -97,30 +97,36 @@ def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
 
 
 @contextmanager
-def _tracked(job: JobSpec, folder: RunFolder) -> Iterator[Tracker | None]:
-    """MLflow for the block, told first what it missed of earlier drivers; None when the job does without."""
+def _tracked(job: JobSpec, folder: RunFolder, writer: RunWriter) -> Iterator[None]:
+    """MLflow follows the tables for the block, if the job wants it to."""
     if not job.tracking.enabled:
-        yield None
+        yield
         return
-    tracker = Tracker(folder.tracking(job), warn=lambda line: print(f"note: {line}", flush=True))
-    tracker.catch_up(*read_tables(folder.root))
+    tracker = Tracker(folder.tracking(job), folder.root, warn=lambda line: print(f"note: {line}", flush=True))
     try:
-        yield tracker
+        yield
     except BaseException:
+        with suppress(TableWriteError):
+            writer.flush()
         tracker.close("KILLED", timeout_secs=5.0)
         raise
     tracker.close()
 
 
-def _completed(folder: RunFolder) -> list[str]:
-    """The trials that completed, in that order; they alone keep their states."""
+def _kept(job: JobSpec, folder: RunFolder) -> dict[str, float | None]:
+    """The trials that trained as long as they were to, in the order they ended, with their best values.
+
+    They alone keep their states.
+    """
     trials = read_table(folder.root, TRIALS).sort_values("ended_at")
-    return [str(name) for name in trials.loc[trials["outcome"] == Outcome.COMPLETED, "trial_id"]]
+    kept = trials[trials["checkpoint"].notna()]
+    if kept.empty:
+        return {}
+    best = [None if math.isnan(value) else float(value) for value in kept[f"best_{job.search.metric}"]]
+    return dict(zip(kept["trial_id"].map(str), best, strict=True))
 
 
-def _loop(
-    prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed, tracker: Tracker | None
-) -> SearchLoop:
+def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed) -> SearchLoop:
     job = prepared.job
     search, resources = job.search, job.resources
     recorder = Recorder(
@@ -134,9 +140,8 @@ def _loop(
         gpus=resources.gpus,
         sequence=resumed.sequence,
         started_at=resumed.started_at,
-        listener=tracker,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
-        completed=_completed(folder),
+        completed=_kept(job, folder),
         traded=search.traded,
     )
     return SearchLoop(
@@ -173,8 +178,10 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
+    data = job.data_spec()
     return TrialPlan(
-        data=job.data_spec(),
+        data=data,
+        source=shipped(data.source, "data.source"),
         family=shipped(job.family),
         checkpoints=folder.checkpoints,
         rules=rules,
@@ -193,12 +200,13 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
     from trainables.trial import KerasTrial
 
     resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
+    searcher = LoopSearcher(loop, capacity.concurrent, capacity.proposes_ahead)
     with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(KerasTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
-                search_alg=LoopSearcher(loop, capacity.concurrent, capacity.proposes_ahead),
-                scheduler=LoopScheduler(loop),
+                search_alg=searcher,
+                scheduler=LoopScheduler(loop, searcher),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.trial_id),

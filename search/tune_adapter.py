@@ -1,7 +1,8 @@
 """Ray Tune's Searcher and TrialScheduler over one `SearchLoop`: translation, and no decision of its own.
 
-A trial here may be several of Ray's: one that goes on after a pause or after a driver was killed starts as a new
-Ray trial under its own id and takes up its own checkpoint, so Ray needs to restore nothing.
+A trial of Ray's is the working life of one worker: when one of ours stops, its worker is told the next one and goes on.
+For Ray itself a new trial is tens of milliseconds of folders, resets and round trips, in which the worker would wait.
+Trials keep their own checkpoints, so that one may go on with any worker and Ray needs to restore nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from search.ahead import Ahead
 from search.loop import Place, SearchLoop
 from search.strategy import Decision
 from trainables.trial import RESULT, START, WORKER
@@ -36,29 +38,35 @@ class _NotRestored:
 
 
 class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
-    """Hands Ray the loop's next trial, at most `concurrent` at once.
+    """Hands Ray a trial for each of `concurrent` workers, and each worker its next one.
 
-    With `proposes_ahead` the next one is proposed while all workers train, so that a worker that becomes free does not
-    wait for the sampler. It is kept back until then: for a trial that waits, Ray asks for a place that is not there.
+    With `proposes_ahead` trials are proposed while all workers train. They are kept back until a worker is free: for a
+    trial that waits, Ray asks for a place that is not there.
     """
 
     def __init__(self, loop: SearchLoop, concurrent: int, proposes_ahead: bool) -> None:
         super().__init__(metric=None, mode=None)
-        self._loop, self._concurrent, self._proposes_ahead = loop, concurrent, proposes_ahead
+        self._loop, self._concurrent = loop, concurrent
+        self._ahead = Ahead(loop, concurrent if proposes_ahead else 0)
         self._trial_of: dict[str, str] = {}
-        self._next: TrialStart | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The configuration of one Ray trial, None to be asked again, FINISHED when there will be no more."""
+        """The first configuration of one worker, None to be asked again, FINISHED when there will be no more."""
         if len(self._trial_of) >= self._concurrent:
-            if self._proposes_ahead and self._next is None:
-                self._next = self._loop.next_trial()
+            self._ahead.prepare()
             return None
-        start, self._next = self._next or self._loop.next_trial(), None
+        start = self._ahead.take()
         if start is None:
             return str(Searcher.FINISHED) if self._loop.finished else None
         self._trial_of[trial_id] = start.trial_id
         return {START: start}
+
+    def following(self, trial_id: str) -> TrialStart | None:
+        """What the worker of a Ray trial does next, None when there is nothing now."""
+        start = self._ahead.take(is_awaited=True)
+        if start is not None:
+            self._trial_of[trial_id] = start.trial_id
+        return start
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -70,14 +78,14 @@ class LoopSearcher(_NotRestored, Searcher):  # type: ignore[misc]
 
 
 class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
-    """Gives the loop every result and Ray the loop's decision; trials start in the order they were proposed."""
+    """Gives the loop every result, and the worker the loop's decision or its next trial."""
 
-    def __init__(self, loop: SearchLoop) -> None:
+    def __init__(self, loop: SearchLoop, searcher: LoopSearcher) -> None:
         super().__init__()
-        self._loop = loop
+        self._loop, self._searcher = loop, searcher
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        """Keep or stop; a paused trial gives its worker back and comes again as a new Ray trial."""
+        """Go on, with this trial or the next; a paused trial comes again as a new one, with any worker."""
         start: TrialStart = trial.config[START]
         worker = result[WORKER]
         place = Place(worker.node, worker.pid, worker.outgrown)
@@ -86,7 +94,12 @@ class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
             return str(TrialScheduler.CONTINUE)
         if worker.outgrown:
             _end_worker_of(trial, tune_controller)
-        return str(TrialScheduler.STOP)
+            return str(TrialScheduler.STOP)
+        following = self._searcher.following(trial.trial_id)
+        if following is None:
+            return str(TrialScheduler.STOP)
+        _hand_over(trial, following)
+        return str(TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """None: Ray then starts pending trials in their order."""
@@ -109,6 +122,17 @@ class LoopScheduler(_NotRestored, TrialScheduler):  # type: ignore[misc]
     def debug_string(self) -> str:
         """One line for Ray's own logs."""
         return "toprung"
+
+
+def _hand_over(trial: Trial, start: TrialStart) -> None:
+    """Let the worker of a Ray trial begin another of our trials, ahead of the `train` call that Ray sends next.
+
+    Should the worker die, Ray starts another with the trial's configuration, which is that of our new trial by then;
+    and each of our trials has its own retries.
+    """
+    trial.config[START] = start
+    trial.run_metadata.num_failures = 0
+    trial.temporary_state.ray_actor.begin.remote(start)
 
 
 def _end_worker_of(trial: Trial, tune_controller: TuneController) -> None:

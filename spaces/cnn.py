@@ -20,6 +20,7 @@ DEFAULTS: Mapping[str, Any] = {
     "pixel_range": "signed",
     "dense_units_2": 0,
     "max_norm": 0.0,
+    "conv_max_norm": 0.0,
 }
 FILTERS = (8, 16, 32, 64, 128, 256, 512)
 BLOCK_TYPES = ("plain", "residual", "separable")
@@ -33,8 +34,8 @@ MAX_NORMS = (0.0, 2.0, 3.0, 4.0)
 def space(trial: Any) -> dict[str, Any]:
     """Draw one CNN, its augmentation and its training recipe as one flat configuration.
 
-    The core is moderate; what `full` searches beyond it, and `stack`, `padding`, `norm_place` and `pixel_range`,
-    are there when the job names them.
+    The core is moderate; what `full` searches beyond it, and `stack`, `padding`, `norm_place`, `pixel_range` and
+    `conv_max_norm`, are there when the job names them.
     """
     return {**architecture(trial), **augmentation.space(trial), **optimizer.space(trial)}
 
@@ -52,7 +53,8 @@ def architecture(trial: Any, wide: bool = False) -> dict[str, Any]:
     holds `convs_per_block` convolutions and halves the image. `dense_units` 0 leaves the hidden dense layer
     out. `dropout` drops whole channels after each block, `dropout_step` more of them at each further one,
     `head_dropout` features after each hidden layer; rates in [0, 1). `head_l2` is the penalty on the squared
-    weights of hidden dense layers, `max_norm` the longest weight vector of one of their units (0: no bound).
+    weights of hidden dense layers, `max_norm` the longest weight vector of one of their units, `conv_max_norm` that of
+    one filter of a convolution (0: no bound).
     """
     choose = _Chooser(trial, wide)
     drawn = _blocks(trial, choose)
@@ -120,10 +122,11 @@ def _conventions(trial: Any) -> dict[str, Any]:
     `norm_place` "conv" normalises between convolution and activation, "block_end" after a block's pooling and
     dropout and after each hidden layer; `pixel_range` "signed" is [-1, 1], "unit" [0, 1].
     """
-    choices = {
+    choices: dict[str, list[Any]] = {
         "padding": ["same", "valid"],
         "norm_place": ["conv", "block_end"],
         "pixel_range": ["signed", "unit"],
+        "conv_max_norm": list(MAX_NORMS),
     }
     return {
         name: trial.suggest_categorical(name, values)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from spaces.asked import asked
+
 SCHEDULES = ("cosine", "one_cycle", "step", "constant", "plateau")
 
 
@@ -14,10 +16,11 @@ def space(trial: Any) -> dict[str, Any]:
     `trainables.recipe.Recipe`). `momentum` is searched for SGD alone; the other optimizers keep 0.9. `weight_decay`
     touches kernels, never biases or norms. `ema` above 0 scores and exports an average of the weights. `clip_norm`
     and `class_balance` are off unless a job fixes them: one helps the few trainings that jump, the other data whose
-    classes differ in size, and a search over them would cost every other job trials.
+    classes differ in size, and a search over them would cost every other job trials. `patience_epochs` is there when
+    the job names it.
     """
     kind = trial.suggest_categorical("optimizer", ["adamw", "sgd", "adam", "rmsprop", "lion"])
-    return {
+    recipe = {
         "optimizer": kind,
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
         "schedule": trial.suggest_categorical("schedule", list(SCHEDULES)),
@@ -30,3 +33,6 @@ def space(trial: Any) -> dict[str, Any]:
         "class_balance": trial.suggest_categorical("class_balance", [0.0]),
         "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
     }
+    if asked(trial, "patience_epochs"):
+        recipe["patience_epochs"] = trial.suggest_int("patience_epochs", 0, 50)
+    return recipe

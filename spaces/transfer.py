@@ -38,6 +38,7 @@ DEFAULTS = {
     "top_rate": 0.1,
     "deep_share": 0.5,
     "deep_rate": 0.01,
+    "cache_features": False,
 }
 
 
@@ -62,8 +63,9 @@ def checked_weights(text: str) -> str:
 def space(trial: Any) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 
-    `learning_rate` is that of the head-only phase. `weights`, `alpha` (the width of MobileNets) and `input_size`
-    (pixels that the model scales its images to, 0: as they are) are there when the job names them.
+    `learning_rate` is that of the head-only phase. `weights`, `alpha` (the width of MobileNets), `input_size`
+    (pixels that the model scales its images to, 0: as they are) and `cache_features` are there when the job names them:
+    with it the head-only epochs leave images unvaried and run the pretrained network once for each.
     """
     recipe = NarrowedTrial(trial, {}, {"learning_rate": Interval(1e-4, 1e-2)})
     return {**network(trial), **phases(trial), **augmentation.space(trial), **optimizer.space(recipe)}
@@ -83,6 +85,7 @@ def network(trial: Any) -> dict[str, Any]:
         "alpha": [0.35, 0.5, 0.75, 1.0],
         "input_size": [0, 96, 128, 160, 192, 224],
         "dense_units_2": [0, 64, 128],
+        "cache_features": [False, True],
     }
     return drawn | {
         name: trial.suggest_categorical(name, choices) for name, choices in rare.items() if asked(trial, name)

@@ -76,15 +76,14 @@ def test_the_model_shown_is_a_family_with_a_space(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.slow
 def test_the_model_shown_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import types
-
     from trainables.family import load_family
+    from trainables.task import Task
 
     (code,) = [code for code in blocks("python") if code.startswith("class MyFamily")]
     (tmp_path / "built_from_readme.py").write_text(code)
     family = load_family(str(tmp_path / "built_from_readme.py:MyFamily"))
-    task = types.SimpleNamespace(image_shape=(16, 16, 3), classes=("a", "b", "c"))
-    assert family.build({"width": 8}, task).output_shape == (None, 3)  # type: ignore[arg-type]
+    task = Task((16, 16, 3), ("a", "b", "c"), 1, None, None)
+    assert family.build({"width": 8}, task).output_shape == (None, 3)
 
 
 def test_files_and_folders_named_exist() -> None:

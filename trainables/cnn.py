@@ -38,7 +38,7 @@ class CnnFamily:
         return cnn.space(trial)
 
     def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
-        """A functional model from images with values 0 to 255 to one logit a class.
+        """A functional model from images with values 0 to 255 to the task's logits.
 
         A block halves its input while both sides stay at least 4 pixels afterwards, so that deep
         configurations stay valid on small images; the blocks of a `stack` halve theirs whenever they can.
@@ -50,7 +50,7 @@ class CnnFamily:
         x = LAYERS.Rescaling(scale, offset=offset)(inputs)
         for index, block in enumerate(blocks_of(chosen)):
             x = _block(x, chosen, block, index)
-        return keras.Model(inputs, _head(x, chosen, len(task.classes)))
+        return keras.Model(inputs, _head(x, chosen, task.outputs))
 
 
 def _block(x: Any, chosen: Mapping[str, Any], block: Block, index: int) -> Any:
@@ -87,9 +87,21 @@ def _conv(x: Any, chosen: Mapping[str, Any], filters: int, stride: int) -> Any:
         # Keras counts a depthwise kernel's inputs over all channels; each output sees one.
         depthwise = keras.initializers.VarianceScaling(float(channels), mode="fan_in")
         return LAYERS.SeparableConv2D(
-            filters, size, depthwise_initializer=depthwise, pointwise_initializer="he_normal", **shared
+            filters,
+            size,
+            depthwise_initializer=depthwise,
+            pointwise_initializer="he_normal",
+            depthwise_constraint=_filter_norm(chosen, [0, 1]),
+            pointwise_constraint=_filter_norm(chosen, [0, 1, 2]),
+            **shared,
         )(x)
-    return LAYERS.Conv2D(filters, size, kernel_initializer="he_normal", **shared)(x)
+    bound = _filter_norm(chosen, [0, 1, 2])
+    return LAYERS.Conv2D(filters, size, kernel_initializer="he_normal", kernel_constraint=bound, **shared)(x)
+
+
+def _filter_norm(chosen: Mapping[str, Any], axis: list[int]) -> Any:
+    """The bound on the length of each filter, None for no bound; `axis` are those that one filter runs over."""
+    return keras.constraints.MaxNorm(chosen["conv_max_norm"], axis=axis) if chosen["conv_max_norm"] else None
 
 
 def _shortcut(x: Any, chosen: Mapping[str, Any], filters: int, stride: int) -> Any:
@@ -97,12 +109,17 @@ def _shortcut(x: Any, chosen: Mapping[str, Any], filters: int, stride: int) -> A
     if stride == 1 and x.shape[-1] == filters:
         return x
     x = LAYERS.Conv2D(
-        filters, 1, strides=stride, use_bias=not _normalises(chosen, "conv"), kernel_initializer="he_normal"
+        filters,
+        1,
+        strides=stride,
+        use_bias=not _normalises(chosen, "conv"),
+        kernel_initializer="he_normal",
+        kernel_constraint=_filter_norm(chosen, [0, 1, 2]),
     )(x)
     return _norm(x, chosen, "conv")
 
 
-def _head(x: Any, chosen: Mapping[str, Any], classes: int) -> Any:
+def _head(x: Any, chosen: Mapping[str, Any], outputs: int) -> Any:
     x = LAYERS.Flatten()(x) if chosen["head"] == "flatten" else LAYERS.GlobalAveragePooling2D()(x)
     widths = [width for width in (chosen["dense_units"], chosen["dense_units_2"]) if width]
     for width in widths:
@@ -110,7 +127,7 @@ def _head(x: Any, chosen: Mapping[str, Any], classes: int) -> Any:
         x = _norm(x, chosen, "block_end")
     if not widths:
         x = DialledDropout("head_dropout")(x)
-    return LAYERS.Dense(classes, name="logits")(x)
+    return LAYERS.Dense(outputs, name="logits")(x)
 
 
 def _dense(width: int, chosen: Mapping[str, Any]) -> keras.layers.Layer:

@@ -20,6 +20,7 @@ from trainables.data_registry import open_source
 from trainables.data_spec import DataSpec
 from trainables.data_splits import SPLITS, Places, assign
 from trainables.data_writer import images_file, labels_file
+from trainables.kind import SOFTMAX, class_counts, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,13 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
 
-LAYOUT = 1  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
+LAYOUT = 2  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 (N, H, W, C), and their class numbers, int32 (N,); memory-mapped and read-only."""
+    """Images, uint8 (N, H, W, C), and their class numbers, int32 (N,); memory-mapped and read-only.
+
+    Of a multi-label task the labels are 0 and 1, int32 (N, classes).
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int32]
@@ -60,7 +64,9 @@ class Dataset:
     """A decoded data set on this node.
 
     image_shape: (H, W, C), of uint8 pixels.
-    classes: names; a label is an index into them.
+    classes: names; a label is an index into them, or has a 0 or 1 for each.
+    kind: what is asked about an image (see `trainables.kind`).
+    counts: split -> number of images.
     fingerprint: SHA-256 (hex) of the pixels, labels and class names of the three splits; where the images
         came from and what their files are called does not enter.
     folder: the cache entry the arrays lie in.
@@ -73,14 +79,11 @@ class Dataset:
     classes: tuple[str, ...]
     fingerprint: str
     folder: Path
+    counts: Mapping[str, int]
     class_counts: Mapping[str, tuple[int, ...]]
     skipped: tuple[str, ...] = ()
     duplicates_across_splits: Duplicates = Duplicates()
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of images of each split."""
-        return {split: sum(own) for split, own in self.class_counts.items()}
+    kind: str = SOFTMAX
 
     def train(self) -> Split:
         """The images to train on."""
@@ -156,7 +159,9 @@ def _readable() -> Iterator[None]:
 def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]]:
     listing = source.listing()
     labels = {name: part.labels for name, part in listing.parts.items()}
-    return listing, assign(labels, listing.classes, spec)
+    kind, labels = settled(labels, len(listing.classes), spec.task)
+    parts = {name: replace(part, labels=labels[name]) for name, part in listing.parts.items()}
+    return replace(listing, parts=parts, kind=kind), assign(labels, listing.classes, spec)
 
 
 def _key(spec: DataSpec, source: Source) -> str:
@@ -170,16 +175,15 @@ def _manifest(work: Build) -> dict[str, Any]:
         "image_shape": work.writers["train"].shape,
         "classes": work.listing.classes,
         "fingerprint": fingerprint(work.writers, work.listing.classes),
-        "class_counts": {split: _counted(work, split) for split in SPLITS},
+        "kind": work.listing.kind,
+        "counts": {split: len(work.writers[split].labels) for split in SPLITS},
+        "class_counts": {
+            split: class_counts(work.writers[split].labels, len(work.listing.classes)) for split in SPLITS
+        },
         "skipped": work.skipped,
         "duplicates": {"count": count, "examples": examples},
         "bytes": {file.name: file.stat().st_size for file in sorted(work.folder.iterdir())},
     }
-
-
-def _counted(work: Build, split: str) -> list[int]:
-    counts: list[int] = np.bincount(work.writers[split].labels, minlength=len(work.listing.classes)).tolist()
-    return counts
 
 
 def _is_whole(folder: Path) -> bool:
@@ -199,6 +203,8 @@ def _opened(folder: Path) -> Dataset:
         classes=tuple(found["classes"]),
         fingerprint=found["fingerprint"],
         folder=folder,
+        kind=found["kind"],
+        counts=found["counts"],
         class_counts={split: tuple(counts) for split, counts in found["class_counts"].items()},
         skipped=tuple(found["skipped"]),
         duplicates_across_splits=Duplicates(

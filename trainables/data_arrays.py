@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spaces.problem import InputError, Problem
+from trainables.data_place import Place, RemotePath, located
 from trainables.data_source import (
     Item,
     Listing,
@@ -17,13 +18,11 @@ from trainables.data_source import (
     checked_labels,
     file_stamp,
     listing_of,
-    local_path,
     numbered,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -120,7 +119,7 @@ class NpzSource:
     """
 
     def __init__(self, spec: DataSpec) -> None:
-        self.path = local_path(spec.path, "npz", "an .npz file")
+        self.path = located(spec.path, "npz", "an .npz file")
 
     def stamps(self) -> tuple[str, ...]:
         return (file_stamp(self.path),)
@@ -140,10 +139,13 @@ class NpzSource:
         return array_listing(found, names, "data.path", self.path.name)
 
 
-def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _npz_arrays(path: Place) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as loaded:
+        stream = path.open() if isinstance(path, RemotePath) else path
+        with np.load(stream, allow_pickle=False) as loaded:
             return {name: loaded[name] for name in loaded.files}
+    except InputError:
+        raise
     except Exception as error:  # zipfile, zlib, pickle and numpy each have their own for a broken file
         given = (
             f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"

@@ -19,6 +19,7 @@ from trainables.data_cache import VARIABLE
 from trainables.data_decode import UnreadableImageError, pixels
 from trainables.data_splits import LEFT_OUT, SPLITS, Places
 from trainables.data_writer import SplitWriter
+from trainables.kind import class_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,7 +110,7 @@ class Build:
             return
         self._same_shape(decoded, decoded.image.shape)
         split = SPLITS[self.places[decoded.part][decoded.row]]
-        label = int(self.listing.parts[decoded.part].labels[decoded.row])
+        label = self.listing.parts[decoded.part].labels[decoded.row].tolist()
         self.writers[split].append(decoded.image, label, decoded.digest, self._name(decoded))
 
     def _name(self, decoded: Decoded) -> str:
@@ -149,8 +150,8 @@ class Build:
         empty = [split for split in SPLITS if split not in self.writers or not self.writers[split].labels]
         if empty:
             return [Problem("data.path", f"no image is left for {split}", allowed) for split in empty]
-        missing = set(range(len(self.listing.classes))) - set(self.writers["train"].labels)
-        names = [self.listing.classes[number] for number in sorted(missing)]
+        counts = class_counts(self.writers["train"].labels, len(self.listing.classes))
+        names = [name for name, count in zip(self.listing.classes, counts, strict=True) if not count]
         return [
             Problem("data.path", f"no training image is left of class {name!r}", allowed) for name in names
         ]

@@ -1,4 +1,7 @@
-"""A folder that many processes share and one of them fills: what is in it is whole, or is made again."""
+"""A folder that many processes share and one of them fills: what is in it is whole, or is made again.
+
+It keeps to a bound: past it the entries that were used longest ago go, but never one that a process has in use.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from spaces.problem import InputError
+from trainables.data_eviction import hold, keep_within, most_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,16 +62,22 @@ def cached(folder: Path, key: str, is_whole: Callable[[Path], bool], build: Call
     """The entry `key` of a cache folder, built by one process while the others wait for it.
 
     `build` fills an empty folder, which is then renamed to its place; a damaged entry is built again.
-    What a killed builder left behind is removed by the next one.
+    What a killed builder left behind is removed by the next one. This process has the entry in use until it ends.
     """
-    entry = folder / key
-    if is_whole(entry):
+    entry, most = folder / key, most_bytes()
+
+    def taken() -> bool:
+        return is_whole(entry) and hold(entry) and is_whole(entry)  # it may have gone before it was held
+
+    if taken():
         return entry
     with _locked(folder / f"{key}.lock"):
-        if not is_whole(entry):
+        if not taken():
             for left in folder.glob(f"{key}.*.part"):
                 shutil.rmtree(left, ignore_errors=True)
             _build(entry, build)
+            hold(entry)
+    keep_within(folder, most)
     return entry
 
 

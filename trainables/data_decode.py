@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainables.data_place import RemotePath
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as PILImage
@@ -32,6 +34,8 @@ def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
     """
     if isinstance(item, np.ndarray):
         return _from_array(item, spec)
+    if isinstance(item, RemotePath):
+        item = item.read_bytes()  # a store that does not answer is no damaged image
     try:
         return _array(_sized(_converted(_opened(item, spec), spec.channels or 3), spec))
     except (MemoryError, UnreadableImageError):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spaces.problem import InputError, Problem
 from trainables.data_decode import SUFFIXES
-from trainables.data_source import Item, Listing, Part, file_stamp, local_path
+from trainables.data_place import Place, files_below, located
+from trainables.data_source import Item, Listing, Part, file_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ TITLES = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("
 class FileImages:
     """Image files under `root`, read one at a time."""
 
-    root: Path
+    root: Place
     files: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -49,7 +48,7 @@ class FolderSource:
     """
 
     def __init__(self, spec: DataSpec) -> None:
-        self.root = local_path(spec.path, "folder", WANTED)
+        self.root = located(spec.path, "folder", WANTED)
         if not self.root.is_dir():
             raise InputError.single("data.path", f"{self.root} is a file", WANTED)
 
@@ -97,15 +96,15 @@ class FolderSource:
         return None
 
 
-def _subfolders(folder: Path) -> list[str]:
+def _subfolders(folder: Place) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
+        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
     )
 
 
-def _split_folders(root: Path) -> dict[str, str]:
+def _split_folders(root: Place) -> dict[str, str]:
     """Split -> its folder relative to the root; a `train` with no folder inside is a class of that name."""
     if not _subfolders(root / "train"):
         return {"train": "."}
@@ -113,14 +112,13 @@ def _split_folders(root: Path) -> dict[str, str]:
     return {split: own[0] for split, own in titles.items() if own}
 
 
-def _classes(root: Path, folder: str) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(_images(root, root / folder / name)) for name in _subfolders(root / folder)}
+def _classes(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
+    start = "" if folder == "." else f"{folder}/"
+    return {
+        name: tuple(f"{start}{name}/{file}" for file in files_below(root / folder / name) if _is_image(file))
+        for name in _subfolders(root / folder)
+    }
 
 
-def _images(root: Path, folder: Path) -> list[str]:
-    return sorted(
-        os.path.relpath(Path(where) / name, root)
-        for where, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-    )
+def _is_image(file: str) -> bool:
+    return file.lower().endswith(SUFFIXES) and not file.rpartition("/")[2].startswith(".")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spaces.problem import InputError, Problem
+from trainables.data_label_lists import LabelLists, Labels, as_arrays, is_list
+from trainables.data_place import Place, RemotePath, located
 from trainables.data_source import (
     Item,
     Listing,
@@ -16,12 +19,10 @@ from trainables.data_source import (
     checked_labels,
     file_stamp,
     listing_of,
-    local_path,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ STEMS = {"train": ("train",), "val": ("val", "validation", "valid", "dev"), "tes
 class ParquetImages:
     """Encoded images in one column of some files, streamed batch by batch; `rows` counts each file's."""
 
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     rows: tuple[int, ...]
     column: str
 
@@ -58,13 +59,14 @@ class ParquetSource:
     """A folder of train, val and test files, each one file or shards, in it or in its subfolder `data`.
 
     The image column holds encoded bytes, plain or as the field `bytes` of a struct; the label column
-    integers. Class names come from classes.txt (one a line), else from the names hubs
+    integers, or lists: of the numbers of an image's classes, or of a 0 or 1 for each class where all lists are equally
+    long and hold nothing else. Class names come from classes.txt (one a line), else from the names hubs
     store in the schema.
     """
 
     def __init__(self, spec: DataSpec) -> None:
         self.spec = spec
-        self.path = local_path(spec.path, "parquet", WANTED)
+        self.path = located(spec.path, "parquet", WANTED)
         self.files = _files(self.path)
         self.names_file = (self.path if self.path.is_dir() else self.path.parent) / "classes.txt"
 
@@ -78,13 +80,18 @@ class ParquetSource:
         ]
         if problems:
             raise InputError(problems)
-        parts = {split: self._part(group) for split, group in self.files.items()}
-        return listing_of(parts, self._names(), "data.path")
+        names = self._names()
+        labels = {
+            split: [_labels(file, self.spec.label_column) for file in group]
+            for split, group in self.files.items()
+        }
+        numbers = as_arrays(labels, names)
+        parts = {split: self._part(split, labels[split], numbers[split]) for split in self.files}
+        return listing_of(parts, names, "data.path")
 
-    def _part(self, files: tuple[Path, ...]) -> Part:
-        labels = [_labels(file, self.spec.label_column) for file in files]
-        images = ParquetImages(files, tuple(len(own) for own in labels), self.spec.image_column)
-        return Part(images, np.concatenate(labels))
+    def _part(self, split: str, found: list[Labels], numbers: NDArray[np.int64]) -> Part:
+        rows = tuple(len(own) for own in found)
+        return Part(ParquetImages(self.files[split], rows, self.spec.image_column), numbers)
 
     def _names(self) -> list[str] | None:
         if self.names_file.is_file():
@@ -93,7 +100,7 @@ class ParquetSource:
         return _schema_names(self.files["train"][0], self.spec.label_column)
 
 
-def _files(path: Path) -> dict[str, tuple[Path, ...]]:
+def _files(path: Place) -> dict[str, tuple[Place, ...]]:
     if path.is_file():
         return {"train": (path,)}
     for folder in (path, path / "data"):
@@ -104,27 +111,30 @@ def _files(path: Path) -> dict[str, tuple[Path, ...]]:
     raise InputError.single("data.path", f"{path} holds {there}", WANTED)
 
 
-def _shards(folder: Path, stems: Sequence[str]) -> tuple[Path, ...]:
+def _shards(folder: Place, stems: Sequence[str]) -> tuple[Place, ...]:
+    if not folder.is_dir():
+        return ()
     globs = [glob for stem in stems for glob in (f"{stem}.parquet", f"{stem}-*.parquet")]
-    return tuple(sorted({file for glob in globs for file in folder.glob(glob)}))
+    found = [file for file in folder.iterdir() if any(fnmatchcase(file.name, glob) for glob in globs)]
+    return tuple(sorted(found, key=str))
 
 
-def _open(file: Path) -> Any:
+def _open(file: Place) -> Any:
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
-        return parquet.ParquetFile(file)
+        return parquet.ParquetFile(file.open() if isinstance(file, RemotePath) else file)
     except (OSError, pyarrow.ArrowException) as error:
         raise _unreadable(file, error) from error
 
 
-def _unreadable(file: Path, error: Exception) -> InputError:
+def _unreadable(file: Place, error: Exception) -> InputError:
     reason = "empty" if file.stat().st_size == 0 else str(error).splitlines()[0].rstrip(". ")
     return InputError.single("data.path", f"{file} cannot be read ({reason})", "a whole Parquet file")
 
 
-def _column_problems(file: Path, spec: DataSpec) -> list[Problem]:
+def _column_problems(file: Place, spec: DataSpec) -> list[Problem]:
     import pyarrow.types as types
 
     schema = _open(file).schema_arrow
@@ -144,13 +154,16 @@ def _column_problems(file: Path, spec: DataSpec) -> list[Problem]:
         given = f"{spec.image_column!r} of {file} holds {kind}"
         problems.append(Problem("data.image_column", given, allowed))
     kind = schema.field(spec.label_column).type
-    if not types.is_integer(kind):
+    if not types.is_integer(kind.value_type if is_list(kind) else kind):
         given = f"{spec.label_column!r} of {file} holds {kind}"
-        problems.append(Problem("data.label_column", given, "class numbers: integers from 0"))
+        problems.append(
+            Problem("data.label_column", given, "class numbers: integers from 0, or lists of them")
+        )
     return problems
 
 
-def _labels(file: Path, column: str) -> NDArray[np.int64]:
+def _labels(file: Place, column: str) -> Labels:
+    """Class numbers, int64 (N,), or the list of each image."""
     import pyarrow
 
     try:
@@ -160,10 +173,12 @@ def _labels(file: Path, column: str) -> NDArray[np.int64]:
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise InputError.single("data.path", f"{file} row {row}: no label", "class numbers: integers from 0")
+    if is_list(values.type):
+        return LabelLists(tuple(map(tuple, values.to_pylist())), str(file))
     return checked_labels(values.to_numpy(), "data.path", str(file))
 
 
-def _encoded(file: Path, column: str, length: int) -> Iterator[Sequence[Item]]:
+def _encoded(file: Place, column: str, length: int) -> Iterator[Sequence[Item]]:
     import pyarrow
     import pyarrow.compute as compute
 
@@ -177,7 +192,7 @@ def _encoded(file: Path, column: str, length: int) -> Iterator[Sequence[Item]]:
         raise _unreadable(file, error) from error
 
 
-def _schema_names(file: Path, column: str) -> list[str] | None:
+def _schema_names(file: Place, column: str) -> list[str] | None:
     """The class names hubs keep as JSON under the schema's key `huggingface`, or None."""
     metadata = _open(file).schema_arrow.metadata or {}
     try:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spaces.problem import InputError, Problem
+from trainables.data_place import Place
+from trainables.kind import SOFTMAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 # One image as a source hands it over: encoded bytes, a file, or uint8 pixels (H, W, C).
-Item = bytes | Path | NDArray[np.uint8]
+Item = bytes | Place | NDArray[np.uint8]
 
 
 class Images(Protocol):
@@ -35,7 +35,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a source: its images and their class numbers, int64 (N,)."""
+    """One part of a source: its images and their class numbers, int64 (N,), or a 0/1 matrix, int64 (N, classes)."""
 
     images: Images
     labels: NDArray[np.int64]
@@ -43,10 +43,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Listing:
-    """All a source holds: class names, and its parts by split ("train" always, "val", "test" if there)."""
+    """All a source holds: class names, and its parts by split ("train" always, "val", "test" if there).
+
+    `kind` is what the job's task makes of the labels (see `trainables.kind`).
+    """
 
     classes: tuple[str, ...]
     parts: Mapping[str, Part]
+    kind: str = SOFTMAX
 
 
 class Source(Protocol):
@@ -59,7 +63,7 @@ class Source(Protocol):
         """Labels and images to be decoded. Raises InputError on a source that cannot be used."""
 
 
-def file_stamp(path: Path, name: str | None = None) -> str:
+def file_stamp(path: Place, name: str | None = None) -> str:
     """Name, size and modification time (ns) of a file; an absent one has a stamp too."""
     try:
         stat = path.stat()
@@ -68,70 +72,72 @@ def file_stamp(path: Path, name: str | None = None) -> str:
     return f"{name or path} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def local_path(path: str | None, source: str, wanted: str) -> Path:
-    """The absolute path a source reads. Raises InputError when none is given or nothing is there."""
-    if path is None:
-        raise InputError.single("data.path", "not given", f"source {source!r} needs {wanted}")
-    if "://" in path:
-        raise InputError.single("data.path", path, "a local path: images are read from this machine's files")
-    found = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
-    if not found.exists():
-        raise InputError.single("data.path", f"{found} does not exist", wanted)
-    return found
-
-
 def numbered(count: int) -> tuple[str, ...]:
     """Class names for classes that have only numbers."""
     return tuple(str(number) for number in range(count))
 
 
 def checked_labels(labels: Any, where: str, title: str, images: int | None = None) -> NDArray[np.int64]:
-    """Labels as int64 (N,); (N, 1) is flattened.
+    """Labels as int64: class numbers (N,), (N, 1) being flattened, or a matrix (N, classes) of 0 and 1.
 
     Raises InputError at `where`, naming `title` and the first wrong row, when they are not integers from 0
-    in one dimension, hold NaN, or are not as many as the images. Whole numbers stored as floats are taken.
+    (or 0 and 1), hold NaN, or are not as many as the images. Whole numbers stored as floats are taken.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1:
+    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         given = f"{title}: labels of shape {array.shape}"
-        raise InputError.single(where, given, "one class number an image, shape (N,)")
+        raise InputError.single(where, given, "class numbers (N,), or 0 and 1 for each class (N, classes)")
     if images is not None and len(array) != images:
         raise InputError.single(
             where, f"{title}: {len(array)} labels for {images} images", "one label an image"
         )
-    return _whole_labels(array, where, title)
+    if array.ndim == 2:
+        return _whole_labels(array, where, title, "0 and 1, one for each class", below=2)
+    return _whole_labels(array, where, title, "class numbers: integers from 0", below=2**31)
 
 
-def _whole_labels(array: NDArray[Any], where: str, title: str) -> NDArray[np.int64]:
-    allowed = "class numbers: integers from 0"
-    if array.dtype.kind not in "iuf":
+def _whole_labels(array: NDArray[Any], where: str, title: str, allowed: str, below: int) -> NDArray[np.int64]:
+    if array.dtype.kind not in "biuf":
         raise InputError.single(where, f"{title}: labels of type {array.dtype}", allowed)
     with np.errstate(invalid="ignore"):
-        wrong = ~(np.isfinite(array) & (array == np.floor(array)) & (array >= 0) & (array < 2**31))
+        wrong = ~(np.isfinite(array) & (array == np.floor(array)) & (array >= 0) & (array < below))
     if wrong.any():
-        row = int(np.argmax(wrong))
+        first = tuple(np.argwhere(wrong)[0])
         more = f" (and {int(wrong.sum()) - 1} more)" if wrong.sum() > 1 else ""
-        raise InputError.single(where, f"{title} row {row}: label {array[row]}{more}", allowed)
+        raise InputError.single(where, f"{title} row {first[0]}: label {array[first]}{more}", allowed)
     return array.astype(np.int64)
 
 
 def listing_of(parts: Mapping[str, Part], names: Sequence[str] | None, where: str) -> Listing:
-    """A listing whose labels all have a class: those named, or 0 to the largest training label.
+    """A listing whose labels all have a class: those named, or 0 to the largest training label or column.
 
-    Raises InputError at `where` with a problem for each part that has a label out of range.
+    Raises InputError at `where` with a problem for each part that has a label out of range, or other columns.
     """
     classes = _named(names, parts["train"].labels, where)
+    problems = list(_column_problems(parts, len(classes), where))
+    if problems:
+        raise InputError(problems)
     allowed = f"0 to {len(classes) - 1}: there are {len(classes)} classes"
     problems = [
         Problem(where, f"{part.images.name(row)}: label {part.labels[row]} is out of range", allowed)
         for part in parts.values()
+        if part.labels.ndim == 1
         for row in np.flatnonzero(part.labels >= len(classes))[:1].tolist()
     ]
     if problems:
         raise InputError(problems)
     return Listing(classes, parts)
+
+
+def _column_problems(parts: Mapping[str, Part], classes: int, where: str) -> Iterator[Problem]:
+    """Parts whose labels are of another form than those of train, or have not a column for each class."""
+    wanted = parts["train"].labels.shape[1:] and (classes,)
+    rule = f"{classes} columns, one for each class" if wanted else "class numbers, as the training labels are"
+    for split, part in parts.items():
+        if part.labels.shape[1:] != wanted:
+            yield Problem(where, f"{split}: labels of shape {part.labels.shape}", rule)
 
 
 def _checked_names(names: Sequence[str], where: str) -> tuple[str, ...]:
@@ -149,6 +155,8 @@ def _checked_names(names: Sequence[str], where: str) -> tuple[str, ...]:
 def _named(names: Sequence[str] | None, labels: NDArray[np.int64], where: str) -> tuple[str, ...]:
     if names is not None:
         return _checked_names(names, where)
+    if labels.ndim == 2:
+        return numbered(labels.shape[1])
     count = int(labels.max()) + 1 if len(labels) else 0
     if count > len(labels):
         # Before any name is made: one stray label of two thousand million would make as many.

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 
 from spaces.problem import InputError, Problem
+from trainables.kind import AUTO, KINDS
 
 SMALLEST_SIDE_PIXELS, LARGEST_SIDE_PIXELS = 4, 2048
+TASKS = (AUTO, *KINDS)
 FITS = ("stretch", "pad", "crop")
 
 
@@ -17,8 +19,8 @@ class DataSpec:
 
     source: `digits`, `folder`, `parquet`, `npz`, `cifar10`, `cifar100`, `mnist`, `fashion_mnist`,
         or a function as `module:function` or `file.py:function`.
-    path: local file or folder of the sources that read one; `~` is expanded, a relative one starts at the
-        working directory. On a cluster it must lead to the same content on every node.
+    path: file or folder of the sources that read one; `~` is expanded, a relative one starts at the working
+        directory; or a URI that `pyarrow.fs` reads. On a cluster it must lead to the same content on every node.
     image_size: side in pixels of the square images a model sees; None keeps the source's own size, which
         must then be the same for all (`digits`: 16).
     fit: how an image that is not square becomes so: `stretch` it, `pad` it with black, or `crop` its middle.
@@ -28,6 +30,7 @@ class DataSpec:
     max_corrupt_fraction: share of the images that may be unreadable; they are skipped and named.
     max_train_images: keeps a stratified sample of the training images; None keeps all.
     image_column, label_column: names of the Parquet columns.
+    task: `softmax`, `binary`, `multilabel`, or `auto`: as the labels are (see `trainables.kind`).
 
     Raises InputError, with every problem at once, on a value out of range or of the wrong type.
     """
@@ -44,6 +47,7 @@ class DataSpec:
     max_train_images: int | None = None
     image_column: str = "image"
     label_column: str = "label"
+    task: str = AUTO
 
     def __post_init__(self) -> None:
         problems = [problem for problem in (*self._kinds(), *self._shapes(), *self._shares()) if problem]
@@ -53,7 +57,7 @@ class DataSpec:
     def _kinds(self) -> list[Problem | None]:
         named = [self._text(name) for name in ("source", "image_column", "label_column")]
         is_path = self.path is None or (isinstance(self.path, str) and self.path)
-        return [*named, None if is_path else _problem("path", self.path, "a local file or folder")]
+        return [*named, None if is_path else _problem("path", self.path, "a file or folder, or a URI")]
 
     def _text(self, name: str) -> Problem | None:
         value = getattr(self, name)
@@ -69,6 +73,7 @@ class DataSpec:
         return [
             None if sized else _problem("image_size", self.image_size, sides),
             None if shaped else _problem("channels", self.channels, "1 or 3"),
+            None if self.task in TASKS else _problem("task", self.task, f"one of {', '.join(TASKS)}"),
             None if self.fit in FITS else _problem("fit", self.fit, f"one of {', '.join(FITS)}"),
             None if capped else _problem("max_train_images", self.max_train_images, "a whole number from 1"),
             None if _is_whole(self.seed, 0) else _problem("seed", self.seed, "a whole number from 0"),

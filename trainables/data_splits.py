@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spaces.problem import InputError, Problem
+from trainables.kind import class_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ Places = NDArray[np.int8]
 def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec) -> dict[str, Places]:
     """For each part, int8 (N,): the index into SPLITS each image goes to, or LEFT_OUT.
 
-    Parts named val and test stay as they are; what is missing of them is drawn from train, class by class.
+    `labels` are class numbers (N,), or 0 and 1 for each class (N, classes). Parts named val and test stay as they
+    are; what is missing of them is drawn from train, class by class.
     Raises InputError when a class has too few images to stand in every split it must stand in.
     """
     carved = [name for name in ("test", "val") if name not in labels]
@@ -45,6 +47,37 @@ def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec)
     return places
 
 
+def balanced(matrix: Labels, counts: Mapping[str, float], rng: np.random.Generator) -> list[str]:
+    """For each row of a 0/1 matrix the name it is dealt to, each name getting about its `counts` of all the rows.
+
+    Every column is shared out in the same proportion, the rarest first, and each but the first name gets one row of it
+    at least (iterative stratification, Sechidis et al. 2011). Equal needs are settled in favour of the first name.
+    """
+    names = list(counts)
+    still = np.array([counts[name] for name in names], np.float64)
+    wanted = np.outer(still / still.sum(), matrix.sum(axis=0))
+    wanted[1:] = np.maximum(wanted[1:], 1.0)
+    wanted[0] = matrix.sum(axis=0) - wanted[1:].sum(axis=0)
+    dealt = np.full(len(matrix), -1)
+    order = rng.permutation(len(matrix))
+    while True:
+        left = matrix[dealt < 0].sum(axis=0)
+        if not left.any():
+            break
+        column = int(np.argmin(np.where(left > 0, left, len(matrix) + 1)))
+        for row in order[(matrix[order, column] > 0) & (dealt[order] < 0)].tolist():
+            _deal(row, np.lexsort((-still, -wanted[:, column]))[0], dealt, matrix, wanted, still)
+    for row in order[dealt[order] < 0].tolist():
+        _deal(row, np.argmax(still), dealt, matrix, wanted, still)
+    return [names[number] for number in dealt]
+
+
+def _deal(row: int, number: Any, dealt: Any, matrix: Labels, wanted: Any, still: Any) -> None:
+    dealt[row] = number
+    wanted[number] -= matrix[row]
+    still[number] -= 1.0
+
+
 def _empty(labels: Mapping[str, Labels]) -> list[str]:
     return [name for name, own in labels.items() if name != "train" and not len(own)]
 
@@ -53,8 +86,14 @@ def carve(labels: Labels, fractions: Mapping[str, float], seed: int) -> Places:
     """Draw each named split's share of every class, at least one image, and leave the rest to train.
 
     Each class has its own stream, keyed by (seed, class number), and the splits are cut from its order one
-    after another: changing the share of a later split moves no image of an earlier one.
+    after another: changing the share of a later split moves no image of an earlier one. With several labels an
+    image the splits are drawn together, so that each label stands in each of them (see `balanced`).
     """
+    if labels.ndim == 2:
+        shares = {"train": 1.0 - sum(fractions.values()), **fractions}
+        counts = {name: share * len(labels) for name, share in shares.items()}
+        dealt = balanced(labels, counts, np.random.default_rng([seed, 2]))
+        return np.array([SPLITS.index(name) for name in dealt], np.int8)
     places = np.zeros(len(labels), np.int8)
     for number in np.unique(labels):
         rows = np.flatnonzero(labels == number)
@@ -81,12 +120,25 @@ def _cap(places: Places, labels: Labels, spec: DataSpec) -> None:
     train = np.flatnonzero(places == SPLITS.index("train"))
     if spec.max_train_images is None or len(train) <= spec.max_train_images:
         return
+    if labels.ndim == 2:
+        _cap_labels(places, labels, spec.max_train_images, spec.seed)
+        return
     numbers = np.unique(labels[train])
     if spec.max_train_images < len(numbers):
         allowed = f"{len(numbers)} or more: one image for each class"
         raise InputError.single("data.max_train_images", str(spec.max_train_images), allowed)
     keep = np.concatenate([_sample(train[labels[train] == k], int(k), len(train), spec) for k in numbers])
     places[np.setdiff1d(train, keep)] = LEFT_OUT
+
+
+def _cap_labels(places: Places, labels: Labels, count: int, seed: int) -> None:
+    train = np.flatnonzero(places == SPLITS.index("train"))
+    if count < labels.shape[1]:
+        allowed = f"{labels.shape[1]} or more: one image for each class"
+        raise InputError.single("data.max_train_images", str(count), allowed)
+    counts = {"left out": float(len(train) - count), "kept": float(count)}
+    dealt = balanced(labels[train], counts, np.random.default_rng([seed, 3]))
+    places[train[[name == "left out" for name in dealt]]] = LEFT_OUT
 
 
 def _sample(rows: Labels, number: int, total: int, spec: DataSpec) -> Labels:
@@ -103,7 +155,7 @@ def _too_few(labels: Labels, classes: Sequence[str], splits: Sequence[str]) -> l
     if len(labels) < len(classes):
         given = f"{len(labels)} images for {len(classes)} classes"
         return [Problem("data.path", given, f"at least {len(splits)} images for each class")]
-    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    counts = class_counts(labels, len(classes))
     allowed = f"at least {len(splits)}, one each for {', '.join(splits)}"
     small = [k for k, count in enumerate(counts) if count < len(splits)]
     named = [f"class {classes[k]!r} has {counts[k]} image{'s' * (counts[k] != 1)}" for k in small[:NAMED]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -22,18 +22,18 @@ def labels_file(split: str) -> str:
 
 
 class SplitWriter:
-    """Appends to SPLIT_images.npy, uint8 (N, H, W, C); writes SPLIT_labels.npy, int32 (N,), at the end."""
+    """Appends to SPLIT_images.npy, uint8 (N, H, W, C); writes SPLIT_labels.npy, int32 (N,) or (N, classes)."""
 
     def __init__(self, folder: Path, split: str, shape: tuple[int, ...]) -> None:
         self.folder, self.split, self.shape = folder, split, shape
-        self.labels: list[int] = []
+        self.labels: list[Any] = []
         self.digests: list[bytes] = []
         self.names: list[str] = []
         self._file = (folder / images_file(split)).open("wb")
         self._header()
 
-    def append(self, image: NDArray[np.uint8], label: int, digest: bytes, name: str) -> None:
-        """Add one image, its label, the SHA-256 of its pixels and what a person calls it."""
+    def append(self, image: NDArray[np.uint8], label: Any, digest: bytes, name: str) -> None:
+        """Add one image, its label (a number, or a list of 0 and 1), its pixels' SHA-256 and what a person calls it."""
         self._file.write(image.data)
         self.labels.append(label)
         self.digests.append(digest)

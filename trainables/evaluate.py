@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
+
+from trainables.kind import MULTILABEL, SOFTMAX
 
 CALIBRATION_BINS = 15
 TOP = 5
@@ -13,10 +16,44 @@ SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auc", "calibrati
 """The names in `Evaluation.scores`; with more than 5 classes `top5_accuracy` comes on top."""
 
 
-def validation_metrics(classes: int) -> tuple[str, ...]:
+def validation_metrics(classes: int, kind: str = SOFTMAX) -> tuple[str, ...]:
     """The metrics of an epoch that come from the validation images, by name, for a task of that many classes."""
     names = (*SCORES, f"top{TOP}_accuracy") if classes > TOP else SCORES
+    if kind == MULTILABEL:
+        names = (*SCORES, "label_accuracy")
     return tuple(f"val_{name}" for name in names)
+
+
+class Scored(Protocol):
+    """What an evaluation of any kind of task has."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images answered right in every part."""
+
+    @property
+    def loss(self) -> float:
+        """Mean loss without smoothing or weights, in nats."""
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """Accuracy for each class, float64 (K,)."""
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """What was answered, int32, in the shape of the labels."""
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Float32 (N, K)."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Every score by name."""
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """How often what was taken for what, int64."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +108,13 @@ class Evaluation:
             found[f"top{TOP}_accuracy"] = top_accuracy(self.probabilities, self.labels)
         return found
 
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts of images, int64 (K, K): [class, predicted class]."""
+        classes = self.probabilities.shape[1]
+        pairs = self.labels.astype(np.int64) * classes + self.predictions
+        return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
 
 def macro_f1(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:
     """The harmonic mean of precision and recall of each class, averaged over those that occur in either."""
@@ -88,22 +132,32 @@ def one_vs_rest_auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     areas = []
     for number in np.unique(labels).tolist():
-        is_own = labels == number
-        own, rest = probabilities[is_own, number], np.sort(probabilities[~is_own, number])
-        if len(rest):
-            below = np.searchsorted(rest, own, "left") + np.searchsorted(rest, own, "right")
-            areas.append(below.mean() / (2.0 * len(rest)))
+        area = area_under_curve(probabilities[:, number], labels == number)
+        if area is not None:
+            areas.append(area)
     return float(np.mean(areas)) if areas else 0.5
+
+
+def area_under_curve(probabilities: np.ndarray, is_own: np.ndarray) -> float | None:
+    """How often one of its own gets a higher probability than one of the rest, ties half; None if either is empty."""
+    own, rest = probabilities[is_own], np.sort(probabilities[~is_own])
+    if not len(own) or not len(rest):
+        return None
+    below = np.searchsorted(rest, own, "left") + np.searchsorted(rest, own, "right")
+    return float(below.mean() / (2.0 * len(rest)))
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error (Guo et al. 2017): |accuracy - confidence| over 15 equal bins of the confidence."""
-    confidence = probabilities.max(axis=1)
+    return calibration_gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
+def calibration_gap(confidence: np.ndarray, right: np.ndarray) -> float:
+    """|share that came true - share expected| over 15 equal bins of the expectation, weighed by their sizes."""
     with np.errstate(invalid="ignore"):
         bins = np.clip(np.ceil(confidence * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
-    right = probabilities.argmax(axis=1) == labels
     gaps = np.bincount(np.nan_to_num(bins).astype(np.int64), weights=right - confidence)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, count: int = TOP) -> float:

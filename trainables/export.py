@@ -11,14 +11,14 @@ import keras
 from keras import ops
 
 from trainables.fused import unfused
-from trainables.network import ends_in_softmax
+from trainables.outputs import ends_in
 
 
-def stock_model(model: keras.Model) -> keras.Model:
+def stock_model(model: keras.Model, final: str = "softmax") -> keras.Model:
     """A copy of `model` that loads where toprung is not installed.
 
-    Takes uint8 images (batch, H, W, C), gives float32 probabilities (batch, classes). Layers with dials
-    become their stock counterparts at the current setting; a user's own layers stay what they are.
+    Takes uint8 images (batch, H, W, C), gives float32 probabilities (batch, outputs) by the activation `final`. Layers
+    with dials become their stock counterparts at the current setting; a user's own layers stay what they are.
     """
     with unfused(model):
         copied = keras.models.clone_model(model, clone_function=_stock_layer)
@@ -31,8 +31,8 @@ def stock_model(model: keras.Model) -> keras.Model:
     inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     # Layers cast floating point alone, and the copied model may begin with any of them.
     outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs))
-    if not ends_in_softmax(model):
-        outputs = keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
+    if not ends_in(model, final):
+        outputs = keras.layers.Activation(final, name="probabilities", dtype="float32")(outputs)
     return keras.Model(inputs, outputs, name="classifier")
 
 

@@ -6,8 +6,12 @@ import math
 import re
 import traceback
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainables.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ERROR_TAIL_CHARS = 2000
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50, "EiB": 2**60}
@@ -49,6 +53,15 @@ def failure_of(error: BaseException) -> Failure:
     if is_out_of_memory(error):
         return Failure(Outcome.OOM, tail, wanted_bytes(str(error)))
     return Failure(Outcome.FAILED, tail)
+
+
+def failure_in(action: Callable[[], None]) -> Failure:
+    """How an action failed. Its exception is let go of, and with it the models that the frames it names hold."""
+    try:
+        action()
+    except Exception as error:
+        return failure_of(error)
+    return Failure.none()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

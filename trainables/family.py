@@ -30,11 +30,12 @@ Signature = tuple[Hashable, ...]
 class Family(Protocol):
     """One kind of model. `space` and `build` are all a user has to write, in one file.
 
-    Four attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
+    Five attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
     a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
     is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
     chance. `phases(config, max_epochs)`: which layers train when (see `trainables.phases`), for which
-    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none.
+    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none. `frozen(model, config)`: where the
+    part ends that a first phase of the head alone leaves as it is (see `trainables.features`).
     """
 
     def space(self, trial: Any) -> dict[str, Any]:
@@ -42,7 +43,7 @@ class Family(Protocol):
         ...
 
     def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
-        """A model from images (H, W, C), 0 to 255, to one output a class: logits, or a final softmax."""
+        """A model from images (H, W, C), 0 to 255, to `task.outputs` logits, or a final softmax (sigmoid)."""
         ...
 
 
@@ -67,15 +68,18 @@ def load_family(name: str) -> Family:
 
 
 def checked(model: keras.Model, task: Task) -> keras.Model:
-    """`model` itself, when it is built and has one output a class; InputError otherwise."""
-    where, classes = "space.name", len(task.classes)
+    """`model` itself, when it is built and has the task's number of outputs; InputError otherwise."""
+    where, outputs = "space.name", task.outputs
     if not model.built:
         raise InputError.single(
             where, "build returned an unbuilt model", "start it with keras.Input(image_shape)"
         )
-    if tuple(model.output_shape) != (None, classes):
+    if tuple(model.output_shape) != (None, outputs):
         given = f"build returned a model with outputs {model.output_shape}"
-        raise InputError.single(where, given, f"must be (None, {classes}): one output for each class")
+        rule = (
+            "one output for each class" if outputs > 1 else "one output, the second class against the first"
+        )
+        raise InputError.single(where, given, f"must be (None, {outputs}): {rule}")
     return model
 
 
@@ -87,4 +91,4 @@ def structural_signature(family: Family, config: Mapping[str, Any], task: Task) 
     dials = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
     kind = f"{type(family).__module__}.{type(family).__qualname__}"
     compiled_in = (*dials, *structure_of(config))
-    return (kind, task.image_shape, len(task.classes), tuple(structure), compiled_in)
+    return (kind, task.image_shape, task.kind, len(task.classes), tuple(structure), compiled_in)

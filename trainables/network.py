@@ -15,7 +15,9 @@ import numpy as np
 from keras import ops
 
 from trainables.augment import Augment
+from trainables.initialize import is_seed
 from trainables.optimize import Hyper, Moments
+from trainables.outputs import Outputs, ends_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,13 +40,16 @@ class State(NamedTuple):
 class Network:
     """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
 
+    input_dtype = "uint8"
+
     def __init__(
         self,
         model: keras.Model,
+        outputs: Outputs,
         augments_fully: bool = False,
         depths: Mapping[int, float] | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.outputs = model, outputs
         self._depths = depths
         self.augment, self._vary = augmentation(augments_fully, model.input_shape)
         self.weights: list[keras.Variable] = model.trainable_variables
@@ -54,7 +59,19 @@ class Network:
         ]
         self.sizes = [int(np.prod(variable.shape)) for variable in self.weights]
         self.has_constraints = any(variable.constraint is not None for variable in self.weights)
-        self.is_probability = ends_in_softmax(model)
+        self.is_probability = ends_in(model, outputs.final)
+
+    @property
+    def layers(self) -> list[keras.Layer]:
+        """Every layer, the augmentation first."""
+        return [self.augment, *self.model._flatten_layers()]
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights and statistics the model has; seeds and dials do not count."""
+        dials = {id(dial) for layer in self.layers for dial in getattr(layer, "dials", {}).values()}
+        counted = [v for v in self.model.variables if not is_seed(v) and id(v) not in dials]
+        return sum(int(np.prod(variable.shape)) for variable in counted)
 
     def decayed(self) -> np.ndarray:
         """1 for every weight in a kernel (two axes or more), 0 in biases and norms; float32 (weights,)."""
@@ -76,6 +93,24 @@ class Network:
         )
         moments = Moments(flat, flat, flat, keras.KerasTensor((None,), "float32"))
         return State(keras.KerasTensor((), "int32"), moments, others)
+
+    def as_tensors(self, state: State) -> State:
+        """The state on the device, in the dtypes of `state_signature`."""
+        moments = Moments(*(ops.convert_to_tensor(value, "float32") for value in state.moments))
+        pairs = zip(state.others, self.state_signature().others, strict=True)
+        others = tuple(ops.convert_to_tensor(value, spec.dtype) for value, spec in pairs)
+        return State(ops.convert_to_tensor(state.step, "int32"), moments, others)
+
+    def check_fits(self, moments: Moments, others: Sequence[Any], averaged: bool) -> None:
+        """Raise ValueError when arrays are not of the shapes of this network's state."""
+        count = sum(self.sizes)
+        expected = [(count,)] * 3 + [(count if averaged else 0,)]
+        shapes = [tuple(variable.shape) for variable in self.others]
+        if [part.shape for part in moments] != expected or [other.shape for other in others] != shapes:
+            raise ValueError(
+                f"The state has {moments.weights.size} weights and {len(others)} other variables, must have "
+                f"{count} and {len(shapes)} of the same shapes"
+            )
 
     def unflatten(self, flat: Any, head_only: bool = False) -> list[Any]:
         """The tensors of `weights` cut out of a flat vector; with `head_only` no gradient leads past the head."""
@@ -124,8 +159,7 @@ class Network:
         return self._logits(outputs)
 
     def _logits(self, outputs: Any) -> Any:
-        outputs = ops.cast(outputs, "float32")
-        return ops.log(ops.clip(outputs, 1e-7, 1.0)) if self.is_probability else outputs
+        return self.outputs.logits(ops.cast(outputs, "float32"), self.is_probability)
 
 
 def _shaped(part: Any, variable: keras.Variable) -> Any:
@@ -147,16 +181,3 @@ def augmentation(fully: bool, shape: tuple[int | None, ...]) -> tuple[Augment, C
         return varied, targets, changed
 
     return augment, vary
-
-
-def last_layer(model: keras.Model) -> keras.Layer:
-    """The layer that gives the model's output, inside whatever models it is nested in."""
-    last = model.layers[-1]
-    return last_layer(last) if isinstance(last, keras.Model) else last
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the model's last layer already turns logits into probabilities."""
-    last = last_layer(model)
-    softmax = keras.activations.softmax
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is softmax

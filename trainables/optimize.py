@@ -32,7 +32,8 @@ class Hyper(NamedTuple):
 
     `optimizer` is an int32. `first_share` is the share of the peak that the warmup starts from, `drops` into how many
     levels the rate falls (0: along a cosine), `momentum_dip` what the momentum loses at the peak. `class_weights`,
-    (classes,), multiply the losses; `switches`, (techniques,), and `picks` are the augmentation's.
+    (classes,), multiply the losses of a class's images (multi-label: of the label where it is 1); `switches`,
+    (techniques,), and `picks` are the augmentation's.
     """
 
     optimizer: Any
@@ -53,8 +54,8 @@ class Hyper(NamedTuple):
     class_weights: Any
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, total_steps: int, class_counts: Sequence[int] = (1,)) -> Hyper:
-        """As numpy arrays; `total_steps` is the length of the whole schedule, `class_counts` that of the training."""
+    def from_recipe(cls, recipe: Recipe, total_steps: int, class_weights: Any = (1.0,)) -> Hyper:
+        """As numpy arrays; `total_steps` is the length of the whole schedule."""
         is_cycle = recipe.schedule == "one_cycle"
         is_level = recipe.schedule in ("constant", "plateau")
         numbers = {
@@ -73,7 +74,7 @@ class Hyper(NamedTuple):
             "ema": recipe.ema,
             "picks": recipe.augment_picks,
             "switches": [name in recipe.techniques for name in TECHNIQUES],
-            "class_weights": class_weights(class_counts, recipe.class_balance),
+            "class_weights": class_weights,
         }
         return cls(**{name: np.asarray(value, _dtype(name)) for name, value in numbers.items()})
 
@@ -93,6 +94,12 @@ def class_weights(counts: Sequence[int], power: float) -> np.ndarray:
     present = np.maximum(np.asarray(counts, np.float64), 1.0)
     weights = (present.mean() / present) ** power
     return np.asarray(weights * (present.sum() / (present * weights).sum()), np.float32)
+
+
+def positive_weights(counts: Sequence[int], images: int, power: float) -> np.ndarray:
+    """A weight a label, float32 (labels,), where it is 1: (images without it / images with it) to `power`."""
+    having = np.clip(np.asarray(counts, np.float64), 1.0, max(images - 1, 1))
+    return np.asarray((np.maximum(images - having, 1.0) / having) ** power, np.float32)
 
 
 class Moments(NamedTuple):
@@ -133,6 +140,17 @@ def cross_entropy(logits: Any, targets: Any, label_smoothing: Any) -> Any:
     log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     hit = ops.sum(targets * log_probabilities, axis=-1)
     return -(1.0 - label_smoothing) * hit - label_smoothing * ops.mean(log_probabilities, axis=-1)
+
+
+def label_entropy(logits: Any, targets: Any, label_smoothing: Any, positive_weights: Any) -> Any:
+    """Binary cross-entropy of each example, float32 (batch,), the mean over its labels; `targets` lie in [0, 1].
+
+    Smoothing pulls targets towards one half, as Keras does; what a label that is 1 costs is multiplied by its weight.
+    """
+    logits = ops.cast(logits, "float32")
+    smoothed = targets * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    missed = positive_weights * smoothed * ops.softplus(-logits)
+    return ops.mean(missed + (1.0 - smoothed) * ops.softplus(logits), axis=-1)
 
 
 def averaged(step: Any, moments: Moments, hyper: Hyper) -> Moments:

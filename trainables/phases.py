@@ -16,13 +16,14 @@ class Phase:
     """Epochs that share a learning-rate schedule of their own and an optimizer that starts empty.
 
     Open are the weights whose depth (0 at the output, up to 1 at the input) is at most `open_share`. The schedule's
-    peak is `rate` times the recipe's learning rate.
+    peak is `rate` times the recipe's learning rate. Without `augmented` the images are left as they are.
     """
 
     first_epoch: int
     epochs: int
     open_share: float = 1.0
     rate: float = 1.0
+    augmented: bool = True
 
 
 def phases_of(family: Family, config: Mapping[str, Any], max_epochs: int) -> tuple[Phase, ...]:

@@ -30,7 +30,10 @@ class Recipe:
     adamw and lion, L2 for the others, on kernels alone. `clip_norm` bounds the global gradient norm (infinity or 0:
     off). `ema` is the decay of an average of the weights, which is then what is evaluated and exported (0: off).
     `class_balance` weighs each image's loss by its class: by (images of the average class / images of its class) to
-    this power, so 0 weighs all images alike and 1 all classes.
+    this power, so 0 weighs all images alike and 1 all classes; where an image may have several labels, each label that
+    it has by (images without the label / images with it) to this power.
+
+    `patience_epochs` ends a trial when its validation metric was no better for that many epochs (0: never).
 
     `augment`, `flip`, `augment_set`, `augment_picks` and the switches `augment_NAME` (None: as the set says) are read
     by `trainables.augment`.
@@ -47,6 +50,7 @@ class Recipe:
     clip_norm: float = math.inf
     ema: float = 0.0
     class_balance: float = 0.0
+    patience_epochs: int = 0
     batch_size: int = 64
     augment: float = 0.0
     flip: bool = False
@@ -102,6 +106,7 @@ _BOUNDS = {
     "batch_size": (1, math.inf),
     "ema": (0.0, 0.99999),
     "class_balance": (0.0, 1.0),
+    "patience_epochs": (0, math.inf),
     "augment": (0.0, 1.0),
     "augment_picks": (0, len(TECHNIQUES)),
 }

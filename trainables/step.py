@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from trainables.network import Network, State
-from trainables.optimize import Hyper, averaged, cross_entropy, update
+from trainables.optimize import Hyper, averaged, update
 
 if TYPE_CHECKING:
     from trainables.engine import Engine
@@ -30,14 +30,13 @@ class Totals(NamedTuple):
 class Batch(NamedTuple):
     """Augmented images with their targets and labels, in the order of one axis.
 
-    `counted` is 1 for an image, 0 for one that only fills up a part; `weights` multiply the losses.
+    `counted` is 1 for an image, 0 for one that only fills up a part.
     """
 
     images: Any
     targets: Any
     labels: Any
     counted: Any
-    weights: Any
 
 
 class TrainingStep:
@@ -58,10 +57,14 @@ class TrainingStep:
         self._parts = parts
         self._watches_loss = watches_loss
         self._decayed, self._depths = network.decayed(), network.depths()
-        state, images = network.state_signature(), keras.KerasTensor(network.model.input_shape, "uint8")
-        labels, order = keras.KerasTensor((None,), "int32"), keras.KerasTensor((None, None), "int32")
+        state, images = (
+            network.state_signature(),
+            keras.KerasTensor(network.model.input_shape, network.input_dtype),
+        )
+        labels = keras.KerasTensor((None, *network.outputs.label_shape), "int32")
+        order = keras.KerasTensor((None, None), "int32")
         totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
-        hyper, share = Hyper.signature(network.model.output_shape[-1]), keras.KerasTensor((), "float32")
+        hyper, share = Hyper.signature(network.outputs.classes), keras.KerasTensor((), "float32")
         arguments = [state, totals, hyper, share, images, labels, order, steps]
         self.compiled_run = engine.compile(self.run, arguments)
         # Where layers can be frozen a trace of its own saves the backward pass through all that lies below the head.
@@ -123,10 +126,9 @@ class TrainingStep:
         is_open: Any,
         head_only: bool,
     ) -> tuple[State, Totals]:
-        targets = ops.one_hot(labels, hyper.class_weights.shape[0], dtype="float32")
+        targets = self.network.outputs.targets(labels)
         images, targets, others = self.network.vary(self.engine, state.others, images, targets, hyper)
-        weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
-        batch = Batch(images, targets, labels, ops.ones_like(weights_of_images), weights_of_images)
+        batch = Batch(images, targets, labels, ops.ones_like(targets[:, 0]))
         slope = self._slope if self._parts == 1 else self._slope_in_parts
         (loss, right, others), gradient = slope(state.moments.weights, others, batch, hyper, head_only)
         if is_open is not None:
@@ -145,12 +147,12 @@ class TrainingStep:
     ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
         """((loss, accuracy, new others), gradient) of images that are a share of a batch of `size`."""
         size = ops.cast(ops.shape(batch.labels)[0] if size is None else size, "float32")
+        answer = self.network.outputs
 
         def loss_of(weights: Any) -> tuple[Any, Any]:
             logits, own, changed = self.network.forward(weights, others, batch.images, head_only)
-            losses = cross_entropy(logits, batch.targets, hyper.label_smoothing)
-            loss = ops.sum(batch.weights * losses) / size
-            hits = ops.cast(ops.cast(ops.argmax(logits, axis=-1), "int32") == batch.labels, "float32")
+            loss = ops.sum(batch.counted * answer.losses(logits, batch.targets, hyper)) / size
+            hits = answer.right(logits, batch.labels)
             share = ops.sum(batch.counted) / size
             return loss + own * share, (loss, ops.sum(batch.counted * hits) / size, changed)
 
@@ -165,7 +167,7 @@ class TrainingStep:
 
         def body(index: Any, gradient: Any, loss: Any, right: Any, others: Any) -> tuple[Any, ...]:
             part = Batch(*(ops.take(values, places[index], axis=0) for values in batch))
-            part = part._replace(counted=counted[index], weights=part.weights * counted[index])
+            part = part._replace(counted=counted[index])
             (more, hits, others), slope = self._slope(weights, others, part, hyper, head_only, size)
             return index + 1, gradient + slope, loss + more, right + hits, tuple(others)
 

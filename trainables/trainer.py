@@ -13,34 +13,35 @@ import keras
 import numpy as np
 from keras import ops
 
+from trainables.build import built_model
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs
-from trainables.engine import device, engine_for, precision_of
-from trainables.evaluate import SCORES, Evaluation
+from trainables.engine import device, engine_for
+from trainables.evaluate import SCORES
 from trainables.export import stock_model
-from trainables.family import checked
+from trainables.features import FeatureCache, HeadOnly
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
-from trainables.fused import fuse
-from trainables.initialize import FirstValues, is_seed, seeded_build
-from trainables.network import Network, State, last_layer
+from trainables.initialize import FirstValues
+from trainables.network import Network, State
 from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.outputs import outputs_for
 from trainables.phases import phase_at, phases_of
 from trainables.plateau import Plateau
 from trainables.recipe import Recipe
 from trainables.step import Totals, TrainingStep
+from trainables.timing import fastest_call_secs, secs_per_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainables.data import Split
+    from trainables.evaluate import Scored
     from trainables.family import Family
     from trainables.feed import Feed
     from trainables.task import Task
 
 # Images a prediction call takes: what fits a CPU's cache, and what fills an accelerator.
 CPU_PREDICT_BYTES, ACCELERATOR_PREDICT_BYTES = 4 * 2**20, 64 * 2**20
-# What a step is timed by: as many steps as this takes, and how often.
-TIMED_SECS, TIMED_STEPS, TIMES = 0.5, (8, 256), 3
 WEIGHTS, OTHERS = 0, 1
 
 
@@ -58,26 +59,29 @@ class Trainer:
         task: Task,
         feed: Feed | None = None,
         computation: Computation | None = None,
+        features: FeatureCache | None = None,
     ) -> None:
         began = time.perf_counter()
         computation = computation or Computation()
-        with seeded_build(), precision_of(computation.precision):
-            model = checked(family.build(config, task), task)
-        # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
-        if last_layer(model).dtype_policy.name.startswith("mixed_"):
-            last_layer(model).dtype_policy = "float32"
-        fuse(model)
+        model = built_model(family, config, task, computation.precision)
         self._family = family
         augments_fully = Recipe.from_config(config).augments_beyond_standard
-        self._network = Network(model, augments_fully, getattr(family, "depths", lambda _: None)(model))
+        depths = getattr(family, "depths", lambda _: None)(model)
+        self._network = Network(model, outputs_for(task), augments_fully, depths)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
-        self._first = FirstValues(self._layers(), pretrained)
+        self._first = FirstValues(self._network.layers, pretrained)
         self._device = device()
         self._accelerated = self._device.accelerated
         built = time.perf_counter()
         self._engine = engine_for(model, computation.xla)
         self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
         self._rows_per_call: int | None = None
+        frozen = getattr(family, "frozen", lambda *_: None)(model, config)
+        if frozen is not None:
+            frozen = frozen._replace(key=(frozen.key, computation.precision))
+        self._head = HeadOnly(
+            self._network, frozen, self._engine, self._accelerated, features or FeatureCache()
+        )
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
         self.use(task, feed or feed_for(task.train, self._accelerated), computation)
@@ -86,7 +90,7 @@ class Trainer:
     @property
     def traces(self) -> int:
         """How often the training step was traced since it was built."""
-        return self._step.traces
+        return self._step.traces + self._head.traces
 
     def take_costs(self) -> Costs:
         """What building, compiling, waiting for data and validating took since the last call."""
@@ -96,9 +100,7 @@ class Trainer:
     @property
     def parameter_count(self) -> int:
         """How many weights and statistics the model has; seeds and dials do not count."""
-        dials = {id(dial) for layer in self._layers() for dial in getattr(layer, "dials", {}).values()}
-        counted = [v for v in self._network.model.variables if not is_seed(v) and id(v) not in dials]
-        return sum(int(np.prod(variable.shape)) for variable in counted)
+        return self._network.parameter_count
 
     @property
     def computed(self) -> Computed:
@@ -113,19 +115,9 @@ class Trainer:
         )
 
     def secs_per_step(self, steps_per_call: int | None = None) -> float:
-        """Seconds of a training step of the recipe at hand, the best of a few tries; the trial's state is lost."""
+        """Seconds of a training step of the recipe at hand; the trial's state is lost."""
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
-        first = order[: TIMED_STEPS[0]]
-        self._run_steps(first, steps_per_call)  # compiles what is compiled at the first call
-        secs = self._timed(first, steps_per_call)
-        steps = min(max(TIMED_STEPS[0], int(TIMED_SECS / secs)), TIMED_STEPS[1])
-        many = np.resize(order, (steps, order.shape[1]))
-        return min(self._timed(many, steps_per_call) for _ in range(TIMES))
-
-    def _timed(self, order: np.ndarray, steps_per_call: int | None) -> float:
-        began = time.perf_counter()
-        *_, steps = self._run_steps(order, steps_per_call)
-        return (time.perf_counter() - began) / steps
+        return secs_per_step(lambda part: self._run_steps(part, steps_per_call)[-1], order)
 
     def use(self, task: Task, feed: Feed, computation: Computation) -> None:
         """Train on `feed` and validate on the task's data from now on.
@@ -135,7 +127,6 @@ class Trainer:
         self._task = task
         self._feed = feed
         self.computation = computation
-        self._class_counts = np.bincount(np.asarray(task.train.labels), minlength=len(task.classes)).tolist()
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
         """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
@@ -146,6 +137,9 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
+        self._class_weights = self._network.outputs.weights(
+            self._task.train.labels, self._recipe.class_balance
+        )
         self._phases = phases_of(self._family, config, self._task.max_epochs)
         self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
@@ -165,6 +159,7 @@ class Trainer:
         says what it was, validation is NaN.
         """
         self._enter_phase(epoch)
+        self._cut_off_features()
         started = time.perf_counter()
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
         loss, accuracy, steps = self._run_steps(order, self.computation.steps_per_call)
@@ -185,29 +180,30 @@ class Trainer:
             "images_per_sec": images_per_sec,
         }
 
-    def evaluate(self, split: Split) -> Evaluation:
+    def evaluate(self, split: Split) -> Scored:
         """Score the current weights on a split, in batches of one size."""
+        weights, others, predict = self._scored_weights, self._state.others, self._step.compiled_predict
+        scored = split
+        if self._keeps_val and split is self._task.val:
+            scored, _ = self._head.seen(self._state, split)
+            weights, others = self._head.cut.cut_weights(weights, others)
+            predict = self._head.cut.step.compiled_predict
         count = len(split.labels)
         budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
-        largest = max(1, budget // self.computation.parts // split.images[0].nbytes)
+        largest = max(1, budget // self.computation.parts // scored.images[0].nbytes)
         size = -(-count // -(-count // largest))
-        weights, others = self._scored_weights, self._state.others
         logits = []
         for start in range(0, count, size):
-            images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
-            logits.append(ops.convert_to_numpy(self._step.compiled_predict(weights, others, images)))
-        return Evaluation.from_logits(np.concatenate(logits)[:count], np.asarray(split.labels))
+            images = scored.images[np.minimum(np.arange(start, start + size), count - 1)]
+            logits.append(ops.convert_to_numpy(predict(weights, others, images)))
+        return self._network.outputs.scored(np.concatenate(logits)[:count], np.asarray(split.labels))
 
     def latency_ms(self) -> float:
         """How long one image takes from array to logits, in ms: the fastest of 30 calls, undisturbed by neighbours."""
         images = self._task.val.images[:1]
         weights, others = self._scored_weights, self._state.others
-        secs = []
-        for _ in range(30):
-            began = time.perf_counter()
-            ops.convert_to_numpy(self._step.compiled_predict(weights, others, images))
-            secs.append(time.perf_counter() - began)
-        return 1e3 * min(secs)
+        predict = self._step.compiled_predict
+        return 1e3 * fastest_call_secs(lambda: ops.convert_to_numpy(predict(weights, others, images)))
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a trial needs to go on bit for bit, as arrays on the host.
@@ -229,14 +225,7 @@ class Trainer:
         others = tuple(state[key] for key in sorted(key for key in state if key.startswith("others/")))
         kept = {name: state.get(f"moments/{name}") for name in Moments._fields}
         moments = Moments(**{name: value for name, value in kept.items() if value is not None})
-        expected = [tuple(variable.shape) for variable in self._network.others]
-        if [part.shape for part in moments] != [tuple(part.shape) for part in self._state.moments] or [
-            o.shape for o in others
-        ] != expected:
-            raise ValueError(
-                f"The state has {moments.weights.size} weights and {len(others)} other variables, must have "
-                f"{self._state.moments.weights.shape[0]} and {len(expected)} of the same shapes"
-            )
+        self._network.check_fits(moments, others, averaged=self._state.moments.average.shape[0] > 0)
         self._load(State(state["step"], moments, others))
         if self._plateau and "plateau" in state:
             self._plateau = Plateau.from_state(state["plateau"])
@@ -248,14 +237,16 @@ class Trainer:
             variable.assign(value)
         for variable, value in zip(self._network.others, self._state.others, strict=True):
             variable.assign(value)
-        return stock_model(self._network.model)
+        return stock_model(self._network.model, self._network.outputs.final)
 
     def _enter_phase(self, epoch: int) -> None:
         """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
-        phase = phase_at(self._phases, epoch)
+        self._phase = phase = phase_at(self._phases, epoch)
+        if not all(each.augmented for each in self._phases):
+            self._turn_augmentation(self._recipe.augment if phase.augmented else 0.0)
         lowered = self._plateau.factor if self._plateau else 1.0
         recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
-        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_counts)
+        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_weights)
         self._open_share = np.asarray(phase.open_share, np.float32)
         if epoch == phase.first_epoch > 1:
             moments = self._state.moments
@@ -268,19 +259,55 @@ class Trainer:
 
     def _run_steps(self, order: np.ndarray, steps_per_call: int | None) -> tuple[float, float, int]:
         """Loss and accuracy added up over the steps, and how many were run."""
-        before = int(self._state.step)
+        cut = self._head.cut if self._keeps_train else None
+        state = cut.taken(self._state) if cut else self._state
+        feed = self._head.seen(self._state, self._task.train)[1] if cut else self._feed
+        before = int(state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
         run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
-        chunks = Waited(self._feed.chunks(order, steps_per_call))
+        run = cut.step.compiled_run if cut else run
+        chunks = Waited(feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
             steps, self._rows_per_call = np.asarray(count, np.int32), len(rows)
-            self._state, totals = run(
-                self._state, totals, self._hyper, self._open_share, images, labels, rows, steps
-            )
+            state, totals = run(state, totals, self._hyper, self._open_share, images, labels, rows, steps)
             if not np.isfinite(float(totals.loss)):
                 break
+        self._state = cut.put_back(self._state, state) if cut else state
         self._costs += Costs(data_secs=chunks.secs)
-        return float(totals.loss), float(totals.accuracy), int(self._state.step) - before
+        return float(totals.loss), float(totals.accuracy), int(state.step) - before
+
+    @property
+    def _keeps_val(self) -> bool:
+        """Whether validation sees through features: while the frozen part has the weights it came with."""
+        is_first = self._phase.first_epoch == 1 and self._phase.open_share == 0.0
+        return is_first and self._head.takes(len(self._task.val.labels))
+
+    @property
+    def _keeps_train(self) -> bool:
+        """Whether training does too: where its images are the same every epoch."""
+        varied = self._phase.augmented and self._recipe.augment > 0.0
+        both = len(self._task.train.labels) + len(self._task.val.labels)
+        return not varied and self._keeps_val and self._head.takes(both)
+
+    def _cut_off_features(self) -> None:
+        """Compile the head alone and compute features where this epoch is the first to need them, off its clock."""
+        if not self._keeps_val:
+            return
+        began = time.perf_counter()
+        _ = self._head.cut
+        traced = time.perf_counter()
+        for split in [self._task.val, *([self._task.train] if self._keeps_train else [])]:
+            self._head.seen(self._state, split)
+        self._costs += Costs(trace_secs=traced - began, data_secs=time.perf_counter() - traced)
+
+    def _turn_augmentation(self, strength: float) -> None:
+        """Set the dial of the augmentation, which counts from the next step on."""
+        dial = self._network.augment.strength
+        others = [
+            ops.convert_to_tensor(strength, "float32") if variable is dial else value
+            for variable, value in zip(self._network.others, self._state.others, strict=True)
+        ]
+        self._state = self._state._replace(others=tuple(others))
 
     @property
     def _scored_weights(self) -> Any:
@@ -288,12 +315,5 @@ class Trainer:
         moments = self._state.moments
         return moments.average if self._recipe.ema else moments.weights
 
-    def _layers(self) -> list[keras.Layer]:
-        return [self._network.augment, *self._network.model._flatten_layers()]
-
     def _load(self, state: State) -> None:
-        signature = self._network.state_signature()
-        moments = Moments(*(ops.convert_to_tensor(value, "float32") for value in state.moments))
-        pairs = zip(state.others, signature.others, strict=True)
-        others = tuple(ops.convert_to_tensor(value, spec.dtype) for value, spec in pairs)
-        self._state = State(ops.convert_to_tensor(state.step, "int32"), moments, others)
+        self._state = self._network.as_tensors(state)

@@ -5,12 +5,14 @@ Imports keras at the top: only processes that train load this file.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from spaces import transfer
 from trainables.backbone import backbone, preprocessed
+from trainables.features import Frozen
 from trainables.layers import DialledDropout, InInference
 from trainables.phases import Phase, in_a_row
 
@@ -32,7 +34,16 @@ class TransferFamily:
     """
 
     dynamic = frozenset(
-        {"head_dropout", "head_epochs", "top_epochs", "top_share", "top_rate", "deep_share", "deep_rate"}
+        {
+            "head_dropout",
+            "head_epochs",
+            "top_epochs",
+            "top_share",
+            "top_rate",
+            "deep_share",
+            "deep_rate",
+            "cache_features",
+        }
     )
 
     def space(self, trial: Any) -> dict[str, Any]:
@@ -40,7 +51,7 @@ class TransferFamily:
         return transfer.space(trial)
 
     def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
-        """A functional model from images with values 0 to 255, grey or RGB, to one logit a class."""
+        """A functional model from images with values 0 to 255, grey or RGB, to the task's logits."""
         chosen = {**transfer.DEFAULTS, **config}
         inputs = keras.Input(task.image_shape)
         x = LAYERS.Concatenate()([inputs] * 3) if task.image_shape[-1] == 1 else inputs
@@ -49,12 +60,12 @@ class TransferFamily:
         body = backbone(chosen, tuple(x.shape[1:]))
         x = preprocessed(chosen["backbone"], x)
         x = body(x) if chosen["weights"] == "none" else InInference(body, name="pretrained")(x)
-        x = LAYERS.GlobalAveragePooling2D()(x)
+        x = LAYERS.GlobalAveragePooling2D(name="features")(x)
         for width in (chosen["dense_units"], chosen["dense_units_2"]):
             if width:
                 x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = DialledDropout("head_dropout")(x)
-        return keras.Model(inputs, LAYERS.Dense(len(task.classes), name="logits")(x))
+        return keras.Model(inputs, LAYERS.Dense(task.outputs, name="logits")(x))
 
     def pretrained(self, model: keras.Model) -> list[InInference]:
         """The layers that start from the weights they were loaded with."""
@@ -70,7 +81,17 @@ class TransferFamily:
             (chosen["top_epochs"], chosen["top_share"], chosen["top_rate"]),
             (max_epochs, chosen["deep_share"], chosen["deep_rate"]),
         ]
-        return in_a_row(parts, max_epochs)
+        phases = in_a_row(parts, max_epochs)
+        as_they_are = chosen["cache_features"]
+        return tuple(replace(p, augmented=not (as_they_are and p.open_share == 0.0)) for p in phases)
+
+    def frozen(self, model: keras.Model, config: Mapping[str, Any]) -> Frozen | None:
+        """The pretrained network and what is before it; its weights are those it came with while the head learns."""
+        chosen = {**transfer.DEFAULTS, **config}
+        if chosen["weights"] == "none":
+            return None
+        key = tuple(chosen[name] for name in ("backbone", "alpha", "weights", "input_size"))
+        return Frozen(model.get_layer("features").output, key)
 
     def depths(self, model: keras.Model) -> dict[int, float]:
         """By `id` of each pretrained variable: the share of the pretrained layers it takes to reach its own.

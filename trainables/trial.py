@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -33,6 +33,7 @@ class TrialPlan:
     """What every trial of a search shares; each worker gets it once."""
 
     data: DataSpec
+    source: Shipped
     family: Shipped
     checkpoints: str
     rules: Rules
@@ -57,8 +58,8 @@ class Worker:
 class KerasTrial(tune.Trainable):  # type: ignore[misc]
     """A warm worker: the process, its data and its compiled models outlive the trial.
 
-    A trial begins to train as soon as its worker hears of it, on a thread that does all the training, while Ray
-    still tells the driver that the worker has been reset.
+    A trial begins to train as soon as its worker hears of it, on a thread that does all the training, ahead of the call
+    that asks for its result.
     """
 
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
@@ -69,11 +70,15 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="trial")
         self._run = TrialRun(WarmSource(plan), CheckpointStore(plan.checkpoints), plan.rules)
         self._coming: Future[EpochResult] | None = None
-        self._begin(config[START])
+        self.begin(config[START])
+
+    def begin(self, start: TrialStart) -> None:
+        """Take up a trial; the next `step` gives its first result."""
+        self._coming = self._thread.submit(self._first_step, start)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next trial in place."""
-        self._begin(new_config[START])
+        self.begin(new_config[START])
         return True
 
     def step(self) -> dict[str, Any]:
@@ -93,9 +98,6 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Mapping[str, Any] | None) -> None:
         """Nothing: a trial goes on from its own checkpoint when it begins."""
-
-    def _begin(self, start: TrialStart) -> None:
-        self._coming = self._thread.submit(self._first_step, start)
 
     def _first_step(self, start: TrialStart) -> EpochResult:
         self._run.begin(start)
@@ -134,7 +136,8 @@ class WarmSource:
     def _load(self) -> tuple[Any, Any, Any]:
         plan = self._plan
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        dataset, expected = load(plan.data), plan.rules.data_fingerprint
+        dataset = load(replace(plan.data, source=received(plan.source)))
+        expected = plan.rules.data_fingerprint
         if dataset.fingerprint != expected:
             raise RuntimeError(
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
@@ -150,8 +153,6 @@ class WarmSource:
 
         limit_threads(max(1, int(plan.cpus)))
         keep_to_share(plan.gpus)
-        task = Task(
-            dataset.image_shape, dataset.classes, plan.rules.max_epochs, dataset.train(), dataset.val()
-        )
+        task = Task.of(dataset, plan.rules.max_epochs)
         choices = Choices(plan.choices) if plan.choices else None
         return WarmTrainers(asked=plan.asked, choices=choices), load_family(received(plan.family)), task

@@ -14,11 +14,12 @@ import numpy as np
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs, Idle, device_bytes, rss_bytes
-from trainables.failure import Failure, failure_of
+from trainables.failure import Failure, failure_in
+from trainables.patience import lost_patience, patience_of
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 # In how many parts a batch is computed when memory ran out once, and when it did so again.
 SMALLER_PARTS = (2, 8)
@@ -231,8 +232,13 @@ class TrialRun:
             report = self._train(trainer)
             self._save_if_due(trainer, report)
             over = time.perf_counter() - began + report.epoch_secs > self._rules.report_secs
-            if over or not report.is_finite or self._rules.at_rung(report.epoch):
+            if over or not report.is_finite or self._rules.at_rung(report.epoch) or self._lost_patience():
                 return
+
+    def _lost_patience(self) -> bool:
+        """Whether the driver will end the trial here, so that no later epoch may become its best state."""
+        spent = lost_patience(self._history, self._start.config, self._rules.metric, self._rules.mode)
+        return spent is not None
 
     def _train(self, trainer: Trainer) -> EpochReport:
         before = self._history[-1] if self._history else EpochReport(self._start.trial_id, 0)
@@ -258,9 +264,11 @@ class TrialRun:
         }
 
     def _save_if_due(self, trainer: Trainer, report: EpochReport) -> None:
-        """Save at rungs and every `checkpoint_secs`; counts the seconds that the training waited for it."""
+        """Save at rungs, every `checkpoint_secs`, and each new best where it may be the last; counts the seconds that
+        the training waited for it."""
         began, at_rung = time.perf_counter(), self._rules.at_rung(report.epoch)
-        due = at_rung or began - self._saved_at >= self._rules.checkpoint_secs
+        may_be_last = patience_of(self._start.config) > 0 and self._rules.worth(report) > self._best
+        due = at_rung or may_be_last or began - self._saved_at >= self._rules.checkpoint_secs
         if not report.is_finite or not due:
             return
         history = tuple(vars(report) for report in self._history)
@@ -295,15 +303,6 @@ class TrialRun:
             parameters,
             computed,
         )
-
-
-def failure_in(action: Callable[[], None]) -> Failure:
-    """How an action failed. Its exception is let go of, and with it the models that the frames it names hold."""
-    try:
-        action()
-    except Exception as error:
-        return failure_of(error)
-    return Failure.none()
 
 
 def computation_of(checkpoint: Checkpoint) -> Computation | None:

@@ -14,6 +14,7 @@ from trainables.choice import chosen
 from trainables.computation import Asked, Computation
 from trainables.engine import device, has_accelerator
 from trainables.family import Signature, structural_signature
+from trainables.features import FeatureCache
 from trainables.feed import feed_for
 from trainables.trainer import Trainer
 
@@ -45,6 +46,7 @@ class WarmTrainers:
         self._computation: Computation | None = None
         self._trainers: OrderedDict[tuple[Signature, Hashable], Trainer] = OrderedDict()
         self._fed: tuple[Split, Feed] | None = None
+        self._features = FeatureCache()
 
     def __len__(self) -> int:
         return len(self._trainers)
@@ -71,7 +73,8 @@ class WarmTrainers:
         while len(self._trainers) >= self.capacity:
             self._trainers.popitem(last=False)
             gc.collect()
-        trainer = self._trainers[key] = Trainer(family, config, task, self._feed(task.train), computation)
+        feed = self._feed(task.train)
+        trainer = self._trainers[key] = Trainer(family, config, task, feed, computation, self._features)
         return trainer
 
     def _chosen(self, family: Family, config: Mapping[str, Any], task: Task) -> Computation:
@@ -90,6 +93,7 @@ class WarmTrainers:
         """Drop every trainer, and the training data on the device, to make room."""
         self._trainers.clear()
         self._fed = None
+        self._features.clear()
         gc.collect()
 
     def _drop_others(self, chosen_one: Computation) -> None:

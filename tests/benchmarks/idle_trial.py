@@ -38,6 +38,9 @@ class IdleTrainer:
     def take_costs(self) -> Costs:
         return Costs()
 
+    def latency_ms(self) -> float:
+        return 1.0
+
     def state(self) -> dict[str, np.ndarray]:
         return {}
 
@@ -68,7 +71,7 @@ class IdleTrial(KerasTrial):
         self._thread = ThreadPoolExecutor(1)
         self._run = TrialRun(IdleSource(), CheckpointStore(plan.checkpoints), plan.rules)
         self._coming = None
-        self._begin(config[START])
+        self.begin(config[START])
 
 
 class StockTrial(tune.Trainable):  # type: ignore[misc]

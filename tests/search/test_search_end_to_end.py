@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from results.parts import read_table
 from results.rows import configs_of
 from search.jobfile import load_job
 from search.prepare import new_strategy, prepared_space
@@ -57,8 +58,7 @@ def wait_for(condition, secs: float = 90) -> bool:
 
 
 def rows(run: Path, table: str) -> int:
-    parts = list((run / table).glob("*.parquet"))
-    return sum(len(pd.read_parquet(part)) for part in parts)
+    return len(read_table(run, table))  # also while the parts are being merged
 
 
 def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(

@@ -1,4 +1,4 @@
-"""What Ray Tune asks and is told: the loop's trials in order, one proposed ahead, and workers grown too large."""
+"""What Ray Tune asks and is told: the loop's trials in order, each worker its next one, none that is too large."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def test_the_next_trial_is_proposed_while_all_workers_train() -> None:
     loop = FewTrials(3)
     searcher = searcher_of(loop, concurrent=1, proposes_ahead=True)
     assert told(searcher.suggest("a")) == "t00000"
-    assert searcher.suggest("b") is None and searcher.suggest("b") is None
+    for _ in range(4):
+        assert searcher.suggest("b") is None
     assert loop.asked == 2, "one ahead, and no more"
     searcher.on_trial_complete("a")
     assert told(searcher.suggest("b")) == "t00001"
@@ -72,7 +73,7 @@ def test_the_next_trial_is_proposed_while_all_workers_train() -> None:
 def test_a_trial_proposed_ahead_is_started_though_nothing_is_left_to_propose() -> None:
     searcher = searcher_of(FewTrials(2), concurrent=1, proposes_ahead=True)
     searcher.suggest("a")
-    assert searcher.suggest("b") is None
+    assert [searcher.suggest("b") for _ in range(2)] == [None, None]
     searcher.on_trial_complete("a")
     assert told(searcher.suggest("b")) == "t00001"
     searcher.on_trial_complete("b")
@@ -87,26 +88,63 @@ def test_a_trial_whose_worker_is_lost_for_good_is_told_to_the_loop() -> None:
     assert loop.lost_trials == ["t00000"]
 
 
+def test_a_worker_whose_trial_stops_begins_the_next_one_in_the_same_trial_of_rays() -> None:
+    searcher, trial = started(FewTrials(2))
+    assert told_after_a_result(searcher, trial) == "CONTINUE"
+    assert [start.trial_id for start in trial.begun] == ["t00001"]
+    assert trial.config["start"].trial_id == "t00001", "what a worker that replaces it begins with"
+    assert trial.run_metadata.num_failures == 0, "each trial has its own retries"
+    assert told_after_a_result(searcher, trial) == "STOP"
+    assert len(trial.begun) == 1
+
+
+def test_the_trial_a_worker_was_handed_is_the_one_lost_with_it() -> None:
+    loop = FewTrials(3)
+    searcher, trial = started(loop)
+    told_after_a_result(searcher, trial)
+    searcher.on_trial_complete("ray", error=True)
+    assert loop.lost_trials == ["t00001"]
+
+
 @pytest.mark.parametrize("outgrown", [True, False])
 def test_a_worker_that_has_outgrown_its_share_is_not_kept_for_reuse(outgrown: bool) -> None:
-    from search.tune_adapter import LoopScheduler
-
-    trial = SimpleTrial({"start": TrialStart("t00000", 0, 0, {})})
+    searcher, trial = started(FewTrials(1 + outgrown))
     # The two fields of Ray's controller that decide whether it keeps an actor.
     controller = SimpleNamespace(_trial_to_actor={trial: "actor"}, _started_actors={"actor", "another"})
-    worker = SimpleNamespace(node="n", pid=1, outgrown=outgrown)
-    result = {"result": EpochResult(EpochReport("t00000", 1)), "worker": worker}
-    wrapped = SimpleNamespace(_tune_controller=controller)
-    assert LoopScheduler(FewTrials(1)).on_trial_result(wrapped, trial, result) == "STOP"
+    assert told_after_a_result(searcher, trial, outgrown, controller) == "STOP"
+    assert trial.begun == []
     assert ("actor" in controller._started_actors) is not outgrown
     assert "another" in controller._started_actors
 
 
-class SimpleTrial:
+class RayTrial:
     """As much of Ray's trial as is looked at; hashed by identity as Ray's."""
+
+    trial_id = "ray"
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
+        self.begun: list[TrialStart] = []
+        self.run_metadata = SimpleNamespace(num_failures=1)
+        begin = SimpleNamespace(remote=self.begun.append)
+        self.temporary_state = SimpleNamespace(ray_actor=SimpleNamespace(begin=begin))
+
+
+def started(loop: Any) -> tuple[Any, RayTrial]:
+    """A searcher that has given Ray its first trial, and that trial."""
+    searcher = searcher_of(loop, concurrent=1, proposes_ahead=False)
+    return searcher, RayTrial(searcher.suggest("ray"))
+
+
+def told_after_a_result(
+    searcher: Any, trial: RayTrial, outgrown: bool = False, controller: Any = None
+) -> str:
+    from search.tune_adapter import LoopScheduler
+
+    worker = SimpleNamespace(node="n", pid=1, outgrown=outgrown)
+    result = {"result": EpochResult(EpochReport("t00000", 1)), "worker": worker}
+    wrapped = SimpleNamespace(_tune_controller=controller)
+    return LoopScheduler(searcher._loop, searcher).on_trial_result(wrapped, trial, result)
 
 
 @pytest.mark.timeout(600)

@@ -61,6 +61,13 @@ def test_only_a_network_with_a_hidden_layer_has_its_penalty_and_bound(seed: int)
     assert ({"head_l2", "max_norm", "dense_units_2"} <= set(config)) == bool(config["dense_units"])
 
 
+def test_the_max_norm_of_convolutions_is_there_when_the_job_names_it() -> None:
+    assert "conv_max_norm" not in describe(load_space("cnn_full"))
+    assert drawn(load_space("cnn", fixed={"conv_max_norm": 2.5}))["conv_max_norm"] == 2.5
+    searched = load_space("cnn", ranges={"conv_max_norm": [0.0, 3.0]})
+    assert describe(searched)["conv_max_norm"].choices == (0.0, 3.0)
+
+
 def test_a_stack_takes_the_place_of_grown_blocks() -> None:
     config = drawn(load_space("cnn", fixed={"stack": " 32   64x2p"}))
     assert config["stack"] == "32 64x2p"

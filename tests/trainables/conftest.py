@@ -74,3 +74,27 @@ def config() -> dict[str, object]:
         "label_smoothing": 0.05,
         "batch_size": 32,
     }
+
+
+@pytest.fixture(scope="session")
+def shapes(one_thread: None) -> Task:
+    """480 images 12x12 on which a bar, a block and a bright corner each are or are not, independently."""
+    return shapes_task()
+
+
+def shapes_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (N, 12, 12, 3), and which of the three shapes each shows, (N, 3); the corner is rare."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.uniform(size=(count, 3)) < [0.5, 0.4, 0.15]).astype(np.int64)
+    images = rng.integers(0, 60, (count, 12, 12, 3))
+    images[:, 5, :, 0] += 180 * labels[:, 0, None]
+    images[:, 7:10, 2:5, 1] += 180 * labels[:, 1, None, None]
+    images[:, :3, 9:, 2] += 180 * labels[:, 2, None, None]
+    return images.astype(np.uint8), labels
+
+
+def shapes_task() -> Task:
+    images, labels = shapes_of(480, 0)
+    names = ("bar", "block", "corner")
+    train, val = split(images[:360], labels[:360]), split(images[360:], labels[360:])
+    return Task((12, 12, 3), names, 6, train, val, "multilabel")

@@ -49,7 +49,7 @@ def test_the_parameters_are_those_of_the_definition(noise: Task, config: dict) -
     assert normed.parameter_count == count + 3 * (8 + 16)
 
 
-CIFAR = SimpleNamespace(image_shape=(32, 32, 3), classes=tuple("0123456789"))
+CIFAR = Task((32, 32, 3), tuple("0123456789"), 1, None, None)
 
 
 # Convolutions, then dense layers, each with its biases; cnn_max_norm adds four numbers a channel for each batch norm.
@@ -96,6 +96,7 @@ VARIANTS = [
     {"pooling": "strided", "blocks": 5, "activation": "elu", "padding": "valid"},
     {"padding": "valid", "kernel_size": 5, "blocks": 5, "pixel_range": "unit"},
     {"dense_units": 8, "dense_units_2": 4, "max_norm": 2.0, "head_l2": 1e-2, "dropout_step": 0.1},
+    {"conv_max_norm": 2.0, "block_type": "residual"},
 ]
 
 
@@ -139,7 +140,7 @@ def test_a_depthwise_kernel_keeps_the_scale_of_what_it_sees(one_thread: None, co
     import keras
 
     chosen = {**config, "block_type": "separable", "filters": 64}
-    model = family().build(chosen, SimpleNamespace(image_shape=(32, 32, 3), classes=("a", "b")))
+    model = family().build(chosen, Task((32, 32, 3), ("a", "b"), 1, None, None))
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.SeparableConv2D))
     # 9 * 64 normal draws of variance 1/9 (truncation corrected by Keras): the sample variance is within 5
     # standard errors, 5 * sqrt(2 / 576) = 0.29 of itself.
@@ -176,6 +177,22 @@ def test_the_max_norm_holds_for_each_unit(noise: Task, config: dict) -> None:
     trainer.train_epoch(1)
     dense = next(layer for layer in trainer.export()._flatten_layers() if getattr(layer, "units", 0) == 16)
     assert np.linalg.norm(np.asarray(dense.kernel), axis=0).max() <= 0.5 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("block_type", ["plain", "separable"])
+def test_the_max_norm_of_convolutions_holds_for_each_filter(
+    noise: Task, config: dict, block_type: str
+) -> None:
+    from trainables.trainer import Trainer
+
+    bound = {"conv_max_norm": 0.5, "block_type": block_type, "optimizer": "sgd", "learning_rate": 0.5}
+    trainer = Trainer(family(), {**config, **bound}, noise)
+    trainer.train_epoch(1)
+    kernels = [np.asarray(v) for v in trainer.export().trainable_variables if len(v.shape) == 4]
+    assert len(kernels) == {"plain": 2, "separable": 3}[block_type]
+    for kernel in kernels:
+        axis = (0, 1) if kernel.shape[-1] == 1 else (0, 1, 2)  # a depthwise filter sees one channel
+        assert np.sqrt((kernel**2).sum(axis=axis)).max() <= 0.5 * (1 + 1e-5)
 
 
 def test_dropout_grows_from_block_to_block(noise: Task, config: dict) -> None:

@@ -208,7 +208,16 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "NaN label": ({"labels": np.array([0, 1, np.nan] * 4)}, "row 2: label nan (and 3 more)"),
     "infinite label": ({"labels": np.array([0, 1, np.inf] * 4)}, "row 2: label inf"),
     "text labels": ({"labels": np.array(["a", "b"] * 6)}, "labels of type <U1"),
-    "one-hot labels": ({"labels": np.eye(12)}, "labels of shape (12, 12)"),
+    "labels of rank 3": ({"labels": np.zeros((12, 2, 2))}, "labels of shape (12, 2, 2)"),
+    "a matrix of more than 0 and 1": (
+        {"labels": np.array([[0, 1], [1, 2]] * 6)},
+        "set.npz train row 1: label 2 (and 5 more); 0 and 1, one for each class",
+    ),
+    "a matrix and too few names": (
+        {"labels": np.array([[0, 1, 1], [1, 0, 1]] * 6), "classes": np.array(["a", "b"])},
+        "train: labels of shape (12, 3); 2 columns, one for each class",
+    ),
+    "a label that no image has": ({"labels": np.array([[0, 1, 1], [0, 0, 1]] * 6)}, "class '0' has 0 images"),
     "a label without a name": (
         {"classes": np.array(["a"])},
         "set.npz train row 1: label 1 is out of range; 0 to 0: there are 1 classes",

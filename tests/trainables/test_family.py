@@ -63,9 +63,7 @@ def test_dials_do_not_change_a_signature_and_their_presence_does() -> None:
     class Dials:
         dynamic = frozenset({"rate"})
 
-    from types import SimpleNamespace
-
-    task = SimpleNamespace(image_shape=(8, 8, 3), classes=("a", "b"))
+    task = Task((8, 8, 3), ("a", "b"), 1, None, None)
 
     def signature(**config):
         return structural_signature(Dials(), config, task)

@@ -156,6 +156,22 @@ def test_the_loss_is_keras_cross_entropy(one_thread: None, smoothing: float) -> 
     )
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_labels_is_keras_binary_cross_entropy(one_thread: None, smoothing: float) -> None:
+    import keras
+
+    from trainables.optimize import label_entropy
+
+    logits = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32) * 3
+    targets = np.random.default_rng(1).uniform(size=(6, 4)).astype(np.float32).round(1)
+    expected = keras.losses.binary_crossentropy(targets, logits, from_logits=True, label_smoothing=smoothing)
+    found = label_entropy(logits, targets, smoothing, np.ones(4, np.float32))
+    assert np.asarray(found) == pytest.approx(np.asarray(expected), rel=1e-5)
+    heavy = label_entropy(logits[:, :1], np.ones((6, 1), np.float32), 0.0, np.array([3.0], np.float32))
+    light = label_entropy(logits[:, :1], np.ones((6, 1), np.float32), 0.0, np.ones(1, np.float32))
+    assert np.asarray(heavy) == pytest.approx(3.0 * np.asarray(light))
+
+
 def test_extreme_logits_give_a_finite_loss(one_thread: None) -> None:
     from trainables.optimize import cross_entropy
 

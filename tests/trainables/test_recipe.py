@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,8 +12,9 @@ from spaces.describe import RecordingTrial
 from spaces.problem import InputError
 from trainables.family import load_family, structural_signature
 from trainables.recipe import RECIPE_KEYS, Recipe
+from trainables.task import Task
 
-TASK = SimpleNamespace(image_shape=(8, 8, 1), classes=("a", "b"))
+TASK = Task((8, 8, 1), ("a", "b"), 1, None, None)
 
 
 class OneFileFamily:
@@ -105,8 +105,8 @@ def test_an_unknown_key_is_structural_unless_the_family_calls_it_dynamic() -> No
 
 
 def test_image_shape_and_classes_are_structural() -> None:
-    larger = SimpleNamespace(image_shape=(16, 16, 1), classes=("a", "b"))
-    more = SimpleNamespace(image_shape=(8, 8, 1), classes=("a", "b", "c"))
+    larger = Task((16, 16, 1), ("a", "b"), 1, None, None)
+    more = Task((8, 8, 1), ("a", "b", "c"), 1, None, None)
     signatures = {structural_signature(OneFileFamily(), {}, task) for task in (TASK, larger, more)}
     assert len(signatures) == 3
 

@@ -237,7 +237,7 @@ def test_phases_are_turned_without_another_trace(pictures: Task, config: dict) -
         trainer.reset({**config, **change}, 1)
         for epoch in (1, 2, 3, 4):
             trainer.train_epoch(epoch)
-    assert trainer.traces == 2, "one for the head alone, one for everything"
+    assert trainer.traces == 3, "the head alone, the head on kept features, everything"
 
 
 def test_a_used_trainer_starts_from_the_loaded_weights_again(pictures: Task, config: dict) -> None:

@@ -1,0 +1,88 @@
+"""What is kept of a trial when it has ended: its row, and its state while there is room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from results.parts import read_table
+from results.schema import TRIALS, run_schemas
+from results.tables import RunWriter
+from search.loop import OpenTrial
+from search.record import Recorder
+from search.strategy import Strategy
+from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.report import EpochReport, Outcome
+from trainables.trial_run import TrialStart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def states(tmp_path: Path) -> CheckpointStore:
+    return CheckpointStore(f"{tmp_path}/checkpoints")
+
+
+@pytest.fixture
+def recorder(tmp_path: Path, states: CheckpointStore) -> Iterator[Callable[..., Recorder]]:
+    strategy = Strategy.for_space(lambda trial: {"rate": trial.suggest_float("rate", 0, 1)}, 1, seed=0)
+    with RunWriter(tmp_path, run_schemas({"rate": "float"})) as writer:
+
+        def made(**changed: Any) -> Recorder:
+            settings = {"metric": "val_accuracy", "mode": "max", "fingerprint": "", "cpus": 1.0, "gpus": 0.0}
+            return Recorder(writer, strategy, states, **{**settings, **changed})
+
+        yield made
+
+
+def completes(recorder: Recorder, states: CheckpointStore, number: int, value: float) -> None:
+    """A trial trains to its end, and leaves its state."""
+    trial_id = f"t{number:05d}"
+    states.save(Checkpoint(trial_id, 1, "", (), {"weights": np.zeros(1000)}))
+    states.wait()
+    trial = OpenTrial(TrialStart(trial_id, number, 0, {"rate": 0.5}))
+    trial.reports.append(EpochReport(trial_id, 1, {"val_accuracy": value}))
+    recorder.ended(trial, Outcome.COMPLETED, "", "")
+    settle(states)
+
+
+def settle(states: CheckpointStore) -> None:
+    """Return when what is deleted in the background is gone."""
+    states._writer.submit(int).result()
+
+
+def kept(tmp_path: Path) -> list[str]:
+    return sorted(path.name.partition(".")[0] for path in (tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(("mode", "leader"), [("max", "t00001"), ("min", "t00002")])
+def test_the_best_completed_trial_keeps_its_state_whatever_the_quota(
+    recorder, states, tmp_path: Path, mode: str, leader: str
+) -> None:
+    one = recorder(mode=mode, checkpoint_bytes=1)
+    for number, value in enumerate([0.5, 0.9, 0.2, float("nan"), 0.7]):
+        completes(one, states, number, value)
+    assert kept(tmp_path) == sorted({leader, "t00004"}), "the best, and the one that has just completed"
+
+
+def test_the_best_trial_of_an_earlier_driver_is_kept_too(recorder, states, tmp_path: Path) -> None:
+    for number, value in enumerate([0.9, 0.5]):
+        completes(recorder(), states, number, value)
+    again = recorder(checkpoint_bytes=1, completed={"t00000": 0.9, "t00001": 0.5})
+    completes(again, states, 2, 0.6)
+    assert kept(tmp_path) == ["t00000", "t00002"]
+
+
+def test_only_a_completed_trial_keeps_its_state(recorder, states, tmp_path: Path) -> None:
+    one = recorder()
+    completes(one, states, 0, 0.5)
+    states.save(Checkpoint("t00001", 1, "", (), {}))
+    one.ended(OpenTrial(TrialStart("t00001", 1, 0, {"rate": 0.5})), Outcome.STOPPED, "cut", "")
+    settle(states)
+    assert kept(tmp_path) == ["t00000"]
+    one._writer.flush()
+    assert list(read_table(tmp_path, TRIALS)["checkpoint"].notna()) == [True, False]

@@ -1,0 +1,100 @@
+"""The cache keeps to its bound: what was used longest ago goes, what anybody uses stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spaces.problem import InputError
+from trainables.data_cache import cached
+
+ROOT = Path(__file__).parents[2]
+ENTRY_BYTES = 1000
+PROGRAM = """
+import sys
+from pathlib import Path
+from trainables.data_cache import cached
+def build(folder): (folder / "images").write_bytes(bytes(1000))
+for key in sys.argv[2:]:
+    cached(Path(sys.argv[1]), key, lambda entry: (entry / "images").is_file(), build)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def elsewhere(folder: Path, *keys: str) -> subprocess.Popen[str]:
+    """A process that takes up entries, making those that are not there, and uses them until its stdin ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder), *keys],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def make(folder: Path, key: str) -> None:
+    def build(part: Path) -> None:
+        (part / "images").write_bytes(bytes(ENTRY_BYTES))
+
+    cached(folder, key, lambda entry: (entry / "images").is_file(), build)
+
+
+def entries(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
+
+
+def used_at(folder: Path, **times: int) -> None:
+    for key, secs in times.items():
+        os.utime(folder / key / ".used", (secs, secs))
+
+
+def test_past_the_bound_the_entry_used_longest_ago_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(tmp_path, "a", "b", "c").communicate()
+    used_at(tmp_path, a=3, b=1, c=2)
+    (tmp_path / "of a person").mkdir()
+    make(tmp_path, "d")
+    assert entries(tmp_path) == {"a", "b", "c", "d", "of a person"}, "far below the usual bound"
+    monkeypatch.setenv("TOPRUNG_CACHE_GB", str(3.5 * ENTRY_BYTES / 1e9))
+    make(tmp_path, "e")
+    assert entries(tmp_path) == {"a", "d", "e", "of a person"}
+
+
+def test_an_entry_that_is_taken_up_again_counts_as_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(tmp_path, "a", "b").communicate()
+    used_at(tmp_path, a=1, b=2)
+    elsewhere(tmp_path, "a").communicate()
+    monkeypatch.setenv("TOPRUNG_CACHE_GB", str(2.5 * ENTRY_BYTES / 1e9))
+    make(tmp_path, "c")
+    assert entries(tmp_path) == {"a", "c"}
+
+
+def test_what_a_living_process_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPRUNG_CACHE_GB", str(ENTRY_BYTES / 1e9))
+    user = elsewhere(tmp_path, "a")
+    make(tmp_path, "b")
+    make(tmp_path, "c")
+    assert entries(tmp_path) == {"a", "b", "c"}, "one is used there, two here"
+    user.communicate()
+    make(tmp_path, "d")
+    assert entries(tmp_path) == {"b", "c", "d"}
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "much", "nan"])
+def test_a_bound_that_is_no_number_is_told(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPRUNG_CACHE_GB", text)
+    with pytest.raises(InputError, match=r"TOPRUNG_CACHE_GB: .*a number of GB above 0"):
+        make(tmp_path, "a")

@@ -1,0 +1,204 @@
+"""A network cut where its frozen part ends: what that part makes of each image is computed once and kept.
+
+Imports keras at the top: only processes that train load this file.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from trainables.feed import CHUNK_BYTES, StreamedFeed, feed_for
+from trainables.network import Network, State
+from trainables.step import TrainingStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from trainables.data import Split
+    from trainables.engine import Engine
+    from trainables.feed import Feed
+    from trainables.optimize import Hyper
+
+MOST_BYTES = 2 * 2**30
+BATCH_IMAGES = 64
+
+
+class Frozen(NamedTuple):
+    """Where the part of a model ends that a head-only phase leaves as it is.
+
+    `end` is the KerasTensor (batch, features) that leads out of it; `key` what its values depend on beside the images,
+    so that models of other heads can share them.
+    """
+
+    end: Any
+    key: Hashable
+
+
+class FeatureCache:
+    """Features of the splits in use, in `most_bytes` of memory; those used longest ago go first."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self._kept: OrderedDict[tuple[Hashable, int], tuple[Split, Split, Feed]] = OrderedDict()
+
+    def takes(self, images: int, width: int) -> bool:
+        """Whether `width` features of so many images fit in at all."""
+        return 4 * width * images <= self.most_bytes
+
+    def get(
+        self, key: Hashable, split: Split, compute: Callable[[], np.ndarray], accelerated: bool
+    ) -> tuple[Split, Feed]:
+        """The split with features, float32 (N, features), for images, and a feed of it; computed if not there."""
+        place = (key, id(split))  # kept beside them, so that no other split can get this id
+        if place not in self._kept:
+            features = type(split)(images=compute(), labels=np.asarray(split.labels))
+            while self._kept and self._bytes + features.images.nbytes > self.most_bytes:
+                self._kept.popitem(last=False)
+            feed = (
+                feed_for(features, accelerated) if accelerated else StreamedFeed(features, CHUNK_BYTES // 4)
+            )
+            self._kept[place] = (split, features, feed)
+        self._kept.move_to_end(place)
+        _, features, feed = self._kept[place]
+        return features, feed
+
+    def clear(self) -> None:
+        """Give all the memory back."""
+        self._kept.clear()
+
+    @property
+    def _bytes(self) -> int:
+        return sum(features.images.nbytes for _, features, _ in self._kept.values())
+
+
+class HeadNetwork(Network):
+    """What comes behind the frozen part, as a network from features; nothing is augmented any more."""
+
+    input_dtype = "float32"
+
+    def vary(
+        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
+    ) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Features and targets as they are."""
+        del engine, hyper
+        return images, targets, tuple(others)
+
+
+class CutNetwork:
+    """The head of a network with a training step of its own, and the way between its state and that of the whole."""
+
+    def __init__(self, network: Network, frozen: Frozen, engine: Engine, watches_loss: bool) -> None:
+        model = network.model
+        self.key, self.width = frozen.key, int(frozen.end.shape[-1])
+        self.head = HeadNetwork(keras.Model(frozen.end, model.output), network.outputs)
+        self.step = TrainingStep(self.head, engine, watches_loss)
+        self._body = Network(keras.Model(model.input, frozen.end), network.outputs)
+        self._trained = _places(network.weights, network.sizes, self.head.weights)
+        self._still = _places(network.weights, network.sizes, self._body.weights)
+        numbers = {id(variable): index for index, variable in enumerate(network.others)}
+        # The head's augmentation is nobody's: its variables stay as they were made.
+        self._others = [numbers.get(id(variable)) for variable in self.head.others]
+        self._own = [ops.convert_to_tensor(variable) for variable in self.head.others]
+        self._still_others = [numbers[id(variable)] for variable in self._body.model.non_trainable_variables]
+        images, state = keras.KerasTensor(model.input_shape, "uint8"), network.state_signature()
+        self._seen = engine.compile(self._see, [state.moments.weights, state.others, images])
+
+    def features(self, state: State, split: Split) -> np.ndarray:
+        """What the frozen part makes of each image, in inference mode, float32 (N, features)."""
+        count = len(split.labels)
+        found = np.empty((count, self.width), np.float32)
+        for start in range(0, count, BATCH_IMAGES):
+            # Every batch has one size, filled up with the last image, so that nothing is compiled twice.
+            images = split.images[np.minimum(np.arange(start, start + BATCH_IMAGES), count - 1)]
+            seen = ops.convert_to_numpy(self._seen(state.moments.weights, state.others, images))
+            found[start : start + BATCH_IMAGES] = seen[: count - start]
+        return found
+
+    def taken(self, state: State) -> State:
+        """The head's share of the whole network's state."""
+        moments = state.moments._replace(
+            **{name: self._cut(value) for name, value in state.moments._asdict().items()}
+        )
+        others = tuple(
+            own if index is None else state.others[index]
+            for own, index in zip(self._own, self._others, strict=True)
+        )
+        return State(state.step, moments, others)
+
+    def put_back(self, state: State, head: State) -> State:
+        """The whole network's state with the head's share of it replaced."""
+        pairs = zip(state.moments._asdict().items(), head.moments, strict=True)
+        moments = state.moments._replace(**{name: self._merged(value, new) for (name, value), new in pairs})
+        others = list(state.others)
+        for index, value in zip(self._others, head.others, strict=True):
+            if index is not None:
+                others[index] = value
+        return State(head.step, moments, tuple(others))
+
+    def cut_weights(self, weights: Any, others: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+        """The head's weights and other variables out of those of the whole network."""
+        kept = zip(self._own, self._others, strict=True)
+        return self._cut(weights), tuple(own if index is None else others[index] for own, index in kept)
+
+    def _cut(self, flat: Any) -> Any:
+        return flat if tuple(flat.shape) == (0,) else ops.take(flat, self._trained)
+
+    def _merged(self, flat: Any, part: Any) -> Any:
+        return flat if tuple(flat.shape) == (0,) else ops.scatter_update(flat, self._trained[:, None], part)
+
+    def _see(self, weights: Any, others: Sequence[Any], images: Any) -> Any:
+        own = self._body.unflatten(ops.take(weights, self._still))
+        rest = [others[index] for index in self._still_others]
+        seen, _ = self._body.model.stateless_call(own, rest, ops.cast(images, "float32"), training=False)
+        return ops.cast(seen, "float32")
+
+
+class HeadOnly:
+    """Epochs in which nothing but the head learns, for one model: what they need beyond the model itself.
+
+    The head's own step is compiled, and features are computed, when they are first asked for.
+    """
+
+    def __init__(
+        self, network: Network, frozen: Frozen | None, engine: Engine, accelerated: bool, cache: FeatureCache
+    ) -> None:
+        self._network, self._frozen, self._engine = network, frozen, engine
+        self._accelerated, self._cache = accelerated, cache
+        self._cut: CutNetwork | None = None
+
+    @property
+    def traces(self) -> int:
+        """How often the head's step was traced."""
+        return self._cut.step.traces if self._cut else 0
+
+    def takes(self, images: int) -> bool:
+        """Whether there is a frozen part, and memory for its features of so many images."""
+        return self._frozen is not None and self._cache.takes(images, int(self._frozen.end.shape[-1]))
+
+    @property
+    def cut(self) -> CutNetwork:
+        """The network cut in two."""
+        if self._cut is None:
+            assert self._frozen is not None
+            self._cut = CutNetwork(self._network, self._frozen, self._engine, not self._accelerated)
+        return self._cut
+
+    def seen(self, state: State, split: Split) -> tuple[Split, Feed]:
+        """The split with its features for images, and a feed of it."""
+        cut = self.cut
+        return self._cache.get(cut.key, split, lambda: cut.features(state, split), self._accelerated)
+
+
+def _places(
+    variables: Sequence[keras.Variable], sizes: Sequence[int], wanted: Sequence[keras.Variable]
+) -> np.ndarray:
+    """Where the values of `wanted` lie in the flat vector of `variables`, int32."""
+    starts = dict(zip(map(id, variables), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    size = dict(zip(map(id, variables), sizes, strict=True))
+    spans = [np.arange(starts[id(v)], starts[id(v)] + size[id(v)]) for v in wanted]
+    return np.concatenate([*spans, np.zeros(0, np.int64)]).astype(np.int32)
