@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainables.optimize import Hyper
     from trainables.step import Engine
 
-MOST_BYTES = 2 * 2**30
+MOST_BYTES = 2**30  # of each worker
 BATCH_IMAGES = 64
 
 
