@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainables.feed import Feed
     from trainables.optimize import Hyper
 
-MOST_BYTES = 2 * 2**30
+MOST_BYTES = 2**30  # of each worker
 BATCH_IMAGES = 64
 
 

@@ -138,7 +138,9 @@ def task_of(data: Dataset, max_epochs: int) -> Task:
     from trainables.task import Task
 
     train, val = data.train(), data.val()
-    return Task(data.image_shape, data.classes, max_epochs, train, some(val, len(train.labels) // 4))
+    return Task(
+        data.image_shape, data.classes, max_epochs, train, some(val, len(train.labels) // 4), data.kind
+    )
 
 
 def some(split: Any, count: int) -> Any:

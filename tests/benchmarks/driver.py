@@ -172,9 +172,11 @@ def run_here(kind: str, options: argparse.Namespace) -> None:
         began = time.perf_counter()
         reports = runs[kind](options, folder)
         secs = time.perf_counter() - began
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_secs, rss = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     print(f"  {kind:6} {options.trials} trials, {reports} reports in {secs:.1f} s: {reports / secs:.0f} reports/s, "
-          f"{1e3 * secs / options.trials:.2f} ms a trial, driver at most {rss:.0f} MB", flush=True)  # fmt: skip
+          f"{1e3 * secs / options.trials:.2f} ms a trial; driver {cpu_secs:.1f} s of CPU, at most {rss:.0f} MB",
+          flush=True)  # fmt: skip
 
 
 def main() -> None:
