@@ -38,16 +38,24 @@ class Winner:
 
 
 def pick_winner(
-    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str = "val_accuracy", mode: str = "max"
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame,
+    metric: str = "val_accuracy",
+    mode: str = "max",
+    trial_id: str | None = None,
 ) -> Winner:
-    """The ended trial with the best finite value of `metric` at any epoch; ties as in the leaderboard.
+    """The ended trial with the best finite value of `metric` at any epoch, or the one the user chose, `trial_id`.
+
+    Ties are settled as in the leaderboard.
 
     NaN and infinite values never count, and trials that diverged, ran out of memory or failed cannot win: a
-    retraining would meet the same end. Raises InputError when no trial is left.
+    retraining would meet the same end. Raises InputError when no trial is left, or the chosen one cannot win.
     """
     ranked = rank_trials(trials, epochs, metric, mode)
     if ranked.empty:
         raise _nothing_to_choose(trials, metric)
+    if trial_id is not None:
+        ranked = _chosen_first(ranked, trial_id)
     first = ranked.iloc[0]
     second = ranked.iloc[1] if len(ranked) > 1 else None
     row = trials[trials["trial_id"] == first["trial_id"]].iloc[-1]
@@ -60,7 +68,9 @@ def pick_winner(
         epoch=int(first["best_epoch"]),
         last_epoch=int(first["last_epoch"]),
         outcome=Outcome(first["outcome"]),
-        why=_why(first, second, len(ranked), metric),
+        why=_why(first, second, len(ranked), metric)
+        if trial_id is None
+        else _why_chosen(first, ranked, metric),
         runner_up=None if second is None else str(second["trial_id"]),
         runner_up_score=None if second is None else float(second[metric]),
     )
@@ -81,6 +91,19 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
     lead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
     other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
     return f"best of {count} trials: {measured}, {lead} ({other})"
+
+
+def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:
+    is_chosen = ranked["trial_id"] == trial_id
+    if not is_chosen.any():
+        best = ", ".join(ranked["trial_id"].head(5))
+        raise InputError.single("--trial", repr(trial_id), f"must be a trial that ended well, such as {best}")
+    return pd.concat([ranked[is_chosen], ranked[~is_chosen]], ignore_index=True)
+
+
+def _why_chosen(chosen: pd.Series[Any], ranked: pd.DataFrame, metric: str) -> str:
+    measured = f"{metric} {chosen[metric]:.4f} at epoch {int(chosen['best_epoch'])}"
+    return f"chosen by its name, rank {int(chosen['rank'])} of {len(ranked)} trials: {measured}"
 
 
 def _nothing_to_choose(trials: pd.DataFrame, metric: str) -> InputError:

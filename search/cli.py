@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain_parser = _run_command(
         commands, "retrain", "train the winner again, test it once, save it", retrain
     )
+    retrain_parser.add_argument("--trial", metavar="ID", help="this trial instead of the best, as in t00012")
     retrain_parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C",
                                 help="change a setting, as in retrain.epochs=20")  # fmt: skip
     return parser
@@ -199,7 +200,7 @@ def retrain(options: argparse.Namespace) -> int:
     from search.runfolder import RunFolder
     from search.show import show_retrained
 
-    show_retrained(retrain_winner(RunFolder(options.run), options.overrides))
+    show_retrained(retrain_winner(RunFolder(options.run), options.overrides, options.trial))
     return DONE
 
 

@@ -44,8 +44,10 @@ class Retrained:
     is_new: bool
 
 
-def retrain_winner(folder: RunFolder, overrides: Sequence[str] = ()) -> Retrained:
-    """Train the run's best configuration on train + validation and evaluate it on the test set.
+def retrain_winner(
+    folder: RunFolder, overrides: Sequence[str] = (), trial_id: str | None = None
+) -> Retrained:
+    """Train the run's best configuration, or that of the given trial, on train + validation, and test it.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
     again. Raises `InputError` when the run has no winner or its images have changed, `SearchFailedError` when the
@@ -53,7 +55,7 @@ def retrain_winner(folder: RunFolder, overrides: Sequence[str] = ()) -> Retraine
     """
     job = override_job(folder.job(), overrides)
     _, epochs, trials = read_tables(folder.root)
-    winner = pick_winner(trials, epochs, job.search.metric, job.search.mode)
+    winner = pick_winner(trials, epochs, job.search.metric, job.search.mode, trial_id)
     planned_epochs = job.retrain.epochs or winner.epoch
     earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):

@@ -50,6 +50,19 @@ def test_what_a_retraining_would_meet_again_cannot_win(search: Any, outcome: Out
     assert winner.why.endswith("the only trial with a finite value")
 
 
+def test_a_user_may_choose_another_trial_that_ended_well(search: Any) -> None:
+    search.trial([0.5, 0.625])
+    search.trial([0.5, 0.75, 0.25])
+    search.trial([0.875], Outcome.DIVERGED)
+    winner = pick_winner(*frames(search.rows), trial_id="t00000")
+    assert (winner.trial_id, winner.score, winner.epoch, winner.runner_up) == ("t00000", 0.625, 2, "t00001")
+    assert winner.why == "chosen by its name, rank 2 of 2 trials: val_accuracy 0.6250 at epoch 2"
+    with pytest.raises(
+        InputError, match="--trial: 't00002'; must be a trial that ended well, such as t00001"
+    ):
+        pick_winner(*frames(search.rows), trial_id="t00002")
+
+
 def test_infinity_never_wins(search: Any) -> None:
     search.trial([math.inf, 0.25])
     search.trial([0.5])
