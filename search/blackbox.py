@@ -40,7 +40,8 @@ class TableBlackbox:
 
     Distance is the sum over hyperparameters of the difference in rank among the run's values (numbers) or of 0 or 1
     (anything else, and where only one of the two has the parameter). A neighbour that was stopped early goes on by the
-    average gain and the average seconds of the trials that went further. A neighbour that diverged stays NaN.
+    average gain and the average seconds of the trials that went further, within the values the run has seen. A
+    neighbour that diverged stays NaN.
     """
 
     space: Space
@@ -112,9 +113,11 @@ def _continued(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     gains = np.diff(values, axis=1, prepend=0.0)
     mean_gain = np.array([np.nanmean(column) if np.isfinite(column).any() else 0.0 for column in gains.T])
     result = values.copy()
+    worst, best = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
     for row, length in enumerate(lengths.astype(int)):
         if np.isfinite(result[row, length - 1]):
-            result[row, length:] = result[row, length - 1] + np.cumsum(mean_gain[length:])
+            going_on = result[row, length - 1] + np.cumsum(mean_gain[length:])
+            result[row, length:] = np.clip(going_on, worst, best)
     return result
 
 

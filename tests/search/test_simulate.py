@@ -156,6 +156,21 @@ def test_a_finished_run_is_a_blackbox() -> None:
     assert box.curve({"rate": 0.001, "family": "deep"})[0].tolist() == pytest.approx([0.05, 0.1, 0.25, 0.4])
 
 
+def test_a_run_is_not_taken_to_find_what_it_has_not_seen() -> None:
+    lengths = {"t00000": (0.9, 4), "t00001": (0.85, 1)}
+    epochs = pd.DataFrame(
+        [
+            {"trial_id": name, "epoch": epoch, "val_accuracy": min(last, 0.3 * epoch), "epoch_secs": 1.0}
+            for name, (last, length) in lengths.items()
+            for epoch in range(1, length + 1)
+        ]
+    )
+    epochs.loc[epochs["trial_id"] == "t00001", "val_accuracy"] = 0.85
+    trials = pd.DataFrame({"trial_id": list(lengths), "config/rate": [0.1, 0.001]})
+    values, _ = TableBlackbox.from_tables(Line().space, epochs, trials).curve({"rate": 0.001})
+    assert values.tolist() == pytest.approx([0.85, 0.9, 0.9, 0.9])
+
+
 def test_an_empty_run_says_that_there_is_nothing_to_simulate_from() -> None:
     empty = pd.DataFrame({"trial_id": [], "epoch": [], "val_accuracy": [], "epoch_secs": []})
     with pytest.raises(ValueError, match="no epoch of any trial"):
