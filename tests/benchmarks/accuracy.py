@@ -124,7 +124,7 @@ def trained(name: str, config: Mapping[str, Any], data: Dataset, secs: float, cl
     trainer.train_epoch(2)
     epoch_secs = clock() - epoch_began
     epochs = max(1, int((began + secs - clock()) / epoch_secs))
-    trainer.use(replace(probe, max_epochs=epochs), trainer._feed)
+    trainer.use(replace(probe, max_epochs=epochs), trainer._feed, trainer.computation)
     trainer.reset(config, 0)
     for epoch in range(1, epochs + 1):
         trainer.train_epoch(epoch)
