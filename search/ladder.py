@@ -71,7 +71,9 @@ class Rung:
 
     def rank_among_latest(self, number: int, count: int) -> int:
         """The rank a recorded trial has, or would have, among the latest `count` results."""
-        return sum(self._is_before(other, number) for other in self.latest(count))
+        own = self.scores[number]
+        latest = islice(reversed(self.scores.items()), count)
+        return sum(score > own or (score == own and other < number) for other, score in latest)
 
     def latest(self, count: int) -> Iterator[int]:
         """The trials of the latest results, the last to arrive first."""
@@ -84,9 +86,6 @@ class Rung:
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
         return -self._ordered[rank][0]
-
-    def _is_before(self, one: int, other: int) -> bool:
-        return (-self.scores[one], one) < (-self.scores[other], other)
 
 
 class Verdict(NamedTuple):
@@ -127,7 +126,7 @@ class Ladder:
         return 0 if position is None else self.rungs[position].epoch
 
     def report(self, number: int, epoch: int, score: Any) -> Verdict | None:
-        """Record a score; returns the verdict at the trial's last rung, None before it reached any.
+        """Record a score; returns the verdict at the trial's last rung, None when it goes on between two rungs.
 
         The score is what the rungs take: a float, or a tuple for several objectives.
         """
@@ -142,7 +141,12 @@ class Ladder:
         if arrived:
             self._reached[number] = position
             rung.add(number, score)
-        return self._verdict(rung, number, arrived)
+        decision = self._decision(rung, number, arrived)
+        if decision is Decision.KEEP and not arrived:
+            return None
+        peers = len(rung)
+        cutoff = rung.score_at(self._quota(peers) - 1)
+        return Verdict(decision, rung.epoch, rung.score(number), cutoff, peers, arrived)
 
     def promotable(self, waiting: set[int]) -> int | None:
         """The waiting trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
@@ -174,14 +178,16 @@ class Ladder:
             return False
         return rung.rank_among_latest(number, self._latest) < self._latest // self.reduction_factor
 
-    def _verdict(self, rung: Rung, number: int, arrived: bool) -> Verdict:
-        peers = len(rung)
-        quota = max(1, peers // self.reduction_factor)
-        decision = Decision.KEEP
+    def _quota(self, peers: int) -> int:
+        return max(1, peers // self.reduction_factor)
+
+    def _decision(self, rung: Rung, number: int, arrived: bool) -> Decision:
         if rung is self.rungs[-1]:
-            pass
-        elif self.pauses:
-            decision = Decision.PAUSE if arrived else Decision.KEEP
-        elif peers >= self.reduction_factor and rung.epoch >= self.first_rung and rung.rank(number) >= quota:
-            decision = Decision.KEEP if self._leads_latest(rung, number) else Decision.STOP
-        return Verdict(decision, rung.epoch, rung.score(number), rung.score_at(quota - 1), peers, arrived)
+            return Decision.KEEP
+        if self.pauses:
+            return Decision.PAUSE if arrived else Decision.KEEP
+        peers = len(rung)
+        if peers < self.reduction_factor or rung.epoch < self.first_rung:
+            return Decision.KEEP
+        leads = rung.rank(number) < self._quota(peers) or self._leads_latest(rung, number)
+        return Decision.KEEP if leads else Decision.STOP

@@ -90,9 +90,11 @@ class ParetoRung(Rung):
         """The score of the given rank, 0 the best."""
         return -float(np.partition(self.dominators, rank)[rank])
 
-    def _is_before(self, one: int, other: int) -> bool:
-        counts = [int(self.dominators[self.numbers.index(number)]) for number in (one, other)]
-        return (counts[0], one) < (counts[1], other)
+    def rank_among_latest(self, number: int, count: int) -> int:
+        """The rank a recorded trial has, or would have, among the latest `count` results, by dominators alone."""
+        own = self.dominators[self.numbers.index(number)]
+        latest = zip(self.numbers[-count:], self.dominators[-count:].tolist(), strict=True)
+        return sum(dominators < own or (dominators == own and other < number) for other, dominators in latest)
 
     def front(self) -> list[int]:
         """The trials nobody dominates."""
