@@ -42,7 +42,9 @@ class DataSection(Section):
     """Which images, and how they are split."""
 
     source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
-    path: str | None = Field(None, description="File or folder of the images, or a URI (s3://, gs://).")
+    path: str | None = Field(
+        None, min_length=1, description="File or folder of the images, or a URI (s3://, gs://)."
+    )
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
         None, description="Height and width in pixels that images are resized to."
     )

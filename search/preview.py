@@ -120,7 +120,8 @@ def examples(split: Split, classes: int, count: int = SHOWN_IMAGES) -> np.ndarra
     chosen: list[int] = []
     for number in np.linspace(0, classes - 1, min(count, classes)).round().astype(int).tolist():
         own = np.flatnonzero(labels == number if labels.ndim == 1 else labels[:, number])[:20]
-        chosen.append(int(max(own, key=lambda row: float(np.std(split.images[row])))))
+        # Contrast within each channel: a plain colour has none, however far apart its channels are.
+        chosen.append(int(max(own, key=lambda row: float(np.std(split.images[row], axis=(0, 1)).mean()))))
     return np.asarray(split.images[np.resize(chosen, count)])
 
 

@@ -104,7 +104,9 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         ),
         ("data: digits\nresources: {xla: maybe}", "xla: 'maybe' given; must be 'auto', 'on' or 'off'"),
         ("data: digits\nresources: {steps_per_call: 0}", "steps_per_call: 0 given; must be greater than 0"),
-        ("data: digits\nname: ../up", "name: '../up' given; must match pattern"),
+        ("data: digits\nname: ../up", "name: '../up' given; must be up to 100 letters, digits, dots"),
+        ("data: digits\nspace: {fixed: [1, 2]}", "space.fixed: [1, 2] given; must be keys and values"),
+        ("data: {path: ''}", "data.path: '' given; must have at least 1 character"),
     ],
 )
 def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> None:

@@ -53,6 +53,14 @@ def test_examples_are_of_different_classes_and_not_blank() -> None:
     assert (chosen.max(axis=(1, 2, 3)) == 255).all()
 
 
+def test_an_image_of_one_strong_colour_is_blank_too() -> None:
+    images = np.zeros((20, 4, 4, 3), np.uint8)
+    images[:, :, :, 0] = 255
+    images[3, :2, :, 1] = 60
+    chosen = examples(Split(images, np.zeros(20, np.int32)), classes=1, count=1)
+    assert np.array_equal(chosen[0], images[3])
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_sheet_has_a_tile_for_each_row_strength_and_image(channels: int) -> None:
     rows = list(sheet_rows(Use.of(lambda trial: {})))[:3]
