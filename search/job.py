@@ -83,6 +83,11 @@ class SpaceSection(Section):
         {}, description="Parameters narrowed to [low, high], {low, high} or {choices: [...]}."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def a_bare_name_is_a_space(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
 
 class Budgets(Section):
     """What the search may spend beside `trials`; whichever ends first, and no limit where none is given."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
+SHORT = {"data": "source", "space": "name"}  # sections of which a text alone gives this key
 NAME_RULE = "must be up to 100 letters, digits, dots, dashes and underscores, the first a letter or digit"
 
 
@@ -107,7 +108,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     for parent in parents:
         child = node.get(parent)
         if not isinstance(child, dict):
-            child = {"source": child} if parent == "data" and isinstance(child, str) else {}
+            child = {SHORT[parent]: child} if parent in SHORT and isinstance(child, str) else {}
             node[parent] = child
         node = child
     node[last] = value

@@ -44,6 +44,8 @@ def test_the_shortest_job_is_data_alone(written) -> None:
     job = load_job(written("data: digits"))
     assert (job.name, job.data.source, job.space.name) == ("my-job", "digits", "cnn")
     assert job == load_job(written("data: {source: digits}"))
+    short = load_job(written("data: digits\nspace: transfer"), ["space.fixed.flip=true"])
+    assert (short.space.name, short.space.fixed) == ("transfer", {"flip": True})
 
 
 def test_overrides_are_yaml_values_laid_over_the_file(written) -> None:

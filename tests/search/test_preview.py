@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from search.preview import STRENGTHS, Use, checked_target, drawn, examples, sheet_rows
+from search.preview import STRENGTHS, Use, drawn, examples, sheet_rows
+from search.target import picture_target
 from spaces.augmentation import TECHNIQUES
 from spaces.problem import InputError
 from spaces.registry import load_space
@@ -17,7 +18,7 @@ from trainables.data import Split
 @pytest.mark.parametrize("name", ["out.pdf", "out", "nowhere/out.png"])
 def test_a_file_that_cannot_be_an_image_is_refused_before_any_work(name: str, tmp_path) -> None:
     with pytest.raises(InputError, match="--preview"):
-        checked_target(tmp_path / name)
+        picture_target(tmp_path / name, "--preview")
 
 
 def test_each_technique_has_a_row_that_says_whether_the_job_uses_it() -> None:
