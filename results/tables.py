@@ -182,4 +182,6 @@ class RunWriter:
 
     def _named(self, error: Exception) -> TableWriteError:
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return TableWriteError(f"cannot write the tables in {self._storage.root}: {cause}; the rows are kept")
+        return TableWriteError(
+            f"cannot write the tables in {self._storage.root}: {cause}; mend that, and the same command goes on"
+        )

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         print(f"toprung: {_one_line(error)}", file=sys.stderr)
         return FAILED
 

@@ -219,3 +219,11 @@ def test_a_mistyped_command_line_is_exit_code_2(arguments: list[str], capsys) ->
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("toprung: ") and "--help" in line
+
+
+def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -> None:
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump({"name": "job", "data": "digits"}))
+    (tmp_path / "trials").touch()
+    assert main(["status", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "trials" in line
