@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any, NamedTuple, TypeVar
 
+from spaces.augmentation import TECHNIQUES
+
 S = TypeVar("S", bound=Callable[..., Any])
 
 
@@ -46,7 +48,7 @@ RECIPE: Mapping[str, Limit] = {
     "class_balance": SHARE,
     "patience_epochs": COUNT,
     "augment": SHARE,
-    "augment_picks": COUNT,
+    "augment_picks": Limit(0, len(TECHNIQUES), whole=True),
 }
 
 

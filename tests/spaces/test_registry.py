@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaces.augmentation import TECHNIQUES
 from spaces.describe import describe
 from spaces.problem import InputError
 from spaces.registry import load_space
@@ -169,3 +170,15 @@ def test_every_problem_is_told_at_once_with_its_place() -> None:
     assert "low 0.01 is above high 0.001" in told["space.ranges.learning_rate"]
     assert "within [0.0, 0.4]" in told["space.ranges.dropout"]
     assert all("\n" not in line for line in told.values())
+
+
+def test_an_image_gets_at_most_all_techniques() -> None:
+    most = len(TECHNIQUES)
+    assert (
+        draw(load_space("cnn", fixed={"augment_set": "photo", "augment_picks": most}))[0]["augment_picks"]
+        == most
+    )
+    fixed = problems("cnn", fixed={"augment_picks": most + 1})["space.fixed.augment_picks"]
+    assert f"got {most + 1}; must be a whole number from 0 to {most}" in fixed
+    for outside in ([0, most + 1], {"choices": [1, most + 1]}):
+        assert "space.ranges.augment_picks" in problems("cnn", ranges={"augment_picks": outside})

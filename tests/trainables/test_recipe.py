@@ -82,6 +82,7 @@ def test_wrong_names_and_switches_are_told_at_once() -> None:
         "augment_hue": 0.3,
         "ema": 1.0,
         "class_balance": -1,
+        "augment_picks": 14,
     }
     with pytest.raises(InputError) as caught:
         Recipe.from_config(config)
