@@ -6,16 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from search.pareto import ParetoRung
 from search.strategy import Decision, Strategy, TrialRecord
 from spaces.problem import InputError
 from trainables.report import EpochReport
 
 OBJECTIVES = {"val_accuracy": "max", "parameters": "min"}
-PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30)
 
 
 def space(trial: Any) -> dict[str, Any]:
@@ -40,29 +36,6 @@ def run(strategy: Strategy, trials: int) -> tuple[list[EpochReport], dict[str, d
             if strategy.report(reports[-1]) is not Decision.KEEP:
                 break
     return reports, configs
-
-
-@given(PAIRS)
-def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> None:
-    rung = ParetoRung(1)
-    for number, pair in enumerate(pairs):
-        rung.add(number, tuple(map(float, pair)))
-    dominators = [sum(a >= c and b >= d and (a, b) != (c, d) for a, b in pairs) for c, d in pairs]
-    assert rung.front() == [number for number, count in enumerate(dominators) if count == 0]
-    order = [number for number, _ in rung.best_first()]
-    assert sorted(order) == list(range(len(pairs)))
-    assert [dominators[number] for number in order] == sorted(dominators)
-    assert [rung.rank(number, rung.score(number)) for number in order] == list(range(len(pairs)))
-    assert [rung.score_at(rank) for rank in range(len(pairs))] == [
-        -float(dominators[number]) for number in order
-    ]
-
-
-def test_among_equals_the_one_that_stands_alone_comes_first() -> None:
-    rung = ParetoRung(1)
-    for number, pair in enumerate([(0.0, 1.0), (0.05, 0.95), (0.6, 0.4), (1.0, 0.0), (0.95, 0.05)]):
-        rung.add(number, pair)
-    assert rung.rank(2, rung.score(2)) == 0
 
 
 def test_the_pareto_set_spreads_along_the_front() -> None:
