@@ -65,8 +65,8 @@ class ParetoRung(Rung):
 
     def standing(self, number: int, score: Score) -> float:
         """Minus the number of trials that dominate it, by its scores here or by later ones, whichever are fewer."""
-        others = np.array(self.numbers) != number
-        now = _dominates(self.vectors[others], np.array([score], dtype=float)).sum()
+        # Its own scores are counted too: where they dominate the later ones, so does whoever dominates them.
+        now = _dominates(self.vectors, np.array([score], dtype=float)).sum()
         return max(self.score(number), -float(now))
 
     def rank(self, number: int, standing: float) -> int:
