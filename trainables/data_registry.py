@@ -6,10 +6,11 @@ import difflib
 from typing import TYPE_CHECKING
 
 from spaces.problem import InputError
-from trainables.data_arrays import DigitsSource, NpzSource
+from trainables.data_arrays import DigitsSource
 from trainables.data_folder import FolderSource
 from trainables.data_function import FunctionSource
 from trainables.data_keras import KEPT, KerasSource
+from trainables.data_npz import NpzSource
 from trainables.data_parquet import ParquetSource
 
 if TYPE_CHECKING:
