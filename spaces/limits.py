@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Integral
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from spaces.augmentation import TECHNIQUES
-
-S = TypeVar("S", bound=Callable[..., Any])
 
 
 class Limit(NamedTuple):
@@ -50,18 +48,3 @@ RECIPE: Mapping[str, Limit] = {
     "augment": SHARE,
     "augment_picks": Limit(0, len(TECHNIQUES), whole=True),
 }
-
-
-def limited(**limits: Limit) -> Callable[[S], S]:
-    """Mark a space function: the parameters named here have these limits, beside those of the recipe."""
-
-    def mark(space: S) -> S:
-        vars(space)["limits"] = limits
-        return space
-
-    return mark
-
-
-def limits_of(space: Any) -> Mapping[str, Limit]:
-    """The limits of the numbers a space draws."""
-    return {**RECIPE, **getattr(space, "limits", {})}

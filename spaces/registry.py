@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spaces.allowed import fixed_problems, numbers_read, parse_ranges
 from spaces.describe import describe
-from spaces.limits import limits_of
 from spaces.narrow import NarrowedTrial, Range, Value
 from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
-from spaces.text import text_ranges, text_values, texts_of
+from spaces.rules import rules_of
+from spaces.text import text_ranges, text_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,13 +60,13 @@ def load_space(
     """
     fixed, ranges = numbers_read(fixed or {}), numbers_read(ranges or {})
     function = _checked(name)
-    parameters, texts = describe(function, everything=True), texts_of(function)
-    fixed_texts, problems = text_values(fixed, texts)
-    ranged_texts, more = text_ranges(ranges, texts)
+    parameters, rules = describe(function, everything=True), rules_of(function)
+    fixed_texts, problems = text_values(fixed, rules.texts)
+    ranged_texts, more = text_ranges(ranges, rules.texts)
     problems += more
-    numbers = {name: value for name, value in fixed.items() if name not in texts}
-    problems += fixed_problems(numbers, parameters, limits_of(function))
-    parsed, more = parse_ranges({k: v for k, v in ranges.items() if k not in texts}, parameters)
+    numbers = {name: value for name, value in fixed.items() if name not in rules.texts}
+    problems += fixed_problems(numbers, parameters, rules.limits)
+    parsed, more = parse_ranges({k: v for k, v in ranges.items() if k not in rules.texts}, parameters)
     if problems or more:
         raise InputError([*problems, *more])
     return Space(name, {**fixed, **fixed_texts}, {**parsed, **ranged_texts})

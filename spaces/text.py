@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from spaces.narrow import Choices
 from spaces.problem import Problem
 
 # Takes the text of a job and returns it as the space is to have it; raises ValueError("given; rule") otherwise.
 TextCheck = Callable[[str], str]
-S = TypeVar("S", bound=Callable[..., Any])
-
-
-def takes_text(**checks: TextCheck) -> Callable[[S], S]:
-    """Mark a space function: the parameters named here take any text that their check lets pass."""
-
-    def mark(space: S) -> S:
-        vars(space)["texts"] = checks
-        return space
-
-    return mark
-
-
-def texts_of(space: Any) -> Mapping[str, TextCheck]:
-    """The checks a space was marked with."""
-    texts: Mapping[str, TextCheck] = getattr(space, "texts", {})
-    return texts
 
 
 def text_values(

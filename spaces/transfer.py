@@ -8,10 +8,10 @@ from typing import Any
 
 from spaces import augmentation, optimizer
 from spaces.asked import asked
-from spaces.limits import COUNT, RATE, SHARE, Limit, limited
+from spaces.limits import COUNT, RATE, SHARE, Limit
 from spaces.narrow import Interval, NarrowedTrial
 from spaces.reference import did_you_mean
-from spaces.text import takes_text
+from spaces.rules import Rules
 
 BACKBONES = (
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
@@ -41,19 +41,6 @@ DEFAULTS = {
     "deep_rate": 0.01,
     "cache_features": False,
 }
-LIMITS = {
-    "alpha": Limit(0.1, 10.0),
-    "input_size": COUNT,
-    "dense_units": COUNT,
-    "dense_units_2": COUNT,
-    "head_dropout": RATE,
-    "head_epochs": COUNT,
-    "top_epochs": COUNT,
-    "top_share": SHARE,
-    "top_rate": Limit(),
-    "deep_share": SHARE,
-    "deep_rate": Limit(),
-}
 
 
 def checked_backbone(name: str) -> str:
@@ -73,8 +60,25 @@ def checked_weights(text: str) -> str:
     return os.fspath(path)
 
 
-@takes_text(backbone=checked_backbone, weights=checked_weights)
-@limited(**LIMITS)
+RULES = Rules(
+    limits={
+        "alpha": Limit(0.1, 10.0),
+        "input_size": COUNT,
+        "dense_units": COUNT,
+        "dense_units_2": COUNT,
+        "head_dropout": RATE,
+        "head_epochs": COUNT,
+        "top_epochs": COUNT,
+        "top_share": SHARE,
+        "top_rate": Limit(),
+        "deep_share": SHARE,
+        "deep_rate": Limit(),
+    },
+    texts={"backbone": checked_backbone, "weights": checked_weights},
+)
+
+
+@RULES
 def space(trial: Any) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 
