@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -24,45 +24,15 @@ def validation_metrics(classes: int, kind: str = SOFTMAX) -> tuple[str, ...]:
     return tuple(f"val_{name}" for name in names)
 
 
-class Scored(Protocol):
-    """What an evaluation of any kind of task has."""
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the images answered right in every part."""
-
-    @property
-    def loss(self) -> float:
-        """Mean loss without smoothing or weights, in nats."""
-
-    @property
-    def class_accuracy(self) -> np.ndarray:
-        """Accuracy for each class, float64 (K,)."""
-
-    @property
-    def predictions(self) -> np.ndarray:
-        """What was answered, int32, in the shape of the labels."""
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Float32 (N, K)."""
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Every score by name."""
-
-    @property
-    def confusion(self) -> np.ndarray:
-        """How often what was taken for what, int64."""
-
-
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores over N examples and K classes.
+class Scored(ABC):
+    """An evaluation over N examples and K classes, of a task of any kind.
 
-    `accuracy` in [0, 1]; `loss` the mean cross-entropy without smoothing or class weights, in nats; `class_accuracy`
-    float64 (K,), NaN for a class without examples; `predictions` int32 (N,); `probabilities` float32 (N, K); `labels`
-    int (N,). Logits that are not finite make `loss` NaN.
+    accuracy: in [0, 1], share of the images answered right in every part.
+    loss: mean loss without smoothing or class weights, in nats; NaN when a logit is not finite.
+    class_accuracy: float64 (K,); NaN for a class without examples.
+    predictions, labels: what was answered and what is right, integers of one shape.
+    probabilities: float32 (N, K).
     """
 
     accuracy: float
@@ -71,6 +41,20 @@ class Evaluation:
     predictions: np.ndarray
     probabilities: np.ndarray
     labels: np.ndarray
+
+    @property
+    @abstractmethod
+    def scores(self) -> dict[str, float]:
+        """Every score by name; all finite when `loss` is."""
+
+    @property
+    @abstractmethod
+    def confusion(self) -> np.ndarray:
+        """How often what was taken for what, int64."""
+
+
+class Evaluation(Scored):
+    """Scores where an image is of one class: `loss` is the cross-entropy, `predictions` and `labels` are (N,)."""
 
     @classmethod
     def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> Evaluation:
@@ -95,7 +79,7 @@ class Evaluation:
 
     @cached_property
     def scores(self) -> dict[str, float]:
-        """Every score by the name in `SCORES`; all finite when `loss` is."""
+        """Every score by the name in `SCORES`."""
         found = {
             "accuracy": self.accuracy,
             "loss": self.loss,

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from trainables.evaluate import area_under_curve, calibration_gap
+from trainables.evaluate import Scored, area_under_curve, calibration_gap
 
 
-@dataclass(frozen=True)
-class LabelEvaluation:
-    """Scores over N examples and K labels; a label is predicted where its probability is above one half.
+class LabelEvaluation(Scored):
+    """Scores where an image may show any number of classes; one is predicted where its probability is above one half.
 
-    `accuracy` in [0, 1] is the share of images right in every label (exact match); `loss` the mean binary cross-entropy
-    over images and labels without smoothing or weights, in nats; `class_accuracy` float64 (K,), the share of images
-    right in the label; `predictions` and `labels` 0/1 int32 (N, K); `probabilities` float32 (N, K). Logits that are not
-    finite make `loss` NaN.
+    `accuracy` is exact match; `loss` the binary cross-entropy over images and labels; `class_accuracy` the share of
+    images right in the label; `predictions` and `labels` are 0/1 int32 (N, K).
     """
-
-    accuracy: float
-    loss: float
-    class_accuracy: np.ndarray
-    predictions: np.ndarray
-    probabilities: np.ndarray
-    labels: np.ndarray
 
     @classmethod
     def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> LabelEvaluation:
@@ -48,7 +37,7 @@ class LabelEvaluation:
 
     @cached_property
     def scores(self) -> dict[str, float]:
-        """Every score by name; all finite when `loss` is.
+        """Every score by name.
 
         `label_accuracy` is the mean of `class_accuracy`. `balanced_accuracy`, `macro_f1` and `auc` are means over the
         labels: of the share right among images with and among images without it, of F1 (labels that are neither there
