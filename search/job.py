@@ -297,8 +297,11 @@ def source_of(path: str | None) -> str:
     if path.endswith(".parquet"):
         return "parquet"
     root = place_of(path)
-    folders = [folder for folder in (root, root / "data") if folder.is_dir()]
-    holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
+    try:
+        folders = [folder for folder in (root, root / "data") if folder.is_dir()]
+        holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
+    except OSError:
+        return "folder"  # which tells what may not be read
     return "parquet" if holds else "folder"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -81,6 +82,32 @@ def toprung() -> Iterator[Callable[..., Command]]:
     yield start
     for command in started:
         command.stop()
+
+
+@pytest.fixture
+def forbid(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Take the right to list a folder away, until the test ends; for root, whom no mode stops, the system refuses."""
+    listed: list[Path] = []
+    scandir, listdir = os.scandir, os.listdir
+
+    def refusing(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def answer(path: Any = ".") -> Any:
+            if not isinstance(path, int) and Path(path) in listed:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return ask(path)
+
+        return answer
+
+    def take(folder: Path) -> None:
+        listed.append(folder)
+        folder.chmod(0)
+
+    if os.geteuid() == 0:
+        monkeypatch.setattr("os.scandir", refusing(scandir))
+        monkeypatch.setattr("os.listdir", refusing(listdir))
+    yield take
+    for folder in listed:
+        folder.chmod(0o700)
 
 
 def laid_over(below: Any, above: Any) -> Any:

@@ -137,6 +137,14 @@ def test_an_image_folder_with_one_class(told, tmp_path: Path) -> None:
     assert "data" in line and "class" in line
 
 
+@pytest.mark.parametrize("where", ["dog", "."])
+def test_a_folder_of_images_that_may_not_be_listed(told, forbid, tmp_path: Path, where: str) -> None:
+    folder = images(tmp_path / "two", {"cat": 10, "dog": 10})
+    forbid(folder / where)
+    (line,) = told({"data": {"path": str(folder)}})
+    assert f"data.path: {folder / where} cannot be read (Permission denied)" in line
+
+
 def test_a_corrupt_jpeg_is_named(told, tmp_path: Path) -> None:
     folder = images(tmp_path / "two", {"cat": 10, "dog": 10})
     (folder / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from search.check import describe_job, expected_epochs, flaws
+from search.cli import main
 from search.jobfile import load_job
+from search.runfolder import RunFolder
 from trainables.data import DataSpec, load
 
 
@@ -39,12 +41,18 @@ def small_images(folder: Path, count: int) -> Path:
     return folder
 
 
-def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> None:
-    folder = small_images(tmp_path / "images", 30)
+def flawed_images(folder: Path) -> Path:
+    """Images of which 12 cannot be read and 20 are there twice."""
+    small_images(folder, 30)
     for number in range(12):
         (folder / "cats" / f"bad{number:02d}.jpg").touch()
     for number in range(1, 40, 2):
         (folder / "cats" / f"copy{number}.png").write_bytes((folder / "cats" / f"{number}.png").read_bytes())
+    return folder
+
+
+def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> None:
+    folder = flawed_images(tmp_path / "images")
     data = load(DataSpec("folder", str(folder), max_corrupt_fraction=0.2), tmp_path / "cache")
     unreadable, shared = flaws(data)
     assert unreadable.startswith("12 images are unreadable and left out: cats/bad00.jpg (empty), ")
@@ -54,6 +62,24 @@ def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> N
     assert f"{data.duplicates_across_splits.count} images are in an earlier split too, such as" in shared
     clean = load(DataSpec("folder", str(small_images(tmp_path / "clean", 10))), tmp_path / "cache")
     assert list(flaws(clean)) == []
+
+
+def test_a_search_notes_what_the_check_notes_of_the_images(
+    job_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOPRUNG_CACHE", str(tmp_path / "cache"))
+    images = flawed_images(tmp_path / "images")
+    path = job_file(
+        data={"source": "folder", "path": str(images), "channels": 1, "max_corrupt_fraction": 0.2}
+    )
+    job = load_job(path)
+    expected = list(flaws(load(job.data_spec())))
+    assert len(expected) == 2
+    assert set(expected) <= {line.removeprefix("note       ") for line in describe_job(job)}
+    # The folder is another job's, so that the search ends before it starts Ray.
+    RunFolder(job.run_root).claim(load_job(path, ["seed=1"])).release()
+    assert main(["search", str(path)]) == 2
+    assert capsys.readouterr().out.splitlines() == [f"note: {flaw}" for flaw in expected]
 
 
 def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:

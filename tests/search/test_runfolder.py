@@ -6,17 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from results.rows import TrialFacts, trial_row
-from results.schema import TRIALS, run_schemas
-from results.tables import RunWriter
-from search.extend import load_extended
 from search.job import JobSpec
 from search.jobfile import parse_job
 from search.runfolder import RunFolder
 from spaces.problem import InputError
-from trainables.report import Outcome
 
 
 def job(tmp_path: Path, **content: Any) -> JobSpec:
@@ -75,29 +69,3 @@ def test_a_second_search_is_refused_before_it_changes_anything(tmp_path: Path) -
         folder.claim(job(tmp_path, search={"trials": 99}))
     assert folder.job() == job(tmp_path)
     lock.release()
-
-
-def test_more_trials_are_added_once_the_earlier_ones_have_ended(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    path.write_text(
-        yaml.safe_dump({"data": "digits", "storage": {"path": str(tmp_path)}, "search": {"trials": 2}})
-    )
-    more = ["search.trials=+3"]
-    assert load_extended(path, more).search.trials == 5, "a new run has as many more"
-    folder = RunFolder(str(tmp_path / "a"))
-    folder.claim(load_extended(path)).release()
-    assert load_extended(path, more).search.trials == 2, "its own trials have not ended"
-    with RunWriter(folder.root, run_schemas({})) as writer:
-        for trial_id in ("t00000", "t00001"):
-            writer.append(TRIALS, trial_row(trial_id, {}, Outcome.STOPPED, [], TrialFacts()))
-    extended = load_extended(path, more)
-    assert extended.search.trials == 5
-    folder.claim(extended).release()
-    assert load_extended(path, more).search.trials == 5, "interrupted, and the same command typed again"
-
-
-def test_an_addition_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    path.write_text("data: digits")
-    with pytest.raises(InputError, match="must be a number"):
-        load_extended(path, ["search.trials=+many"])

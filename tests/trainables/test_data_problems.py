@@ -125,6 +125,22 @@ def test_a_folder_that_cannot_be_used_says_why(case: str, tmp_path: Path, proble
     assert expected in text
 
 
+@pytest.mark.parametrize("where", ["class1", "class1/more", "."])
+def test_a_folder_that_may_not_be_listed_is_named(
+    where: str, forbid: Callable[[Path], None], tmp_path: Path, problem_of
+) -> None:
+    root = make_folder(tmp_path / "images")
+    (root / "class1" / "more").mkdir()
+    forbid(root / where)
+    spec = DataSpec("folder", str(root))
+    key, text = problem_of(spec, tmp_path / "cache")
+    assert key == "data.path"
+    assert text.endswith(
+        f"{root / where} cannot be read (Permission denied); files and folders this user may read"
+    )
+    assert [str(problem) for problem in check(spec)] == [text]
+
+
 BROKEN = {
     "empty": (b"", "(empty)"),
     "text": (b"this is no image", "(not an image in JPEG/PNG/BMP/GIF/WEBP)"),
