@@ -5,73 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from search.job_data import DataSection
+from search.section import Section
+from spaces.reference import absolute
 from trainables.computation import Asked
 from trainables.data import DataSpec
-from trainables.data_place import place_of
 
 JsonScalar = str | int | float | bool | None
 Metric = Literal[
     "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
 ]
 Objective = Literal[Metric, "parameter_count", "latency_ms"]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the job file: frozen, and any key it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Splits(Section):
-    """How much of the images is held back, where the source does not bring its own splits."""
-
-    val: Fraction = Field(0.15, description="Share of the images that selects the winner.")
-    test: Fraction = Field(0.15, description="Share of the images sealed until the retrain.")
-
-    @model_validator(mode="after")
-    def leaves_images_to_train_on(self) -> Splits:
-        if self.val + self.test >= 1:
-            raise ValueError(f"val + test is {self.val + self.test:g}, and must be below 1")
-        return self
-
-
-class DataSection(Section):
-    """Which images, and how they are split."""
-
-    source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
-    path: str | None = Field(
-        None, min_length=1, description="File or folder of the images, or a URI (s3://, gs://)."
-    )
-    image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
-        None, description="Height and width in pixels that images are resized to."
-    )
-    fit: Literal["stretch", "pad", "crop"] = Field(
-        "stretch", description="How an image that is not square becomes so."
-    )
-    channels: Literal[1, 3] | None = Field(
-        None, description="1 for grey, 3 for RGB; the source's own if none."
-    )
-    max_train_images: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Training images kept, a stratified sample; all if none is given."
-    )
-    image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
-    label_column: str = Field("label", min_length=1, description="Parquet column of class numbers, or lists.")
-    task: Literal["auto", "softmax", "binary", "multilabel"] = Field(
-        "auto",
-        description="softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
-    )
-    splits: Splits = Splits()
-    max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def a_bare_name_is_a_source(cls, value: Any) -> Any:
-        return {"source": value} if isinstance(value, str) else value
 
 
 class SpaceSection(Section):
@@ -257,7 +203,7 @@ class JobSpec(Section):
     @property
     def family(self) -> str:
         """The space's name as every process of this machine can look it up."""
-        return absolute_name(self.space.name)
+        return absolute(self.space.name)
 
     @property
     def run_root(self) -> str:
@@ -267,45 +213,5 @@ class JobSpec(Section):
         return str(Path(self.storage.path).expanduser().absolute() / self.name)
 
     def data_spec(self) -> DataSpec:
-        """The data section as the trials' data layer takes it, paths made absolute for other processes."""
-        path = self.data.path
-        if path is not None and "://" not in path:
-            path = str(Path(path).expanduser().absolute())
-        return DataSpec(
-            source=absolute_name(self.data.source) or source_of(path),
-            path=path,
-            image_size=self.data.image_size,
-            channels=self.data.channels,
-            fit=self.data.fit,
-            max_train_images=self.data.max_train_images,
-            image_column=self.data.image_column,
-            label_column=self.data.label_column,
-            task=self.data.task,
-            val_fraction=self.data.splits.val,
-            test_fraction=self.data.splits.test,
-            seed=self.seed,
-            max_corrupt_fraction=self.data.max_corrupt_fraction,
-        )
-
-
-def source_of(path: str | None) -> str:
-    """The source that reads `path`: digits without one, npz or parquet by what is there, else a class folder."""
-    if path is None:
-        return "digits"
-    if path.endswith(".npz"):
-        return "npz"
-    if path.endswith(".parquet"):
-        return "parquet"
-    root = place_of(path)
-    try:
-        folders = [folder for folder in (root, root / "data") if folder.is_dir()]
-        holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
-    except OSError:
-        return "folder"  # which tells what may not be read
-    return "parquet" if holds else "folder"
-
-
-def absolute_name(name: str) -> str:
-    """A "file.py:attribute" with the file's path made absolute; any other name as it is."""
-    file, colon, attribute = name.rpartition(":")
-    return f"{Path(file).expanduser().absolute()}:{attribute}" if colon and file.endswith(".py") else name
+        """The data section as the trials' data layer takes it."""
+        return self.data.spec(self.seed)

@@ -33,6 +33,13 @@ def resolve(reference: str, where: str) -> Any:
     return getattr(module, attribute)
 
 
+def absolute(reference: str) -> str:
+    """A "file.py:attribute" with the file's path made absolute; any other as it is."""
+    file, colon, attribute = reference.rpartition(":")
+    is_file = colon and file.endswith(".py")
+    return f"{Path(file).expanduser().absolute()}:{attribute}" if is_file else reference
+
+
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """'did you mean "x"?' for the closest allowed name; the empty string when nothing is close."""
     close = difflib.get_close_matches(given, list(allowed), n=1)

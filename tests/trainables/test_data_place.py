@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from search.job import source_of
+from search.job_data import source_of
 from spaces.problem import InputError
 from trainables import data_place
 from trainables.data import DataSpec, check, load
