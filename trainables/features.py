@@ -13,7 +13,8 @@ import numpy as np
 from keras import ops
 
 from trainables.feed import CHUNK_BYTES, StreamedFeed, feed_for
-from trainables.network import Network, State
+from trainables.network import Network
+from trainables.state import State
 from trainables.step import TrainingStep
 
 if TYPE_CHECKING:

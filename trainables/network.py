@@ -8,7 +8,7 @@ that train load it.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,23 +18,12 @@ from trainables.augment import Augment
 from trainables.initialize import is_seed
 from trainables.optimize import Hyper, Moments
 from trainables.outputs import Outputs, ends_in
+from trainables.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trainables.engine import Engine
-
-
-class State(NamedTuple):
-    """Everything that training changes.
-
-    `step` int32 counts steps since the reset; `moments` are the weights and optimizer memories; `others`
-    holds the non-trainable variables (batch-norm statistics, seeds, dials) in the order of `Network.others`.
-    """
-
-    step: Any
-    moments: Moments
-    others: tuple[Any, ...]
 
 
 class Network:
@@ -72,6 +61,15 @@ class Network:
         dials = {id(dial) for layer in self.layers for dial in getattr(layer, "dials", {}).values()}
         counted = [v for v in self.model.variables if not is_seed(v) and id(v) not in dials]
         return sum(int(np.prod(variable.shape)) for variable in counted)
+
+    def augmented(self, state: State, strength: float) -> State:
+        """The state with the dial of the augmentation set, which counts from the next step on."""
+        dial = self.augment.strength
+        others = [
+            ops.convert_to_tensor(strength, "float32") if variable is dial else value
+            for variable, value in zip(self.others, state.others, strict=True)
+        ]
+        return state._replace(others=tuple(others))
 
     def decayed(self) -> np.ndarray:
         """1 for every weight in a kernel (two axes or more), 0 in biases and norms; float32 (weights,)."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 from keras import ops
 
-from trainables.network import Network, State
+from trainables.network import Network
 from trainables.optimize import Hyper, averaged, update
+from trainables.state import State
 
 if TYPE_CHECKING:
     from trainables.engine import Engine

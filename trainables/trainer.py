@@ -6,7 +6,6 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,18 +15,20 @@ from keras import ops
 from trainables.build import built_model
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs
+from trainables.course import Course
 from trainables.engine import device, engine_for
 from trainables.evaluate import SCORES
 from trainables.export import stock_model
 from trainables.features import FeatureCache, HeadOnly
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues
-from trainables.network import Network, State
-from trainables.optimize import Hyper, Moments, learning_rate
+from trainables.network import Network
+from trainables.optimize import Moments, learning_rate
 from trainables.outputs import outputs_for
-from trainables.phases import phase_at, phases_of
-from trainables.plateau import Plateau
+from trainables.phases import phases_of
+from trainables.predict import answers
 from trainables.recipe import Recipe
+from trainables.state import State
 from trainables.step import Totals, TrainingStep
 from trainables.timing import fastest_call_secs, secs_per_step
 
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from trainables.feed import Feed
     from trainables.task import Task
 
-# Images a prediction call takes: what fits a CPU's cache, and what fills an accelerator.
-CPU_PREDICT_BYTES, ACCELERATOR_PREDICT_BYTES = 4 * 2**20, 64 * 2**20
 WEIGHTS, OTHERS = 0, 1
 
 
@@ -136,12 +135,13 @@ class Trainer:
         """
         self._recipe = Recipe.from_config(config)
         self._seed = seed
-        self._steps_per_epoch = steps_per_epoch(len(self._task.train.labels), self._recipe.batch_size)
-        self._class_weights = self._network.outputs.weights(
-            self._task.train.labels, self._recipe.class_balance
+        labels = self._task.train.labels
+        self._course = Course(
+            self._recipe,
+            phases_of(self._family, config, self._task.max_epochs),
+            steps_per_epoch(len(labels), self._recipe.batch_size),
+            self._network.outputs.weights(labels, self._recipe.class_balance),
         )
-        self._phases = phases_of(self._family, config, self._task.max_epochs)
-        self._plateau = Plateau() if self._recipe.schedule == "plateau" else None
         weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
         flat = np.concatenate([np.ravel(value).astype(np.float32) for value in weights])
         zeros = np.zeros_like(flat)
@@ -169,9 +169,8 @@ class Trainer:
         began = time.perf_counter()
         scores = self.evaluate(self._task.val).scores if is_finite else dict.fromkeys(SCORES, float("nan"))
         self._costs += Costs(validation_secs=time.perf_counter() - began)
-        last_rate = float(learning_rate(self._state.step - 1, self._hyper))
-        if self._plateau:
-            self._plateau.see(loss / steps)
+        last_rate = float(learning_rate(self._state.step - 1, self._course.hyper))
+        self._course.see(loss / steps)
         return {
             **{f"val_{name}": value for name, value in scores.items()},
             "train_accuracy": accuracy / steps,
@@ -188,15 +187,13 @@ class Trainer:
             scored, _ = self._head.seen(self._state, split)
             weights, others = self._head.cut.cut_weights(weights, others)
             predict = self._head.cut.step.compiled_predict
-        count = len(split.labels)
-        budget = ACCELERATOR_PREDICT_BYTES if self._accelerated else CPU_PREDICT_BYTES
-        largest = max(1, budget // self.computation.parts // scored.images[0].nbytes)
-        size = -(-count // -(-count // largest))
-        logits = []
-        for start in range(0, count, size):
-            images = scored.images[np.minimum(np.arange(start, start + size), count - 1)]
-            logits.append(ops.convert_to_numpy(predict(weights, others, images)))
-        return self._network.outputs.scored(np.concatenate(logits)[:count], np.asarray(split.labels))
+        logits = answers(
+            lambda images: ops.convert_to_numpy(predict(weights, others, images)),
+            scored.images,
+            self._accelerated,
+            self.computation.parts,
+        )
+        return self._network.outputs.scored(logits, np.asarray(split.labels))
 
     def latency_ms(self) -> float:
         """How long one image takes from array to logits, in ms: the fastest of 30 calls, undisturbed by neighbours."""
@@ -210,25 +207,18 @@ class Trainer:
 
         A trainer reset with the same configuration and seed continues from it with `load_state`.
         """
-        moments = self._state.moments._asdict()
-        named = {"step": self._state.step, **{f"moments/{key}": value for key, value in moments.items()}}
-        others = {f"others/{index:04d}": value for index, value in enumerate(self._state.others)}
-        if self._plateau:
-            others["plateau"] = self._plateau.state()
-        return {key: np.array(ops.convert_to_numpy(value)) for key, value in {**named, **others}.items()}
+        return {**self._state.arrays(), **self._course.state()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from `state()` of a trial with the same configuration and seed.
 
         Raises ValueError when the arrays do not fit this structure.
         """
-        others = tuple(state[key] for key in sorted(key for key in state if key.startswith("others/")))
-        kept = {name: state.get(f"moments/{name}") for name in Moments._fields}
-        moments = Moments(**{name: value for name, value in kept.items() if value is not None})
-        self._network.check_fits(moments, others, averaged=self._state.moments.average.shape[0] > 0)
-        self._load(State(state["step"], moments, others))
-        if self._plateau and "plateau" in state:
-            self._plateau = Plateau.from_state(state["plateau"])
+        loaded = State.from_arrays(state)
+        averaged = self._state.moments.average.shape[0] > 0
+        self._network.check_fits(loaded.moments, loaded.others, averaged=averaged)
+        self._load(loaded)
+        self._course.load_state(state)
 
     def export(self) -> keras.Model:
         """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
@@ -241,14 +231,10 @@ class Trainer:
 
     def _enter_phase(self, epoch: int) -> None:
         """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
-        self._phase = phase = phase_at(self._phases, epoch)
-        if not all(each.augmented for each in self._phases):
-            self._turn_augmentation(self._recipe.augment if phase.augmented else 0.0)
-        lowered = self._plateau.factor if self._plateau else 1.0
-        recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
-        self._hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_weights)
-        self._open_share = np.asarray(phase.open_share, np.float32)
-        if epoch == phase.first_epoch > 1:
+        self._course.enter(epoch)
+        if self._course.augment is not None:
+            self._state = self._network.augmented(self._state, self._course.augment)
+        if epoch == self._course.phase.first_epoch > 1:
             moments = self._state.moments
             empty = ops.zeros_like(moments.first)
             self._load(
@@ -264,12 +250,13 @@ class Trainer:
         feed = self._head.seen(self._state, self._task.train)[1] if cut else self._feed
         before = int(state.step)
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
-        run = self._step.compiled_run if self._open_share > 0 else self._step.compiled_head_run
+        hyper, open_share = self._course.hyper, self._course.open_share
+        run = self._step.compiled_run if open_share > 0 else self._step.compiled_head_run
         run = cut.step.compiled_run if cut else run
         chunks = Waited(feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
             steps, self._rows_per_call = np.asarray(count, np.int32), len(rows)
-            state, totals = run(state, totals, self._hyper, self._open_share, images, labels, rows, steps)
+            state, totals = run(state, totals, hyper, open_share, images, labels, rows, steps)
             if not np.isfinite(float(totals.loss)):
                 break
         self._state = cut.put_back(self._state, state) if cut else state
@@ -279,13 +266,13 @@ class Trainer:
     @property
     def _keeps_val(self) -> bool:
         """Whether validation sees through features: while the frozen part has the weights it came with."""
-        is_first = self._phase.first_epoch == 1 and self._phase.open_share == 0.0
+        is_first = self._course.phase.first_epoch == 1 and self._course.phase.open_share == 0.0
         return is_first and self._head.takes(len(self._task.val.labels))
 
     @property
     def _keeps_train(self) -> bool:
         """Whether training does too: where its images are the same every epoch."""
-        varied = self._phase.augmented and self._recipe.augment > 0.0
+        varied = self._course.phase.augmented and self._recipe.augment > 0.0
         both = len(self._task.train.labels) + len(self._task.val.labels)
         return not varied and self._keeps_val and self._head.takes(both)
 
@@ -299,15 +286,6 @@ class Trainer:
         for split in [self._task.val, *([self._task.train] if self._keeps_train else [])]:
             self._head.seen(self._state, split)
         self._costs += Costs(trace_secs=traced - began, data_secs=time.perf_counter() - traced)
-
-    def _turn_augmentation(self, strength: float) -> None:
-        """Set the dial of the augmentation, which counts from the next step on."""
-        dial = self._network.augment.strength
-        others = [
-            ops.convert_to_tensor(strength, "float32") if variable is dial else value
-            for variable, value in zip(self._network.others, self._state.others, strict=True)
-        ]
-        self._state = self._state._replace(others=tuple(others))
 
     @property
     def _scored_weights(self) -> Any:

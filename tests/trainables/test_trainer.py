@@ -175,11 +175,11 @@ def test_read_only_memory_maps_are_trained_on(noise: Task, config: dict, tmp_pat
 def test_evaluation_does_not_depend_on_the_batches_it_is_cut_into(
     noise: Task, config: dict, monkeypatch
 ) -> None:
-    from trainables import trainer as module
+    from trainables import predict
 
     trainer = new_trainer(config, noise)
     whole = trainer.evaluate(noise.train)
-    monkeypatch.setattr(module, "CPU_PREDICT_BYTES", 8 * 8 * 3 * 7)
+    monkeypatch.setattr(predict, "CPU_BYTES", 8 * 8 * 3 * 7)
     parts = trainer.evaluate(noise.train)
     assert parts.predictions.tolist() == whole.predictions.tolist()
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)

@@ -1,0 +1,61 @@
+"""The course of one trial: what each of its epochs is trained with, by its phases, its schedule and its plateau."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainables.optimize import Hyper
+from trainables.phases import phase_at
+from trainables.plateau import Plateau
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trainables.phases import Phase
+    from trainables.recipe import Recipe
+
+PLATEAU = "plateau"  # the schedule, and what its state is called
+
+
+class Course:
+    """Leads a trial from epoch to epoch; `phase`, `hyper` and `open_share` are those of the one entered last."""
+
+    def __init__(
+        self, recipe: Recipe, phases: Sequence[Phase], steps_per_epoch: int, class_weights: Any
+    ) -> None:
+        self._recipe, self._phases = recipe, phases
+        self._steps_per_epoch, self._class_weights = steps_per_epoch, class_weights
+        self._plateau = Plateau() if recipe.schedule == PLATEAU else None
+        self.enter(1)
+
+    def enter(self, epoch: int) -> None:
+        """Begin an epoch (1-based)."""
+        self.phase = phase = phase_at(self._phases, epoch)
+        lowered = self._plateau.factor if self._plateau else 1.0
+        recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
+        self.hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_weights)
+        self.open_share = np.asarray(phase.open_share, np.float32)
+
+    @property
+    def augment(self) -> float | None:
+        """The strength of the augmentation in this epoch; None where all phases have that of the recipe."""
+        if all(phase.augmented for phase in self._phases):
+            return None
+        return self._recipe.augment if self.phase.augmented else 0.0
+
+    def see(self, loss: float) -> None:
+        """Take the training loss of the epoch, which the ones to come may depend on."""
+        if self._plateau:
+            self._plateau.see(loss)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the epochs so far have left, by name; nothing for most schedules."""
+        return {PLATEAU: self._plateau.state()} if self._plateau else {}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `state` holds of it; other names are passed over."""
+        if self._plateau and PLATEAU in state:
+            self._plateau = Plateau.from_state(state[PLATEAU])
