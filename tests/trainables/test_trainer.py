@@ -12,7 +12,6 @@ import pytest
 
 from spaces.augmentation import TECHNIQUES
 from spaces.problem import InputError
-from trainables.computation import Computation, Computed
 from trainables.evaluate import validation_metrics
 from trainables.task import Task
 
@@ -150,123 +149,10 @@ def test_a_diverging_trial_ends_its_epoch_and_reports_numbers_that_are_not_finit
     assert all(math.isfinite(value) for value in trainer.train_epoch(1).values())
 
 
-def test_streaming_in_chunks_and_residing_on_the_device_train_the_same(noise: Task, config: dict) -> None:
-    from trainables.feed import ResidentFeed, StreamedFeed
-
-    feeds = [
-        StreamedFeed(noise.train),
-        StreamedFeed(noise.train, chunk_bytes=6000),
-        ResidentFeed(noise.train, 1),
-    ]
-    small = {**config, "batch_size": 8}
-    curves = [curve(new_trainer(small, noise, feed=feed), small, seed=1) for feed in feeds]
-    assert curves[0] == curves[1] == curves[2]
-
-
-def test_read_only_memory_maps_are_trained_on(noise: Task, config: dict, tmp_path) -> None:
-    np.save(tmp_path / "images.npy", noise.train.images)
-    mapped = SimpleNamespace(
-        images=np.load(tmp_path / "images.npy", mmap_mode="r"), labels=noise.train.labels
-    )
-    expected = curve(new_trainer(config, noise), config, seed=1)
-    assert curve(new_trainer(config, replace(noise, train=mapped)), config, seed=1) == expected
-
-
-def test_evaluation_does_not_depend_on_the_batches_it_is_cut_into(
-    noise: Task, config: dict, monkeypatch
-) -> None:
-    from trainables import predict
-
-    trainer = new_trainer(config, noise)
-    whole = trainer.evaluate(noise.train)
-    monkeypatch.setattr(predict, "CPU_BYTES", 8 * 8 * 3 * 7)
-    parts = trainer.evaluate(noise.train)
-    assert parts.predictions.tolist() == whole.predictions.tolist()
-    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
-
-
 def test_an_impossible_recipe_is_refused(noise: Task, config: dict) -> None:
     trainer = new_trainer(config, noise)
     with pytest.raises(InputError, match=r"config\.learning_rate"):
         trainer.reset({**config, "learning_rate": -1}, 0)
-
-
-def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
-    digits: Task, config: dict, tmp_path
-) -> None:
-    import keras
-
-    trainer = new_trainer(config, digits, computation=Computation("mixed_bfloat16"))
-    assert keras.config.dtype_policy().name == "float32", "what others build computes as before"
-    metrics = [trainer.train_epoch(epoch) for epoch in range(1, 5)]
-    assert all(math.isfinite(row["train_loss"]) for row in metrics)
-    assert metrics[-1]["train_loss"] < metrics[0]["train_loss"]
-    assert metrics[-1]["val_accuracy"] > 0.9
-    state = trainer.state()
-    assert {state[f"moments/{name}"].dtype for name in ("weights", "first", "second")} == {
-        np.dtype(np.float32)
-    }
-    trainer.export().save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.inputs[0].dtype == "uint8"
-    assert {layer.compute_dtype for layer in loaded._flatten_layers()} <= {"float32", "uint8"}
-    probabilities = np.asarray(loaded(digits.val.images))
-    assert probabilities.dtype == np.float32
-    assert probabilities.sum(axis=1) == pytest.approx(np.ones(270), abs=1e-6)
-    # bfloat16 has 8 bits: what was scored and what left differ by its rounding alone.
-    assert probabilities == pytest.approx(trainer.evaluate(digits.val).probabilities, abs=0.1)
-    assert trainer.computed == Computed("cpu", "mixed_bfloat16", xla=False, steps_per_call=40)
-
-
-def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(noise: Task, config: dict) -> None:
-    mixed = Computation("mixed_bfloat16")
-    used = new_trainer(config, noise, computation=mixed)
-    curve(used, {**config, "learning_rate": 0.5, "optimizer": "sgd", "batch_size": 7}, seed=9)
-    through = curve(used, config, seed=3, epochs=2)
-    fresh = new_trainer(config, noise, computation=mixed)
-    assert curve(fresh, config, seed=3, epochs=1) == through[:1]
-    assert curve(new_trainer(config, noise), config, seed=3, epochs=1) != through[:1]
-    saved = fresh.state()
-    used.reset(config, 3)
-    used.load_state(saved)
-    assert exact(used.train_epoch(2)) == through[1]
-
-
-def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(noise: Task, config: dict) -> None:
-    """Augmented, with a penalty, class weights and batches (7 images) that no number of parts divides."""
-    calm = {
-        **config,
-        "batch_norm": False,
-        "dropout": 0.0,
-        "head_dropout": 0.0,
-        "augment": 0.5,
-        "dense_units": 16,
-        "head_l2": 0.1,
-        "class_balance": 1.0,
-        "optimizer": "sgd",
-        "batch_size": 7,
-    }
-    whole, *cut = (new_trainer(calm, noise, computation=Computation(parts=parts)) for parts in (1, 2, 3, 8))
-    expected = curve(whole, calm, seed=1, epochs=1)[0]
-    for trainer in cut:
-        # Eight steps from float32's 1e-7: sums of the same numbers in another order.
-        assert curve(trainer, calm, seed=1, epochs=1)[0] == pytest.approx(expected, rel=1e-4)
-        weights = trainer.state()["moments/weights"]
-        assert weights == pytest.approx(whole.state()["moments/weights"], rel=1e-3, abs=1e-5)
-    assert [trainer.computed.micro_batch_size for trainer in (whole, *cut)] == [None, 4, 3, 1]
-
-
-def test_how_many_steps_are_in_a_call_changes_no_bit(noise: Task, config: dict) -> None:
-    small = {**config, "batch_size": 8}
-    trainers = [new_trainer(small, noise, computation=Computation(steps_per_call=n)) for n in (None, 2)]
-    one, other = (curve(trainer, small, seed=1) for trainer in trainers)
-    assert one == other
-    assert [trainer.computed.steps_per_call for trainer in trainers] == [7, 2]
-
-
-def test_a_step_can_be_timed(noise: Task, config: dict) -> None:
-    trainer = new_trainer(config, noise)
-    assert 0 < trainer.secs_per_step(steps_per_call=2) < 60
 
 
 def test_building_leaves_the_processes_random_numbers_alone(noise: Task, config: dict) -> None:
@@ -275,17 +161,6 @@ def test_building_leaves_the_processes_random_numbers_alone(noise: Task, config:
     expected = random.Random(7).random(), np.random.RandomState(7).rand()
     new_trainer(config, noise)
     assert (random.random(), np.random.rand()) == expected
-
-
-def test_xla_trains_to_the_same_place(noise: Task, config: dict) -> None:
-    # XLA draws other random numbers, so nothing random is left on inside what it compiles.
-    calm = {**config, "dropout": 0.0, "head_dropout": 0.0}
-    plain, compiled = (
-        curve(new_trainer(calm, noise, computation=Computation(xla=xla)), calm, seed=0, epochs=1)
-        for xla in (False, True)
-    )
-    # Rounding differs between the two compilers; 2 steps keep it near float32's 1e-7 times the depth.
-    assert compiled[0]["train_loss"] == pytest.approx(plain[0]["train_loss"], rel=1e-4)
 
 
 def test_the_average_is_what_is_scored_and_exported(noise: Task, config: dict) -> None:
