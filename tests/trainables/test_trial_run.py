@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import math
-import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,58 +218,6 @@ def test_epochs_measured_before_an_error_are_told_with_it(tmp_path: Path) -> Non
     assert (told_epochs(result), result.failure) == ([1, 2, 3], Outcome.FAILED)
 
 
-class Full(Counting):
-    """Has no memory at the epochs that its configuration names, as often as it says."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.raised = 0
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        if epoch == self.config["full_at"] and self.raised < self.config["times"]:
-            self.raised += 1
-            raise MemoryError("Unable to allocate 3.00 GiB for an array")
-        return super().train_epoch(epoch)
-
-
-@pytest.mark.parametrize("full_at", [1, 2, 5])
-def test_a_trial_without_memory_is_tried_again_with_more_room(tmp_path: Path, full_at: int) -> None:
-    unbroken = run_at(tmp_path / "unbroken")
-    unbroken.begin(start())
-    source = Source(Full())
-    rules = Rules(max_epochs=9, checkpoint_epochs=frozenset({1, 3, 9}), report_secs=1e9, data_fingerprint="f")
-    run = TrialRun(source, CheckpointStore(str(tmp_path / "full")), rules)
-    run.begin(start(full_at=full_at, times=1))
-    told: dict[int, float] = {}
-    while 9 not in told:
-        result = run.step()
-        assert result.failure is None
-        for report in (*result.history, *([result.report] if result.report else [])):
-            value = told.setdefault(report.epoch, report.metrics["val_accuracy"])
-            assert value == report.metrics["val_accuracy"], "what was told before the error is repeated alike"
-    assert source.rooms == 1
-    assert [told[epoch] for epoch in range(1, 10)] == [value for _, value in epochs(unbroken, 9)]
-
-
-@pytest.mark.parametrize(("times", "micro_batch_size"), [(1, 16), (2, 4)])
-def test_each_time_that_memory_runs_out_batches_are_cut_into_smaller_parts(
-    tmp_path: Path, times: int, micro_batch_size: int
-) -> None:
-    run = run_at(tmp_path, Full())
-    run.begin(start(full_at=2, times=times))
-    while (result := run.step()).report and result.report.epoch < 3:
-        pass
-    assert result.failure is None and result.computed is not None
-    assert result.computed.micro_batch_size == micro_batch_size
-    run.end()
-    other = Source(Counting())
-    later = TrialRun(other, CheckpointStore(str(tmp_path)), Rules(max_epochs=9, data_fingerprint="f"))
-    later.begin(start(full_at=2, times=times))
-    assert later.step().report == result.report
-    parts = 32 // micro_batch_size
-    assert other.asked_for == [(Computation(parts=parts), 1)], "another worker goes on as the first one did"
-
-
 def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path) -> None:
     class Mixed(Source):
         own = Computation("mixed_bfloat16", xla=True, steps_per_call=64)
@@ -304,42 +250,6 @@ def test_a_checkpoint_that_does_not_say_how_it_was_computed_is_gone_on_with(tmp_
     second = run_at(tmp_path)
     second.begin(start())
     assert epochs(second, 2) == [(1, 1.0), (2, 3.0)]
-
-
-def test_a_trial_that_runs_out_of_memory_in_the_smallest_parts_ends_with_what_it_wanted(
-    tmp_path: Path,
-) -> None:
-    run = run_at(tmp_path, Full())
-    run.begin(start(full_at=1, times=3))
-    result = run.step()
-    assert (result.failure, result.wanted_bytes) == (Outcome.OOM, 3 * 2**30)
-    run.begin(start(1, full_at=1, times=3))
-    result = run.step()
-    assert (result.failure, result.wanted_bytes) == (None, None), "the worker lives on"
-
-
-def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(tmp_path: Path) -> None:
-    class Short(Counting):
-        def train_epoch(self, epoch: int) -> dict[str, float]:
-            raise MemoryError("no room")
-
-    class Watching(Source):
-        alive: weakref.ref[Short] | None = None
-
-        def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
-            if self.alive is not None:
-                gc.collect()
-                assert self.alive() is None
-                return super().trainer(config, computation, least_parts)
-            short = Short()
-            self.alive = weakref.ref(short)
-            return short
-
-    rules = Rules(max_epochs=9, data_fingerprint="f")
-    run = TrialRun(Watching(Counting()), CheckpointStore(str(tmp_path)), rules)
-    run.begin(start())
-    result = run.step()
-    assert result.failure is None, result.error
 
 
 class Falling(Counting):
