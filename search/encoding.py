@@ -33,7 +33,7 @@ class Column:
         distribution = self.distribution
         if isinstance(distribution, CategoricalDistribution):
             return (distribution.to_internal_repr(value) + 0.5) / len(distribution.choices)
-        low, high, width = self._edges()
+        low, high, width = self._edges
         number = np.log(float(value)) if width == 0.0 else float(value)
         return float(np.clip((number - low) / (high - low), 0.0, 1.0)) if high > low else 0.5
 
@@ -45,7 +45,7 @@ class Column:
                 min(int(unit * len(distribution.choices)), len(distribution.choices) - 1)
             ]
         assert isinstance(distribution, FloatDistribution | IntDistribution)
-        low, high, width = self._edges()
+        low, high, width = self._edges
         number = low + unit * (high - low)
         number = float(np.exp(number)) if width == 0.0 else number
         if distribution.step and not distribution.log:
@@ -61,7 +61,7 @@ class Column:
         if isinstance(distribution, CategoricalDistribution):
             return np.asarray((np.floor(units * self.choices) + 0.5) / self.choices)
         assert isinstance(distribution, FloatDistribution | IntDistribution)
-        low, high, _ = self._edges()
+        low, high, _ = self._edges
         if distribution.log:
             if isinstance(distribution, FloatDistribution):
                 return units
@@ -72,6 +72,7 @@ class Column:
         cells = round((high - low) / distribution.step)
         return np.asarray((np.floor(units * cells) + 0.5) / cells)
 
+    @cached_property
     def _edges(self) -> tuple[float, float, float]:
         """Lower edge, upper edge and cell width on the scale in which the values are uniform; width 0 marks a log."""
         distribution = self.distribution
@@ -102,15 +103,28 @@ class Encoding:
         """Which columns are categorical, shape (columns,), bool."""
         return np.array([bool(column.choices) for column in self.columns], dtype=bool)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """How many features a row becomes."""
         return sum(max(1, column.choices) for column in self.columns)
 
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.columns)
+
+    @cached_property
+    def _inputs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of every feature: the column it comes from, the choice it stands for, how many choices (0: a number)."""
+        of_column = [max(1, column.choices) for column in self.columns]
+        source = np.repeat(np.arange(len(self.columns)), of_column)
+        choice = np.concatenate([np.arange(count) for count in of_column] or [np.zeros(0)])
+        return source, choice, np.array([column.choices for column in self.columns], dtype=int)[source]
+
     def lacks(self, point: Point) -> bool:
         """Whether the point has a parameter with a choice that has no column."""
-        names = {column.name for column in self.columns}
-        return any(name not in names and not kind.single() for name, kind in point.distributions.items())
+        return any(
+            name not in self._names and not kind.single() for name, kind in point.distributions.items()
+        )
 
     def row(self, params: Mapping[str, Any]) -> np.ndarray:
         """Quantiles, shape (columns,), NaN where the parameter is missing."""
@@ -149,19 +163,16 @@ class Encoding:
 
         A missing number stands in the middle, so that it adds no distance to the average trial.
         """
-        parts = [_one_hot(rows[:, i], column.choices) for i, column in enumerate(self.columns)]
-        return np.hstack(parts) if parts else np.zeros((len(rows), 0))
+        source, choice, choices = self._inputs
+        units = rows[:, source]
+        missing = np.isnan(units)
+        chosen = np.floor(np.where(missing, -1.0, units) * choices) == choice
+        # Two different choices are as far apart as the two ends of a number: sqrt(1/2 + 1/2) = 1.
+        one_hot = np.where(chosen, np.sqrt(0.5), 0.0)
+        return np.where(choices > 0, one_hot, np.where(missing, 0.5, units))
 
 
 def _decides(values: np.ndarray, missing: np.ndarray) -> bool:
     return all(
         len(set(missing[values == value].tolist())) == 1 for value in np.unique(values[~np.isnan(values)])
     )
-
-
-def _one_hot(units: np.ndarray, choices: int) -> np.ndarray:
-    if choices == 0:
-        return np.where(np.isnan(units), 0.5, units)[:, None]
-    # Two different choices are as far apart as the two ends of a number: sqrt(1/2 + 1/2) = 1.
-    cells = np.floor(np.nan_to_num(units, nan=-1.0) * choices)[:, None]
-    return np.where(cells == np.arange(choices)[None, :], np.sqrt(0.5), 0.0)

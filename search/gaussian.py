@@ -52,11 +52,11 @@ def fit_lengths(points: np.ndarray, values: np.ndarray) -> np.ndarray:
         kernel = _matern(distance)
         noise = np.exp(theta[dims])
         try:
-            factor = cho_factor(kernel + (noise + 1e-6) * np.eye(count), lower=True)
+            factor = cho_factor(kernel + (noise + 1e-6) * np.eye(count), lower=True, check_finite=False)
         except np.linalg.LinAlgError:
             return 1e10, np.zeros(dims + 1)
-        alpha = cho_solve(factor, values)
-        precision = cho_solve(factor, np.eye(count))
+        alpha = cho_solve(factor, values, check_finite=False)
+        precision = cho_solve(factor, np.eye(count), check_finite=False)
         # The signal variance is profiled out; one pseudo-observation keeps it from vanishing.
         signal = (values @ alpha + 1.0) / (count + 1.0)
         log_det = 2.0 * np.log(np.diag(factor[0])).sum()
@@ -100,12 +100,12 @@ class Gaussian:
         kernel = correlation(points, points, lengths)
         best: tuple[float, Gaussian] | None = None
         for share in NOISE_SHARES:
-            factor = cholesky(kernel + (share + 1e-8) * np.eye(len(points)), lower=True)
-            whitened = solve_triangular(factor, values, lower=True)
+            factor = cholesky(kernel + (share + 1e-8) * np.eye(len(points)), lower=True, check_finite=False)
+            whitened = solve_triangular(factor, values, lower=True, check_finite=False)
             signal = float((whitened @ whitened + values.var()) / (len(values) + 1.0)) + 1e-12
             loss = 0.5 * len(values) * np.log(signal) + np.log(np.diag(factor)).sum()
             if best is None or loss < best[0]:
-                weights = solve_triangular(factor.T, whitened)
+                weights = solve_triangular(factor.T, whitened, check_finite=False)
                 best = loss, cls(points, lengths, factor, weights, signal)
         assert best is not None
         return best[1]
@@ -118,14 +118,16 @@ class Gaussian:
         """Mean and variance at points of shape (m, d), noise left out; both of shape (m,)."""
         cross = correlation(points, self.points, self.lengths)
         mean = cross @ self.weights
-        explained = solve_triangular(self.factor, cross.T, lower=True)
+        explained = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
         return mean, self.signal * np.maximum(1.0 - (explained**2).sum(0), 1e-10)
 
     def believing(self, points: np.ndarray) -> Gaussian:
         """The same process, sure of its own means at further points (the kriging believer, Ginsbourger et al. 2010)."""
-        cross = solve_triangular(self.factor, correlation(self.points, points, self.lengths), lower=True)
+        cross = solve_triangular(
+            self.factor, correlation(self.points, points, self.lengths), lower=True, check_finite=False
+        )
         own = correlation(points, points, self.lengths) + 1e-4 * np.eye(len(points))
-        corner = cholesky(own - cross.T @ cross, lower=True)
+        corner = cholesky(own - cross.T @ cross, lower=True, check_finite=False)
         size = len(self.points)
         factor = np.zeros((size + len(points), size + len(points)))
         factor[:size, :size], factor[size:, :size], factor[size:, size:] = self.factor, cross.T, corner

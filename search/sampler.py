@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spaces.problem import InputError
@@ -72,7 +72,7 @@ def draw(
         number = max(number, past[-1].number + 1) if past else number
         study = optuna.Study("history", HistoryStorage(past, number), sampler=chosen)
         trial = study.ask()
-        return Point(dict(space(trial)), trial.params, trial.distributions)
+        return Point(dict(space(trial)), trial.params, _shared(tuple(trial.distributions.items())))
 
 
 def place(space: Space, config: Mapping[str, Any]) -> Point | None:
@@ -90,7 +90,13 @@ def place(space: Space, config: Mapping[str, Any]) -> Point | None:
         return None
     if not all(allows(kind, trial.params[name]) for name, kind in trial.distributions.items()):
         return None
-    return Point({**config, **rebuilt}, trial.params, trial.distributions)
+    return Point({**config, **rebuilt}, trial.params, _shared(tuple(trial.distributions.items())))
+
+
+@lru_cache(maxsize=1024)
+def _shared(distributions: tuple[tuple[str, BaseDistribution], ...]) -> Mapping[str, BaseDistribution]:
+    """One object for all trials with the same parameters: thousands of copies would burden memory and its collector."""
+    return dict(distributions)
 
 
 def subseed(*parts: object) -> int:

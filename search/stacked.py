@@ -116,8 +116,9 @@ class LengthScales:
         if count < 2 * len(encoding.columns):
             return None
         if key not in self._fitted:
-            known = [number for number in islice(scores, count) if number in points]
-            best = sorted(known, key=lambda number: (-scores[number], number))[:FITTED]
+            first = set(islice(scores, count))
+            known = (number for number, _ in rung.best_first() if number in first and number in points)
+            best = list(islice(known, FITTED))
             self._fitted[key] = _fit([scores[n] for n in best], [row(n) for n in best], encoding)
         return self._fitted[key]
 
@@ -140,7 +141,7 @@ def propose(
     """
     means = stack.mean(leaders)
     best = leaders[np.argsort(-means, kind="stable")[:CENTRES]]
-    candidates = np.vstack([_spread(encoding, known, rng), _around(encoding, known, best, rng)])
+    candidates = _candidates(encoding, known, best, rng)
     mean, variance = stack.predict(candidates)
     gain = expected_improvement(mean, variance, float(means.max()))
     return encoding.params(candidates[int(np.argmax(gain))])
@@ -171,13 +172,18 @@ def line(below: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     return float(scores.mean() - slope * below.mean()), slope
 
 
-def _spread(encoding: Encoding, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    bases = known[rng.integers(len(known), size=CANDIDATES)]
-    return _placed(encoding, known, bases, rng.random(bases.shape))
-
-
-def _around(encoding: Encoding, known: np.ndarray, best: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _candidates(
+    encoding: Encoding, known: np.ndarray, best: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    spread_bases = known[rng.integers(len(known), size=CANDIDATES)]
+    spread = rng.random(spread_bases.shape)
     bases = best[rng.integers(len(best), size=CANDIDATES)]
+    bases, moved = np.vstack([spread_bases, bases]), np.vstack([spread, _around(encoding, bases, rng)])
+    stays = np.isnan(bases) | encoding.deciding(known)
+    return np.where(stays, bases, encoding.snapped(moved))
+
+
+def _around(encoding: Encoding, bases: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     reach = 10.0 ** rng.uniform(-2.0, -0.5, size=(CANDIDATES, 1))
     moved = bases + reach * rng.standard_normal(bases.shape)
     moved = np.abs(1.0 - np.abs(1.0 - moved))  # reflected at both ends
@@ -185,9 +191,4 @@ def _around(encoding: Encoding, known: np.ndarray, best: np.ndarray, rng: np.ran
     redrawn, fresh = rng.random(bases.shape) < 0.25, rng.random(bases.shape)
     moved = np.where(encoding.categorical, fresh, moved)
     touched &= redrawn | ~encoding.categorical
-    return _placed(encoding, known, bases, np.where(touched, moved, bases))
-
-
-def _placed(encoding: Encoding, known: np.ndarray, bases: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    stays = np.isnan(bases) | encoding.deciding(known)
-    return np.where(stays, bases, encoding.snapped(moved))
+    return np.where(touched, moved, bases)
