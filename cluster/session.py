@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cluster.interrupts import held_back
 from cluster.reaper import no_orphans
 from spaces.problem import InputError, Problem
 
@@ -83,14 +84,15 @@ def _start_local(need: Need) -> None:
     wanted = min(fits, need.concurrent or fits)
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(
-        address="local",  # without it Ray would join a cluster that runs on this machine, or one that is long gone
-        num_cpus=math.ceil(wanted * need.cpus),
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with held_back():
+        ray.init(
+            address="local",  # without it Ray would join a cluster that runs on this machine, or one that is long gone
+            num_cpus=math.ceil(wanted * need.cpus),
+            include_dashboard=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
 
 
 def _join(address: str | None) -> None:
@@ -99,7 +101,8 @@ def _join(address: str | None) -> None:
     where = os.environ.get("RAY_ADDRESS", "auto") if address in (None, "auto") else str(address)
     try:
         _knock(where)
-        ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
+        with held_back():
+            ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises what it likes here: all of it means that there is no session
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ClusterUnreachableError(f"no Ray cluster answers at {where}: {message}; {AUTH_HINT}") from error

@@ -32,12 +32,18 @@ class Storage:
 
     @classmethod
     def at(cls, root: Root) -> Storage:
-        """The storage at a local path or URI; nothing is created. `file://` is a local folder too."""
+        """The storage at a local path or URI; nothing is created. `file://` is a local folder too.
+
+        Raises OSError for a URI of no known kind, or a store that does not answer.
+        """
         text = str(root)
         if "://" not in text:
             local = str(Path(text).absolute())
             return cls(local, local, pafs.LocalFileSystem(), True)
-        files, base = pafs.FileSystem.from_uri(text)
+        try:
+            files, base = pafs.FileSystem.from_uri(text)
+        except pa.ArrowException as error:
+            raise OSError(str(error)) from error
         return cls(text, base, files, isinstance(files, pafs.LocalFileSystem))
 
     def list(self, folder: str) -> tuple[str, ...]:

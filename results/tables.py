@@ -42,6 +42,8 @@ class OpenPart:
         self._counter = 1 + max((counter_of(name) for name in part_names(storage, table)), default=-1)
         self._part = part_name(self._counter)
         self._rows = self._schema.empty_table()
+        if earlier is None:  # so that a reader finds the table, without rows, before the first one is written
+            put_part(storage, table, self._part, self._rows)
 
     def write(self, rows: list[Row]) -> None:
         """Make rows durable; on an error nothing has changed and the same call may be made again."""
@@ -182,4 +184,6 @@ class RunWriter:
 
     def _named(self, error: Exception) -> TableWriteError:
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return TableWriteError(f"cannot write the tables in {self._storage.root}: {cause}; the rows are kept")
+        return TableWriteError(
+            f"cannot write the tables in {self._storage.root}: {cause}; mend that, and the same command goes on"
+        )

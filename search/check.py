@@ -6,16 +6,20 @@ import math
 from typing import TYPE_CHECKING
 
 from search.prepare import Prepared, prepare
-from search.preview import checked_target, write_preview
+from search.preview import write_preview
 from search.runfolder import RunFolder
+from search.target import picture_target
+from trainables.data import MANIFEST
 from trainables.quiet import quiet_native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from search.job import JobSpec
+    from trainables.data import Dataset
 
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
+NAMED = 10  # unreadable images
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
@@ -25,7 +29,8 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     `preview` names the image file that augmentation is to be shown in.
     """
     if preview is not None:
-        checked_target(preview)
+        picture_target(preview, "--preview")
+    RunFolder(job.run_root).check_writable()
     prepared = prepare(job)
     data, search = prepared.dataset, job.search
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
@@ -80,15 +85,26 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
             f"the largest class has {max(sizes):,} training images and the smallest {min(sizes):,}: "
             f"space.fixed.class_balance 1 weighs all classes alike, search.metric val_balanced_accuracy judges so"
         )
-    if data.skipped:
-        yield f"{len(data.skipped)} unreadable images are left out, the first: {data.skipped[0]}"
-    if data.duplicates_across_splits.count:
-        first = data.duplicates_across_splits.examples[:1]
-        yield f"{data.duplicates_across_splits.count} images stand in more than one split, such as {', '.join(first)}"
+    yield from flaws(data)
     if job.search.max_epochs < job.search.reduction_factor:
         yield f"max_epochs {job.search.max_epochs} leaves one rung: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:
         yield f"{job.search.trials} trials are few for a reduction factor of {job.search.reduction_factor}"
+
+
+def flaws(data: Dataset) -> Iterator[str]:
+    """Images that were left out, by name, and images that stand in two splits; a search tells them too."""
+    if data.skipped:
+        more = len(data.skipped) - NAMED
+        rest = f", and {more:,} more in {data.folder / MANIFEST}" if more > 0 else ""
+        yield f"{_images(len(data.skipped))} unreadable and left out: {', '.join(data.skipped[:NAMED])}{rest}"
+    found = data.duplicates_across_splits
+    if found.count:
+        yield f"{_images(found.count)} in an earlier split too, such as {found.examples[0]}"
+
+
+def _images(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count:,} images are"
 
 
 def _budgets(job: JobSpec) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,13 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         print(f"toprung: {_one_line(error)}", file=sys.stderr)
         return FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells what was wrong in one line, as everything else that is wrong is told."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_INPUT, f"toprung: {message}; `{self.prog} --help` shows what is allowed\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="toprung", description="Finds the best training configuration for an image classifier."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -53,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     search_parser = _job_command(commands, "search", "run a job's search, or go on where it stopped", search)
     search_parser.add_argument(
-        "--address", help='a running Ray cluster; "auto" for the one this machine is part of'
+        "--address", type=_address, help='a running Ray cluster; "auto" for the one this machine is part of'
     )
     status_parser = _run_command(commands, "status", "progress and leaders of a run, from its tables", status)
     status_parser.add_argument("--top", type=_count, default=5, help="leaders shown (5)")
@@ -98,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _job_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, run: object
+def _job_command(commands: argparse._SubParsersAction[_Parser], name: str, what: str, run: object
                  ) -> argparse.ArgumentParser:  # fmt: skip
     parser = commands.add_parser(name, help=what, description=what)
     parser.add_argument("job", metavar="JOB", help="the job file (YAML)")
@@ -108,7 +115,7 @@ def _job_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     return parser
 
 
-def _run_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, run: object
+def _run_command(commands: argparse._SubParsersAction[_Parser], name: str, what: str, run: object
                  ) -> argparse.ArgumentParser:  # fmt: skip
     parser = commands.add_parser(name, help=what, description=what)
     parser.add_argument("run", metavar="RUN", help="the run folder or URI, such as runs/quickstart")
@@ -133,6 +140,12 @@ def _amount(text: str, most: float = float("inf")) -> float:
     return value
 
 
+def _address(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("nothing given, must be HOST:PORT or auto")
+    return text
+
+
 def _share(text: str) -> float:
     return _amount(text, 1.0)
 
@@ -140,9 +153,9 @@ def _share(text: str) -> float:
 def check(options: argparse.Namespace) -> int:
     """`toprung check JOB`."""
     from search.check import describe_job
-    from search.jobfile import load_job
+    from search.extend import load_extended
 
-    for line in describe_job(load_job(options.job, options.overrides), options.preview):
+    for line in describe_job(load_extended(options.job, options.overrides), options.preview):
         print(line)
     return DONE
 

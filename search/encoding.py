@@ -117,7 +117,7 @@ class Encoding:
         """Of every feature: the column it comes from, the choice it stands for, how many choices (0: a number)."""
         of_column = [max(1, column.choices) for column in self.columns]
         source = np.repeat(np.arange(len(self.columns)), of_column)
-        choice = np.concatenate([np.arange(count) for count in of_column] or [np.zeros(0)])
+        choice = np.concatenate([np.arange(count) for count in of_column] or [np.zeros(0, dtype=int)])
         return source, choice, np.array([column.choices for column in self.columns], dtype=int)[source]
 
     def lacks(self, point: Point) -> bool:

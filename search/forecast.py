@@ -114,7 +114,7 @@ def _blackbox(job: JobSpec, space: Space, run: str | None, epoch_secs: float) ->
     if run is None:
         return TypicalCurves(space, job.search.max_epochs, epoch_secs)
     folder = RunFolder(run)
-    longest = folder.job().search.max_epochs
+    longest = folder.job("--from").search.max_epochs
     if longest < job.search.max_epochs:
         given = f"{run} trained {longest} epochs at most"
         raise InputError.single("--from", given, f"search.max_epochs is {job.search.max_epochs}")

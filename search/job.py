@@ -42,7 +42,9 @@ class DataSection(Section):
     """Which images, and how they are split."""
 
     source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
-    path: str | None = Field(None, description="File or folder of the images, or a URI (s3://, gs://).")
+    path: str | None = Field(
+        None, min_length=1, description="File or folder of the images, or a URI (s3://, gs://)."
+    )
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
         None, description="Height and width in pixels that images are resized to."
     )
@@ -80,6 +82,11 @@ class SpaceSection(Section):
     ranges: dict[str, Any] = Field(
         {}, description="Parameters narrowed to [low, high], {low, high} or {choices: [...]}."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def a_bare_name_is_a_space(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class Budgets(Section):

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
+SHORT = {"data": "source", "space": "name"}  # sections of which a text alone gives this key
+NAME_RULE = "must be up to 100 letters, digits, dots, dashes and underscores, the first a letter or digit"
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML where a key given twice is an error instead of the last one winning silently."""
 
@@ -104,7 +108,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     for parent in parents:
         child = node.get(parent)
         if not isinstance(child, dict):
-            child = {"source": child} if parent == "data" and isinstance(child, str) else {}
+            child = {SHORT[parent]: child} if parent in SHORT and isinstance(child, str) else {}
             node[parent] = child
         node = child
     node[last] = value
@@ -122,6 +126,10 @@ def _problem(detail: Mapping[str, Any], where: str) -> Problem:
         return Problem(path, str(detail["ctx"]["error"]), "change either")
     if detail["type"] in {"model_type", "model_attributes_type"}:
         return Problem(path, f"{detail['input']!r} given", "must be keys and values")
+    if detail["type"] == "dict_type":
+        return Problem(path, f"{detail['input']!r} given", "must be keys and values")
+    if detail["type"] == "string_pattern_mismatch":
+        return Problem(path, f"{detail['input']!r} given", NAME_RULE)
     message = str(detail["msg"]).replace("Input should be", "must be").replace("String should", "must")
     return Problem(path, f"{detail['input']!r} given", message)
 

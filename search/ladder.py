@@ -5,6 +5,7 @@ Algorithm 2): eta is our `reduction_factor`, r our `rungs[0]`, R our `max_epochs
 fewer results than eta; ties go to the earlier trial; the stopping variant is the default; and a trial is cut only when
 it stands below the top 1/eta of all results and of the latest 9 eta. The history alone goes stale: once a sampler finds
 configurations that start slowly and end well, the fast starters of the first hour would cut every one of them.
+Between two rungs a trial is cut when it has trained longer and is still below those who passed the last one.
 """
 
 from __future__ import annotations
@@ -65,15 +66,18 @@ class Rung:
         """The score of a recorded trial."""
         return self.scores[number]
 
-    def rank(self, number: int) -> int:
-        """The rank of a recorded trial among all recorded so far, 0 the best."""
-        return bisect_left(self._ordered, (-self.scores[number], number))
+    def standing(self, number: int, score: Any) -> float:
+        """What a recorded trial is ranked by: the better of its score here and a later one."""
+        return max(self.scores[number], float(score))
 
-    def rank_among_latest(self, number: int, count: int) -> int:
-        """The rank a recorded trial has, or would have, among the latest `count` results."""
-        own = self.scores[number]
+    def rank(self, number: int, standing: float) -> int:
+        """The rank of a trial that stands so among all recorded so far, 0 the best."""
+        return bisect_left(self._ordered, (-standing, number))
+
+    def rank_among_latest(self, number: int, standing: float, count: int) -> int:
+        """The rank a trial that stands so has, or would have, among the latest `count` results."""
         latest = islice(reversed(self.scores.items()), count)
-        return sum(score > own or (score == own and other < number) for other, score in latest)
+        return sum(score > standing or (score == standing and other < number) for other, score in latest)
 
     def latest(self, count: int) -> Iterator[int]:
         """The trials of the latest results, the last to arrive first."""
@@ -102,9 +106,10 @@ class Verdict(NamedTuple):
 class Ladder:
     """Keeps the top 1/reduction_factor of every rung; O(log n + reduction_factor) comparisons per report.
 
-    A trial is held against its last rung again at every report, so that one let through for want of peers, or before
-    better ones came, does not train on to the end. Scores are finite floats, higher is better (non-finite ones must not
-    come here: the strategy ends such trials). Below `first_rung` nothing is cut, results are recorded all the same.
+    A trial is held against its last rung again at every report, by what it has reached since: one let through for want
+    of peers, or before better ones came, does not train on to the end, but one that started slowly may catch up. Scores
+    are finite floats, higher is better (non-finite ones must not come here: the strategy ends such trials). Below
+    `first_rung` nothing is cut, results are recorded all the same.
     """
 
     def __init__(
@@ -141,12 +146,13 @@ class Ladder:
         if arrived:
             self._reached[number] = position
             rung.add(number, score)
-        decision = self._decision(rung, number, arrived)
+        standing = rung.standing(number, score)
+        decision = self._decision(rung, number, standing, arrived)
         if decision is Decision.KEEP and not arrived:
             return None
         peers = len(rung)
         cutoff = rung.score_at(self._quota(peers) - 1)
-        return Verdict(decision, rung.epoch, rung.score(number), cutoff, peers, arrived)
+        return Verdict(decision, rung.epoch, standing, cutoff, peers, arrived)
 
     def promotable(self, waiting: set[int]) -> int | None:
         """The waiting trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
@@ -160,11 +166,8 @@ class Ladder:
                 if number in waiting and self._reached[number] == position:
                     return number
             for number in rung.latest(self._latest):
-                if (
-                    number in waiting
-                    and self._reached[number] == position
-                    and self._leads_latest(rung, number)
-                ):
+                waits = number in waiting and self._reached[number] == position
+                if waits and self._leads_latest(rung, number, rung.score(number)):
                     return number
         return None
 
@@ -172,16 +175,16 @@ class Ladder:
     def _latest(self) -> int:
         return LATEST_SURVIVORS * self.reduction_factor
 
-    def _leads_latest(self, rung: Rung, number: int) -> bool:
+    def _leads_latest(self, rung: Rung, number: int, standing: float) -> bool:
         """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all of them."""
         if len(rung) <= self._latest:
             return False
-        return rung.rank_among_latest(number, self._latest) < self._latest // self.reduction_factor
+        return rung.rank_among_latest(number, standing, self._latest) < self._latest // self.reduction_factor
 
     def _quota(self, peers: int) -> int:
         return max(1, peers // self.reduction_factor)
 
-    def _decision(self, rung: Rung, number: int, arrived: bool) -> Decision:
+    def _decision(self, rung: Rung, number: int, standing: float, arrived: bool) -> Decision:
         if rung is self.rungs[-1]:
             return Decision.KEEP
         if self.pauses:
@@ -189,5 +192,5 @@ class Ladder:
         peers = len(rung)
         if peers < self.reduction_factor or rung.epoch < self.first_rung:
             return Decision.KEEP
-        leads = rung.rank(number) < self._quota(peers) or self._leads_latest(rung, number)
-        return Decision.KEEP if leads else Decision.STOP
+        leads = rung.rank(number, standing) < self._quota(peers)
+        return Decision.KEEP if leads or self._leads_latest(rung, number, standing) else Decision.STOP

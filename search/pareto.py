@@ -63,10 +63,17 @@ class ParetoRung(Rung):
         """Minus the number of trials that dominate it now."""
         return -float(self.dominators[self.numbers.index(number)])
 
-    def rank(self, number: int) -> int:
+    def standing(self, number: int, score: Score) -> float:
+        """Minus the number of trials that dominate it, by its scores here or by later ones, whichever are fewer."""
+        others = np.array(self.numbers) != number
+        now = _dominates(self.vectors[others], np.array([score], dtype=float)).sum()
+        return max(self.score(number), -float(now))
+
+    def rank(self, number: int, standing: float) -> int:
         """How many trials come before it: those with fewer dominators, and those of as many that stand more alone."""
-        count = self.dominators[self.numbers.index(number)]
-        return int((self.dominators < count).sum()) + self._spread_out(int(count)).index(number)
+        before = int((self.dominators < -standing).sum())
+        moved_up = standing > self.score(number)
+        return before if moved_up else before + self._spread_out(int(-standing)).index(number)
 
     def best_first(self) -> Iterator[tuple[int, float]]:
         """(trial number, score) from the best to the worst."""
@@ -90,11 +97,10 @@ class ParetoRung(Rung):
         """The score of the given rank, 0 the best."""
         return -float(np.partition(self.dominators, rank)[rank])
 
-    def rank_among_latest(self, number: int, count: int) -> int:
-        """The rank a recorded trial has, or would have, among the latest `count` results, by dominators alone."""
-        own = self.dominators[self.numbers.index(number)]
+    def rank_among_latest(self, number: int, standing: float, count: int) -> int:
+        """The rank a trial that stands so has, or would have, among the latest `count` results, by dominators alone."""
         latest = zip(self.numbers[-count:], self.dominators[-count:].tolist(), strict=True)
-        return sum(dominators < own or (dominators == own and other < number) for other, dominators in latest)
+        return sum(others < -standing or (others == -standing and other < number) for other, others in latest)
 
     def front(self) -> list[int]:
         """The trials nobody dominates."""

@@ -69,8 +69,8 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         objectives=job.search.modes,
         initial_configs=job.search.initial_configs,
     )
-    for run in job.search.warm_start:
-        RunFolder(run).job()  # says so when it is no run
+    for number, run in enumerate(job.search.warm_start):
+        RunFolder(run).job(f"search.warm_start[{number}]")  # says so when it is no run
         proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
         strategy.warm_start(read_reports(run), records_of(proposals, trials))
     return strategy

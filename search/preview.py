@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from search.target import picture_target
 from spaces.augmentation import SETS, TECHNIQUES
 from spaces.describe import RecordingTrial
 from spaces.problem import InputError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN_IMAGES = 2
 DRAWS = 24  # of each image, of which the one in the upper quarter by change is shown: typical, and visible
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SAMPLES = 200
 COLOURS = ("saturation", "hue")  # which grey images do not have
 EXPLAINED = "Along a row the same random draw grows stronger; the first rows turn a whole set on, the others one thing."
@@ -89,7 +89,7 @@ def write_preview(prepared: Prepared, path: str | Path) -> Path:
 
     Raises `InputError` when the file cannot be written there.
     """
-    target = checked_target(path)
+    target = picture_target(path, "--preview")
     images = examples(prepared.dataset.train(), len(prepared.dataset.classes))
     use = Use.of(prepared.space)
     rows = list(sheet_rows(use, in_colour=images.shape[-1] == 3))
@@ -102,25 +102,14 @@ def write_preview(prepared: Prepared, path: str | Path) -> Path:
     return target
 
 
-def checked_target(path: str | Path) -> Path:
-    """`path` if an image can be saved there; raises `InputError`."""
-    target = Path(path).expanduser()
-    if target.suffix.lower() not in SUFFIXES:
-        raise InputError.single("--preview", str(path), f"a file name ending in {', '.join(SUFFIXES)}")
-    if not target.absolute().parent.is_dir():
-        raise InputError.single(
-            "--preview", f"{target.absolute().parent} is no folder", "a folder that exists"
-        )
-    return target
-
-
 def examples(split: Split, classes: int, count: int = SHOWN_IMAGES) -> np.ndarray:
     """`count` images of different classes, uint8 (count, H, W, C): the first ones with some contrast."""
     labels = np.asarray(split.labels)
     chosen: list[int] = []
     for number in np.linspace(0, classes - 1, min(count, classes)).round().astype(int).tolist():
         own = np.flatnonzero(labels == number if labels.ndim == 1 else labels[:, number])[:20]
-        chosen.append(int(max(own, key=lambda row: float(np.std(split.images[row])))))
+        # Contrast within each channel: a plain colour has none, however far apart its channels are.
+        chosen.append(int(max(own, key=lambda row: float(np.std(split.images[row], axis=(0, 1)).mean()))))
     return np.asarray(split.images[np.resize(chosen, count)])
 
 

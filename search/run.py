@@ -16,6 +16,7 @@ from results.schema import PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter, TableWriteError
 from results.tracking import Tracker
 from search.budget import Limits
+from search.check import flaws
 from search.desk import Desk
 from search.display import Display
 from search.loop import SearchLoop
@@ -59,6 +60,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     """
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
+    for flaw in flaws(prepared.dataset):
+        print(f"note: {flaw}", flush=True)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job))
         resumed = _resumed(folder, prepared)

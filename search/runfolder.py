@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,13 +56,16 @@ class RunFolder:
         local.mkdir(parents=True, exist_ok=True)
         return Tracking(f"sqlite:///{local}/mlflow.db", job.tracking.experiment, self.name)
 
-    def job(self) -> JobSpec:
-        """The job this run belongs to. Raises `InputError` when this is no run folder."""
+    def job(self, where: str = "RUN") -> JobSpec:
+        """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
+        allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
         try:
             text = bytes(Storage.at(self.root).read(JOB_FILE)).decode()
-        except OSError:
-            allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
-            raise InputError.single("RUN", f"{self.root} is none", allowed) from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError.single(where, f"{self.root or 'nothing'} is none", allowed) from None
+        except OSError as error:
+            given = f"{self.root} cannot be read ({_reason(error)})"
+            raise InputError.single(where, given, allowed) from None
         return parse_job(yaml.safe_load(text), f"{self.root}/{JOB_FILE}")
 
     def trials_with(self, more: int, otherwise: int) -> int:
@@ -78,15 +82,32 @@ class RunFolder:
         Raises `InputError`: a problem for each setting that differs from the run's own job and may not, one for a
         folder that cannot be written, and `RunBusyError` while another search writes it. The folder is then as it was.
         """
-        if Storage.at(self.root).exists(JOB_FILE):
-            self._refuse_another(job)
         try:
+            if Storage.at(self.root).exists(JOB_FILE):
+                self._refuse_another(job)
             lock = RunLock(self.root)
             Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
         except OSError as error:
-            given = f"{self.root} cannot be written ({error.strerror or error})"
-            raise InputError.single("storage.path", given, "must be a folder that can be written") from None
+            raise self._unwritable(_reason(error)) from None
         return lock
+
+    def check_writable(self) -> None:
+        """Raise `InputError` where the run could not be written, as far as can be told without making anything."""
+        try:
+            storage = Storage.at(self.root)
+        except OSError as error:
+            raise self._unwritable(_reason(error)) from None
+        if not storage.is_local:
+            return
+        there = next(path for path in (Path(storage.base), *Path(storage.base).parents) if path.exists())
+        if not there.is_dir():
+            raise self._unwritable(f"{there} is a file")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise self._unwritable(f"no permission in {there}")
+
+    def _unwritable(self, reason: str) -> InputError:
+        given = f"{self.root} cannot be written ({reason})"
+        return InputError.single("storage.path", given, "must be a folder that can be written")
 
     def _refuse_another(self, job: JobSpec) -> None:
         before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))
@@ -97,6 +118,10 @@ class RunFolder:
             raise InputError(
                 Problem(key, f"is {now.get(key)!r} and was {before.get(key)!r}", allowed) for key in differing
             )
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error).partition("\n")[0]
 
 
 def _may_change(key: str) -> bool:

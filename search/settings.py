@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.sampler import Space, allows, draw
+from spaces.allowed import bounds_rule
 from spaces.problem import InputError, Problem
 
 
@@ -66,7 +67,7 @@ def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple
             if allows(open_now[name], config[name]):
                 fitting[name] = config[name]
             else:
-                refused[name] = str(open_now[name])
+                refused[name] = f"must be {bounds_rule(open_now[name])}"
     known = f"must be one of {', '.join(sorted(open_now))}"
     # What the job holds fixed may be repeated: a whole configuration can be taken over from a table.
     strange = [name for name in config if name not in fitting and drawn.config.get(name) != config[name]]

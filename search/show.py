@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from search.simulate import Conditions
 
 LEADERS_SHOWN = 5
+DRAWINGS = (".png", ".jpg", ".svg", ".pdf")
 Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
 
 
@@ -84,10 +85,10 @@ def show_forecasts(
     conditions: Conditions,
 ) -> None:
     """What the search would cost on each number of workers; drawn to `out` where it is given."""
-    from pathlib import Path
-
     from search.forecast import draw, forecast
+    from search.target import picture_target
 
+    target = picture_target(out, "--out", DRAWINGS) if out else None
     basis = (
         f"curves of {run}"
         if run
@@ -101,9 +102,9 @@ def show_forecasts(
         best = f"{one.best:10.4f}" if run else "         -"
         numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
         print(f"{one.workers:7,} {numbers} {best}", flush=True)
-    if out:
-        draw(forecasts, job.search.metric, Path(out))
-        print(f"drawn to {out}")
+    if target:
+        draw(forecasts, job.search.metric, target)
+        print(f"drawn to {target}")
 
 
 def show_retrained(done: Retrained) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spaces.limits import Limit
 from spaces.narrow import Choices, Interval, Range, Value
 from spaces.problem import Problem
 from spaces.reference import did_you_mean
@@ -30,14 +31,18 @@ def numbers_read(given: Any) -> Any:
     return given
 
 
-def fixed_problems(fixed: Mapping[str, Any], parameters: Parameters) -> Iterator[Problem]:
-    """What is wrong with `fixed`. A number may lie outside the searched range (no weight decay, say)."""
+def fixed_problems(
+    fixed: Mapping[str, Any], parameters: Parameters, limits: Mapping[str, Limit]
+) -> Iterator[Problem]:
+    """What is wrong with `fixed`. A number may lie outside the searched range (no weight decay), not of `limits`."""
     for name, value in fixed.items():
         where = f"space.fixed.{name}"
         if name not in parameters:
             yield _unknown(where, name, parameters)
         elif not _has_type(value, parameters[name]):
             yield Problem(where, f"got {value!r}", f"must be {_type_rule(parameters[name])}")
+        elif name in limits and not limits[name].holds(value):
+            yield Problem(where, f"got {value!r}", f"must be {limits[name]}")
 
 
 def parse_ranges(ranges: Mapping[str, Any], parameters: Parameters) -> tuple[dict[str, Range], list[Problem]]:
@@ -76,7 +81,7 @@ def _parse_choices(where: str, given: Any, parameter: BaseDistribution) -> Range
         return Problem(where, f"got {given!r}", f"choices must be a list of {_type_rule(parameter)}")
     wrong = [value for value in given if not _within(value, parameter)]
     if wrong:
-        return Problem(where, f"got choices {wrong}", f"each must be {_bounds_rule(parameter)}")
+        return Problem(where, f"got choices {wrong}", f"each must be {bounds_rule(parameter)}")
     return Choices(tuple(dict.fromkeys(given)))
 
 
@@ -86,7 +91,7 @@ def _parse_interval(where: str, low: Any, high: Any, parameter: BaseDistribution
     if low > high:
         return Problem(where, f"low {low} is above high {high}", "low must not be above high")
     if not (_within(low, parameter) and _within(high, parameter)):
-        return Problem(where, f"got [{low}, {high}]", f"must be {_bounds_rule(parameter)}")
+        return Problem(where, f"got [{low}, {high}]", f"must be {bounds_rule(parameter)}")
     return Interval(low, high)
 
 
@@ -126,6 +131,7 @@ def _type_rule(parameter: BaseDistribution) -> str:
     return "a whole number" if type(parameter).__name__ == "IntDistribution" else "a finite number"
 
 
-def _bounds_rule(parameter: BaseDistribution) -> str:
+def bounds_rule(parameter: BaseDistribution) -> str:
+    """What a parameter may be, in words: `a finite number within [0.0, 0.4]`, `one of [3, 5]`."""
     low, high = getattr(parameter, "low", None), getattr(parameter, "high", None)
     return _type_rule(parameter) if low is None else f"{_type_rule(parameter)} within [{low}, {high}]"

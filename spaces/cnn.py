@@ -7,6 +7,7 @@ from typing import Any
 
 from spaces import augmentation, optimizer
 from spaces.asked import asked
+from spaces.limits import COUNT, POSITIVE, RATE, Limit, limited
 from spaces.stack import checked_stack
 from spaces.text import takes_text
 
@@ -28,9 +29,25 @@ ACTIVATIONS = ("relu", "elu", "gelu", "silu", "leaky_relu")
 POOLINGS = ("max", "average", "strided")
 DENSE_UNITS = (0, 64, 128, 256, 512)
 MAX_NORMS = (0.0, 2.0, 3.0, 4.0)
+LIMITS = {
+    "filters": POSITIVE,
+    "filter_growth": Limit(0.1, 10.0),
+    "blocks": POSITIVE,
+    "convs_per_block": POSITIVE,
+    "kernel_size": POSITIVE,
+    "dense_units": COUNT,
+    "dense_units_2": COUNT,
+    "dropout": RATE,
+    "dropout_step": RATE,
+    "head_dropout": RATE,
+    "head_l2": Limit(),
+    "max_norm": Limit(),
+    "conv_max_norm": Limit(),
+}
 
 
 @takes_text(stack=checked_stack)
+@limited(**LIMITS)
 def space(trial: Any) -> dict[str, Any]:
     """Draw one CNN, its augmentation and its training recipe as one flat configuration.
 
@@ -41,6 +58,7 @@ def space(trial: Any) -> dict[str, Any]:
 
 
 @takes_text(stack=checked_stack)
+@limited(**LIMITS)
 def full(trial: Any) -> dict[str, Any]:
     """As `space`, over everything a network of this family can be."""
     return {**architecture(trial, wide=True), **augmentation.space(trial), **optimizer.space(trial)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spaces.allowed import fixed_problems, numbers_read, parse_ranges
 from spaces.describe import describe
+from spaces.limits import limits_of
 from spaces.narrow import NarrowedTrial, Range, Value
 from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
@@ -63,7 +64,8 @@ def load_space(
     fixed_texts, problems = text_values(fixed, texts)
     ranged_texts, more = text_ranges(ranges, texts)
     problems += more
-    problems += fixed_problems({k: v for k, v in fixed.items() if k not in texts}, parameters)
+    numbers = {name: value for name, value in fixed.items() if name not in texts}
+    problems += fixed_problems(numbers, parameters, limits_of(function))
     parsed, more = parse_ranges({k: v for k, v in ranges.items() if k not in texts}, parameters)
     if problems or more:
         raise InputError([*problems, *more])

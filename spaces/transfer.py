@@ -8,6 +8,7 @@ from typing import Any
 
 from spaces import augmentation, optimizer
 from spaces.asked import asked
+from spaces.limits import COUNT, RATE, SHARE, Limit, limited
 from spaces.narrow import Interval, NarrowedTrial
 from spaces.reference import did_you_mean
 from spaces.text import takes_text
@@ -40,6 +41,19 @@ DEFAULTS = {
     "deep_rate": 0.01,
     "cache_features": False,
 }
+LIMITS = {
+    "alpha": Limit(0.1, 10.0),
+    "input_size": COUNT,
+    "dense_units": COUNT,
+    "dense_units_2": COUNT,
+    "head_dropout": RATE,
+    "head_epochs": COUNT,
+    "top_epochs": COUNT,
+    "top_share": SHARE,
+    "top_rate": Limit(),
+    "deep_share": SHARE,
+    "deep_rate": Limit(),
+}
 
 
 def checked_backbone(name: str) -> str:
@@ -60,6 +74,7 @@ def checked_weights(text: str) -> str:
 
 
 @takes_text(backbone=checked_backbone, weights=checked_weights)
+@limited(**LIMITS)
 def space(trial: Any) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 

@@ -17,7 +17,7 @@ class Costs:
     """One trial's use of its worker, or a part of it; parts add up with `+`.
 
     The seconds of a worker are its epochs and the first six here; `data_secs` and `validation_secs` are parts of the
-    epochs. `rss_bytes` is the process's resident memory and `device_bytes` the peak on its accelerator since the
+    epochs. `rss_bytes` is the process's own resident memory and `device_bytes` the peak on its accelerator since the
     process began (0 without one); a sum keeps the larger.
     """
 
@@ -76,10 +76,15 @@ def process_age_secs() -> float:
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process."""
+    """Resident memory of this process alone.
+
+    Mapped images do not count: the system takes their pages back when it needs room, so they say nothing of how far a
+    worker has grown.
+    """
     import psutil
 
-    return int(psutil.Process().memory_info().rss)
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 def memory_share_bytes(cpus: float) -> int:

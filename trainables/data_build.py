@@ -132,9 +132,9 @@ class Build:
         needed = self.total * int(np.prod(shape))
         free = shutil.disk_usage(self.folder).free
         if needed > free:
-            given = f"{self.folder.parent} has {free / 1e9:.1f} GB free"
+            given = f"{self.folder.parent} has {free / 1e9:,.3f} GB free"
             raise InputError.single(
-                VARIABLE, given, f"{needed / 1e9:.1f} GB: {self.total} images of {_size(shape)}"
+                VARIABLE, given, f"{needed / 1e9:,.3f} GB for {self.total} images of {_size(shape)}"
             )
         self.writers.update({split: SplitWriter(self.folder, split, shape) for split in SPLITS})
 

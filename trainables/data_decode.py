@@ -45,7 +45,7 @@ def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
     return "not an image in " + "/".join(FORMATS) if "cannot identify" in text else text
 
 

@@ -147,14 +147,26 @@ def located(path: str | None, source: str, wanted: str) -> Place:
 
 
 def files_below(folder: Place) -> list[str]:
-    """All files of a folder and its folders, as paths from it, sorted; links are followed."""
+    """All files of a folder and its folders, as paths from it, sorted; links are followed, each folder once.
+
+    Raises OSError for a folder that may not be listed.
+    """
     if isinstance(folder, RemotePath):
         return folder.files_below()
-    return sorted(
-        os.path.relpath(Path(where) / name, folder)
-        for where, _, names in os.walk(folder, followlinks=True)
-        for name in names
-    )
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(where).stat()
+        if (here.st_dev, here.st_ino) in seen:  # a link back up would otherwise be followed forty times
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        found += [os.path.relpath(Path(where) / name, folder) for name in names]
+    return sorted(found)
 
 
 def system_at(uri: str) -> tuple[Any, str]:

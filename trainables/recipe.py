@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from spaces.augmentation import SETS, STANDARD, TECHNIQUES
+from spaces.limits import RECIPE
 from spaces.optimizer import SCHEDULES
 from spaces.problem import InputError, Problem
 from spaces.reference import did_you_mean
@@ -94,23 +95,6 @@ class Recipe:
 
 RECIPE_KEYS = frozenset(field.name for field in fields(Recipe))
 
-# name -> (lowest, highest) allowed, both included
-_BOUNDS = {
-    "learning_rate": (0.0, math.inf),
-    "warmup_share": (0.0, 1.0),
-    "final_share": (0.0, 1.0),
-    "weight_decay": (0.0, math.inf),
-    "momentum": (0.0, 0.9999),
-    "label_smoothing": (0.0, 0.999),
-    "clip_norm": (0.0, math.inf),
-    "batch_size": (1, math.inf),
-    "ema": (0.0, 0.99999),
-    "class_balance": (0.0, 1.0),
-    "patience_epochs": (0, math.inf),
-    "augment": (0.0, 1.0),
-    "augment_picks": (0, len(TECHNIQUES)),
-}
-
 _NAMES: dict[str, Sequence[str]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -128,10 +112,10 @@ def _problems(recipe: Recipe) -> Iterator[Problem]:
         value = getattr(recipe, f"augment_{name}")
         if value not in (True, False, None):
             yield Problem(f"config.augment_{name}", f"got {value!r}", "must be true or false")
-    for name, (low, high) in _BOUNDS.items():
+    for name, limit in RECIPE.items():
         value = getattr(recipe, name)
-        if not isinstance(value, int | float) or not low <= value <= high:
-            yield Problem(f"config.{name}", f"got {value!r}", f"must be a number within [{low}, {high}]")
+        if not limit.holds(value):
+            yield Problem(f"config.{name}", f"got {value!r}", f"must be {limit}")
 
 
 def structure_of(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -50,6 +50,23 @@ def test_a_narrow_terminal_shows_every_value_whole(board: pd.DataFrame) -> None:
     assert "t00001" in text
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_without_room_beside_the_table_configurations_stand_below_it(board: pd.DataFrame, width: int) -> None:
+    lines = render(board, "rich", width=width).decode().splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("t00001  blocks=3"))
+    told = " ".join(" ".join(lines[start:]).split())
+    assert "t00001 blocks=3 learning_rate=0.2 momentum=0.9 nesterov=True optimizer=sgd" in told
+    assert "configuration" not in " ".join(lines)
+
+
+def test_what_all_trials_share_is_said_once(board: pd.DataFrame) -> None:
+    alike = board.assign(**{"config/batch_size": 32, "config/flip": True})
+    text = render(alike, "rich", width=160).decode()
+    assert text.splitlines()[-1] == "in all  batch_size=32 flip=True"
+    assert text.count("batch_size") == 1
+    assert "in all" not in render(alike.head(1), "rich", width=160).decode()
+
+
 def test_programs_get_every_column(board: pd.DataFrame) -> None:
     records = json.loads(render(board, "json"))
     assert records[0]["config/blocks"] == 3

@@ -214,3 +214,10 @@ def test_an_unclosed_writer_writes_when_the_interpreter_ends(tmp_path: Path) -> 
     program += 'writer.append("epochs", epoch_row(EpochReport("t00000", 1), 0, "keep"))'
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=True)
     assert sequences(tmp_path) == [0]
+
+
+def test_plain_readers_find_every_table_before_its_first_row(tmp_path: Path) -> None:
+    with RunWriter(tmp_path, SCHEMAS):
+        for name, schema in SCHEMAS.items():
+            frame = pd.read_parquet(tmp_path / name)
+            assert frame.empty and list(frame.columns) == schema.names

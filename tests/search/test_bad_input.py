@@ -78,6 +78,55 @@ def test_a_sampler_nobody_knows(told) -> None:
     assert "search.sampler" in line and "tpe" in line
 
 
+def test_fixed_numbers_that_nothing_trains_with(told) -> None:
+    lines = told({"data": "digits", "space": {"fixed": {"batch_size": -5, "dropout": 1.5, "filters": 8.5}}})
+    assert [line.partition(";")[2] for line in sorted(lines)] == [
+        " must be a whole number from 1",
+        " must be a number from 0 to 0.99",
+        " must be a whole number from 1",
+    ]
+
+
+def test_first_configurations_outside_the_space(told) -> None:
+    (line,) = told({"data": "digits", "search": {"initial_configs": [{"learning_rate": 5}]}})
+    assert line.endswith("initial_configs[0].learning_rate: 5; must be a finite number within [0.0001, 0.1]")
+
+
+def test_an_earlier_run_that_is_none(told) -> None:
+    (line,) = told({"data": "digits", "search": {"warm_start": ["nowhere"]}})
+    assert "search.warm_start[0]: nowhere is none" in line
+
+
+@pytest.mark.parametrize(
+    ("storage", "reason"), [("odd://bucket/runs", "Unrecognized filesystem"), ("job.yaml/runs", "is a file")]
+)
+def test_a_storage_that_cannot_be_is_found_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, storage: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(yaml.safe_dump({"data": "digits", "storage": {"path": storage}}))
+    for command in ("check", "search"):
+        assert main([command, "job.yaml"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("toprung: storage.path: ") and (reason in line or command == "search")
+
+
+@pytest.mark.parametrize("out", ["nowhere/x.png", "x.xyz"])
+def test_a_drawing_that_cannot_be_saved_is_refused_before_the_simulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text("data: digits")
+    assert main(["simulate", "job.yaml", "--out", out]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("toprung: --out: ") and not said.out
+
+
+def test_a_store_that_nobody_knows_is_told_from_a_folder_that_is_no_run(capsys) -> None:
+    assert main(["status", "odd://bucket/run"]) == 2
+    assert "odd://bucket/run cannot be read (Unrecognized filesystem" in capsys.readouterr().err
+
+
 def test_a_data_source_nobody_knows(told) -> None:
     (line,) = told({"data": "cifar11"})
     assert "data.source" in line and "cifar10" in line
@@ -160,9 +209,21 @@ def test_a_table_goes_to_a_pipe_as_parquet(tmp_path: Path, capfdbinary) -> None:
     assert pd.read_parquet(io.BytesIO(capfdbinary.readouterr().out)).empty
 
 
-@pytest.mark.parametrize("arguments", [[], ["serch"], ["table", "runs/x", "--top", "0"], ["search"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["serch"], ["table", "runs/x", "--top", "0"], ["search"], ["search", "job.yaml", "--address", ""]],
+)
 def test_a_mistyped_command_line_is_exit_code_2(arguments: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("toprung: ") and "--help" in line
+
+
+def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -> None:
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump({"name": "job", "data": "digits"}))
+    (tmp_path / "trials").touch()
+    assert main(["status", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "trials" in line

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from search.check import describe_job, expected_epochs
+from search.check import describe_job, expected_epochs, flaws
 from search.jobfile import load_job
+from trainables.data import DataSpec, load
 
 
 def test_expected_epochs_of_a_ladder_by_hand() -> None:
@@ -26,6 +28,32 @@ def test_classes_of_very_different_sizes_are_pointed_out(
     said = [line for line in describe_job(job) if "largest class" in line]
     assert len(said) == told
     assert all("42 training images and the smallest 14" in line for line in said)
+
+
+def small_images(folder: Path, count: int) -> Path:
+    rng = np.random.default_rng(0)
+    for number in range(2 * count):
+        home = folder / "cats" if number % 2 else folder / "dogs"
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(home / f"{number}.png")
+    return folder
+
+
+def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> None:
+    folder = small_images(tmp_path / "images", 30)
+    for number in range(12):
+        (folder / "cats" / f"bad{number:02d}.jpg").touch()
+    for number in range(1, 40, 2):
+        (folder / "cats" / f"copy{number}.png").write_bytes((folder / "cats" / f"{number}.png").read_bytes())
+    data = load(DataSpec("folder", str(folder), max_corrupt_fraction=0.2), tmp_path / "cache")
+    unreadable, shared = flaws(data)
+    assert unreadable.startswith("12 images are unreadable and left out: cats/bad00.jpg (empty), ")
+    assert "bad09.jpg" in unreadable and "bad10.jpg" not in unreadable
+    assert unreadable.endswith(f"and 2 more in {data.folder}/manifest.json")
+    assert "bad11.jpg" in (data.folder / "manifest.json").read_text()
+    assert f"{data.duplicates_across_splits.count} images are in an earlier split too, such as" in shared
+    clean = load(DataSpec("folder", str(small_images(tmp_path / "clean", 10))), tmp_path / "cache")
+    assert list(flaws(clean)) == []
 
 
 def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:

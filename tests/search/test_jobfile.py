@@ -44,6 +44,8 @@ def test_the_shortest_job_is_data_alone(written) -> None:
     job = load_job(written("data: digits"))
     assert (job.name, job.data.source, job.space.name) == ("my-job", "digits", "cnn")
     assert job == load_job(written("data: {source: digits}"))
+    short = load_job(written("data: digits\nspace: transfer"), ["space.fixed.flip=true"])
+    assert (short.space.name, short.space.fixed) == ("transfer", {"flip": True})
 
 
 def test_overrides_are_yaml_values_laid_over_the_file(written) -> None:
@@ -104,7 +106,9 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         ),
         ("data: digits\nresources: {xla: maybe}", "xla: 'maybe' given; must be 'auto', 'on' or 'off'"),
         ("data: digits\nresources: {steps_per_call: 0}", "steps_per_call: 0 given; must be greater than 0"),
-        ("data: digits\nname: ../up", "name: '../up' given; must match pattern"),
+        ("data: digits\nname: ../up", "name: '../up' given; must be up to 100 letters, digits, dots"),
+        ("data: digits\nspace: {fixed: [1, 2]}", "space.fixed: [1, 2] given; must be keys and values"),
+        ("data: {path: ''}", "data.path: '' given; must have at least 1 character"),
     ],
 )
 def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> None:

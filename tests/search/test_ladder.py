@@ -71,9 +71,19 @@ def test_a_trial_let_through_for_want_of_peers_is_judged_once_they_are_there() -
     assert ladder.report(0, 3, 0.5) is None
     for number in (1, 2):
         ladder.report(number, 2, 0.8)
-    late = ladder.report(0, 4, 0.9)
+    late = ladder.report(0, 4, 0.7)
     assert late is not None and late.decision is Decision.STOP
-    assert (late.rung, late.score, late.cutoff, late.peers) == (2, 0.5, 0.8, 3)
+    assert (late.rung, late.score, late.cutoff, late.peers) == (2, 0.7, 0.8, 3)
+
+
+def test_a_trial_that_has_caught_up_since_its_rung_goes_on() -> None:
+    ladder = Ladder((2, 6, 18), 3)
+    ladder.report(0, 2, 0.5)
+    for number in (1, 2):
+        ladder.report(number, 2, 0.8)
+    assert ladder.report(0, 4, 0.9) is None
+    later = ladder.report(0, 5, 0.6)
+    assert later is not None and later.decision is Decision.STOP, "what it once had does not hold it"
 
 
 def test_a_skipped_rung_is_made_up_for_at_the_highest_one_passed() -> None:

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from search.preview import STRENGTHS, Use, checked_target, drawn, examples, sheet_rows
+from search.preview import STRENGTHS, Use, drawn, examples, sheet_rows
+from search.target import picture_target
 from spaces.augmentation import TECHNIQUES
 from spaces.problem import InputError
 from spaces.registry import load_space
@@ -17,7 +18,7 @@ from trainables.data import Split
 @pytest.mark.parametrize("name", ["out.pdf", "out", "nowhere/out.png"])
 def test_a_file_that_cannot_be_an_image_is_refused_before_any_work(name: str, tmp_path) -> None:
     with pytest.raises(InputError, match="--preview"):
-        checked_target(tmp_path / name)
+        picture_target(tmp_path / name, "--preview")
 
 
 def test_each_technique_has_a_row_that_says_whether_the_job_uses_it() -> None:
@@ -51,6 +52,14 @@ def test_examples_are_of_different_classes_and_not_blank() -> None:
     chosen = examples(Split(images, labels), classes=3)
     assert chosen.shape == (2, 4, 4, 1)
     assert (chosen.max(axis=(1, 2, 3)) == 255).all()
+
+
+def test_an_image_of_one_strong_colour_is_blank_too() -> None:
+    images = np.zeros((20, 4, 4, 3), np.uint8)
+    images[:, :, :, 0] = 255
+    images[3, :2, :, 1] = 60
+    chosen = examples(Split(images, np.zeros(20, np.int32)), classes=1, count=1)
+    assert np.array_equal(chosen[0], images[3])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

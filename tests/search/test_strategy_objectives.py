@@ -52,7 +52,7 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
     order = [number for number, _ in rung.best_first()]
     assert sorted(order) == list(range(len(pairs)))
     assert [dominators[number] for number in order] == sorted(dominators)
-    assert [rung.rank(number) for number in order] == list(range(len(pairs)))
+    assert [rung.rank(number, rung.score(number)) for number in order] == list(range(len(pairs)))
     assert [rung.score_at(rank) for rank in range(len(pairs))] == [
         -float(dominators[number]) for number in order
     ]
@@ -62,7 +62,7 @@ def test_among_equals_the_one_that_stands_alone_comes_first() -> None:
     rung = ParetoRung(1)
     for number, pair in enumerate([(0.0, 1.0), (0.05, 0.95), (0.6, 0.4), (1.0, 0.0), (0.95, 0.05)]):
         rung.add(number, pair)
-    assert rung.rank(2) == 0
+    assert rung.rank(2, rung.score(2)) == 0
 
 
 def test_the_pareto_set_spreads_along_the_front() -> None:

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from spaces.problem import InputError
+from trainables.data import DataSpec, load
 from trainables.task import Task
 
 
 def split(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
     return SimpleNamespace(images=images, labels=labels.astype(np.int32))
+
+
+@pytest.fixture
+def problem_of() -> Callable[[DataSpec, Path], tuple[str, str]]:
+    """Where loading a data set fails, and the one line that says why."""
+
+    def load_in_vain(spec: DataSpec, cache: Path) -> tuple[str, str]:
+        with pytest.raises(InputError) as caught:
+            load(spec, cache)
+        first = caught.value.problems[0]
+        assert "\n" not in str(first)
+        assert not list(cache.glob("*.part")), "a failed decoding leaves nothing behind"
+        return first.where, str(first)
+
+    return load_in_vain
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import numpy as np
 
 from trainables.costs import Costs, Idle, device_bytes, memory_share_bytes, process_age_secs, rss_bytes
 
@@ -35,6 +38,18 @@ def test_this_process_has_an_age_and_memory_but_no_gpu_yet() -> None:
     assert process_age_secs() > 0
     assert rss_bytes() > 2**20
     assert device_bytes() == 0
+
+
+def test_mapped_images_do_not_count_as_a_workers_memory(tmp_path: Path) -> None:
+    import psutil
+
+    size = 64 * 2**20
+    np.lib.format.open_memmap(tmp_path / "images.npy", "w+", np.uint8, (size,))[:] = 1
+    own, whole = rss_bytes(), psutil.Process().memory_info().rss
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert int(images[::4096].sum()) == size // 4096
+    assert psutil.Process().memory_info().rss - whole > size // 2
+    assert rss_bytes() - own < size // 4
 
 
 def test_all_workers_of_a_machine_together_stay_below_its_memory() -> None:

@@ -6,7 +6,6 @@ import io
 import pickle
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -31,31 +30,6 @@ def make_folder(root: Path, classes: int = 2, each: int = 10) -> Path:
             home.mkdir(parents=True, exist_ok=True)
             (home / f"{row}.jpg").write_bytes(jpeg(number * 100 + row))
     return root
-
-
-def make_parquet(root: Path, name: str = "train.parquet", **columns: Any) -> Path:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    root.mkdir(parents=True, exist_ok=True)
-    whole = {"image": [{"bytes": jpeg(row), "path": None} for row in range(12)], "label": [0, 1] * 6}
-    pq.write_table(pa.table({**whole, **columns}), root / name)
-    return root
-
-
-def make_npz(path: Path, **arrays: Any) -> Path:
-    whole = {"images": np.zeros((12, 8, 8, 3), np.uint8), "labels": np.arange(12) % 2}
-    np.savez(path, **{**whole, **arrays})
-    return path
-
-
-def problem_of(spec: DataSpec, cache: Path) -> tuple[str, str]:
-    with pytest.raises(InputError) as caught:
-        load(spec, cache)
-    first = caught.value.problems[0]
-    assert "\n" not in str(first)
-    assert not list(cache.glob("*.part")), "a failed decoding leaves nothing behind"
-    return first.where, str(first)
 
 
 @pytest.mark.parametrize(
@@ -104,21 +78,21 @@ def test_fractions_must_leave_something_to_train_on() -> None:
 @pytest.mark.parametrize(
     ("given", "meant"), [("cifar_10", "cifar10"), ("digit", "digits"), ("Folder", "folder")]
 )
-def test_an_unknown_source_asks_what_was_meant(given: str, meant: str, tmp_path: Path) -> None:
+def test_an_unknown_source_asks_what_was_meant(given: str, meant: str, tmp_path: Path, problem_of) -> None:
     where, text = problem_of(DataSpec(given), tmp_path)
     assert where == "data.source"
     assert f"did you mean '{meant}'?" in text
 
 
 @pytest.mark.parametrize("source", ["folder", "parquet", "npz"])
-def test_a_source_that_reads_files_needs_a_path_that_exists(source: str, tmp_path: Path) -> None:
+def test_a_source_that_reads_files_needs_a_path_that_exists(source: str, tmp_path: Path, problem_of) -> None:
     assert "data.path: not given" in problem_of(DataSpec(source), tmp_path)[1]
     assert "nowhere does not exist" in problem_of(DataSpec(source, str(tmp_path / "nowhere")), tmp_path)[1]
     assert "local path" in problem_of(DataSpec(source, "s3://bucket/images"), tmp_path)[1]
 
 
 @pytest.mark.parametrize("source", ["digits", "mnist"])
-def test_a_source_without_files_takes_no_path(source: str, tmp_path: Path) -> None:
+def test_a_source_without_files_takes_no_path(source: str, tmp_path: Path, problem_of) -> None:
     assert problem_of(DataSpec(source, str(tmp_path)), tmp_path)[0] == "data.path"
 
 
@@ -143,7 +117,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", FOLDERS)
-def test_a_folder_that_cannot_be_used_says_why(case: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_says_why(case: str, tmp_path: Path, problem_of) -> None:
     make, expected = FOLDERS[case]
     make(tmp_path / "images")
     where, text = problem_of(DataSpec("folder", str(tmp_path / "images")), tmp_path / "cache")
@@ -160,7 +134,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_image_is_skipped_by_name_up_to_the_allowed_share(case: str, tmp_path: Path) -> None:
+def test_a_broken_image_is_skipped_by_name_up_to_the_allowed_share(
+    case: str, tmp_path: Path, problem_of
+) -> None:
     content, reason = BROKEN[case]
     (make_folder(tmp_path / "images") / "class1" / "bad.jpg").write_bytes(content)
     path = str(tmp_path / "images")
@@ -176,7 +152,7 @@ def test_a_broken_image_is_skipped_by_name_up_to_the_allowed_share(case: str, tm
     assert dataset.skipped[0].startswith(f"class1/bad.jpg {reason}")
 
 
-def test_many_broken_images_are_named_in_one_error(tmp_path: Path) -> None:
+def test_many_broken_images_are_named_in_one_error(tmp_path: Path, problem_of) -> None:
     root = make_folder(tmp_path / "images")
     for row in range(3):
         (root / "class0" / f"bad{row}.jpg").write_bytes(b"")
@@ -185,7 +161,7 @@ def test_many_broken_images_are_named_in_one_error(tmp_path: Path) -> None:
     assert all(f"bad{row}.jpg (empty)" in text for row in range(3))
 
 
-def test_a_split_or_class_lost_to_broken_images_is_an_error(tmp_path: Path) -> None:
+def test_a_split_or_class_lost_to_broken_images_is_an_error(tmp_path: Path, problem_of) -> None:
     root = make_folder(tmp_path / "images" / "train").parent
     for number in (0, 1):
         (root / "test" / f"class{number}").mkdir(parents=True)
@@ -200,140 +176,6 @@ def test_a_split_or_class_lost_to_broken_images_is_an_error(tmp_path: Path) -> N
     (root / "val").mkdir()
     text = problem_of(DataSpec("folder", str(root), max_corrupt_fraction=0.9), tmp_path / "cache")[1]
     assert "no training image is left of class 'class1'" in text
-
-
-ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
-    "negative label": ({"labels": np.arange(12) - 1}, "train row 0: label -1; class numbers"),
-    "fractional label": ({"labels": np.arange(12) / 2}, "row 1: label 0.5 (and 5 more)"),
-    "NaN label": ({"labels": np.array([0, 1, np.nan] * 4)}, "row 2: label nan (and 3 more)"),
-    "infinite label": ({"labels": np.array([0, 1, np.inf] * 4)}, "row 2: label inf"),
-    "text labels": ({"labels": np.array(["a", "b"] * 6)}, "labels of type <U1"),
-    "labels of rank 3": ({"labels": np.zeros((12, 2, 2))}, "labels of shape (12, 2, 2)"),
-    "a matrix of more than 0 and 1": (
-        {"labels": np.array([[0, 1], [1, 2]] * 6)},
-        "set.npz train row 1: label 2 (and 5 more); 0 and 1, one for each class",
-    ),
-    "a matrix and too few names": (
-        {"labels": np.array([[0, 1, 1], [1, 0, 1]] * 6), "classes": np.array(["a", "b"])},
-        "train: labels of shape (12, 3); 2 columns, one for each class",
-    ),
-    "a label that no image has": ({"labels": np.array([[0, 1, 1], [0, 0, 1]] * 6)}, "class '0' has 0 images"),
-    "a label without a name": (
-        {"classes": np.array(["a"])},
-        "set.npz train row 1: label 1 is out of range; 0 to 0: there are 1 classes",
-    ),
-    "a label far out": ({"labels": np.array([0, 2**31 - 1] * 6)}, "fewer images than classes: 12 images"),
-    "more classes than images": (
-        {"classes": np.array([str(k) for k in range(13)])},
-        "12 images for 13 classes",
-    ),
-    "a class named twice": ({"classes": np.array(["a", "a"])}, "class 'a' is named twice"),
-    "a name for classes": ({"classes": np.array("ab")}, "classes given as 'ab'; a list"),
-    "one class": ({"labels": np.zeros(12, int)}, "1 class (0)"),
-    "a class never used": ({"labels": np.array([1, 2] * 6)}, "class '0' has 0 images"),
-    "a label too many": ({"labels": np.arange(13) % 2}, "13 labels for 12 images"),
-    "images of rank 2": ({"images": np.zeros((12, 64), np.uint8)}, "images of shape (12, 64)"),
-    "images of rank 5": (
-        {"images": np.zeros((12, 1, 8, 8, 3), np.uint8)},
-        "images of shape (12, 1, 8, 8, 3)",
-    ),
-    "channels first": ({"images": np.zeros((12, 3, 8, 8), np.uint8)}, "(channels first?)"),
-    "no pixels": ({"images": np.zeros((12, 0, 8, 3), np.uint8)}, "images of shape (12, 0, 8, 3)"),
-    "float images": ({"images": np.zeros((12, 8, 8, 3), np.float32)}, "images of type float32; uint8"),
-    "no images": (
-        {"images": np.zeros((0, 8, 8, 3), np.uint8), "labels": np.zeros(0, int)},
-        "no training images",
-    ),
-    "pickled objects": ({"images": np.array([None] * 12)}, "cannot be read"),
-}
-
-
-@pytest.mark.parametrize("case", ARRAYS)
-def test_arrays_that_cannot_be_used_say_why(case: str, tmp_path: Path) -> None:
-    arrays, expected = ARRAYS[case]
-    path = make_npz(tmp_path / "set.npz", **arrays)
-    where, text = problem_of(DataSpec("npz", str(path)), tmp_path / "cache")
-    assert where == "data.path"
-    assert expected in text
-
-
-def test_splits_of_different_shapes_are_told_apart(tmp_path: Path) -> None:
-    images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
-    for key, other in {"data.channels": images[..., :1], "data.image_size": images[:, :4]}.items():
-        path = tmp_path / "set.npz"
-        np.savez(path, x_train=images, y_train=labels, x_test=other, y_test=labels)
-        assert problem_of(DataSpec("npz", str(path)), tmp_path / "cache")[0] == key
-
-
-def test_a_test_label_that_training_never_saw_is_out_of_range(tmp_path: Path) -> None:
-    images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
-    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images, y_test=labels * 7)
-    text = problem_of(DataSpec("npz", str(tmp_path / "set.npz")), tmp_path / "cache")[1]
-    assert text == "data.path: set.npz test row 1: label 7 is out of range; 0 to 1: there are 2 classes"
-
-
-def test_a_test_split_without_images_is_told_before_anything_is_decoded(tmp_path: Path) -> None:
-    images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
-    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images[:0], y_test=labels[:0])
-    problems = check(DataSpec("npz", str(tmp_path / "set.npz")))
-    assert [str(problem) for problem in problems] == [
-        "data.path: no test images; at least one, or no such split"
-    ]
-
-
-def test_every_bad_split_of_an_npz_is_told_at_once(tmp_path: Path) -> None:
-    images, labels = np.zeros((12, 8, 8), np.float32), np.arange(12) % 2
-    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    assert len(check(DataSpec("npz", str(tmp_path / "set.npz")))) == 2
-
-
-def test_an_npz_without_the_known_names_lists_what_it_holds(tmp_path: Path) -> None:
-    np.savez(tmp_path / "set.npz", pictures=np.zeros(3))
-    assert "holds pictures; x_train" in problem_of(DataSpec("npz", str(tmp_path / "set.npz")), tmp_path)[1]
-    (tmp_path / "text.npz").write_text("no archive")
-    assert "cannot be read" in problem_of(DataSpec("npz", str(tmp_path / "text.npz")), tmp_path)[1]
-
-
-PARQUETS: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "no train file": (lambda root: make_parquet(root, "rows.parquet"), "data.path", "holds rows.parquet; a"),
-    "not Parquet": (lambda root: (root.mkdir(), (root / "train.parquet").write_text("x" * 99)), "data.path",
-                    "train.parquet cannot be read"),
-    "an empty file": (lambda root: (root.mkdir(), (root / "train.parquet").touch()), "data.path", "(empty)"),
-    "a text label": (lambda root: make_parquet(root, label=["cat", "dog"] * 6), "data.label_column",
-                     "'label' of"),
-    "a missing label": (lambda root: make_parquet(root, label=[0, None] * 6), "data.path",
-                        "train.parquet row 1: no label"),
-    "a negative label": (lambda root: make_parquet(root, label=[0, 1, -5] * 4), "data.path",
-                         "train.parquet row 2: label -5"),
-    "numbers for images": (lambda root: make_parquet(root, image=list(range(12))), "data.image_column",
-                           "holds int64; encoded images"),
-    "a label without a class": (
-        lambda root: (make_parquet(root) / "classes.txt").write_text("only\n"), "data.path",
-        "train.parquet row 1: label 1 is out of range"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", PARQUETS)
-def test_parquet_that_cannot_be_used_says_why(case: str, tmp_path: Path) -> None:
-    make, key, expected = PARQUETS[case]
-    make(tmp_path / "set")
-    where, text = problem_of(DataSpec("parquet", str(tmp_path / "set")), tmp_path / "cache")
-    assert where == key
-    assert expected in text
-
-
-def test_missing_columns_list_those_that_are_there(tmp_path: Path) -> None:
-    spec = DataSpec("parquet", str(make_parquet(tmp_path / "set")), image_column="img", label_column="fine")
-    problems = check(spec)
-    assert [problem.where for problem in problems] == ["data.image_column", "data.label_column"]
-    assert "'img'; one of the columns of" in str(problems[0])
-    assert str(problems[0]).endswith("image, label")
-
-
-def test_a_parquet_row_without_an_image_is_named(tmp_path: Path) -> None:
-    rows = [{"bytes": None if row == 4 else jpeg(row), "path": "x.jpg"} for row in range(12)]
-    spec = DataSpec("parquet", str(make_parquet(tmp_path / "set", image=rows)), max_corrupt_fraction=0.1)
-    assert load(spec, tmp_path / "cache").skipped == ("train.parquet row 4 (empty)",)
 
 
 RAGGED = "import numpy as n\ndef load(): return [n.zeros((2, 2), 'u1'), n.zeros((3, 2), 'u1')], [0, 1]"
@@ -351,7 +193,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("case", FUNCTIONS)
-def test_a_function_that_cannot_be_used_says_why(case: str, tmp_path: Path) -> None:
+def test_a_function_that_cannot_be_used_says_why(case: str, tmp_path: Path, problem_of) -> None:
     code, expected = FUNCTIONS[case]
     (tmp_path / case.partition(":")[0]).write_text(code)
     where, text = problem_of(DataSpec(str(tmp_path / case)), tmp_path / "cache")
@@ -359,7 +201,7 @@ def test_a_function_that_cannot_be_used_says_why(case: str, tmp_path: Path) -> N
     assert expected in text
 
 
-def test_a_function_whose_module_is_missing_says_so(tmp_path: Path) -> None:
+def test_a_function_whose_module_is_missing_says_so(tmp_path: Path, problem_of) -> None:
     assert "no module 'no_such_module'" in problem_of(DataSpec("no_such_module:load"), tmp_path)[1]
     assert "mine.py does not exist" in problem_of(DataSpec(str(tmp_path / "mine.py:load")), tmp_path)[1]
 

@@ -197,3 +197,10 @@ def test_image_size_and_channels_are_honoured(spec: DataSpec, tmp_path: Path) ->
     for channels in (1, 3):
         dataset = load(replace(spec, image_size=12, channels=channels), tmp_path / "cache")
         assert dataset.image_shape == (12, 12, channels)
+
+
+def test_a_link_back_up_is_followed_once(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    before = load(spec, tmp_path / "cache")
+    (tmp_path / "images" / "class 0" / "again").symlink_to(".")
+    assert load(spec, tmp_path / "other cache").counts == before.counts

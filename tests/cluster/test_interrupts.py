@@ -1,0 +1,55 @@
+"""What is interrupted at a bad moment ends a moment later, and is never lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from cluster.interrupts import held_back
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
+    reached = False
+    with pytest.raises(KeyboardInterrupt), held_back():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interrupt_breaks_in_at_once() -> None:
+    reached = False
+    with pytest.raises(KeyboardInterrupt), held_back():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert not reached
+
+
+def test_an_error_within_goes_before_the_interrupt() -> None:
+    with pytest.raises(ValueError, match="bad"), held_back():
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("bad")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_is_ignored_stays_ignored_and_a_thread_changes_nothing() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    entered = []
+
+    def enter() -> None:
+        with held_back():
+            entered.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [before]
