@@ -33,6 +33,7 @@ class Evidence:
     points: Mapping[int, Point]
     running: Collection[int]
     failed: Collection[int]
+    epoch_secs: dict[int, float] = field(default_factory=dict)  # of trials, where time is weighed
     steady: bool = True  # whether a trial's score is the same for every proposal
 
 
@@ -89,7 +90,9 @@ class Proposer:
         own = rungs[len(prior) :]
         # Length scales fitted under one weighting of several objectives are no use under the next one.
         model = self.model if evidence.steady else RungModel()
-        params = model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
+        params = model.propose(
+            prior, own, evidence.points, evidence.running, evidence.failed, evidence.epoch_secs, rng
+        )
         point = self._drawn("random", number, attempt, fixed=params)
         # A range that depends on another parameter may have moved away from the value chosen.
         fits = all(allows(kind, point.params[name]) for name, kind in point.distributions.items())

@@ -70,6 +70,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
+        # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
+        prepared.strategy.weighs_time = capacity.proposes_ahead
         stack.enter_context(_tracked(job, folder, writer))
         loop = _loop(prepared, folder, writer, resumed)
         if not loop.finished:
