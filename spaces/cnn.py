@@ -10,6 +10,7 @@ from spaces.asked import asked
 from spaces.limits import COUNT, POSITIVE, RATE, Limit, limited
 from spaces.stack import checked_stack
 from spaces.text import takes_text
+from spaces.usual import usually
 
 # What a configuration means that does not have the key.
 DEFAULTS: Mapping[str, Any] = {
@@ -44,8 +45,25 @@ LIMITS = {
     "max_norm": Limit(),
     "conv_max_norm": Limit(),
 }
+# Three blocks, normalised, trained by Adam at its usual rate: 0.57 on 4,000 CIFAR-10 images after 100 s of one core.
+USUAL: Mapping[str, Any] = {
+    "filters": 32,
+    "filter_growth": 2.0,
+    "blocks": 3,
+    "convs_per_block": 1,
+    "kernel_size": 3,
+    "batch_norm": True,
+    "pooling": "max",
+    "head": "flatten",
+    "dense_units": 128,
+    "dropout": 0.1,
+    "head_dropout": 0.3,
+    **optimizer.USUAL,
+    **augmentation.USUAL,
+}
 
 
+@usually(USUAL)
 @takes_text(stack=checked_stack)
 @limited(**LIMITS)
 def space(trial: Any) -> dict[str, Any]:
@@ -57,6 +75,7 @@ def space(trial: Any) -> dict[str, Any]:
     return {**architecture(trial), **augmentation.space(trial), **optimizer.space(trial)}
 
 
+@usually({**USUAL, "block_type": "plain", "activation": "relu"})
 @takes_text(stack=checked_stack)
 @limited(**LIMITS)
 def full(trial: Any) -> dict[str, Any]:

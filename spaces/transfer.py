@@ -12,6 +12,7 @@ from spaces.limits import COUNT, RATE, SHARE, Limit, limited
 from spaces.narrow import Interval, NarrowedTrial
 from spaces.reference import did_you_mean
 from spaces.text import takes_text
+from spaces.usual import usually
 
 BACKBONES = (
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
@@ -73,6 +74,17 @@ def checked_weights(text: str) -> str:
     return os.fspath(path)
 
 
+# The phases of the usual recipe: 0, 20 and 50% of the layers at 1e-3, 1e-4 and 1e-5.
+USUAL = {
+    **{name: DEFAULTS[name] for name in ("head_epochs", "top_epochs", "dense_units")},
+    **{name: DEFAULTS[name] for name in ("top_share", "top_rate", "deep_share", "deep_rate")},
+    "head_dropout": 0.2,
+    **optimizer.USUAL,
+    **augmentation.USUAL,
+}
+
+
+@usually(USUAL)
 @takes_text(backbone=checked_backbone, weights=checked_weights)
 @limited(**LIMITS)
 def space(trial: Any) -> dict[str, Any]:
