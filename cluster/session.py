@@ -24,6 +24,7 @@ AUTH_HINT = (
 
 
 KNOCK_SECS = 10.0
+LOCAL_HOST = "127.0.0.1"
 
 
 class ClusterUnreachableError(RuntimeError):
@@ -41,13 +42,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many trials run at once, and whether the next is proposed while they do.
+    """How many trials run at once, whether the next is proposed while they do, and where workers find this process.
 
     One worker alone proposes from all it has seen, for runs that repeat exactly.
     """
 
     concurrent: int
     proposes_ahead: bool
+    host: str = LOCAL_HOST
 
 
 @contextmanager
@@ -64,10 +66,12 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
             stack.enter_context(no_orphans())
             stack.callback(ray.shutdown)
             _start_local(need)
+            host = LOCAL_HOST
         else:
             stack.callback(ray.shutdown)
             _join(address)
-        yield _capacity(need)
+            host = str(ray.util.get_node_ip_address())
+        yield _capacity(need, host)
 
 
 def _start_local(need: Need) -> None:
@@ -111,7 +115,7 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=KNOCK_SECS).close()
 
 
-def _capacity(need: Need) -> Capacity:
+def _capacity(need: Need, host: str) -> Capacity:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -119,7 +123,7 @@ def _capacity(need: Need) -> Capacity:
     if fits == 0:
         raise InputError(_shortages(nodes, need))
     concurrent = min(fits, need.concurrent or fits)
-    return Capacity(concurrent, proposes_ahead=concurrent > 1)
+    return Capacity(concurrent, concurrent > 1, host)
 
 
 def _trials_on(node: dict[str, float], need: Need) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from search.loop import SearchLoop
-    from trainables.trial_run import TrialStart
+    from trainables.messages import TrialStart
 
 
 class Ahead:
@@ -21,11 +21,9 @@ class Ahead:
         self._loop, self._most = loop, most
         self._wanted = min(1, most)
         self._made: deque[TrialStart] = deque()
-        self._just_taken = False
 
     def take(self, is_awaited: bool = False) -> TrialStart | None:
         """The next trial, None when there is none now; `is_awaited`: a warm worker stands idle until it has it."""
-        self._just_taken = True
         if self._made:
             return self._made.popleft()
         if is_awaited:
@@ -33,7 +31,6 @@ class Ahead:
         return self._loop.next_trial()
 
     def prepare(self) -> None:
-        """Propose one more if it is time: not right after one was taken, when others may be waiting to be told."""
-        taken, self._just_taken = self._just_taken, False
-        if not taken and len(self._made) < self._wanted and (start := self._loop.next_trial()) is not None:
+        """Propose one more if it is time."""
+        if len(self._made) < self._wanted and (start := self._loop.next_trial()) is not None:
             self._made.append(start)

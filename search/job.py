@@ -70,8 +70,9 @@ class SearchSection(Section):
     variant: Literal["stop", "promote"] = Field(
         "stop", description="stop: a rung cuts the weak; promote: all pause at a rung, the strong go on."
     )
-    initial_configs: list[dict[str, JsonScalar]] = Field(
-        [], description="Configurations to try first; parameters they leave out are drawn at random."
+    initial_configs: list[dict[str, JsonScalar]] | None = Field(
+        None,
+        description="Tried first, what they leave out is drawn; if not given, what is usual in the space. [] for none.",
     )
     warm_start: list[str] = Field(
         [], description="Earlier RUN folders, of this or a similar space, to learn from."

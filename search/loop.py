@@ -12,23 +12,14 @@ from search.budget import Limits, Spent
 from search.strategy import Decision, Strategy
 from trainables.computation import Computed
 from trainables.costs import Costs
+from trainables.messages import EpochResult, TrialStart, Worker
 from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
-from trainables.trial_run import EpochResult, TrialStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ABORT_AFTER_FAILURES = 5
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a result was computed; `outgrown` when that process is to be replaced, for the memory it holds."""
-
-    node: str = ""
-    pid: int = 0
-    outgrown: bool = False
 
 
 @dataclass
@@ -41,7 +32,7 @@ class OpenTrial:
     wanted_bytes: int | None = None
     parameter_count: int | None = None
     computed: Computed | None = None
-    place: Place = field(default_factory=Place)
+    worker: Worker = field(default_factory=Worker)
 
     @property
     def last_epoch(self) -> int:
@@ -135,12 +126,12 @@ class SearchLoop:
             return None
         return self._opened(proposal.trial_id, proposal.config)
 
-    def report(self, trial_id: str, result: EpochResult, place: Place | None = None) -> Decision:
+    def report(self, trial_id: str, result: EpochResult, worker: Worker | None = None) -> Decision:
         """Take one result of a worker and say whether its trial goes on."""
         trial = self._open.get(trial_id)
         if trial is None:
             return Decision.STOP
-        trial.place = place or trial.place
+        trial.worker = worker or trial.worker
         trial.costs += result.costs
         trial.wanted_bytes = result.wanted_bytes or trial.wanted_bytes
         trial.computed = result.computed or trial.computed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, Kind, kinds_of
+from search.settings import fitting_part
 from search.strategy import Strategy
 from spaces.describe import SAMPLES, RecordingTrial
 from spaces.problem import InputError, Problem
@@ -67,13 +68,21 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         variant=job.search.variant,
         max_trials=job.search.trials,
         objectives=job.search.modes,
-        initial_configs=job.search.initial_configs,
+        initial_configs=first_configs(job, space),
     )
     for number, run in enumerate(job.search.warm_start):
         RunFolder(run).job(f"search.warm_start[{number}]")  # says so when it is no run
         proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
         strategy.warm_start(read_reports(run), records_of(proposals, trials))
     return strategy
+
+
+def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
+    """What is tried first: what the job gives, else what is usual in the space as far as the job allows it."""
+    if job.search.initial_configs is not None:
+        return list(job.search.initial_configs)
+    usual = fitting_part(space, space.usual)
+    return [usual] if usual else []
 
 
 def config_kinds(space: Space) -> dict[str, Kind]:

@@ -33,6 +33,7 @@ class Evidence:
     points: Mapping[int, Point]
     running: Collection[int]
     failed: Collection[int]
+    epoch_secs: dict[int, float] = field(default_factory=dict)  # of trials, where time is weighed
     steady: bool = True  # whether a trial's score is the same for every proposal
 
 
@@ -50,7 +51,9 @@ class Proposer:
         """A point not in `taken` (see `key`) and one line why; None when the space holds no new point."""
         evidence = _weighted(evidence, subseed(self.seed, "weights", number))
         if number < len(self.initial):
-            return self._drawn("random", number, fixed=self.initial[number]), "given by the job"
+            return self._drawn(
+                "random", number, fixed=self.initial[number]
+            ), "first: given by the job or usual in its space"
         why, source = self._source(number, evidence)
         for attempt in range(REDRAWS):
             point = source(attempt) if attempt < MODEL_DRAWS else self._drawn("random", number, attempt)
@@ -89,7 +92,9 @@ class Proposer:
         own = rungs[len(prior) :]
         # Length scales fitted under one weighting of several objectives are no use under the next one.
         model = self.model if evidence.steady else RungModel()
-        params = model.propose(prior, own, evidence.points, evidence.running, evidence.failed, rng)
+        params = model.propose(
+            prior, own, evidence.points, evidence.running, evidence.failed, evidence.epoch_secs, rng
+        )
         point = self._drawn("random", number, attempt, fixed=params)
         # A range that depends on another parameter may have moved away from the value chosen.
         fits = all(allows(kind, point.params[name]) for name, kind in point.distributions.items())

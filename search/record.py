@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from search.loop import OpenTrial
     from search.strategy import Decision, Strategy
     from trainables.checkpoint import CheckpointStore
-    from trainables.trial_run import TrialStart
+    from trainables.messages import TrialStart
 
 
 class Recorder:
@@ -81,9 +81,9 @@ class Recorder:
             **vars(trial.costs),
             **(vars(trial.computed) if trial.computed else {}),
             wanted_bytes=trial.wanted_bytes,
-            worker_recycled=trial.place.outgrown,
-            worker_node=trial.place.node or None,
-            worker_pid=trial.place.pid or None,
+            worker_recycled=trial.worker.outgrown,
+            worker_node=trial.worker.node or None,
+            worker_pid=trial.worker.pid or None,
             cpus=self._cpus,
             gpus=self._gpus,
             parameter_count=trial.parameter_count,

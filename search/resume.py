@@ -10,8 +10,8 @@ from results.rows import configs_of
 from search.budget import Spent
 from search.loop import OpenTrial
 from search.strategy import Strategy, TrialRecord
+from trainables.messages import TrialStart
 from trainables.report import EpochReport, Outcome
-from trainables.trial_run import TrialStart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,9 +6,10 @@ import math
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cluster.exchange import listening
 from cluster.session import Capacity, Need, connected
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, run_schemas
@@ -16,6 +17,7 @@ from results.tables import RunWriter, TableWriteError
 from results.tracking import Tracker
 from search.budget import Limits
 from search.check import flaws
+from search.desk import Desk
 from search.display import Display
 from search.loop import SearchLoop
 from search.prepare import Prepared, prepare
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from search.job import JobSpec
     from trainables.trial import TrialPlan
 
-# Epochs shorter than this are told together: a round trip to the driver costs a few milliseconds.
+# Epochs shorter than this are told together, so that the driver of hundreds of workers has time for all of them.
 REPORT_SECS = 0.25
 
 
@@ -68,6 +70,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
+        # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
+        prepared.strategy.weighs_time = capacity.proposes_ahead
         stack.enter_context(_tracked(job, folder, writer))
         loop = _loop(prepared, folder, writer, resumed)
         if not loop.finished:
@@ -199,19 +203,22 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
 def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -> None:
     from ray import tune
 
-    from search.tune_adapter import LoopScheduler, LoopSearcher
+    from search.tune_adapter import SeatSearcher
     from trainables.trial import KerasTrial
 
     resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
-    searcher = LoopSearcher(loop, capacity.concurrent, capacity.proposes_ahead)
-    with _quiet_tune(capacity), tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
+    ahead = capacity.concurrent if capacity.proposes_ahead else 0
+    desk = Desk(loop, ahead, job.resources.max_failures)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="toprung-"))
+        stack.enter_context(_quiet_tune(capacity))
+        plan = replace(plan, driver=stack.enter_context(listening(capacity.host, desk.serve)))
+        stack.callback(desk.close)
         tune.Tuner(
             tune.with_resources(tune.with_parameters(KerasTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=LoopScheduler(loop, searcher),
+                search_alg=SeatSearcher(desk, capacity.concurrent),
                 num_samples=-1,
-                reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.trial_id),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
@@ -219,7 +226,9 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
                 name=job.name,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=job.resources.max_failures),
+                failure_config=tune.FailureConfig(
+                    max_failures=0
+                ),  # the desk counts them for each trial of ours
             ),
         ).fit()
 

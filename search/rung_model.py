@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from search.cost import EpochCost
 from search.encoding import Encoding
 from search.ladder import Rung
 from search.one_thread import one_thread
@@ -18,6 +19,7 @@ from search.stacked import LengthScales, RungData, Stack, propose
 BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
 ENOUGH_TO_CHECK = 8  # results of this run at a rung before earlier runs are held against them
 LEADERS = 32  # best results of a rung that the model is asked about, to find the best of all
+TIMED = 256  # trials whose time an epoch is modelled at most: the latest
 WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
 
 
@@ -40,12 +42,14 @@ class RungModel:
         points: Mapping[int, Point],
         running: Iterable[int],
         failed: Iterable[int],
+        epoch_secs: dict[int, float],
         rng: np.random.Generator,
     ) -> dict[str, Any]:
         """Parameters of the candidate that promises the greatest improvement; none where nothing is known.
 
         `prior` are the rungs of earlier runs and `rungs` this run's, each from the lowest, none empty; one of them may
-        have no rung. `points` only ever grows, in the order of the trial numbers.
+        have no rung. `points` only ever grows, in the order of the trial numbers. `epoch_secs` is what an epoch of
+        a trial took; empty where time is not to be weighed.
         """
         self._points = points
         self._encode(points)
@@ -60,7 +64,8 @@ class RungModel:
         # A trial has results at several rungs; the model is asked about it once, and only about the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
-        return propose(self._encoding, self._stack([*earlier, *rungs], data), known, leaders, rng)
+        stack = self._stack([*earlier, *rungs], data)
+        return propose(self._encoding, stack, known, leaders, rng, self._cost(epoch_secs))
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
@@ -90,6 +95,11 @@ class RungModel:
             self._encoding = Encoding.of(points.values())
             self._lengths = LengthScales()
             self._rows.clear()
+
+    def _cost(self, epoch_secs: dict[int, float]) -> EpochCost | None:
+        timed = [number for number in islice(reversed(epoch_secs), TIMED) if number in self._points]
+        secs = np.array([epoch_secs[number] for number in timed])
+        return EpochCost.fitted(self._encoding.features(self._stacked(timed)), secs)
 
     def _row(self, number: int) -> np.ndarray:
         if number not in self._rows:

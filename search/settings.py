@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.sampler import Space, allows, draw
+from search.sampler import Point, Space, allows, draw
 from spaces.allowed import bounds_rule
 from spaces.problem import InputError, Problem
 
@@ -53,8 +53,24 @@ def check_initial(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
         raise InputError(problems)
 
 
+def fitting_part(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration the space lets choose."""
+    return _laid_into(space, 0, config)[0]
+
+
 def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The names this space refuses with their value, and what it allows; conditions are followed as they open."""
+    """The names this space refuses with their value, and what it allows."""
+    fitting, refused, drawn = _laid_into(space, number, config)
+    known = f"must be one of {', '.join(sorted(drawn.distributions))}"
+    # What the job holds fixed may be repeated: a whole configuration can be taken over from a table.
+    strange = [name for name in config if name not in fitting and drawn.config.get(name) != config[name]]
+    return [*refused.items(), *([] if refused else [(name, known) for name in strange])]
+
+
+def _laid_into(
+    space: Space, number: int, config: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str], Point]:
+    """What fits, what the space refuses with its rule, and a draw with what fits; conditions are followed."""
     fitting: dict[str, Any] = {}
     refused: dict[str, str] = {}
     while True:
@@ -62,13 +78,9 @@ def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple
         open_now = drawn.distributions
         new = [name for name in config if name in open_now and name not in fitting and name not in refused]
         if not new:
-            break
+            return fitting, refused, drawn
         for name in new:
             if allows(open_now[name], config[name]):
                 fitting[name] = config[name]
             else:
                 refused[name] = f"must be {bounds_rule(open_now[name])}"
-    known = f"must be one of {', '.join(sorted(open_now))}"
-    # What the job holds fixed may be repeated: a whole configuration can be taken over from a table.
-    strange = [name for name in config if name not in fitting and drawn.config.get(name) != config[name]]
-    return [*refused.items(), *([] if refused else [(name, known) for name in strange])]

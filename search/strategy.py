@@ -66,7 +66,10 @@ class Strategy:
         self._keys: set[str] = set()
         self._running: set[int] = set()
         self._failed: set[int] = set()
+        self._epoch_secs: dict[int, float] = {}
         self._notes: list[str] = []
+        self.weighs_time = True
+        """Whether improvement is weighed against time; off, the same values give the same proposals at any speed."""
         self._next = 0
         self._used_up = False
 
@@ -171,6 +174,8 @@ class Strategy:
         trial = self._trials[number]
         if trial.outcome is None and report.epoch > trial.epoch:
             trial.epoch = report.epoch
+            if report.epoch > 0 and report.elapsed_secs > 0.0:
+                self._epoch_secs[number] = report.elapsed_secs / report.epoch
             self._take_in(number, trial, report)
         return self._standing(trial)
 
@@ -284,7 +289,13 @@ class Strategy:
     def _evidence(self) -> Evidence:
         ladder = self._ladder
         return Evidence(
-            ladder.rungs, self._earlier.rungs, ladder.first_rung, self._points, self._running, self._failed
+            ladder.rungs,
+            self._earlier.rungs,
+            ladder.first_rung,
+            self._points,
+            self._running,
+            self._failed,
+            self._epoch_secs if self.weighs_time else {},
         )
 
     def _paused(self) -> set[int]:

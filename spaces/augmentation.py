@@ -5,6 +5,7 @@ The techniques are carried out by `trainables.augment`; here they are names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 STANDARD = ("rotation", "zoom", "translation", "contrast", "brightness", "cutout")
@@ -19,6 +20,9 @@ SETS = {
     "chosen": (),
 }
 """What is on where the configuration has no switch of its own: `augment_set` names one."""
+
+USUAL: Mapping[str, Any] = {"augment": 0.2, "augment_set": "standard"}
+"""Gentle; whether images may be mirrored depends on what they show."""
 
 
 def space(trial: Any) -> dict[str, Any]:

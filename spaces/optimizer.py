@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from spaces.asked import asked
 
+USUAL: Mapping[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "warmup_share": 0.05,
+    "weight_decay": 1e-4,
+    "label_smoothing": 0.0,
+    "ema": 0.0,
+    "batch_size": 32,
+}
 SCHEDULES = ("cosine", "one_cycle", "step", "constant", "plateau")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from spaces import cnn
 from spaces.narrow import NarrowedTrial, Value
+from spaces.usual import usually
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,19 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
+@usually(PRESETS["cnn_vgg"].recipe)
 def cnn_vgg(trial: Any) -> dict[str, Any]:
     """The 64-128-256-512 network with a 512-unit L2 head: draw its augmentation and training recipe."""
     return _space(trial, "cnn_vgg")
 
 
+@usually(PRESETS["cnn_max_norm"].recipe)
 def cnn_max_norm(trial: Any) -> dict[str, Any]:
     """The 32-64-64-128 network with max-norm dense layers: draw its augmentation and training recipe."""
     return _space(trial, "cnn_max_norm")
 
 
+@usually(PRESETS["cnn_small"].recipe)
 def cnn_small(trial: Any) -> dict[str, Any]:
     """The 32-64-64 network: draw its augmentation and training recipe."""
     return _space(trial, "cnn_small")

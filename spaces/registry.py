@@ -13,6 +13,7 @@ from spaces.problem import InputError
 from spaces.reference import did_you_mean, resolve
 from spaces.rules import rules_of
 from spaces.text import text_ranges, text_values
+from spaces.usual import usual_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,11 @@ class Space:
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Draw a configuration: a flat dict of numbers, strings, flags or None."""
         return define_by_run(self.name)(NarrowedTrial(trial, self.fixed, self.ranges))
+
+    @property
+    def usual(self) -> Mapping[str, Any]:
+        """What practitioners try first in it, before the job's fixed values and ranges; empty where nobody knows."""
+        return usual_of(define_by_run(self.name))
 
 
 def load_space(

@@ -12,6 +12,7 @@ from spaces.limits import COUNT, RATE, SHARE, Limit
 from spaces.narrow import Interval, NarrowedTrial
 from spaces.reference import did_you_mean
 from spaces.rules import Rules
+from spaces.usual import usually
 
 BACKBONES = (
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
@@ -76,8 +77,17 @@ RULES = Rules(
     },
     texts={"backbone": checked_backbone, "weights": checked_weights},
 )
+# The phases of the usual recipe: 0, 20 and 50% of the layers at 1e-3, 1e-4 and 1e-5.
+USUAL = {
+    **{name: DEFAULTS[name] for name in ("head_epochs", "top_epochs", "dense_units")},
+    **{name: DEFAULTS[name] for name in ("top_share", "top_rate", "deep_share", "deep_rate")},
+    "head_dropout": 0.2,
+    **optimizer.USUAL,
+    **augmentation.USUAL,
+}
 
 
+@usually(USUAL)
 @RULES
 def space(trial: Any) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,9 @@ import yaml
 # A busy machine is no failure; and CI tries the same examples every time, so that a red run is about its change.
 hypothesis.settings.register_profile("toprung", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("toprung")
+
+# Scripts run what stands in their background with interrupts ignored, and so would the commands started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

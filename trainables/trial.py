@@ -1,4 +1,4 @@
-"""The Ray Tune trainable: one actor a worker, reused from trial to trial, one step an epoch or a few short ones.
+"""The Ray Tune trainable: the working life of one worker, which trains trial after trial.
 
 Loaded by the driver for its class and by the workers for its work; TensorFlow is imported in the workers alone.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray.tune.result import DONE
 
 from spaces.shipped import Shipped, received
 from trainables.checkpoint import CheckpointStore
@@ -20,12 +20,15 @@ from trainables.computation import Asked, Computation
 from trainables.costs import memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
 from trainables.lean import NOT_FOR_TRAINING, without
-from trainables.trial_run import EpochResult, Rules, Trainer, TrialRun, TrialStart
+from trainables.line import Address, call
+from trainables.messages import Answer, Order, Told, TrialStart, Worker
+from trainables.trial_run import Rules, Trainer, TrainerSource, TrialRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-START, RESULT, WORKER = "start", "result", "worker"
+SEAT = "seat"
+"""What a worker is called at its driver's desk; all that its configuration holds."""
 
 
 @dataclass(frozen=True)
@@ -44,64 +47,51 @@ class TrialPlan:
     """Where the workers keep how they chose to compute; each chooses for itself if None."""
     worker_bytes: int | None = None
     """Memory past which a worker is replaced between two trials; 0.8 of its cores' share of its node if None."""
-
-
-@dataclass(frozen=True)
-class Worker:
-    """Which process a result came from, and whether it holds more memory than it should."""
-
-    node: str
-    pid: int
-    outgrown: bool = False
+    driver: Address | None = None
+    """Where the driver listens; None until it does."""
 
 
 class KerasTrial(tune.Trainable):  # type: ignore[misc]
     """A warm worker: the process, its data and its compiled models outlive the trial.
 
-    A trial begins to train as soon as its worker hears of it, on a thread that does all the training, ahead of the call
-    that asks for its result.
+    It tells the driver every result and hears what to do next without a way through Ray; for Ray its whole life is
+    one step of one trial.
     """
 
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
-        """Start the worker with its first trial; Ray wants a default for `plan` and always gives it."""
-        assert plan is not None
-        self._node, self._pid = socket.gethostname(), os.getpid()
+        """Reach the driver; Ray wants a default for `plan` and always gives it."""
+        assert plan is not None and plan.driver is not None
+        self._seat = config[SEAT]
         self._most_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trial")
-        self._run = TrialRun(WarmSource(plan), CheckpointStore(plan.checkpoints), plan.rules)
-        self._coming: Future[EpochResult] | None = None
-        self.begin(config[START])
+        self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
+        self._line = call(plan.driver)
 
-    def begin(self, start: TrialStart) -> None:
-        """Take up a trial; the next `step` gives its first result."""
-        self._coming = self._thread.submit(self._first_step, start)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next trial in place."""
-        self.begin(new_config[START])
-        return True
+    def source(self, plan: TrialPlan) -> TrainerSource:
+        """Where the worker's models come from."""
+        return WarmSource(plan)
 
     def step(self) -> dict[str, Any]:
-        """Train to the next report; its result never says `done`, the driver decides."""
-        coming = self._coming or self._thread.submit(self._run.step)
-        self._coming = None
-        result = coming.result()
-        worker = Worker(self._node, self._pid, result.costs.rss_bytes > self._most_bytes)
-        return {RESULT: result, WORKER: worker}
+        """Train whatever the driver says, until it sends the worker home."""
+        answer: Answer = self._line.ask(self._seat)
+        while answer is not Order.GO_HOME:
+            if isinstance(answer, TrialStart):
+                start = answer
+                self._run.begin(start)
+            result = self._run.step()
+            worker = Worker(socket.gethostname(), os.getpid(), result.costs.rss_bytes > self._most_bytes)
+            answer = self._line.ask(Told(start.trial_id, result, worker))
+        return {DONE: True}
 
     def cleanup(self) -> None:
         """Finish what is still being written."""
         self._run.end()
+        self._line.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep their own checkpoints, which outlive Ray's."""
 
     def load_checkpoint(self, checkpoint: Mapping[str, Any] | None) -> None:
         """Nothing: a trial goes on from its own checkpoint when it begins."""
-
-    def _first_step(self, start: TrialStart) -> EpochResult:
-        self._run.begin(start)
-        return self._run.step()
 
 
 class WarmSource:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs, Idle, device_bytes, rss_bytes
 from trainables.failure import Failure, failure_in
+from trainables.messages import EpochResult, TrialStart
 from trainables.patience import lost_patience, patience_of
 from trainables.report import EpochReport, Outcome
 
@@ -71,36 +72,6 @@ class TrainerSource(Protocol):
 
     def make_room(self) -> None:
         """Give back the memory of whatever is kept for later trials."""
-
-
-@dataclass(frozen=True)
-class TrialStart:
-    """What a worker needs to begin one trial, and what its row needs to be run again."""
-
-    trial_id: str
-    number: int
-    seed: int
-    config: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one step of a worker tells the driver.
-
-    `report` is the newest epoch, `history` the epochs before it that were not told yet; `report` is None when
-    the trial failed before it could measure anything new. `failure` and `error` are set when the trial is over;
-    `wanted_bytes` is what it last asked for in vain, if it did and the error says. `costs` is what was spent since the
-    last result.
-    """
-
-    report: EpochReport | None
-    history: tuple[EpochReport, ...] = ()
-    failure: Outcome | None = None
-    error: str = ""
-    wanted_bytes: int | None = None
-    costs: Costs = field(default_factory=Costs)
-    parameter_count: int = 0
-    computed: Computed | None = None
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,17 @@ def show(line: Line) -> None:
 
 def searched(data: Dataset, space_name: str, secs: float, clock: Clock) -> Line:
     """A search by the default strategy, then its winner trained again."""
+    from search.settings import fitting_part
     from search.strategy import Strategy
     from spaces.registry import load_space
     from trainables.family import load_family
     from trainables.warm import WarmTrainers
 
     began = clock()
-    strategy = Strategy.for_space(load_space(space_name), MAX_EPOCHS, seed=0)
+    space = load_space(space_name)
+    strategy = Strategy.for_space(
+        space, MAX_EPOCHS, seed=0, initial_configs=[fitting_part(space, space.usual)]
+    )
     task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), WarmTrainers(4)
     best, trials = (-1.0, dict[str, Any]()), 0
     while clock() - began < secs * SEARCH_SHARE and (proposal := strategy.ask()):

@@ -78,8 +78,8 @@ def no_cluster(at_once: int) -> Any:
 def drive_loop(loop: Any, at_once: int) -> int:
     """Take the running trials in turns, an epoch each."""
     from search.strategy import Decision
+    from trainables.messages import EpochResult
     from trainables.report import EpochReport
-    from trainables.trial_run import EpochResult
 
     running: deque[tuple[Any, int]] = deque()
     told = 0

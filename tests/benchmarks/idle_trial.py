@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import random
-import socket
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ray import tune
 
-from trainables.checkpoint import CheckpointStore
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs
-from trainables.trial import START, KerasTrial, TrialPlan
-from trainables.trial_run import TrialRun
+from trainables.trial import KerasTrial, TrialPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,13 +60,8 @@ class IdleSource:
 class IdleTrial(KerasTrial):
     """Our worker without TensorFlow, data and models."""
 
-    def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
-        assert plan is not None
-        self._node, self._pid, self._most_bytes = socket.gethostname(), os.getpid(), 2**50
-        self._thread = ThreadPoolExecutor(1)
-        self._run = TrialRun(IdleSource(), CheckpointStore(plan.checkpoints), plan.rules)
-        self._coming = None
-        self.begin(config[START])
+    def source(self, plan: TrialPlan) -> IdleSource:
+        return IdleSource()
 
 
 class StockTrial(tune.Trainable):  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.ahead import Ahead
-from trainables.trial_run import TrialStart
+from trainables.messages import TrialStart
 
 
 class Numbered:
@@ -50,16 +50,6 @@ def test_one_more_is_proposed_for_each_worker_that_found_none_up_to_the_most() -
     assert taken(ahead, 6) == [2, 3, 4, 5, 6, 7]
     assert prepared(ahead, loop) == 3
     assert taken(ahead, 5) == [8, 9, 10, 11, 12]
-
-
-def test_nobody_waits_for_a_proposal_while_others_may_be_waiting_to_be_told() -> None:
-    loop = Numbered(10)
-    ahead = Ahead(loop, most=2)
-    taken(ahead, is_awaited=False)
-    ahead.prepare()
-    assert loop.asked == 1, "not right after one was taken"
-    ahead.prepare()
-    assert loop.asked == 2
 
 
 def test_a_worker_alone_gets_proposals_made_from_all_that_is_known() -> None:

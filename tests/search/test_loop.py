@@ -13,8 +13,8 @@ from search.loop import OpenTrial, SearchLoop, trial_seed
 from search.strategy import Decision, Strategy, TrialRecord
 from trainables.computation import Computed
 from trainables.costs import Costs
+from trainables.messages import EpochResult, TrialStart
 from trainables.report import EpochReport, Outcome
-from trainables.trial_run import EpochResult, TrialStart
 
 MAX_EPOCHS = 9
 

@@ -14,9 +14,10 @@ from search.strategy import Decision, Strategy, TrialRecord
 from trainables.checkpoint import CheckpointStore
 from trainables.computation import Computation
 from trainables.costs import Costs
+from trainables.messages import EpochResult, TrialStart
 from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
-from trainables.trial_run import EpochResult, Rules, TrialRun, TrialStart
+from trainables.trial_run import Rules, TrialRun
 
 MAX_EPOCHS = 9
 CURVE = [

@@ -14,7 +14,11 @@ from search.job import JobSpec, SpaceSection
 from search.jobfile import parse_job
 from search.prepare import config_kinds, new_strategy, prepared_space
 from search.runfolder import RunFolder
+from search.settings import fitting_part
+from spaces.cnn import USUAL
+from spaces.presets import PRESETS
 from spaces.problem import InputError
+from spaces.registry import BUILT_IN, load_space
 from trainables.report import EpochReport, Outcome
 
 
@@ -62,7 +66,36 @@ def test_a_jobs_first_points_are_proposed_first_and_fixed_values_may_be_repeated
     for proposal, point in zip(proposed, points, strict=True):
         assert proposal is not None
         assert point.items() <= proposal.config.items()
-        assert strategy.why(proposal.trial_id) == "given by the job"
+        assert strategy.why(proposal.trial_id) == "first: given by the job or usual in its space"
+
+
+def test_a_job_without_first_points_begins_with_what_is_usual_as_far_as_it_allows_it(tmp_path: Path) -> None:
+    mine = job(tmp_path).model_copy(
+        update={"space": SpaceSection(fixed={"filters": 16}, ranges={"learning_rate": [0.01, 0.1]})}
+    )
+    strategy = new_strategy(mine, prepared_space(mine))
+    proposal = strategy.ask()
+    assert proposal is not None
+    assert proposal.config["filters"] == 16
+    assert 0.01 <= proposal.config["learning_rate"] <= 0.1
+    rest = {name: value for name, value in USUAL.items() if name not in ("filters", "learning_rate")}
+    assert rest.items() <= proposal.config.items()
+
+
+def test_a_job_may_want_no_first_points_at_all(tmp_path: Path) -> None:
+    mine = job(tmp_path, initial_configs=[])
+    strategy = new_strategy(mine, prepared_space(mine))
+    proposal = strategy.ask()
+    assert proposal is not None
+    assert strategy.why(proposal.trial_id).startswith("random")
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_what_is_usual_in_a_space_lies_within_it(name: str) -> None:
+    space = load_space(name)
+    fitting = fitting_part(space, space.usual)
+    held = {"weight_decay", "momentum"} if name in PRESETS else set()  # a preset's own: no decay
+    assert fitting.keys() == space.usual.keys() - held
 
 
 def test_a_first_point_outside_the_space_is_refused_with_what_is_allowed(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from search.loop import OpenTrial
 from search.record import Recorder
 from search.strategy import Strategy
 from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.messages import TrialStart
 from trainables.report import EpochReport, Outcome
-from trainables.trial_run import TrialStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -109,7 +109,7 @@ def test_the_users_points_come_first_and_missing_parameters_are_drawn(conditiona
     assert strategy.ask().config == initial[0]
     second = strategy.ask().config
     assert second["family"] == "wide" and {"rate", "dropout"} < set(second)
-    assert strategy.why("t00000") == "given by the job"
+    assert strategy.why("t00000") == "first: given by the job or usual in its space"
 
 
 def test_the_number_of_trials_is_an_upper_bound(conditional_space: Any, bench: Any) -> None:

@@ -14,8 +14,9 @@ import pytest
 from trainables.checkpoint import CheckpointStore
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs
+from trainables.messages import TrialStart
 from trainables.report import Outcome
-from trainables.trial_run import Rules, TrialRun, TrialStart
+from trainables.trial_run import Rules, TrialRun
 
 
 class Summing:

@@ -13,8 +13,9 @@ import pytest
 from trainables.checkpoint import CheckpointStore
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs
+from trainables.messages import EpochResult, TrialStart
 from trainables.report import Outcome
-from trainables.trial_run import EpochResult, Rules, TrialRun, TrialStart
+from trainables.trial_run import Rules, TrialRun
 
 
 class Counting:

@@ -31,7 +31,8 @@ from pathlib import Path
 tempfile.tempdir = str(Path.cwd())
 from trainables.checkpoint import CheckpointStore
 from trainables.trial import WarmSource
-from trainables.trial_run import TrialRun, TrialStart
+from trainables.messages import TrialStart
+from trainables.trial_run import TrialRun
 plan, config = pickle.loads(Path(sys.argv[1]).read_bytes())
 run = TrialRun(WarmSource(plan), CheckpointStore("checkpoints"), plan.rules)
 run.begin(TrialStart("t00000", 0, 0, config))

@@ -119,7 +119,8 @@ def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict
 
     from trainables.checkpoint import CheckpointStore
     from trainables.cnn import CnnFamily
-    from trainables.trial_run import Rules, TrialRun, TrialStart
+    from trainables.messages import TrialStart
+    from trainables.trial_run import Rules, TrialRun
     from trainables.warm import WarmTrainers
 
     def full(*_: object) -> None:

@@ -1,0 +1,57 @@
+"""The driver's end of its workers' lines: listens, lets in who knows the key, serves each on a thread of its own."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from trainables.line import Address, Line, LineBrokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KEY_BYTES = 32
+PORT = "TOPRUNG_PORT"
+"""The environment variable that names the port to listen at; any free one if it is not set."""
+
+
+@contextmanager
+def listening(host: str, serve: Callable[[Line], None]) -> Iterator[Address]:
+    """Let workers call for the block; `serve` is run for each of them and ends when the line breaks.
+
+    At the block's end the lines are cut. Raises OSError when the port is taken.
+    """
+    key = secrets.token_bytes(KEY_BYTES)
+    lines: list[Line] = []
+    with socket.create_server((host, int(os.environ.get(PORT, 0))), backlog=1024) as door:
+        address = Address(host, door.getsockname()[1], key)
+        threading.Thread(target=_let_in, args=(door, key, serve, lines), daemon=True).start()
+        try:
+            yield address
+        finally:
+            with suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in `accept`
+            for line in list(lines):
+                line.close()
+
+
+def _let_in(door: socket.socket, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
+    with suppress(OSError):  # the door was closed
+        while True:
+            line = Line(door.accept()[0])
+            lines.append(line)
+            threading.Thread(target=_attend, args=(line, key, serve, lines), daemon=True).start()
+
+
+def _attend(line: Line, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
+    with suppress(LineBrokenError):
+        if hmac.compare_digest(line.receive_key(len(key)), key):
+            serve(line)
+    line.close()
+    with suppress(ValueError):
+        lines.remove(line)
