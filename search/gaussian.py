@@ -34,8 +34,16 @@ def _matern(distance: np.ndarray) -> np.ndarray:
     return kernel
 
 
-def fit_lengths(points: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Length scales of greatest posterior probability for standardised values, shape (d,).
+@dataclass(frozen=True)
+class Fit:
+    """Length scales, shape (d,), and the noise variance over the signal variance that goes with them."""
+
+    lengths: np.ndarray
+    noise: float
+
+
+def fit_lengths(points: np.ndarray, values: np.ndarray) -> Fit:
+    """Length scales and noise of greatest posterior probability for standardised values.
 
     The prior on each log length is normal with mean sqrt(2) + log(d) / 2 and deviation sqrt(3): it grows with the
     dimension, so that unknown dimensions count little (Hvarfner et al. 2024, "Vanilla Bayesian Optimization Performs
@@ -81,7 +89,7 @@ def fit_lengths(points: np.ndarray, values: np.ndarray) -> np.ndarray:
         bounds=bounds,
         options={"maxiter": FIT_STEPS},
     )
-    return np.asarray(np.exp(found.x[:dims]))
+    return Fit(np.exp(found.x[:dims]), float(np.exp(found.x[dims])))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from results.leaderboard import leaderboard, progress
 from results.parts import read_tables
 from results.render import Format, write
+from results.winner import rank_trials
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ def show_result(ended: Ended, job: JobSpec) -> None:
     print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
     if job.tracking.enabled:
         print(f"mlflow     mlflow ui --backend-store-uri {ended.folder.tracking(job).uri}")
-    print(f"next       toprung retrain {shown(ended.folder.root)}")
+    print(f"next       {_next_step(ended.folder, job)}")
+
+
+def _next_step(folder: RunFolder, job: JobSpec) -> str:
+    _, epochs, trials = read_tables(folder.root)
+    if rank_trials(trials, epochs, job.search.metric, job.search.mode).empty:
+        return f"no trial can be retrained: the column `reason` of {shown(folder.root)}/trials says why"
+    return f"toprung retrain {shown(folder.root)}"
 
 
 def show_status(folder: RunFolder, top: int) -> None:

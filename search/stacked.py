@@ -8,7 +8,7 @@ rung that predicts nothing gets b near 0 and drops out by itself. Expected impro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,10 +18,11 @@ from scipy.special import ndtr
 
 from search.cost import EpochCost
 from search.encoding import Encoding
-from search.gaussian import Gaussian, fit_lengths
+from search.gaussian import Fit, Gaussian, fit_lengths
 from search.ladder import Rung, milestone
 
 FITTED = 64  # results the length scales are fitted to at most
+NOISY = 0.15  # noise over signal variance among the best results from which luck may have picked them
 CANDIDATES = 128  # spread over the space, and as many around the best
 CENTRES = 10  # known trials that candidates are placed around
 
@@ -118,13 +119,34 @@ class LengthScales:
             return None
         if key not in self._fitted:
             first = set(islice(scores, count))
-            known = (number for number, _ in rung.best_first() if number in first and number in points)
-            best = list(islice(known, FITTED))
-            self._fitted[key] = _fit([scores[n] for n in best], [row(n) for n in best], encoding)
+            ranked = [number for number, _ in rung.best_first() if number in first and number in points]
+            self._fitted[key] = _lengths(ranked, scores, row, encoding)
         return self._fitted[key]
 
 
-def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> np.ndarray | None:
+def _lengths(
+    ranked: Sequence[int],
+    scores: Mapping[int, float],
+    row: Callable[[int], np.ndarray],
+    encoding: Encoding,
+) -> np.ndarray | None:
+    """Length scales fitted to the best of the trials ranked, or to some of every rank where the best are lucky ones.
+
+    What sets the best apart from the good is what a proposal needs to know. But the best of many noisy results differ
+    from the good ones by luck more than by anything else, and then only the whole ranking tells what matters.
+    """
+
+    def fitted(numbers: Sequence[int]) -> Fit | None:
+        return _fit([scores[n] for n in numbers], [row(n) for n in numbers], encoding)
+
+    found = fitted(ranked[:FITTED])
+    if found is not None and found.noise > NOISY and len(ranked) > FITTED:
+        evenly = np.linspace(0, len(ranked) - 1, FITTED).astype(int)
+        found = fitted([ranked[rank] for rank in evenly]) or found
+    return found.lengths if found else None
+
+
+def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> Fit | None:
     values = winsorised(np.array(scores)) if scores else np.zeros(0)
     if not len(values) or values.std() == 0.0:
         return None

@@ -8,8 +8,9 @@ from optuna.distributions import FloatDistribution
 
 from search.encoding import Encoding
 from search.gaussian import Gaussian, fit_lengths
+from search.ladder import Rung
 from search.sampler import Point
-from search.stacked import RungData, Stack, expected_improvement, line, propose, winsorised
+from search.stacked import LengthScales, RungData, Stack, expected_improvement, line, propose, winsorised
 
 KIND = FloatDistribution(0.0, 1.0)
 PLANE = Encoding.of([Point({}, {"x": 0.5, "y": 0.5}, {"x": KIND, "y": KIND})])
@@ -19,6 +20,16 @@ NOBODY = np.zeros((0, 2))
 def peak(rows: np.ndarray, at: float) -> np.ndarray:
     """Best where x is `at`; y plays no part."""
     return np.asarray(1.0 - (rows[:, 0] - at) ** 2)
+
+
+def lengths_of(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The length scales of x and y at a rung with these results."""
+    rung = Rung(1)
+    for number, score in enumerate(scores.tolist()):
+        rung.add(number, score)
+    lengths = LengthScales().of(rung, range(len(rows)), lambda number: np.asarray(rows[number]), PLANE)
+    assert lengths is not None
+    return lengths
 
 
 def test_a_process_returns_its_observations_and_is_unsure_between_them() -> None:
@@ -32,8 +43,27 @@ def test_a_process_returns_its_observations_and_is_unsure_between_them() -> None
 def test_length_scales_tell_which_parameter_matters() -> None:
     points = np.random.default_rng(0).random((40, 2))
     values = np.sin(6 * points[:, 0])
-    lengths = fit_lengths(points, (values - values.mean()) / values.std())
+    lengths = fit_lengths(points, (values - values.mean()) / values.std()).lengths
     assert lengths[1] > 5 * lengths[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_length_scales_tell_which_parameter_matters_when_noise_has_picked_the_best(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.random((293, 2))
+    lengths = lengths_of(rows, peak(rows, 0.7) + rng.normal(0, 0.1, len(rows)))
+    assert lengths[0] < 0.5 * lengths[1]
+
+
+def test_without_noise_the_best_alone_tell_which_parameter_matters() -> None:
+    rows = np.random.default_rng(0).random((293, 2))
+    # Far from the top x decides, at the top y alone.
+    scores = np.where(rows[:, 0] < 0.6, rows[:, 0] - 3.0, np.sin(6 * rows[:, 1]))
+    best = rows[np.argsort(-scores)[:64]]
+    values = winsorised(np.sin(6 * best[:, 1]))
+    expected = fit_lengths(best, (values - values.mean()) / values.std()).lengths
+    assert lengths_of(rows, scores) == pytest.approx(expected)
+    assert expected[1] < 0.5 * expected[0]
 
 
 def test_a_pending_point_lowers_the_variance_around_it_and_leaves_the_means() -> None:

@@ -1,0 +1,43 @@
+"""What a search prints at its end, from the tables alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from results.tables import RunWriter
+from search.jobfile import parse_job
+from search.prepare import config_kinds, prepared_space
+from search.run import Ended
+from search.runfolder import RunFolder
+from search.show import show_result
+from trainables.report import EpochReport, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "next_step"),
+    [
+        (0.9, Outcome.COMPLETED, "next       toprung retrain"),
+        (math.nan, Outcome.DIVERGED, "next       no trial can be retrained: the column `reason`"),
+    ],
+)
+def test_a_search_ends_with_what_can_be_done_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float, outcome: Outcome, next_step: str
+) -> None:
+    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+    folder = RunFolder(job.run_root)
+    folder.claim(job).release()
+    report, config = EpochReport("t00000", 1, {"val_accuracy": value}, 1.0, 1.0), {"learning_rate": 0.1}
+    with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
+        writer.append(PROPOSALS, proposal_row("t00000", config, 0))
+        writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
+        writer.append(TRIALS, trial_row("t00000", config, outcome, [report], TrialFacts()))
+    show_result(Ended(folder, None), job)
+    assert next_step in capsys.readouterr().out
