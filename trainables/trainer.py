@@ -26,7 +26,7 @@ from trainables.network import Network
 from trainables.optimize import Moments, learning_rate
 from trainables.outputs import outputs_for
 from trainables.phases import phases_of
-from trainables.predict import answers
+from trainables.predict import answers, batches
 from trainables.recipe import Recipe
 from trainables.state import State
 from trainables.step import Totals, TrainingStep
@@ -83,6 +83,7 @@ class Trainer:
         )
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
+        self._compiled: set[tuple[object, ...]] = set()
         self.use(task, feed or feed_for(task.train, self._accelerated), computation)
         self.reset(config, 0)
 
@@ -149,6 +150,7 @@ class Trainer:
         average = flat if self._recipe.ema else np.zeros(0, np.float32)
         self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
         self._enter_phase(1)
+        self._compile_ahead()
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.
@@ -243,8 +245,10 @@ class Trainer:
                 )
             )
 
-    def _run_steps(self, order: np.ndarray, steps_per_call: int | None) -> tuple[float, float, int]:
-        """Loss and accuracy added up over the steps, and how many were run."""
+    def _run_steps(
+        self, order: np.ndarray, steps_per_call: int | None, only_one: bool = False
+    ) -> tuple[float, float, int]:
+        """Loss and accuracy added up over the steps, and how many were run: all of the order, or `only_one`."""
         cut = self._head.cut if self._keeps_train else None
         state = cut.taken(self._state) if cut else self._state
         feed = self._head.seen(self._state, self._task.train)[1] if cut else self._feed
@@ -255,13 +259,28 @@ class Trainer:
         run = cut.step.compiled_run if cut else run
         chunks = Waited(feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
-            steps, self._rows_per_call = np.asarray(count, np.int32), len(rows)
+            steps, self._rows_per_call = np.asarray(1 if only_one else count, np.int32), len(rows)
             state, totals = run(state, totals, hyper, open_share, images, labels, rows, steps)
-            if not np.isfinite(float(totals.loss)):
+            if only_one or not np.isfinite(float(totals.loss)):
                 break
         self._state = cut.put_back(self._state, state) if cut else state
         self._costs += Costs(data_secs=chunks.secs)
         return float(totals.loss), float(totals.accuracy), int(state.step) - before
+
+    def _compile_ahead(self) -> None:
+        """Where XLA compiles at the first call of a shape, make that call in vain, so that no epoch pays for it."""
+        shape = (self._recipe.batch_size, self.computation, self._course.open_share > 0)
+        if not self._engine.xla or self._keeps_val or shape in self._compiled:
+            return
+        self._compiled.add(shape)
+        began, kept = time.perf_counter(), self._state
+        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
+        self._run_steps(order, self.computation.steps_per_call, only_one=True)
+        self._state = kept
+        images = self._task.val.images
+        first = next(batches(images, self._accelerated, self.computation.parts))
+        ops.convert_to_numpy(self._step.compiled_predict(self._scored_weights, kept.others, images[first]))
+        self._costs += Costs(trace_secs=time.perf_counter() - began)
 
     @property
     def _keeps_val(self) -> bool:

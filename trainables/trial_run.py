@@ -166,8 +166,8 @@ class TrialRun:
         computation = computation_of(checkpoint) if checkpoint else None
         parts = SMALLER_PARTS[self._retries - 1] if self._retries else 1
         trainer = self._source.trainer(self._start.config, computation, parts)
-        apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
         trainer.reset(self._start.config, self._start.seed)
+        apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
         if checkpoint is not None:
             self._go_on_from(checkpoint, trainer)
         self._trainer = trainer
