@@ -231,6 +231,7 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
                 ),  # the desk counts them for each trial of ours
             ),
         ).fit()
+        desk.check()  # nobody asks any more when the last trial has ended
 
 
 @contextmanager
