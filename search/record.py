@@ -113,7 +113,8 @@ class Recorder:
     def _keep_within_quota(self, trial_id: str, best: float | None) -> None:
         """Make room for a completed trial's state at the cost of those that completed before it, but never the best."""
         if self._checkpoint_bytes is not None:
-            may_go = [name for name in self._completed if name != self._best_completed()]
+            best_known = self._best_completed()
+            may_go = [name for name in self._completed if name != best_known]
             self._checkpoints.keep_within(self._checkpoint_bytes, may_go)
         self._completed[trial_id] = best
 
