@@ -10,12 +10,14 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from spaces.problem import InputError
 from trainables.line import Address, Line, LineBrokenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY_BYTES = 32
+LAST_PORT = 65535
 PORT = "TOPRUNG_PORT"
 """The environment variable that names the port to listen at; any free one if it is not set."""
 
@@ -24,11 +26,11 @@ PORT = "TOPRUNG_PORT"
 def listening(host: str, serve: Callable[[Line], None]) -> Iterator[Address]:
     """Let workers call for the block; `serve` is run for each of them and ends when the line breaks.
 
-    At the block's end the lines are cut. Raises OSError when the port is taken.
+    At the block's end the lines are cut. Raises OSError when the port is taken, InputError when it is none.
     """
     key = secrets.token_bytes(KEY_BYTES)
     lines: list[Line] = []
-    with socket.create_server((host, int(os.environ.get(PORT, 0))), backlog=1024) as door:
+    with socket.create_server((host, _port()), backlog=1024) as door:
         address = Address(host, door.getsockname()[1], key)
         threading.Thread(target=_let_in, args=(door, key, serve, lines), daemon=True).start()
         try:
@@ -38,6 +40,13 @@ def listening(host: str, serve: Callable[[Line], None]) -> Iterator[Address]:
                 door.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in `accept`
             for line in list(lines):
                 line.close()
+
+
+def _port() -> int:
+    given = os.environ.get(PORT, "0")
+    if not given.isdecimal() or int(given) > LAST_PORT:
+        raise InputError.single(PORT, repr(given), f"must be a port, a whole number up to {LAST_PORT}")
+    return int(given)
 
 
 def _let_in(door: socket.socket, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 ENOUGH_EPOCHS = 4  # trials whose epochs were timed before their times say anything
-PRIOR_STEEPNESS = (
-    0.1  # ridge penalty: a slope of 3 over a parameter's range is as surprising as one misfit of 1
-)
+# Ridge penalty: a slope of 3 over a parameter's range is as surprising as one misfit of 1.
+PRIOR_STEEPNESS = 0.1
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,8 @@ class Proposer:
         """A point not in `taken` (see `key`) and one line why; None when the space holds no new point."""
         evidence = _weighted(evidence, subseed(self.seed, "weights", number))
         if number < len(self.initial):
-            return self._drawn(
-                "random", number, fixed=self.initial[number]
-            ), "first: given by the job or usual in its space"
+            why = "first: given by the job or usual in its space"
+            return self._drawn("random", number, fixed=self.initial[number]), why
         why, source = self._source(number, evidence)
         for attempt in range(REDRAWS):
             point = source(attempt) if attempt < MODEL_DRAWS else self._drawn("random", number, attempt)

@@ -226,9 +226,8 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
                 name=job.name,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(
-                    max_failures=0
-                ),  # the desk counts them for each trial of ours
+                # The desk counts failures, for each trial of ours.
+                failure_config=tune.FailureConfig(max_failures=0),
             ),
         ).fit()
         desk.check()  # nobody asks any more when the last trial has ended

@@ -13,6 +13,7 @@ import pytest
 from cluster.exchange import listening
 from search.desk import Desk
 from search.strategy import Decision
+from spaces.problem import InputError
 from trainables.line import Address, Line, LineBrokenError, call
 from trainables.messages import Answer, EpochResult, Order, Told, TrialStart, Worker
 from trainables.report import EpochReport
@@ -264,3 +265,10 @@ def test_the_lines_are_cut_when_the_driver_stops_listening() -> None:
         time.sleep(0.05)
     with pytest.raises(LineBrokenError):
         line.receive()
+
+
+@pytest.mark.parametrize("given", ["abc", "-1", "70000", ""])
+def test_a_port_that_is_none_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("TOPRUNG_PORT", given)
+    with pytest.raises(InputError, match=r"TOPRUNG_PORT.*65535"), listening("127.0.0.1", lambda line: None):
+        pass
