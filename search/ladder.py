@@ -74,10 +74,14 @@ class Rung:
         """The rank of a trial that stands so among all recorded so far, 0 the best."""
         return bisect_left(self._ordered, (-standing, number))
 
-    def rank_among_latest(self, number: int, standing: float, count: int) -> int:
-        """The rank a trial that stands so has, or would have, among the latest `count` results."""
-        latest = islice(reversed(self.scores.items()), count)
-        return sum(score > standing or (score == standing and other < number) for other, score in latest)
+    def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
+        """Whether a trial that stands so is, or would be, in the first `places` of the latest `count` results."""
+        for other, score in islice(reversed(self.scores.items()), count):
+            if score > standing or (score == standing and other < number):
+                places -= 1
+                if places == 0:
+                    return False
+        return True
 
     def latest(self, count: int) -> Iterator[int]:
         """The trials of the latest results, the last to arrive first."""
@@ -179,7 +183,7 @@ class Ladder:
         """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all of them."""
         if len(rung) <= self._latest:
             return False
-        return rung.rank_among_latest(number, standing, self._latest) < self._latest // self.reduction_factor
+        return rung.leads_latest(number, standing, self._latest, LATEST_SURVIVORS)
 
     def _quota(self, peers: int) -> int:
         return max(1, peers // self.reduction_factor)

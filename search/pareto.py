@@ -97,10 +97,11 @@ class ParetoRung(Rung):
         """The score of the given rank, 0 the best."""
         return -float(np.partition(self.dominators, rank)[rank])
 
-    def rank_among_latest(self, number: int, standing: float, count: int) -> int:
-        """The rank a trial that stands so has, or would have, among the latest `count` results, by dominators alone."""
+    def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
+        """Whether it is, or would be, in the first `places` of the latest `count` results, by dominators alone."""
         latest = zip(self.numbers[-count:], self.dominators[-count:].tolist(), strict=True)
-        return sum(others < -standing or (others == -standing and other < number) for other, others in latest)
+        before = sum(n < -standing or (n == -standing and other < number) for other, n in latest)
+        return before < places
 
     def front(self) -> list[int]:
         """The trials nobody dominates."""
