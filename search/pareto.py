@@ -99,9 +99,10 @@ class ParetoRung(Rung):
 
     def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
         """Whether it is, or would be, in the first `places` of the latest `count` results, by dominators alone."""
-        latest = zip(self.numbers[-count:], self.dominators[-count:].tolist(), strict=True)
-        before = sum(n < -standing or (n == -standing and other < number) for other, n in latest)
-        return before < places
+        latest: Iterator[tuple[int, int]] = zip(
+            self.numbers[-count:], self.dominators[-count:].tolist(), strict=True
+        )
+        return sum(n < -standing or (n == -standing and other < number) for other, n in latest) < places
 
     def front(self) -> list[int]:
         """The trials nobody dominates."""

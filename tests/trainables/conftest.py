@@ -1,18 +1,23 @@
-"""A real task small enough to train on in a test, and a configuration that learns it."""
+"""Real tasks small enough to train on in a test, a configuration that learns them, and a worker that trains nothing."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spaces.problem import InputError
+from trainables.checkpoint import CheckpointStore
+from trainables.computation import Computation
 from trainables.data import DataSpec, load
 from trainables.task import Task
+from trainables.trial_run import Rules, TrialRun
 
 
 def split(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
@@ -66,6 +71,79 @@ def noise(one_thread: None) -> Task:
     return Task(
         (8, 8, 3), ("a", "b", "c"), 4, split(images[:50], labels[:50]), split(images[50:], labels[50:])
     )
+
+
+@pytest.fixture
+def new_trainer() -> Callable:
+    """Make a trainer of the small CNN family."""
+
+    def make(config: dict, task: Task, **named: Any) -> Any:
+        from trainables.cnn import CnnFamily
+        from trainables.trainer import Trainer
+
+        return Trainer(CnnFamily(), config, task, **named)
+
+    return make
+
+
+@pytest.fixture
+def exact() -> Callable[[dict[str, float]], dict[str, float]]:
+    """Everything of an epoch's metrics but the clock."""
+
+    def without_clock(metrics: dict[str, float]) -> dict[str, float]:
+        return {key: value for key, value in metrics.items() if key != "images_per_sec"}
+
+    return without_clock
+
+
+@pytest.fixture
+def curve(exact: Callable) -> Callable:
+    """The exact metrics of a trial's first epochs."""
+
+    def train(trainer: Any, config: dict, seed: int, epochs: int = 2) -> list[dict[str, float]]:
+        trainer.reset(config, seed)
+        return [exact(trainer.train_epoch(epoch)) for epoch in range(1, epochs + 1)]
+
+    return train
+
+
+class OneTrainer:
+    """A worker's source with one trainer; `rooms` counts how often it was asked to make room."""
+
+    own = Computation()
+
+    def __init__(self, trainer: Any) -> None:
+        self.given, self.rooms, self.asked_for = trainer, 0, []
+
+    def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
+        self.asked_for.append((computation, least_parts))
+        taken = computation or self.own
+        self.given.computation = replace(taken, parts=max(taken.parts, least_parts))
+        return self.given
+
+    def take_startup_secs(self) -> float:
+        return 0.0
+
+    def make_room(self) -> None:
+        self.rooms += 1
+
+
+@pytest.fixture
+def source_type() -> type[OneTrainer]:
+    """A worker without TensorFlow, to be given what trains."""
+    return OneTrainer
+
+
+@pytest.fixture
+def run_from() -> Callable[..., TrialRun]:
+    """A trial's run whose states lie under a folder; rungs at 1, 3 and 9 epochs."""
+
+    def run(root: Path, source: OneTrainer, **settings: Any) -> TrialRun:
+        given = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "checkpoint_secs": 1e9}
+        rules = Rules(**{**given, "data_fingerprint": "f", **settings})
+        return TrialRun(source, CheckpointStore(str(root)), rules)
+
+    return run
 
 
 @pytest.fixture

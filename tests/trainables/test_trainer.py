@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -28,24 +29,7 @@ EVERYTHING = {
 }
 
 
-def new_trainer(config: dict, task: Task, **named):
-    from trainables.cnn import CnnFamily
-    from trainables.trainer import Trainer
-
-    return Trainer(CnnFamily(), config, task, **named)
-
-
-def curve(trainer, config: dict, seed: int, epochs: int = 2) -> list[dict[str, float]]:
-    trainer.reset(config, seed)
-    return [exact(trainer.train_epoch(epoch)) for epoch in range(1, epochs + 1)]
-
-
-def exact(metrics: dict[str, float]) -> dict[str, float]:
-    """Everything but the clock."""
-    return {key: value for key, value in metrics.items() if key != "images_per_sec"}
-
-
-def test_digits_are_learnt_in_a_few_epochs(digits: Task, config: dict) -> None:
+def test_digits_are_learnt_in_a_few_epochs(digits: Task, config: dict, new_trainer: Callable) -> None:
     trainer = new_trainer(config, digits)
     metrics = [trainer.train_epoch(epoch) for epoch in range(1, 7)]
     assert set(metrics[0]) == METRICS
@@ -57,18 +41,24 @@ def test_digits_are_learnt_in_a_few_epochs(digits: Task, config: dict) -> None:
     assert scores.predictions.shape == (270,)
 
 
-def test_a_used_trainer_repeats_the_curve_of_a_new_one_bit_for_bit(noise: Task, config: dict) -> None:
+def test_a_used_trainer_repeats_the_curve_of_a_new_one_bit_for_bit(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     used = new_trainer(config, noise)
     curve(used, {**config, "learning_rate": 0.5, "dropout": 0.4, "optimizer": "sgd", "batch_size": 7}, seed=9)
     assert curve(used, config, seed=3) == curve(new_trainer(config, noise), config, seed=3)
 
 
-def test_the_seed_decides_the_curve(noise: Task, config: dict) -> None:
+def test_the_seed_decides_the_curve(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     trainer = new_trainer(config, noise)
     assert curve(trainer, config, seed=1) == curve(trainer, config, seed=1) != curve(trainer, config, seed=2)
 
 
-def test_no_recipe_and_no_dial_needs_another_trace(noise: Task, config: dict) -> None:
+def test_no_recipe_and_no_dial_needs_another_trace(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     trainer = new_trainer(config, noise)
     base = curve(trainer, config, seed=0)
     turned = {
@@ -96,7 +86,7 @@ def test_no_recipe_and_no_dial_needs_another_trace(noise: Task, config: dict) ->
 
 
 def test_beyond_the_standard_augmentation_one_trace_does_for_all_techniques(
-    noise: Task, config: dict
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
 ) -> None:
     config = {**config, "augment": 0.8, "augment_set": "chosen", "augment_hue": True}
     trainer = new_trainer(config, noise)
@@ -110,7 +100,9 @@ def test_beyond_the_standard_augmentation_one_trace_does_for_all_techniques(
 
 
 @pytest.mark.parametrize("extra", [{}, EVERYTHING], ids=["usual", "everything"])
-def test_training_goes_on_from_a_saved_state_bit_for_bit(noise: Task, config: dict, extra: dict) -> None:
+def test_training_goes_on_from_a_saved_state_bit_for_bit(
+    noise: Task, config: dict, extra: dict, new_trainer: Callable, curve: Callable, exact: Callable
+) -> None:
     config = {**config, **extra}
     straight = new_trainer(config, noise)
     through = curve(straight, config, seed=4, epochs=3)
@@ -125,7 +117,7 @@ def test_training_goes_on_from_a_saved_state_bit_for_bit(noise: Task, config: di
     assert all(np.array_equal(value, second.state()[key]) for key, value in straight.state().items())
 
 
-def test_a_state_of_another_structure_is_refused(noise: Task, config: dict) -> None:
+def test_a_state_of_another_structure_is_refused(noise: Task, config: dict, new_trainer: Callable) -> None:
     other = new_trainer({**config, "filters": 16}, noise).state()
     with pytest.raises(ValueError, match="must have"):
         new_trainer(config, noise).load_state(other)
@@ -133,7 +125,7 @@ def test_a_state_of_another_structure_is_refused(noise: Task, config: dict) -> N
 
 @pytest.mark.parametrize("watches_loss", [True, False])
 def test_a_diverging_trial_ends_its_epoch_and_reports_numbers_that_are_not_finite(
-    noise: Task, config: dict, watches_loss: bool
+    noise: Task, config: dict, watches_loss: bool, new_trainer: Callable
 ) -> None:
     trainer = new_trainer(config, noise)
     trainer._step._watches_loss = watches_loss
@@ -149,13 +141,15 @@ def test_a_diverging_trial_ends_its_epoch_and_reports_numbers_that_are_not_finit
     assert all(math.isfinite(value) for value in trainer.train_epoch(1).values())
 
 
-def test_an_impossible_recipe_is_refused(noise: Task, config: dict) -> None:
+def test_an_impossible_recipe_is_refused(noise: Task, config: dict, new_trainer: Callable) -> None:
     trainer = new_trainer(config, noise)
     with pytest.raises(InputError, match=r"config\.learning_rate"):
         trainer.reset({**config, "learning_rate": -1}, 0)
 
 
-def test_building_leaves_the_processes_random_numbers_alone(noise: Task, config: dict) -> None:
+def test_building_leaves_the_processes_random_numbers_alone(
+    noise: Task, config: dict, new_trainer: Callable
+) -> None:
     random.seed(7)
     np.random.seed(7)
     expected = random.Random(7).random(), np.random.RandomState(7).rand()
@@ -163,7 +157,7 @@ def test_building_leaves_the_processes_random_numbers_alone(noise: Task, config:
     assert (random.random(), np.random.rand()) == expected
 
 
-def test_the_average_is_what_is_scored_and_exported(noise: Task, config: dict) -> None:
+def test_the_average_is_what_is_scored_and_exported(noise: Task, config: dict, new_trainer: Callable) -> None:
     """A decay so near 1 that the average stays close behind its climb: (1 + step) / (10 + step)."""
     trainer = new_trainer(config, noise)
     trainer.reset({**config, "ema": 0.9999}, 0)
@@ -179,7 +173,7 @@ def test_the_average_is_what_is_scored_and_exported(noise: Task, config: dict) -
     assert trainer.evaluate(noise.val).loss == scores.loss
 
 
-def test_without_an_average_a_state_carries_none(noise: Task, config: dict) -> None:
+def test_without_an_average_a_state_carries_none(noise: Task, config: dict, new_trainer: Callable) -> None:
     trainer = new_trainer(config, noise)
     state = trainer.state()
     assert state["moments/average"].size == 0
@@ -188,7 +182,7 @@ def test_without_an_average_a_state_carries_none(noise: Task, config: dict) -> N
     trainer.train_epoch(1)
 
 
-def test_class_weights_make_a_rare_class_heard(noise: Task, config: dict) -> None:
+def test_class_weights_make_a_rare_class_heard(noise: Task, config: dict, new_trainer: Callable) -> None:
     """Of images without any pattern, the model can only learn how often a class comes."""
     labels = np.where(np.arange(50) < 44, 0, 1 + np.arange(50) % 2).astype(np.int32)
     uneven = replace(noise, train=SimpleNamespace(images=noise.train.images[:, :1, :1].repeat(8, 1).repeat(8, 2) // 64,
@@ -203,7 +197,9 @@ def test_class_weights_make_a_rare_class_heard(noise: Task, config: dict) -> Non
     assert rare[0] < 0.35 < 0.45 < rare[1]
 
 
-def test_a_plateau_lowers_the_rate_and_survives_a_checkpoint(noise: Task, config: dict) -> None:
+def test_a_plateau_lowers_the_rate_and_survives_a_checkpoint(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     still = {
         **config,
         "schedule": "plateau",

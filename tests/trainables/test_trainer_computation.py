@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,24 +16,9 @@ from trainables.task import Task
 pytestmark = pytest.mark.slow
 
 
-def new_trainer(config: dict, task: Task, **named):
-    from trainables.cnn import CnnFamily
-    from trainables.trainer import Trainer
-
-    return Trainer(CnnFamily(), config, task, **named)
-
-
-def curve(trainer, config: dict, seed: int, epochs: int = 2) -> list[dict[str, float]]:
-    trainer.reset(config, seed)
-    return [exact(trainer.train_epoch(epoch)) for epoch in range(1, epochs + 1)]
-
-
-def exact(metrics: dict[str, float]) -> dict[str, float]:
-    """Everything but the clock."""
-    return {key: value for key, value in metrics.items() if key != "images_per_sec"}
-
-
-def test_streaming_in_chunks_and_residing_on_the_device_train_the_same(noise: Task, config: dict) -> None:
+def test_streaming_in_chunks_and_residing_on_the_device_train_the_same(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     from trainables.feed import ResidentFeed, StreamedFeed
 
     feeds = [
@@ -45,7 +31,9 @@ def test_streaming_in_chunks_and_residing_on_the_device_train_the_same(noise: Ta
     assert curves[0] == curves[1] == curves[2]
 
 
-def test_read_only_memory_maps_are_trained_on(noise: Task, config: dict, tmp_path) -> None:
+def test_read_only_memory_maps_are_trained_on(
+    noise: Task, config: dict, tmp_path, new_trainer: Callable, curve: Callable
+) -> None:
     np.save(tmp_path / "images.npy", noise.train.images)
     mapped = SimpleNamespace(
         images=np.load(tmp_path / "images.npy", mmap_mode="r"), labels=noise.train.labels
@@ -55,7 +43,7 @@ def test_read_only_memory_maps_are_trained_on(noise: Task, config: dict, tmp_pat
 
 
 def test_evaluation_does_not_depend_on_the_batches_it_is_cut_into(
-    noise: Task, config: dict, monkeypatch
+    noise: Task, config: dict, monkeypatch, new_trainer: Callable
 ) -> None:
     from trainables import predict
 
@@ -68,7 +56,7 @@ def test_evaluation_does_not_depend_on_the_batches_it_is_cut_into(
 
 
 def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
-    digits: Task, config: dict, tmp_path
+    digits: Task, config: dict, tmp_path, new_trainer: Callable
 ) -> None:
     import keras
 
@@ -94,7 +82,9 @@ def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
     assert trainer.computed == Computed("cpu", "mixed_bfloat16", xla=False, steps_per_call=40)
 
 
-def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(noise: Task, config: dict) -> None:
+def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable, exact: Callable
+) -> None:
     mixed = Computation("mixed_bfloat16")
     used = new_trainer(config, noise, computation=mixed)
     curve(used, {**config, "learning_rate": 0.5, "optimizer": "sgd", "batch_size": 7}, seed=9)
@@ -108,7 +98,9 @@ def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(noise: Task, con
     assert exact(used.train_epoch(2)) == through[1]
 
 
-def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(noise: Task, config: dict) -> None:
+def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     """Augmented, with a penalty, class weights and batches (7 images) that no number of parts divides."""
     calm = {
         **config,
@@ -132,7 +124,9 @@ def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(noise: Task, confi
     assert [trainer.computed.micro_batch_size for trainer in (whole, *cut)] == [None, 4, 3, 1]
 
 
-def test_how_many_steps_are_in_a_call_changes_no_bit(noise: Task, config: dict) -> None:
+def test_how_many_steps_are_in_a_call_changes_no_bit(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     small = {**config, "batch_size": 8}
     trainers = [new_trainer(small, noise, computation=Computation(steps_per_call=n)) for n in (None, 2)]
     one, other = (curve(trainer, small, seed=1) for trainer in trainers)
@@ -140,12 +134,14 @@ def test_how_many_steps_are_in_a_call_changes_no_bit(noise: Task, config: dict) 
     assert [trainer.computed.steps_per_call for trainer in trainers] == [7, 2]
 
 
-def test_a_step_can_be_timed(noise: Task, config: dict) -> None:
+def test_a_step_can_be_timed(noise: Task, config: dict, new_trainer: Callable) -> None:
     trainer = new_trainer(config, noise)
     assert 0 < trainer.secs_per_step(steps_per_call=2) < 60
 
 
-def test_xla_trains_to_the_same_place(noise: Task, config: dict) -> None:
+def test_xla_trains_to_the_same_place(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable
+) -> None:
     # XLA draws other random numbers, so nothing random is left on inside what it compiles.
     calm = {**config, "dropout": 0.0, "head_dropout": 0.0}
     plain, compiled = (

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import gc
 import weakref
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from trainables.checkpoint import CheckpointStore
 from trainables.computation import Computation, Computed
 from trainables.costs import Costs
 from trainables.messages import TrialStart
 from trainables.report import Outcome
-from trainables.trial_run import Rules, TrialRun
+from trainables.trial_run import TrialRun
 
 
 class Summing:
@@ -55,28 +54,10 @@ class Summing:
         self.total = float(state["total"])
 
 
-class Source:
-    """A worker with one trainer; `rooms` counts how often it was asked to make room."""
-
-    def __init__(self) -> None:
-        self.given, self.rooms, self.asked_for = Summing(), 0, []
-
-    def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
-        self.asked_for.append((computation, least_parts))
-        taken = computation or Computation()
-        self.given.computation = replace(taken, parts=max(taken.parts, least_parts))
-        return self.given
-
-    def take_startup_secs(self) -> float:
-        return 0.0
-
-    def make_room(self) -> None:
-        self.rooms += 1
-
-
-def run_at(root: Path, source: Source | None = None, **settings: Any) -> TrialRun:
-    given = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "data_fingerprint": "f", **settings}
-    return TrialRun(source or Source(), CheckpointStore(str(root)), Rules(**given))
+@pytest.fixture
+def run_at(run_from: Callable, source_type: type) -> Callable[..., TrialRun]:
+    """A run at a folder, on a worker of its own unless one is given."""
+    return lambda root, source=None, **rules: run_from(root, source or source_type(Summing()), **rules)
 
 
 def start(number: int = 0, **config: Any) -> TrialStart:
@@ -84,8 +65,10 @@ def start(number: int = 0, **config: Any) -> TrialStart:
 
 
 @pytest.mark.parametrize("full_at", [1, 2, 5])
-def test_a_trial_without_memory_is_tried_again_with_more_room(tmp_path: Path, full_at: int) -> None:
-    source = Source()
+def test_a_trial_without_memory_is_tried_again_with_more_room(
+    tmp_path: Path, full_at: int, run_at: Callable, source_type: type
+) -> None:
+    source = source_type(Summing())
     run = run_at(tmp_path, source, report_secs=1e9)
     run.begin(start(full_at=full_at, times=1))
     told: dict[int, float] = {}
@@ -101,7 +84,7 @@ def test_a_trial_without_memory_is_tried_again_with_more_room(tmp_path: Path, fu
 
 @pytest.mark.parametrize(("times", "micro_batch_size"), [(1, 16), (2, 4)])
 def test_each_time_that_memory_runs_out_batches_are_cut_into_smaller_parts(
-    tmp_path: Path, times: int, micro_batch_size: int
+    tmp_path: Path, times: int, micro_batch_size: int, run_at: Callable, source_type: type
 ) -> None:
     run = run_at(tmp_path)
     run.begin(start(full_at=2, times=times))
@@ -110,7 +93,7 @@ def test_each_time_that_memory_runs_out_batches_are_cut_into_smaller_parts(
     assert result.failure is None and result.computed is not None
     assert result.computed.micro_batch_size == micro_batch_size
     run.end()
-    other = Source()
+    other = source_type(Summing())
     later = run_at(tmp_path, other)
     later.begin(start(full_at=2, times=times))
     assert later.step().report == result.report
@@ -119,7 +102,7 @@ def test_each_time_that_memory_runs_out_batches_are_cut_into_smaller_parts(
 
 
 def test_a_trial_that_runs_out_of_memory_in_the_smallest_parts_ends_with_what_it_wanted(
-    tmp_path: Path,
+    tmp_path: Path, run_at: Callable
 ) -> None:
     run = run_at(tmp_path)
     run.begin(start(full_at=1, times=3))
@@ -130,12 +113,14 @@ def test_a_trial_that_runs_out_of_memory_in_the_smallest_parts_ends_with_what_it
     assert (result.failure, result.wanted_bytes) == (None, None), "the worker lives on"
 
 
-def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(tmp_path: Path) -> None:
+def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(
+    tmp_path: Path, run_at: Callable, source_type: type
+) -> None:
     class Short(Summing):
         def train_epoch(self, epoch: int) -> dict[str, float]:
             raise MemoryError("no room")
 
-    class Watching(Source):
+    class Watching(source_type):
         alive: weakref.ref[Short] | None = None
 
         def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
@@ -147,7 +132,7 @@ def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(t
             self.alive = weakref.ref(short)
             return short
 
-    run = run_at(tmp_path, Watching())
+    run = run_at(tmp_path, Watching(Summing()))
     run.begin(start())
     result = run.step()
     assert result.failure is None, result.error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,31 +56,10 @@ class Counting:
         self.total = float(state["total"])
 
 
-class Source:
-    """A worker with one trainer; `rooms` counts how often it was asked to make room."""
-
-    own = Computation()
-
-    def __init__(self, trainer: Any) -> None:
-        self.given, self.rooms, self.asked_for = trainer, 0, []
-
-    def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
-        self.asked_for.append((computation, least_parts))
-        taken = computation or self.own
-        self.given.computation = replace(taken, parts=max(taken.parts, least_parts))
-        return self.given
-
-    def take_startup_secs(self) -> float:
-        return 0.0
-
-    def make_room(self) -> None:
-        self.rooms += 1
-
-
-def run_at(root: Path, trainer: Counting | None = None, **settings: Any) -> TrialRun:
-    given = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "checkpoint_secs": 1e9}
-    rules = Rules(**{**given, "data_fingerprint": "f", **settings})
-    return TrialRun(Source(trainer or Counting()), CheckpointStore(str(root)), rules)
+@pytest.fixture
+def run_at(run_from: Callable, source_type: type) -> Callable[..., TrialRun]:
+    """A run at a folder, with a trainer that counts unless another is given."""
+    return lambda root, trainer=None, **rules: run_from(root, source_type(trainer or Counting()), **rules)
 
 
 def start(number: int = 0, **config: Any) -> TrialStart:
@@ -91,7 +71,7 @@ def epochs(run: TrialRun, count: int) -> list[tuple[int, float]]:
     return [(report.epoch, report.metrics["val_accuracy"]) for report in reports if report]
 
 
-def test_epochs_count_from_one_and_seconds_add_up(tmp_path: Path) -> None:
+def test_epochs_count_from_one_and_seconds_add_up(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start())
     reports = [run.step().report for _ in range(3)]
@@ -101,7 +81,7 @@ def test_epochs_count_from_one_and_seconds_add_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epochs_before_the_kill", range(1, 10))
 def test_a_new_process_repeats_the_checkpoint_and_goes_on_alike(
-    tmp_path: Path, epochs_before_the_kill: int
+    tmp_path: Path, epochs_before_the_kill: int, run_at: Callable
 ) -> None:
     unbroken = run_at(tmp_path / "unbroken")
     unbroken.begin(start())
@@ -120,7 +100,7 @@ def test_a_new_process_repeats_the_checkpoint_and_goes_on_alike(
     assert epochs(second, 9 - saved) == expected[saved:]
 
 
-def test_a_trial_does_not_take_the_state_of_another_configuration(tmp_path: Path) -> None:
+def test_a_trial_does_not_take_the_state_of_another_configuration(tmp_path: Path, run_at: Callable) -> None:
     first = run_at(tmp_path)
     first.begin(start(gain=2.0))
     epochs(first, 3)
@@ -134,7 +114,7 @@ def test_a_trial_does_not_take_the_state_of_another_configuration(tmp_path: Path
     ("error", "outcome"), [(ValueError("bad layer"), Outcome.FAILED), (MemoryError("no room"), Outcome.OOM)]
 )
 def test_an_error_ends_the_trial_and_not_the_worker(
-    tmp_path: Path, error: Exception, outcome: Outcome
+    tmp_path: Path, error: Exception, outcome: Outcome, run_at: Callable
 ) -> None:
     run = run_at(tmp_path)
     run.begin(start(raises_at=2, error=error))
@@ -149,8 +129,8 @@ def test_an_error_ends_the_trial_and_not_the_worker(
     assert epochs(run, 1) == [(1, 2.0)]
 
 
-def test_an_error_while_building_is_told_by_the_first_step(tmp_path: Path) -> None:
-    class NoModel(Source):
+def test_an_error_while_building_is_told_by_the_first_step(tmp_path: Path, source_type: type) -> None:
+    class NoModel(source_type):
         def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
             raise ValueError("filters must be positive")
 
@@ -159,7 +139,7 @@ def test_an_error_while_building_is_told_by_the_first_step(tmp_path: Path) -> No
     assert "filters must be positive" in run.step().error
 
 
-def test_a_state_after_a_nan_is_not_saved(tmp_path: Path) -> None:
+def test_a_state_after_a_nan_is_not_saved(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start(nan_at=3))
     epochs(run, 3)
@@ -170,7 +150,7 @@ def test_a_state_after_a_nan_is_not_saved(tmp_path: Path) -> None:
     assert report is not None and report.epoch == 1
 
 
-def test_states_are_saved_between_rungs_after_the_given_seconds(tmp_path: Path) -> None:
+def test_states_are_saved_between_rungs_after_the_given_seconds(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path, checkpoint_epochs=frozenset(), checkpoint_secs=0.0)
     run.begin(start())
     epochs(run, 2)
@@ -183,7 +163,9 @@ def told_epochs(result: EpochResult) -> list[int]:
     return [report.epoch for report in (*result.history, *([result.report] if result.report else []))]
 
 
-def test_measures_of_the_model_are_taken_once_a_trial_and_stand_in_every_epoch(tmp_path: Path) -> None:
+def test_measures_of_the_model_are_taken_once_a_trial_and_stand_in_every_epoch(
+    tmp_path: Path, run_at: Callable
+) -> None:
     trainer = Counting()
     run = run_at(tmp_path, trainer, traded=("latency_ms", "val_loss", "parameter_count"), checkpoint_secs=0.0)
     run.begin(start(gain=1.0))
@@ -200,27 +182,27 @@ def test_measures_of_the_model_are_taken_once_a_trial_and_stand_in_every_epoch(t
     assert trainer.timed == 1
 
 
-def test_short_epochs_are_told_together_and_never_past_a_rung(tmp_path: Path) -> None:
+def test_short_epochs_are_told_together_and_never_past_a_rung(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path, report_secs=1e9)
     run.begin(start())
     assert [told_epochs(run.step()) for _ in range(3)] == [[1], [2, 3], [4, 5, 6, 7, 8, 9]]
 
 
-def test_epochs_told_together_end_at_a_value_that_is_not_finite(tmp_path: Path) -> None:
+def test_epochs_told_together_end_at_a_value_that_is_not_finite(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path, report_secs=1e9, checkpoint_epochs=frozenset())
     run.begin(start(nan_at=4))
     assert told_epochs(run.step()) == [1, 2, 3, 4]
 
 
-def test_epochs_measured_before_an_error_are_told_with_it(tmp_path: Path) -> None:
+def test_epochs_measured_before_an_error_are_told_with_it(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path, report_secs=1e9, checkpoint_epochs=frozenset())
     run.begin(start(raises_at=4, error=ValueError("bad layer")))
     result = run.step()
     assert (told_epochs(result), result.failure) == ([1, 2, 3], Outcome.FAILED)
 
 
-def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path) -> None:
-    class Mixed(Source):
+def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path, source_type: type) -> None:
+    class Mixed(source_type):
         own = Computation("mixed_bfloat16", xla=True, steps_per_call=64)
 
     rules = Rules(max_epochs=9, checkpoint_epochs=frozenset({1}), data_fingerprint="f")
@@ -228,7 +210,7 @@ def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path) -> Non
     run.begin(start())
     epochs(run, 1)
     run.end()
-    worker_that_would_choose_otherwise = Source(Counting())
+    worker_that_would_choose_otherwise = source_type(Counting())
     later = TrialRun(worker_that_would_choose_otherwise, CheckpointStore(str(tmp_path)), rules)
     later.begin(start())
     assert worker_that_would_choose_otherwise.asked_for == [(Mixed.own, 1)]
@@ -238,7 +220,9 @@ def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path) -> Non
     )
 
 
-def test_a_checkpoint_that_does_not_say_how_it_was_computed_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_checkpoint_that_does_not_say_how_it_was_computed_is_gone_on_with(
+    tmp_path: Path, run_at: Callable
+) -> None:
     run = run_at(tmp_path)
     run.begin(start())
     epochs(run, 1)
@@ -265,7 +249,7 @@ class Falling(Counting):
     ("peak", "mode", "best"), [(3, "max", 3), (9, "max", 9), (1, "max", 1), (3, "min", 9)]
 )
 def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
-    tmp_path: Path, peak: int, mode: str, best: int
+    tmp_path: Path, peak: int, mode: str, best: int, run_at: Callable
 ) -> None:
     run = run_at(tmp_path, Falling(), mode=mode)
     run.begin(start(peak=peak))
@@ -281,7 +265,7 @@ def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
     assert found is not None and found.epoch == best
 
 
-def test_costs_are_told_once(tmp_path: Path) -> None:
+def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start())
     first, second = run.step().costs, run.step().costs
