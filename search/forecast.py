@@ -89,22 +89,25 @@ def forecast(
         )
 
 
-def draw(forecasts: Sequence[Forecast], metric: str, path: Path) -> None:
-    """A PNG: the best value so far over the hours, a line for each number of workers."""
+def draw(forecasts: Sequence[Forecast], metric: str, title: str, path: Path) -> None:
+    """A PNG: the best value so far over the hours, a line for each number of workers that found any."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for one in forecasts:
-        hours = [incumbent.secs / 3600 for incumbent in one.result.incumbents]
-        values = [incumbent.value for incumbent in one.result.incumbents]
-        axes.step(
-            [*hours, one.hours],
-            [*values, values[-1]],
-            where="post",
-            label=f"{one.workers} worker{'s' if one.workers > 1 else ''}",
-        )
-    axes.set(xlabel="hours", ylabel=f"best {metric} so far", xscale="log", title="Simulated search")
+        found = [(incumbent.secs / 3600, incumbent.value) for incumbent in one.result.incumbents]
+        if found:
+            hours, values = zip(*found, (one.hours, found[-1][1]), strict=True)
+            label = f"{one.workers} worker{'s' if one.workers > 1 else ''}"
+            axes.step(hours, values, where="post", label=label)
+    axes.set(xlabel="hours", ylabel=f"best {metric} so far", xscale="log", title=title)
+    axes.xaxis.set(
+        major_locator=LogLocator(subs=(1, 2, 5)),
+        major_formatter=lambda hours, _: f"{hours:g}",
+        minor_formatter=NullFormatter(),
+    )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120)

@@ -97,12 +97,9 @@ def show_forecasts(
     from search.target import picture_target
 
     target = picture_target(out, "--out", DRAWINGS) if out else None
-    basis = (
-        f"curves of {run}"
-        if run
-        else f"typical curves, {epoch_secs:g} s an epoch; give --from RUN for real ones"
-    )
-    print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}")
+    basis = f"curves of {run}" if run else f"typical curves, {epoch_secs:g} s an epoch"
+    advice = "" if run else "; give --from RUN for real ones"
+    print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}{advice}")
     print("workers      hours  gpu hours     epochs  completed       best")
     forecasts = []
     for one in forecast(job, workers, run, epoch_secs, conditions):
@@ -111,7 +108,7 @@ def show_forecasts(
         numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
         print(f"{one.workers:7,} {numbers} {best}", flush=True)
     if target:
-        draw(forecasts, job.search.metric, target)
+        draw(forecasts, job.search.metric, f"{job.name}, simulated on {basis}", target)
         print(f"drawn to {target}")
 
 
