@@ -76,3 +76,8 @@ class StockTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         return {"val_accuracy": random.Random(self.seed * 1000 + self.iteration).random()}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to save; Ray asks for it at each trial's end."""
+
+    def load_checkpoint(self, checkpoint: Mapping[str, Any] | None) -> None: ...
