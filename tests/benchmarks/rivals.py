@@ -161,6 +161,6 @@ def run_keras_tuner(job: Job, log: str) -> None:
 
 
 def note(log: str, began: float, ready: float, steady_secs: float, epochs: int) -> None:
-    """One line for a trial: process, when it began and was ready to train, seconds of steady training, epochs."""
+    """One line for a trial: process, when it began, was ready and had trained, seconds of steady training, epochs."""
     with Path(log).open("a") as file:
-        file.write(f"{os.getpid()} {began} {ready} {steady_secs} {epochs}\n")
+        file.write(f"{os.getpid()} {began} {ready} {time.time()} {steady_secs} {epochs}\n")
