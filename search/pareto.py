@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from search.ladder import Rung
+from search.ladder import Rung, Verdict
 
 Score = float | tuple[float, ...]
 RHO = 0.05
@@ -36,6 +36,15 @@ class Objectives:
         if len(self.metrics) == 1:
             return self.signs[0] * metrics[self.metrics[0]]
         return tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
+
+    def cut_line(self, verdict: Verdict, reduction_factor: int) -> str:
+        """Why a trial was cut, in the metric's own sign."""
+        share = f"(top 1/{reduction_factor} of {verdict.peers})"
+        if len(self.signs) > 1:
+            return f"cut at rung {verdict.rung}: {-verdict.score:.0f} dominate it > {-verdict.cutoff:.0f} {share}"
+        sign = self.signs[0]
+        compared = f"{sign * verdict.score:.4g} {'<' if sign > 0 else '>'} {sign * verdict.cutoff:.4g}"
+        return f"cut at rung {verdict.rung}: {compared} {share}"
 
 
 @dataclass(eq=False)

@@ -224,7 +224,7 @@ class Strategy:
         """One line: why the trial was proposed, and why it was cut if it was."""
         trial = self._trials[number_of(trial_id)]
         if trial.outcome is Outcome.STOPPED and trial.verdict is not None:
-            return self._cut_line(trial.verdict)
+            return self._objectives.cut_line(trial.verdict, self._ladder.reduction_factor)
         if trial.outcome in BLAMED:
             return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposed by {trial.why}"
         return trial.why
@@ -303,11 +303,3 @@ class Strategy:
 
     def _promotable(self) -> int | None:
         return self._ladder.promotable(self._paused()) if self._ladder.pauses else None
-
-    def _cut_line(self, verdict: Verdict) -> str:
-        share = f"(top 1/{self._ladder.reduction_factor} of {verdict.peers})"
-        if len(self._objectives.signs) > 1:
-            return f"cut at rung {verdict.rung}: {-verdict.score:.0f} dominate it > {-verdict.cutoff:.0f} {share}"
-        sign = self._objectives.signs[0]
-        compared = f"{sign * verdict.score:.4g} {'<' if sign > 0 else '>'} {sign * verdict.cutoff:.4g}"
-        return f"cut at rung {verdict.rung}: {compared} {share}"
