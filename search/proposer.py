@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -15,7 +16,9 @@ from search.pareto import ParetoRung
 from search.rung_model import RungModel
 from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
 
-ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread
+ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread, whatever the space
+PARAMETERS_A_RESULT = 2  # so many parameters want one more result: a few points say little of a wide space
+COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
 RANDOM_SHARE = 10  # one proposal in so many ignores the model, so that no region is given up for good
 MODEL_DRAWS = 3  # times the model is asked again when its proposal has been tried before
@@ -83,7 +86,8 @@ class Proposer:
             trusted = [rung for rung in evidence.rungs if rung.epoch >= evidence.first_rung]
             return [rung for rung in [*evidence.prior, *trusted] if len(rung) >= ENOUGH_RESULTS][-1:]
         rungs = [rung for rung in [*evidence.prior, *evidence.rungs] if len(rung) >= ENOUGH_TO_CORRECT]
-        return rungs if any(len(rung) >= ENOUGH_RESULTS for rung in rungs) else []
+        enough = max(ENOUGH_RESULTS, math.ceil(_open_parameters(evidence.points) / PARAMETERS_A_RESULT))
+        return rungs if any(len(rung) >= enough for rung in rungs) else []
 
     def _stacked(self, number: int, attempt: int, rungs: Sequence[Rung], evidence: Evidence) -> Point:
         rng = np.random.default_rng((self.seed, number, attempt))
@@ -109,6 +113,12 @@ class Proposer:
     ) -> Point:
         seed = subseed(self.seed, attempt) if attempt else self.seed
         return draw(self.space, sampler, seed, number, history, fixed)
+
+
+def _open_parameters(points: Mapping[int, Point]) -> int:
+    """How many parameters the space varies, as far as the first trials show it."""
+    first = [point.distributions for point in islice(points.values(), COUNTED)]
+    return len({name for kinds in first for name, kind in kinds.items() if not kind.single()})
 
 
 def _weighted(evidence: Evidence, seed: int) -> Evidence:

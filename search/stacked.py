@@ -61,7 +61,8 @@ class Stack:
     ) -> None:
         self._encoding = encoding
         self._levels: list[_Level] = []
-        below = np.ones(encoding.width)
+        # Random points lie the further apart the more dimensions there are: shorter scales would make strangers of all.
+        below = np.full(encoding.width, np.sqrt(encoding.width))
         for rung, own in zip(rungs, scales, strict=True):
             below = below if own is None else own
             self._levels.append(self._level(rung, below))

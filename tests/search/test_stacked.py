@@ -66,6 +66,19 @@ def test_without_noise_the_best_alone_tell_which_parameter_matters() -> None:
     assert expected[1] < 0.5 * expected[0]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_results_too_few_for_length_scales_still_tell_a_direction_in_many_dimensions(seed: int) -> None:
+    names = [f"x{number}" for number in range(25)]
+    wide = Encoding.of([Point({}, dict.fromkeys(names, 0.5), dict.fromkeys(names, KIND))])
+    rng = np.random.default_rng(seed)
+    rows, others = rng.random((25, 25)), rng.random((300, 25))
+    stack = Stack(wide, [RungData(rows, rows[:, :5].sum(axis=1), np.zeros((0, 25)))], [None])
+    predicted, true = stack.mean(others), others[:, :5].sum(axis=1)
+    # With unit scales all points are strangers: the predictions keep a quarter of the spread.
+    assert predicted.std() > 0.5 * true.std()
+    assert np.corrcoef(predicted, true)[0, 1] > 0.75
+
+
 def test_a_pending_point_lowers_the_variance_around_it_and_leaves_the_means() -> None:
     rng = np.random.default_rng(0)
     points, asked = rng.random((10, 2)), rng.random((5, 2))

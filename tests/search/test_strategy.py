@@ -90,6 +90,20 @@ def test_the_model_learns_to_leave_the_region_that_fails(
     assert late.count("deep") < 18
 
 
+@pytest.mark.parametrize(("parameters", "first_modelled"), [(2, 4), (8, 4), (20, 10)])
+def test_the_wider_the_space_the_more_results_a_model_waits_for(parameters: int, first_modelled: int) -> None:
+    def wide(trial: Any) -> dict[str, Any]:
+        trial.suggest_float("fixed", 1.0, 1.0)
+        return {f"x{number}": trial.suggest_float(f"x{number}", 0.0, 1.0) for number in range(parameters)}
+
+    strategy = Strategy.for_space(wide, EPOCHS, 0)
+    blind = 0
+    while (proposal := strategy.ask()) is not None and "random: no rung" in strategy.why(proposal.trial_id):
+        strategy.report(report(proposal.trial_id, 1, proposal.config["x0"]))
+        blind += 1
+    assert blind == first_modelled
+
+
 def test_no_configuration_is_proposed_twice_and_a_small_space_runs_out() -> None:
     def small(trial: Any) -> dict[str, Any]:
         return {"a": trial.suggest_int("a", 1, 3), "b": trial.suggest_categorical("b", [True, False])}
