@@ -61,8 +61,9 @@ class Stack:
     ) -> None:
         self._encoding = encoding
         self._levels: list[_Level] = []
-        # Random points lie the further apart the more dimensions there are: shorter scales would make strangers of all.
-        below = np.full(encoding.width, np.sqrt(encoding.width))
+        # Half the cube's diagonal: random points lie the further apart the more dimensions there are, and with scales
+        # that do not grow alike they would all be strangers.
+        below = np.full(encoding.width, 0.5 * np.sqrt(encoding.width))
         for rung, own in zip(rungs, scales, strict=True):
             below = below if own is None else own
             self._levels.append(self._level(rung, below))
