@@ -109,7 +109,8 @@ def draw(forecasts: Sequence[Forecast], metric: str, title: str, path: Path) -> 
         minor_formatter=NullFormatter(),
     )
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    if axes.lines:
+        axes.legend(frameon=False)
     figure.savefig(path, dpi=120)
 
 

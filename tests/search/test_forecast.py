@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
 from search.cli import main
-from search.forecast import TypicalCurves, forecast
+from search.forecast import Forecast, TypicalCurves, draw, forecast
 from search.jobfile import load_job
 from search.prepare import config_kinds, prepared_space
 from search.runfolder import RunFolder
+from search.simulate import SimResult
 from spaces.describe import RecordingTrial
 from spaces.problem import InputError
 from trainables.report import EpochReport, Outcome
@@ -82,6 +84,12 @@ def test_a_finished_run_gives_its_curves_and_what_would_be_found(path: Path, cap
     assert main(["simulate", str(path), "--workers", "2", "--from", str(root), "--out", str(picture)]) == 0
     assert "curves of" in capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) -> None:
+    nothing = Forecast(2, 1.0, 0.0, 0, 3, 0, math.nan, SimResult())
+    draw([nothing], "val_accuracy", "all trials diverge", tmp_path / "cost.png")
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_that_is_too_short_or_empty_is_refused(path: Path) -> None:
