@@ -14,9 +14,9 @@ caps no memory, so that its workers let theirs grow, as TensorFlow advises; topr
 fresh process, in turns.
 
 "steady" is training and validation without what traces; "share" is steady seconds over workers times wall-clock: from
-the moment the first trial could train to the end of the last one (while trials ran) or of the process (after start-
-up), and of everything; "overhead" is the worker time a trial that is left, after start-up and of everything. With
-repeats the medians follow. The last line compares the training step alone with `fit`, on one core.
+the moment the first trial could train to the end of the last one (while trials ran) or of the process (after
+start-up), and of everything; "overhead" is the worker time a trial that is left, after start-up and of everything.
+With repeats the medians follow. The last line compares the training step alone with `fit`, on one core.
 """
 
 from __future__ import annotations

@@ -86,6 +86,7 @@ def test_a_finished_run_gives_its_curves_and_what_would_be_found(path: Path, cap
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) -> None:
     nothing = Forecast(2, 1.0, 0.0, 0, 3, 0, math.nan, SimResult())
     draw([nothing], "val_accuracy", "all trials diverge", tmp_path / "cost.png")
