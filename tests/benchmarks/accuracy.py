@@ -4,8 +4,9 @@
 
 FOLDER holds CIFAR-10 as train.parquet and test.parquet. On a CPU the minutes are of one core; with --clock wall,
 for an accelerator, of the wall. A search spends 60% of them on trials in this process, the rest on the winner,
-trained on train and validation for as many epochs as fit. Each preset is trained at its own recipe, on the same
-images, for as many epochs as fit. The test images are looked at once for each line.
+trained on train and validation for as many epochs as fit: the best trial of those that the rest can train again for
+as long as the search did. Each preset is trained at its own recipe, on the same images, for as many epochs as fit. The
+test images are looked at once for each line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 Clock = Callable[[], float]
 SEARCH_SHARE = 0.6
 MAX_EPOCHS = 9
+PROBED_SHARE = 8  # an eighth of the images tells how long an epoch of all takes
+
+
+class Found(NamedTuple):
+    """A trial of the search: its best validation accuracy, its seconds of training, and what it trained."""
+
+    accuracy: float
+    secs: float
+    config: Mapping[str, Any]
 
 
 class Line(NamedTuple):
@@ -54,10 +64,10 @@ def main() -> None:
     counts = f"{len(task.train.labels):,} + {len(task.val.labels):,} of {data.counts['train']:,} images"
     print(f"{counts}, {arguments.minutes:g} minutes each", flush=True)
     if "search" in arguments.only:
-        show(searched(data, arguments.space, secs, clock))
+        show(searched(data, arguments.space, secs, clock, arguments.seed))
     for name, preset in PRESETS.items():
         if "presets" in arguments.only or name in arguments.only:
-            show(trained(name, preset.config, data, secs, clock))
+            show(trained(name, "cnn", preset.config, data, secs, clock))
 
 
 def show(line: Line) -> None:
@@ -69,7 +79,7 @@ def show(line: Line) -> None:
     )
 
 
-def searched(data: Dataset, space_name: str, secs: float, clock: Clock) -> Line:
+def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> Line:
     """A search by the default strategy, then its winner trained again."""
     from search.settings import fitting_part
     from search.strategy import Strategy
@@ -79,62 +89,77 @@ def searched(data: Dataset, space_name: str, secs: float, clock: Clock) -> Line:
 
     began = clock()
     space = load_space(space_name)
-    strategy = Strategy.for_space(
-        space, MAX_EPOCHS, seed=0, initial_configs=[fitting_part(space, space.usual)]
-    )
+    strategy = Strategy.for_space(space, MAX_EPOCHS, seed, initial_configs=[fitting_part(space, space.usual)])
     task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), WarmTrainers(4)
-    best, trials = (-1.0, dict[str, Any]()), 0
-    while clock() - began < secs * SEARCH_SHARE and (proposal := strategy.ask()):
+    found, until = list[Found](), began + secs * SEARCH_SHARE
+    while clock() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)
-        trainer.reset(proposal.config, trials)
-        until = began + secs * SEARCH_SHARE
-        best = max(best, (one_trial(strategy, trainer, proposal.trial_id, until, clock), proposal.config),
-                   key=lambda found: found[0])  # fmt: skip
-        trials += 1
-    print(f"{trials} trials, best on validation {best[0]:.4f}: {best[1]}", flush=True)
-    line = trained(f"search {space_name}", best[1], data, began + secs - clock(), clock)
+        trainer.reset(proposal.config, seed * 1000 + len(found))
+        accuracy, spent = one_trial(strategy, trainer, proposal.trial_id, until, clock)
+        found.append(Found(accuracy, spent, proposal.config))
+    left = began + secs - clock()
+    best = winner(found, left * len(task.train.labels) / (len(task.train.labels) + len(task.val.labels)))
+    print(f"{len(found)} trials, best on validation {best.accuracy:.4f}: {best.config}", flush=True)
+    line = trained(f"search {space_name}", space_name, best.config, data, began + secs - clock(), clock)
     return line._replace(minutes=(clock() - began) / 60)
 
 
-def one_trial(strategy: Strategy, trainer: Trainer, trial_id: str, until: float, clock: Clock) -> float:
-    """Train one proposal until the strategy stops it or the time is over; its best validation accuracy."""
+def winner(found: Sequence[Found], secs: float) -> Found:
+    """The best trial of those that took no longer than `secs`; of all, where none was so short."""
+    affordable = [trial for trial in found if trial.secs <= secs]
+    return max(affordable or found, key=lambda trial: trial.accuracy)
+
+
+def one_trial(
+    strategy: Strategy, trainer: Trainer, trial_id: str, until: float, clock: Clock
+) -> tuple[float, float]:
+    """Train one proposal until the strategy stops it or the time is over: its best validation accuracy, its seconds."""
     from search.strategy import Decision
     from trainables.report import EpochReport, Outcome
 
-    best = -1.0
+    best, began = -1.0, clock()
     for epoch in range(1, MAX_EPOCHS + 1):
         metrics = trainer.train_epoch(epoch)
-        decision = strategy.report(EpochReport(trial_id, epoch, metrics))
+        spent = clock() - began
+        decision = strategy.report(EpochReport(trial_id, epoch, metrics, elapsed_secs=spent))
         best = max(best, metrics["val_accuracy"])
         if decision is not Decision.KEEP or clock() > until:
             strategy.finish(trial_id, Outcome.STOPPED)
-            return best
+            return best, spent
     strategy.finish(trial_id, Outcome.COMPLETED)
-    return best
+    return best, spent
 
 
-def trained(name: str, config: Mapping[str, Any], data: Dataset, secs: float, clock: Clock) -> Line:
-    """Train on train and validation for the epochs that fit into `secs`, measured on the first; then test."""
+def trained(
+    name: str, family_name: str, config: Mapping[str, Any], data: Dataset, secs: float, clock: Clock
+) -> Line:
+    """Train on train and validation for the epochs that fit into `secs`, then test."""
     from search.retrain import joined
     from trainables.family import load_family
     from trainables.trainer import Trainer
 
     began = clock()
-    everything = joined(data.train(), task_of(data, 1).val)
-    probe = replace(task_of(data, 1), train=everything, val=some(everything, 64))
-    trainer = Trainer(load_family("cnn"), config, probe)
-    trainer.train_epoch(1)
-    epoch_began = clock()
-    trainer.train_epoch(2)
-    epoch_secs = clock() - epoch_began
+    family, task = load_family(family_name), task_of(data, 1)
+    everything = joined(data.train(), task.val)
+    task = replace(task, train=everything, val=some(everything, 64))
+    probe = replace(task, train=some(everything, len(everything.labels) // PROBED_SHARE))
+    epoch_secs = second_epoch_secs(Trainer(family, config, probe), clock) * PROBED_SHARE
     epochs = max(1, int((began + secs - clock()) / epoch_secs))
-    trainer.use(replace(probe, max_epochs=epochs), trainer._feed, trainer.computation)
+    trainer = Trainer(family, config, replace(task, max_epochs=epochs))
     trainer.reset(config, 0)
     for epoch in range(1, epochs + 1):
         trainer.train_epoch(epoch)
     minutes = (clock() - began) / 60
     accuracy = trainer.evaluate(data.test()).accuracy
     return Line(name, accuracy, epochs, trainer.parameter_count, minutes)
+
+
+def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
+    """What an epoch takes once the step is traced."""
+    trainer.train_epoch(1)
+    began = clock()
+    trainer.train_epoch(2)
+    return clock() - began
 
 
 def task_of(data: Dataset, max_epochs: int) -> Task:
@@ -161,6 +186,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="for the search, and for each preset")
     parser.add_argument("--images", type=int, default=None, help="training images kept; all if not given")
     parser.add_argument("--space", default="cnn", help="the space that is searched")
+    parser.add_argument("--seed", type=int, default=0, help="of the search")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu", help="whose minutes are counted")
     parser.add_argument(
         "--only", nargs="+", default=["search", "presets"], help="search, presets, or a preset's name"
