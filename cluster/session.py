@@ -71,7 +71,7 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
             stack.callback(ray.shutdown)
             _join(address)
             host = str(ray.util.get_node_ip_address())
-        yield _capacity(need, host)
+        yield capacity_of(need, host)
 
 
 def _start_local(need: Need) -> None:
@@ -115,15 +115,38 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=KNOCK_SECS).close()
 
 
-def _capacity(need: Need, host: str) -> Capacity:
-    import ray
+def capacity_of(need: Need, host: str) -> Capacity:
+    """What the session holds of trials with this need, their workers to find this process at `host`.
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    Raises `InputError` when no node can hold a single one.
+    """
+    nodes = _nodes()
     fits = sum(_trials_on(node, need) for node in nodes)
     if fits == 0:
         raise InputError(_shortages(nodes, need))
     concurrent = min(fits, need.concurrent or fits)
     return Capacity(concurrent, concurrent > 1, host)
+
+
+def sharing(need: Need) -> int:
+    """How many trials there are to a GPU, whatever its memory: as many as its cores allow, no more than run at once.
+
+    0 where the session has no GPU.
+    """
+    with_gpu = [node for node in _nodes() if node.get("GPU")]
+    if not with_gpu:
+        return 0
+    by_cores = max(int(node.get("CPU", 0.0) / need.cpus / node["GPU"]) for node in with_gpu)
+    if need.concurrent is None:
+        return max(1, by_cores)
+    gpus = sum(node["GPU"] for node in with_gpu)
+    return max(1, min(by_cores, math.ceil(need.concurrent / gpus)))
+
+
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _trials_on(node: dict[str, float], need: Need) -> int:

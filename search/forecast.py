@@ -83,10 +83,15 @@ def forecast(
         result = simulate(strategy, blackbox, count, limit_hours * 3600, job.seed, conditions)
         best = result.incumbents[-1].value if run and result.incumbents else math.nan
         completed = sum(outcome == "COMPLETED" for outcome in result.outcomes.values())
-        gpu_hours = result.busy_secs * job.resources.gpus / 3600
+        gpu_hours = result.busy_secs * _gpus(job) / 3600
         yield Forecast(
             count, result.end_secs / 3600, gpu_hours, result.epochs, result.trials, completed, best, result
         )
+
+
+def _gpus(job: JobSpec) -> float:
+    """GPUs of a trial; a whole one where the share is still to be measured, so that no less is told than it costs."""
+    return 1.0 if job.resources.gpus == "auto" else job.resources.gpus
 
 
 def draw(forecasts: Sequence[Forecast], metric: str, title: str, path: Path) -> None:

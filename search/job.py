@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from search.job_data import DataSection
 from search.section import Section
@@ -114,7 +116,9 @@ class ResourcesSection(Section):
     """What one trial gets, and how many run at once."""
 
     cpus: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores of a trial.")
-    gpus: Annotated[float, Field(ge=0)] = Field(0, description="GPUs of a trial; 0.5 puts two on one GPU.")
+    gpus: float | Literal["auto"] = Field(
+        0.0, description="GPUs of a trial; 0.5 puts two on one GPU, auto as many as measured to fit."
+    )
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Trials at once at most; as many as fit if none is given."
     )
@@ -136,6 +140,14 @@ class ResourcesSection(Section):
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times a trial is restarted after its worker died."
     )
+
+    @field_validator("gpus", mode="plain")
+    @classmethod
+    def number_or_auto(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+        if value != "auto" and not is_number:
+            raise PydanticCustomError("gpus", "must be 0 or more, or auto")
+        return value if value == "auto" else float(value)
 
     @field_validator("xla", mode="before")
     @classmethod

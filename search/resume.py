@@ -32,6 +32,8 @@ class Resumed:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     leader: tuple[str, int, float] | None = None
     fingerprint: str | None = None
+    gpus: float = 0.0
+    """What the last trial to end was given."""
 
 
 def resume(
@@ -66,6 +68,7 @@ def resume(
         outcomes=Counter(outcomes.values()),
         leader=leader,
         fingerprint=_only(trials, "data_fingerprint"),
+        gpus=float(trials.sort_values("ended_at")["gpus"].fillna(0.0).iloc[-1]) if len(trials) else 0.0,
     )
 
 

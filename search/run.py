@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cluster.exchange import listening
-from cluster.session import Capacity, Need, connected
+from cluster.session import Capacity, Need, capacity_of, connected
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter, TableWriteError
@@ -19,6 +19,7 @@ from search.budget import Limits
 from search.check import flaws
 from search.desk import Desk
 from search.display import Display
+from search.gpus import AUTO, measured_gpus
 from search.loop import SearchLoop
 from search.prepare import Prepared, prepare
 from search.record import Recorder
@@ -68,17 +69,22 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
         schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
-        need = Need(job.resources.cpus, job.resources.gpus, job.resources.concurrent)
+        gpus = job.resources.gpus
+        need = Need(job.resources.cpus, 0.0 if gpus == AUTO else gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
+        plan = _plan(prepared, folder)
+        if gpus == AUTO:
+            need = replace(need, gpus=measured_gpus(prepared, plan, need, resumed.gpus))
+            capacity = capacity_of(need, capacity.host)
         # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
         prepared.strategy.weighs_time = capacity.proposes_ahead
         stack.enter_context(_tracked(job, folder, writer))
-        loop = _loop(prepared, folder, writer, resumed)
+        loop = _loop(prepared, folder, writer, resumed, need.gpus)
         if not loop.finished:
             stack.enter_context(
                 Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
             )
-            _tune(loop, _plan(prepared, folder), capacity, job)
+            _tune(loop, replace(plan, gpus=need.gpus), capacity, job)
         loop.close()
         writer.compact()
         CheckpointStore(folder.checkpoints).keep_only(frozenset(_kept(job, folder)))
@@ -133,9 +139,11 @@ def _kept(job: JobSpec, folder: RunFolder) -> dict[str, float | None]:
     return dict(zip(kept["trial_id"].map(str), best, strict=True))
 
 
-def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed) -> SearchLoop:
+def _loop(
+    prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed, gpus: float
+) -> SearchLoop:
     job = prepared.job
-    search, resources = job.search, job.resources
+    search = job.search
     recorder = Recorder(
         writer,
         prepared.strategy,
@@ -143,8 +151,8 @@ def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Res
         metric=search.metric,
         mode=search.mode,
         fingerprint=prepared.dataset.fingerprint,
-        cpus=resources.cpus,
-        gpus=resources.gpus,
+        cpus=job.resources.cpus,
+        gpus=gpus,
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
@@ -159,7 +167,7 @@ def _loop(prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Res
         max_epochs=search.max_epochs,
         seed=job.seed,
         limits=Limits(mode=search.mode, **search.budgets.model_dump()),
-        gpus=resources.gpus,
+        gpus=gpus,
         spent=resumed.spent,
         unfinished=resumed.unfinished,
         settled=resumed.settled,
@@ -193,7 +201,6 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,
-        gpus=job.resources.gpus,
         asked=job.resources.asked(),
         choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
@@ -206,7 +213,7 @@ def _tune(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -
     from search.tune_adapter import SeatSearcher
     from trainables.trial import KerasTrial
 
-    resources = {"cpu": job.resources.cpus, "gpu": job.resources.gpus}
+    resources = {"cpu": plan.cpus, "gpu": plan.gpus}
     ahead = capacity.concurrent if capacity.proposes_ahead else 0
     desk = Desk(loop, ahead, job.resources.max_failures)
     with ExitStack() as stack:

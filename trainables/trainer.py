@@ -119,6 +119,15 @@ class Trainer:
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
         return secs_per_step(lambda part: self._run_steps(part, steps_per_call)[-1], order)
 
+    def try_out(self) -> None:
+        """Make a training step and predict a batch of validation in vain: the trial's state stays as it is."""
+        kept, images = self._state, self._task.val.images
+        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
+        self._run_steps(order, self.computation.steps_per_call, only_one=True)
+        self._state = kept
+        first = next(batches(images, self._accelerated, self.computation.parts))
+        ops.convert_to_numpy(self._step.compiled_predict(self._scored_weights, kept.others, images[first]))
+
     def use(self, task: Task, feed: Feed, computation: Computation) -> None:
         """Train on `feed` and validate on the task's data from now on.
 
@@ -273,13 +282,8 @@ class Trainer:
         if not self._engine.xla or self._keeps_val or shape in self._compiled:
             return
         self._compiled.add(shape)
-        began, kept = time.perf_counter(), self._state
-        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
-        self._run_steps(order, self.computation.steps_per_call, only_one=True)
-        self._state = kept
-        images = self._task.val.images
-        first = next(batches(images, self._accelerated, self.computation.parts))
-        ops.convert_to_numpy(self._step.compiled_predict(self._scored_weights, kept.others, images[first]))
+        began = time.perf_counter()
+        self.try_out()
         self._costs += Costs(trace_secs=time.perf_counter() - began)
 
     @property

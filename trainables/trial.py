@@ -41,7 +41,7 @@ class TrialPlan:
     checkpoints: str
     rules: Rules
     cpus: float
-    gpus: float
+    gpus: float = 0.0
     asked: Asked = field(default_factory=Asked)
     choices: str | None = None
     """Where the workers keep how they chose to compute; each chooses for itself if None."""

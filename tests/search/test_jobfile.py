@@ -75,6 +75,7 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         "serch",
     ]
     assert "-3 given; must be greater than 0" in lines[0]
+    assert lines[2].endswith("-1 given; must be 0 or more, or auto")
     assert "did you mean 'search'?" in lines[3]
 
 

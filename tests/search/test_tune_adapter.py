@@ -54,6 +54,7 @@ def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file
         search={"trials": 4, "max_epochs": 3},
         resources={
             "concurrent": 2,
+            "gpus": "auto",
             "worker_memory_gb": 0.001,
             "precision": "mixed_bfloat16",
             "steps_per_call": 3,
@@ -63,6 +64,7 @@ def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file
     assert done.returncode == 0, done.stderr
     trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials")
     assert len(trials) == 4
+    assert (trials["gpus"] == 0).all(), "there is none to share"
     assert trials["worker_recycled"].all()
     assert trials["worker_pid"].is_unique, "each trial had a process of its own"
     assert set(trials["precision"]) == {"mixed_bfloat16"} and set(trials["device"]) == {"cpu"}

@@ -1,0 +1,30 @@
+"""A function called once in a process of its own that has a whole GPU of the cluster to itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class WholeGpuError(RuntimeError):
+    """The function raised or its process died: go on without its answer."""
+
+
+def with_a_whole_gpu(function: Callable[[], T], cpus: float) -> T:
+    """What `function` returns; waits until a GPU and `cpus` cores are free. Raises WholeGpuError."""
+    import ray
+
+    # A process gives a GPU's memory back only when it ends.
+    def call() -> T:
+        return function()
+
+    remote = ray.remote(num_gpus=1, num_cpus=cpus, max_calls=1, max_retries=0)(call)
+    try:
+        found: T = ray.get(remote.remote())
+    except ray.exceptions.RayError as error:
+        raise WholeGpuError(str(error).strip().splitlines()[-1]) from error
+    return found

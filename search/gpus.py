@@ -1,0 +1,63 @@
+"""The share of a GPU that a trial gets where the job leaves it to a measurement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from cluster.session import Need, capacity_of, sharing
+from cluster.whole_gpu import WholeGpuError, with_a_whole_gpu
+from search.prepare import first_configs
+from search.sampler import draw
+from trainables.gpu_need import need_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from search.prepare import Prepared
+    from trainables.gpu_need import GpuNeed
+    from trainables.trial import TrialPlan
+
+AUTO: Final = "auto"
+MEASURED = 8  # configurations: what is tried first, the rest drawn at random
+
+
+def measured_gpus(prepared: Prepared, plan: TrialPlan, need: Need, earlier: float) -> float:
+    """GPUs of a trial: 0 without any, `earlier` where the run has measured before, else what a few trials need.
+
+    A whole one where nothing could be measured. Raises `InputError` when no node has a GPU and the cores of a trial.
+    """
+    most = sharing(need)
+    if most <= 1 or earlier > 0.0:
+        return earlier or float(most)
+    capacity_of(replace(need, gpus=1.0), "")
+    share, line = shared(partial(need_of, plan, configurations(prepared)), most, need.cpus)
+    print(f"note: resources.gpus auto: {line}", flush=True)
+    return share
+
+
+def shared(measure: Callable[[], GpuNeed | None], most: int, cpus: float) -> tuple[float, str]:
+    """The share of a GPU by what `measure` tells in a process that has a whole one, and a line that says why."""
+    try:
+        found = with_a_whole_gpu(measure, cpus)
+    except WholeGpuError as error:
+        return 1.0, f"a whole one for each trial, as the need could not be measured: {error}"
+    if found is None:
+        return 1.0, "a whole one for each trial, as this backend does not tell how much memory it takes"
+    share = found.share(most)
+    return share, (
+        f"{share:g} of one for each trial; {found.configurations} configurations took up to "
+        f"{found.need_bytes / 2**20:,.0f} of its {found.total_megabytes:,} MiB"
+    )
+
+
+def configurations(prepared: Prepared) -> list[dict[str, Any]]:
+    """What the need is measured on."""
+    job, space = prepared.job, prepared.space
+    first = first_configs(job, space)
+    fixed = [*first, *[{}] * max(0, MEASURED - len(first))]
+    return [
+        draw(space, "random", job.seed, number, fixed=given).config
+        for number, given in enumerate(fixed[:MEASURED])
+    ]
