@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -17,7 +16,6 @@ from search.rung_model import RungModel
 from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
 
 ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread, whatever the space
-PARAMETERS_A_RESULT = 2  # so many parameters want one more result: a few points say little of a wide space
 COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
 RANDOM_SHARE = 10  # one proposal in so many ignores the model, so that no region is given up for good
@@ -86,8 +84,10 @@ class Proposer:
             trusted = [rung for rung in evidence.rungs if rung.epoch >= evidence.first_rung]
             return [rung for rung in [*evidence.prior, *trusted] if len(rung) >= ENOUGH_RESULTS][-1:]
         rungs = [rung for rung in [*evidence.prior, *evidence.rungs] if len(rung) >= ENOUGH_TO_CORRECT]
-        enough = max(ENOUGH_RESULTS, math.ceil(_open_parameters(evidence.points) / PARAMETERS_A_RESULT))
-        return rungs if any(len(rung) >= enough for rung in rungs) else []
+        # As many results as parameters are the fewest that tell the effect of each.
+        enough = max(ENOUGH_RESULTS, _open_parameters(evidence.points))
+        seen = sum(max(map(len, part), default=0) for part in (evidence.prior, evidence.rungs))
+        return rungs if seen >= enough else []
 
     def _stacked(self, number: int, attempt: int, rungs: Sequence[Rung], evidence: Evidence) -> Point:
         rng = np.random.default_rng((self.seed, number, attempt))
