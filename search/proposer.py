@@ -116,9 +116,10 @@ class Proposer:
 
 
 def _open_parameters(points: Mapping[int, Point]) -> int:
-    """How many parameters the space varies, as far as the first trials show it."""
-    first = [point.distributions for point in islice(points.values(), COUNTED)]
-    return len({name for kinds in first for name, kind in kinds.items() if not kind.single()})
+    """How many parameters with a choice a trial has, the median of the first trials: some exist in some trials only."""
+    first = islice(points.values(), COUNTED)
+    counts = sorted(sum(not kind.single() for kind in point.distributions.values()) for point in first)
+    return counts[len(counts) // 2] if counts else 0
 
 
 def _weighted(evidence: Evidence, seed: int) -> Evidence:
