@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +15,22 @@ if TYPE_CHECKING:
 # Keras takes these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
 # time that a worker needs to start, and nothing that it trains with.
 NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")
+
+
+def not_for_training() -> tuple[str, ...]:
+    """What `import keras` can do without for training; TensorFlow takes JAX along too where that is installed."""
+    return NOT_FOR_TRAINING if keras_backend() == "jax" else (*NOT_FOR_TRAINING, "jax")
+
+
+def keras_backend() -> str:
+    """The backend that `import keras` will choose: KERAS_BACKEND, else its configuration file, else tensorflow."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen:
+        return chosen
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    with suppress(OSError, ValueError, AttributeError):
+        return str(json.loads((home / "keras.json").read_text()).get("backend", "tensorflow"))
+    return "tensorflow"
 
 
 @contextmanager

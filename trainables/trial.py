@@ -19,7 +19,7 @@ from trainables.choice import Choices
 from trainables.computation import Asked, Computation
 from trainables.costs import memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
-from trainables.lean import NOT_FOR_TRAINING, without
+from trainables.lean import not_for_training, without
 from trainables.line import Address, call
 from trainables.messages import Answer, Order, Told, TrialStart, Worker
 from trainables.trial_run import Rules, Trainer, TrainerSource, TrialRun
@@ -133,7 +133,7 @@ class WarmSource:
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
                 f"expected {expected[:12]}"
             )
-        with without(*NOT_FOR_TRAINING):
+        with without(*not_for_training()):
             import keras  # noqa: F401
         from trainables.engine import limit_threads
         from trainables.family import load_family

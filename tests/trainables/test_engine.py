@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -74,8 +73,6 @@ def test_another_process_gives_the_same_curve_bit_for_bit(noise: Task, config: d
 
 
 def test_the_jax_backend_trains_goes_on_and_exports(noise: Task, config: dict, tmp_path: Path) -> None:
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed; it is an optional backend")
     result = run_elsewhere(noise, config, tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
     first, second, again = without_clock(result["curve"])
     assert second == again

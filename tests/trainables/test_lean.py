@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.lean import without
+from trainables.lean import keras_backend, not_for_training, without
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,19 +31,40 @@ def test_it_comes_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "wave" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("variable", "file", "backend"),
+    [
+        ("jax", '{"backend": "tensorflow"}', "jax"),
+        ("", '{"backend": "jax"}', "jax"),
+        ("", '{"backend"', "tensorflow"),
+        ("", "[]", "tensorflow"),
+        ("", None, "tensorflow"),
+    ],
+)
+def test_jax_stays_where_keras_computes_with_it(
+    variable: str, file: str | None, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", variable)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if file is not None:
+        (tmp_path / "keras.json").write_text(file)
+    assert keras_backend() == backend
+    assert ("jax" in not_for_training()) == (backend != "jax")
+
+
 @pytest.mark.slow
 def test_keras_trains_without_what_it_takes_along() -> None:
     code = """
 import sys
-from trainables.lean import NOT_FOR_TRAINING, without
-with without(*NOT_FOR_TRAINING):
+from trainables.lean import not_for_training, without
+with without(*not_for_training()):
     import keras
-assert not set(NOT_FOR_TRAINING) & set(sys.modules)
+assert not set(not_for_training()) & set(sys.modules)
 model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 model.compile("adam", "mse")
 import numpy as np
 model.fit(np.ones((4, 2)), np.ones(4), verbose=0)
-import matplotlib, sklearn, pandas
+import matplotlib, sklearn, pandas, jax
 print("done")
 """
     env = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": "/usr/bin:/bin"}
