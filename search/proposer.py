@@ -16,6 +16,9 @@ from search.rung_model import RungModel
 from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
 
 ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread, whatever the space
+# As many results as a trial has parameters are the fewest that tell the effect of each. In wide spaces few parameters
+# matter (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization"), and nobody waits for all.
+MOST_AWAITED = 12
 COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results a higher rung needs before it corrects the lower ones
 RANDOM_SHARE = 10  # one proposal in so many ignores the model, so that no region is given up for good
@@ -84,8 +87,7 @@ class Proposer:
             trusted = [rung for rung in evidence.rungs if rung.epoch >= evidence.first_rung]
             return [rung for rung in [*evidence.prior, *trusted] if len(rung) >= ENOUGH_RESULTS][-1:]
         rungs = [rung for rung in [*evidence.prior, *evidence.rungs] if len(rung) >= ENOUGH_TO_CORRECT]
-        # As many results as parameters are the fewest that tell the effect of each.
-        enough = max(ENOUGH_RESULTS, _open_parameters(evidence.points))
+        enough = min(max(ENOUGH_RESULTS, _open_parameters(evidence.points)), MOST_AWAITED)
         seen = sum(max(map(len, part), default=0) for part in (evidence.prior, evidence.rungs))
         return rungs if seen >= enough else []
 

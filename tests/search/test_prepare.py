@@ -48,7 +48,7 @@ def run_with_results(mine: JobSpec, trials: int = 20) -> str:
 
 
 def test_a_warm_start_changes_the_first_proposals(tmp_path: Path) -> None:
-    earlier = run_with_results(job(tmp_path), trials=30)  # more than the space has parameters
+    earlier = run_with_results(job(tmp_path))
     cold, warm = (job(tmp_path / "new", warm_start=runs) for runs in ([], [earlier]))
     space = prepared_space(cold)
     first = [new_strategy(mine, space) for mine in (cold, warm)]
