@@ -44,7 +44,7 @@ def shared(measure: Callable[[], GpuNeed | None], most: int, cpus: float) -> tup
     except WholeGpuError as error:
         return 1.0, f"a whole one for each trial, as the need could not be measured: {error}"
     if found is None:
-        return 1.0, "a whole one for each trial, as this backend does not tell how much memory it takes"
+        return 1.0, "a whole one for each trial, as nothing told how much memory its configurations take"
     share = found.share(most)
     return share, (
         f"{share:g} of one for each trial; {found.configurations} configurations took up to "

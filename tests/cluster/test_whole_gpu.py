@@ -90,5 +90,5 @@ def test_a_search_of_real_networks_is_measured(
     assert len(configurations(prepared)) == 8
     plan = _plan(prepared, RunFolder(job.run_root))
     assert measured_gpus(prepared, plan, NEED, earlier=0.0) == 1.0
-    assert "does not tell how much memory it takes" in capsys.readouterr().out
+    assert "nothing told how much memory its configurations take" in capsys.readouterr().out
     assert measured_gpus(prepared, plan, NEED, earlier=0.5) == 0.5, "a run goes on as it began"
