@@ -18,10 +18,10 @@ def with_a_whole_gpu(function: Callable[[], T], cpus: float) -> T:
     """What `function` returns; waits until a GPU and `cpus` cores are free. Raises WholeGpuError."""
     import ray
 
-    # A process gives a GPU's memory back only when it ends.
     def call() -> T:
         return function()
 
+    # A process gives a GPU's memory back only when it ends: one call each.
     remote = ray.remote(num_gpus=1, num_cpus=cpus, max_calls=1, max_retries=0)(call)
     try:
         found: T = ray.get(remote.remote())

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from trainables.trial import TrialPlan
 
-# For fragments between tensors, and for configurations that take more than those measured: the rest of them go on in
-# parts of a batch (trainables/trial_run.py).
+# For fragments between tensors, and for configurations that take more than those measured; what takes more still is
+# computed in parts of a batch (trainables/trial_run.py).
 MARGIN = 1.25
 MOST_SHARING = 4  # processes on one GPU take turns: more of them fill no more of the gaps between their steps
 
