@@ -10,6 +10,10 @@ from scipy.optimize import minimize
 
 SQRT5 = float(np.sqrt(5.0))
 NOISE_SHARES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # noise variance over signal variance, tried in turn
+LOG_NOISE, LOG_NOISE_DEVIATION = (
+    -4.0,
+    2.0,
+)  # prior on its logarithm, normal: 0.02, within a factor of 7 either way
 FIT_STEPS = 20
 
 
@@ -32,6 +36,11 @@ def _matern(distance: np.ndarray) -> np.ndarray:
     np.negative(scaled, out=scaled)
     kernel *= np.exp(scaled, out=scaled)
     return kernel
+
+
+def _noise_loss(log_share: float) -> float:
+    """Minus the prior's log density, but for a constant."""
+    return 0.5 * ((log_share - LOG_NOISE) / LOG_NOISE_DEVIATION) ** 2
 
 
 @dataclass(frozen=True)
@@ -68,22 +77,20 @@ def fit_lengths(points: np.ndarray, values: np.ndarray) -> Fit:
         # The signal variance is profiled out; one pseudo-observation keeps it from vanishing.
         signal = (values @ alpha + 1.0) / (count + 1.0)
         log_det = 2.0 * np.log(np.diag(factor[0])).sum()
-        prior = (
-            0.5 * (((theta[:dims] - mean) / deviation) ** 2).sum() + 0.5 * ((theta[dims] + 4.0) / 2.0) ** 2
-        )
+        prior = 0.5 * (((theta[:dims] - mean) / deviation) ** 2).sum() + _noise_loss(theta[dims])
         weight = precision - np.outer(alpha, alpha) / signal
         slope = -(5.0 / 6.0) * (1.0 + SQRT5 * distance) * np.exp(-SQRT5 * distance) * weight
         by_length = -np.einsum("ij,ijk->k", slope, squares) * inverse
         gradient = np.append(
             by_length + (theta[:dims] - mean) / deviation**2,
-            0.5 * noise * np.trace(weight) + (theta[dims] + 4.0) / 4.0,
+            0.5 * noise * np.trace(weight) + (theta[dims] - LOG_NOISE) / LOG_NOISE_DEVIATION**2,
         )
         return 0.5 * ((count + 1.0) * np.log(signal) + log_det) + prior, gradient
 
     bounds = [(np.log(0.05), np.log(50.0))] * dims + [(-12.0, 1.0)]
     found = minimize(
         loss,
-        np.append(np.zeros(dims), -4.0),
+        np.append(np.zeros(dims), LOG_NOISE),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -104,14 +111,18 @@ class Gaussian:
 
     @classmethod
     def condition(cls, points: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Gaussian:
-        """Condition on values, choosing the noise share of the greatest marginal likelihood."""
+        """Condition on values, choosing the noise share of the greatest posterior probability.
+
+        Likelihood alone takes a handful of results for noise and nothing else, whatever they are.
+        """
         kernel = correlation(points, points, lengths)
         best: tuple[float, Gaussian] | None = None
         for share in NOISE_SHARES:
             factor = cholesky(kernel + (share + 1e-8) * np.eye(len(points)), lower=True, check_finite=False)
             whitened = solve_triangular(factor, values, lower=True, check_finite=False)
             signal = float((whitened @ whitened + values.var()) / (len(values) + 1.0)) + 1e-12
-            loss = 0.5 * len(values) * np.log(signal) + np.log(np.diag(factor)).sum()
+            likelihood = -0.5 * len(values) * np.log(signal) - np.log(np.diag(factor)).sum()
+            loss = _noise_loss(np.log(share)) - likelihood
             if best is None or loss < best[0]:
                 weights = solve_triangular(factor.T, whitened, check_finite=False)
                 best = loss, cls(points, lengths, factor, weights, signal)
