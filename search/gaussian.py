@@ -77,7 +77,7 @@ def fit_lengths(points: np.ndarray, values: np.ndarray) -> Fit:
         # The signal variance is profiled out; one pseudo-observation keeps it from vanishing.
         signal = (values @ alpha + 1.0) / (count + 1.0)
         log_det = 2.0 * np.log(np.diag(factor[0])).sum()
-        prior = 0.5 * (((theta[:dims] - mean) / deviation) ** 2).sum() + _noise_loss(theta[dims])
+        prior = 0.5 * (((theta[:dims] - mean) / deviation) ** 2).sum() + _noise_loss(float(theta[dims]))
         weight = precision - np.outer(alpha, alpha) / signal
         slope = -(5.0 / 6.0) * (1.0 + SQRT5 * distance) * np.exp(-SQRT5 * distance) * weight
         by_length = -np.einsum("ij,ijk->k", slope, squares) * inverse

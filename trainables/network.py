@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from trainables.augment import Augment
+from trainables.export import stock_model
 from trainables.initialize import is_seed
 from trainables.optimize import Hyper, Moments
 from trainables.outputs import Outputs, ends_in
@@ -155,6 +156,14 @@ class Network:
             self.unflatten(flat), list(others[cut:]), images, training=False
         )
         return self._logits(outputs)
+
+    def export(self, flat: Any, others: Sequence[Any]) -> keras.Model:
+        """The model with these values: stock layers, raw uint8 images in, class probabilities out."""
+        for variable, value in zip(
+            [*self.weights, *self.others], [*self.unflatten(flat), *others], strict=True
+        ):
+            variable.assign(value)
+        return stock_model(self.model, self.outputs.final)
 
     def _logits(self, outputs: Any) -> Any:
         return self.outputs.logits(ops.cast(outputs, "float32"), self.is_probability)

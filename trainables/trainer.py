@@ -18,7 +18,6 @@ from trainables.costs import Costs
 from trainables.course import Course
 from trainables.engine import device, engine_for
 from trainables.evaluate import SCORES
-from trainables.export import stock_model
 from trainables.features import FeatureCache, HeadOnly
 from trainables.feed import Waited, epoch_order, feed_for, steps_per_epoch
 from trainables.initialize import FirstValues
@@ -233,12 +232,11 @@ class Trainer:
 
     def export(self) -> keras.Model:
         """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
-        weights = self._network.unflatten(self._scored_weights)
-        for variable, value in zip(self._network.weights, weights, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self._network.others, self._state.others, strict=True):
-            variable.assign(value)
-        return stock_model(self._network.model, self._network.outputs.final)
+        return self._network.export(self._scored_weights, self._state.others)
+
+    def rest(self) -> None:
+        """Free the memory of the trial at hand, which is lost; `reset` starts the next one."""
+        self._state = self._network.state_signature()
 
     def _enter_phase(self, epoch: int) -> None:
         """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""

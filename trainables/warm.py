@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 class WarmTrainers:
     """At most `capacity` trainers, one per structural signature and computation; the least recently used goes first.
 
+    One at a time holds a trial: the state of the others, several times their weights, is freed.
+
     Make one per process, after its heavy imports: what is loaded by then is left out of garbage collection. How to
     compute is `asked`; what that leaves open is measured with the first structure, unless `choices` knows it from
     another process on such a device, and holds for all later ones.
@@ -61,11 +63,15 @@ class WarmTrainers:
     ) -> Trainer:
         """The trainer for `config`'s structure, built when there is none; `reset` it before training.
 
+        The trial on the trainer given out before is over, unless that is the same one.
+
         It computes as `computation` says, by default as was chosen, with a batch in `least_parts` or more.
         """
         computation = computation or self._chosen(family, config, task)
         computation = replace(computation, parts=max(computation.parts, least_parts))
         key = (structural_signature(family, config, task), computation.compiled)
+        if self._trainers and next(reversed(self._trainers)) != key:
+            self._trainers[next(reversed(self._trainers))].rest()
         if key in self._trainers:
             self._trainers.move_to_end(key)
             self._trainers[key].use(task, self._feed(task.train), computation)
@@ -78,14 +84,14 @@ class WarmTrainers:
         return trainer
 
     def _chosen(self, family: Family, config: Mapping[str, Any], task: Task) -> Computation:
+        def candidate(computation: Computation) -> Trainer:
+            trainer = self.trainer(family, config, task, computation)
+            trainer.reset(config, 0)
+            return trainer
+
         if self._computation is None:
             # The candidates are built as any trainer, so that the one chosen is there already.
-            self._computation = chosen(
-                self._asked,
-                device(),
-                lambda candidate: self.trainer(family, config, task, candidate),
-                self._choices,
-            )
+            self._computation = chosen(self._asked, device(), candidate, self._choices)
             self._drop_others(self._computation)
         return self._computation
 

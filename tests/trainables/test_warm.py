@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -89,6 +90,25 @@ def test_equal_structures_share_a_trainer_and_the_least_recently_used_goes_first
     assert len(warm) == 2
     assert warm.trainer(family, config, noise) is one
     assert warm.trainer(family, {**config, "filters": 4}, noise) is not two
+
+
+def test_a_trainer_that_waits_for_its_next_trial_holds_no_state(noise: Task, config: dict) -> None:
+    from trainables.cnn import CnnFamily
+    from trainables.warm import WarmTrainers
+
+    warm, family = WarmTrainers(), CnnFamily()
+    one = warm.trainer(family, config, noise)
+    one.reset(config, 1)
+    one.train_epoch(1)
+    curve, held = [one.train_epoch(2)], weakref.ref(one._state.moments.weights)
+    assert warm.trainer(family, config, noise) is one and held() is not None, "the same one may go on"
+    warm.trainer(family, {**config, "filters": 4}, noise)
+    assert held() is None
+    assert warm.trainer(family, config, noise) is one
+    one.reset(config, 1)
+    one.train_epoch(1)
+    curve.append(one.train_epoch(2))
+    assert curve[0]["val_loss"] == curve[1]["val_loss"] and one.traces == 1
 
 
 def test_on_an_accelerator_the_first_structure_decides_how_all_compute(
