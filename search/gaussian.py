@@ -10,10 +10,7 @@ from scipy.optimize import minimize
 
 SQRT5 = float(np.sqrt(5.0))
 NOISE_SHARES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # noise variance over signal variance, tried in turn
-LOG_NOISE, LOG_NOISE_DEVIATION = (
-    -4.0,
-    2.0,
-)  # prior on its logarithm, normal: 0.02, within a factor of 7 either way
+LOG_NOISE, LOG_NOISE_DEVIATION = -4.0, 2.0  # normal prior of its logarithm: 0.02, a factor of 7 either way
 FIT_STEPS = 20
 
 
