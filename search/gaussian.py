@@ -36,7 +36,7 @@ def _matern(distance: np.ndarray) -> np.ndarray:
 
 
 def _noise_loss(log_share: float) -> float:
-    """Minus the prior's log density, but for a constant."""
+    """Minus the log density of the noise's prior, but for a constant."""
     return 0.5 * ((log_share - LOG_NOISE) / LOG_NOISE_DEVIATION) ** 2
 
 
