@@ -57,7 +57,7 @@ def agreement(rung: Rung, above: Rung) -> Agreement:
 
 
 def _best_first(rung: Rung) -> np.ndarray:
-    return np.fromiter((number for number, _ in rung.best_first()), dtype=np.int64, count=len(rung))
+    return np.fromiter(rung.best_first(), dtype=np.int64, count=len(rung))
 
 
 class RungEvidence:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 LATEST_SURVIVORS = 9  # how many of the latest results stand above the cut among them
@@ -87,9 +88,9 @@ class Rung:
         """The trials of the latest results, the last to arrive first."""
         return islice(reversed(self.scores), count)
 
-    def best_first(self) -> Iterator[tuple[int, float]]:
-        """(trial number, score) from the best to the worst."""
-        return ((number, -negated) for negated, number in self._ordered)
+    def best_first(self) -> Iterator[int]:
+        """The trials from the best to the worst."""
+        return map(itemgetter(1), self._ordered)
 
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
@@ -166,7 +167,7 @@ class Ladder:
         for position in reversed(range(len(self.rungs) - 1)):
             rung = self.rungs[position]
             quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
-            for number, _ in islice(rung.best_first(), quota):
+            for number in islice(rung.best_first(), quota):
                 if number in waiting and self._reached[number] == position:
                     return number
             for number in rung.latest(self._latest):

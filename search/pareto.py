@@ -84,10 +84,10 @@ class ParetoRung(Rung):
         moved_up = standing > self.score(number)
         return before if moved_up else before + self._spread_out(int(-standing)).index(number)
 
-    def best_first(self) -> Iterator[tuple[int, float]]:
-        """(trial number, score) from the best to the worst."""
+    def best_first(self) -> Iterator[int]:
+        """The trials from the best to the worst."""
         for count in np.unique(self.dominators).tolist():
-            yield from ((number, -float(count)) for number in self._spread_out(count))
+            yield from self._spread_out(count)
 
     def _spread_out(self, count: int) -> list[int]:
         """The trials of so many dominators; the furthest from their nearest neighbour first."""

@@ -142,7 +142,7 @@ def _weighted(evidence: Evidence, seed: int) -> Evidence:
 
 def observations(rung: Rung, evidence: Evidence) -> list[Observation]:
     """The results of a rung, the running trials that will reach it, and failures as worse than anything seen."""
-    best = [number for number, _ in islice(rung.best_first(), MODELLED // 2)]
+    best = list(islice(rung.best_first(), MODELLED // 2))
     kept = {*best, *islice(reversed(rung.scores), MODELLED // 2)}
     seen: dict[int, float | None] = {number: rung.scores[number] for number in kept}
     worst, spread = rung.score_at(len(rung) - 1), rung.score_at(0) - rung.score_at(len(rung) - 1)

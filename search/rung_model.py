@@ -107,7 +107,7 @@ class RungModel:
         return self._rows[number]
 
     def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:
-        best = [number for number, _ in islice(rung.best_first(), BEST)]
+        best = list(islice(rung.best_first(), BEST))
         recent = islice(reversed(rung.scores), RECENT)
         kept = sorted(number for number in {*best, *recent} if number in self._points)
         # Where the space has changed, neither the best nor the latest may fit any more: then take whoever does.

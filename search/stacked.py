@@ -121,7 +121,7 @@ class LengthScales:
             return None
         if key not in self._fitted:
             first = set(islice(scores, count))
-            ranked = [number for number, _ in rung.best_first() if number in first and number in points]
+            ranked = [number for number in rung.best_first() if number in first and number in points]
             self._fitted[key] = _lengths(ranked, scores, row, encoding)
         return self._fitted[key]
 

@@ -31,7 +31,7 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
     rung = rung_of(pairs)
     dominators = [dominated_by(pair, pairs) for pair in pairs]
     assert rung.front() == [number for number, count in enumerate(dominators) if count == 0]
-    order = [number for number, _ in rung.best_first()]
+    order = list(rung.best_first())
     assert sorted(order) == list(range(len(pairs)))
     assert [dominators[number] for number in order] == sorted(dominators)
     assert [rung.rank(number, rung.score(number)) for number in order] == list(range(len(pairs)))
