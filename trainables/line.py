@@ -96,5 +96,5 @@ def call(address: Address) -> Line:
 def _broken_line() -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, pickle.UnpicklingError) as error:  # the last: it ended within a message
         raise LineBrokenError(str(error) or "the other end has hung up") from error

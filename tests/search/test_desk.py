@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -193,6 +194,21 @@ def test_what_goes_wrong_at_the_desk_is_raised_to_whoever_runs_the_search() -> N
         assert other.tell("t00001") == "GO_HOME", "so that the search can end"
     with pytest.raises(ZeroDivisionError, match="in the sampler"):
         desk.check()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_worker_that_dies_in_the_middle_of_a_message_is_gone_and_the_others_go_on(share: float) -> None:
+    desk = desk_of(FewTrials(3), max_failures=1)
+    desk.open("a"), desk.open("b")
+    with served(desk) as address:
+        dying, other = Caller(address, "a"), Caller(address, "b")
+        message = pickle.dumps(told("t00000"))
+        dying.line._file.write(message[: int(share * len(message))])
+        dying.line._file.flush()
+        dying.line.close()
+        time.sleep(0.1)
+        assert other.tell("t00001") == "t00002"
+    desk.check()
 
 
 def test_workers_that_never_reach_the_desk_end_the_search_instead_of_every_trial() -> None:
