@@ -128,7 +128,9 @@ class Ladder:
         self.reduction_factor = reduction_factor
         self.pauses = pauses
         self.first_rung = rungs[0]
+        self.paused: set[int] = set()
         self._reached: dict[int, int] = {}
+        self._none_promotable = False
 
     def reached(self, number: int) -> int:
         """The epoch of the highest rung the trial has a score at; 0 when none."""
@@ -140,6 +142,7 @@ class Ladder:
 
         The score is what the rungs take: a float, or a tuple for several objectives.
         """
+        self.paused.discard(number)  # who reports trains: a replay hears of a promotion in no other way
         position = self._reached.get(number, -1)
         arrived = False
         # A trial that does not report every epoch counts at the highest rung it has passed.
@@ -151,30 +154,48 @@ class Ladder:
         if arrived:
             self._reached[number] = position
             rung.add(number, score)
+            self._none_promotable = False
         standing = rung.standing(number, score)
         decision = self._decision(rung, number, standing, arrived)
+        if decision is Decision.PAUSE:
+            self.paused.add(number)
         if decision is Decision.KEEP and not arrived:
             return None
         peers = len(rung)
         cutoff = rung.score_at(self._quota(peers) - 1)
         return Verdict(decision, rung.epoch, standing, cutoff, peers, arrived)
 
-    def promotable(self, waiting: set[int]) -> int | None:
-        """The waiting trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
+    def promotable(self) -> int | None:
+        """The paused trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
 
-        After those, one within the top of the latest results.
+        After those, one within the top of the latest results. Where there is none, none is looked for again before
+        the rungs have another result: hundreds of workers may ask.
         """
+        if not self.paused or self._none_promotable:
+            return None
+        found = self._best_paused()
+        self._none_promotable = found is None
+        return found
+
+    def _best_paused(self) -> int | None:
         for position in reversed(range(len(self.rungs) - 1)):
             rung = self.rungs[position]
             quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
             for number in islice(rung.best_first(), quota):
-                if number in waiting and self._reached[number] == position:
+                if number in self.paused and self._reached[number] == position:
                     return number
             for number in rung.latest(self._latest):
-                waits = number in waiting and self._reached[number] == position
+                waits = number in self.paused and self._reached[number] == position
                 if waits and self._leads_latest(rung, number, rung.score(number)):
                     return number
         return None
+
+    def foremost(self) -> int | None:
+        """The best paused trial of the highest rung that has one; None once a trial was fully trained."""
+        if len(self.rungs[-1]):
+            return None
+        highest = (n for rung in reversed(self.rungs) for n in rung.best_first() if n in self.paused)
+        return next(highest, None)
 
     @property
     def _latest(self) -> int:

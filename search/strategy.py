@@ -37,7 +37,6 @@ class _Trial:
     epoch: int = -1
     outcome: Outcome | None = None
     verdict: Verdict | None = None
-    paused: bool = False
 
 
 class Strategy:
@@ -64,7 +63,7 @@ class Strategy:
         self._trials: dict[int, _Trial] = {}
         self._points: dict[int, Point] = {}
         self._keys: set[str] = set()
-        self._running: set[int] = set()
+        self._open: set[int] = set()
         self._failed: set[int] = set()
         self._epoch_secs: dict[int, float] = {}
         self._notes: list[str] = []
@@ -134,13 +133,12 @@ class Strategy:
     @property
     def paused(self) -> frozenset[str]:
         """Trials that wait at a rung for a promotion (promotion variant only)."""
-        return frozenset(map(trial_id, self._paused()))
+        return frozenset(map(trial_id, self._ladder.paused))
 
     @property
     def exhausted(self) -> bool:
         """Whether no proposal will come any more, whatever the running trials still report."""
-        spent = self._used_up or (self._max_trials is not None and self._next >= self._max_trials)
-        return spent and not self._running and self._promotable() is None
+        return self._nothing_new and not self._running and self._promotable() is None
 
     def rung_of(self, trial_id: str) -> int:
         """The highest rung the trial has reached, in epochs; 0 when none."""
@@ -150,10 +148,9 @@ class Strategy:
         """The next trial to start or resume; None when there is nothing to propose now."""
         promoted = self._promotable()
         if promoted is not None:
-            self._trials[promoted].paused = False
-            self._running.add(promoted)
+            self._ladder.paused.discard(promoted)
             return Proposal(trial_id(promoted), self._trials[promoted].config)
-        if self._used_up or (self._max_trials is not None and self._next >= self._max_trials):
+        if self._nothing_new:
             return None
         proposed = self._proposer.propose(self._next, self._evidence(), self._keys)
         self._note_prior()
@@ -177,7 +174,7 @@ class Strategy:
             if report.epoch > 0 and report.elapsed_secs > 0.0:
                 self._epoch_secs[number] = report.elapsed_secs / report.epoch
             self._take_in(number, trial, report)
-        return self._standing(trial)
+        return self._standing(number, trial)
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
         """Record how a trial ended; what its reports already decided stays."""
@@ -234,7 +231,7 @@ class Strategy:
         if point is not None:
             self._points[number] = point
         self._keys.add(key(config))
-        self._running.add(number)
+        self._open.add(number)
         self._next = max(self._next, number + 1)
         return number
 
@@ -251,9 +248,6 @@ class Strategy:
             self._weigh_rungs(verdict)
         if verdict.decision is Decision.STOP:
             self._end(number, trial, Outcome.STOPPED)
-        elif verdict.decision is Decision.PAUSE:
-            trial.paused = True
-            self._running.discard(number)
         elif verdict.rung == self._ladder.rungs[-1].epoch:
             self._end(number, trial, Outcome.COMPLETED)
 
@@ -276,14 +270,14 @@ class Strategy:
 
     def _end(self, number: int, trial: _Trial, outcome: Outcome) -> None:
         trial.outcome = outcome
-        trial.paused = False
-        self._running.discard(number)
+        self._open.discard(number)
+        self._ladder.paused.discard(number)
         if outcome in BLAMED:
             self._failed.add(number)
 
-    def _standing(self, trial: _Trial) -> Decision:
+    def _standing(self, number: int, trial: _Trial) -> Decision:
         if trial.outcome is None:
-            return Decision.PAUSE if trial.paused else Decision.KEEP
+            return Decision.PAUSE if number in self._ladder.paused else Decision.KEEP
         return Decision.KEEP if trial.outcome is Outcome.COMPLETED else Decision.STOP
 
     def _evidence(self) -> Evidence:
@@ -298,8 +292,17 @@ class Strategy:
             self._epoch_secs if self.weighs_time else {},
         )
 
-    def _paused(self) -> set[int]:
-        return {number for number, trial in self._trials.items() if trial.paused}
+    @property
+    def _running(self) -> set[int]:
+        return self._open - self._ladder.paused
+
+    @property
+    def _nothing_new(self) -> bool:
+        return self._used_up or (self._max_trials is not None and self._next >= self._max_trials)
 
     def _promotable(self) -> int | None:
-        return self._ladder.promotable(self._paused()) if self._ladder.pauses else None
+        """The paused trial to resume; where all are done but none is to its end, the best goes there alone."""
+        promoted = self._ladder.promotable()
+        if promoted is None and self._nothing_new and not self._running:
+            return self._ladder.foremost()
+        return promoted

@@ -55,8 +55,8 @@ def test_promotion_finds_slow_starters_too() -> None:
     ladder = Ladder((1, 3), 3, pauses=True)
     for number in range(60):
         ladder.report(number, 1, 0.5 if number < 30 else 0.2)
-    waiting = set(range(30, 60))
-    assert ladder.promotable(waiting) in waiting
+    ladder.paused.intersection_update(range(30, 60))
+    assert ladder.promotable() in ladder.paused
 
 
 def test_equal_scores_do_not_flood_the_next_rung() -> None:
@@ -104,10 +104,33 @@ def test_promotion_resumes_the_best_waiting_trial_of_the_highest_rung_within_its
     for number, score in enumerate([0.1, 0.9, 0.5, 0.8, 0.2, 0.3]):
         verdict = ladder.report(number, 1, score)
         assert verdict is not None and verdict.decision is Decision.PAUSE
-    waiting = set(range(6))
-    assert ladder.promotable(waiting) == 1
-    assert ladder.promotable(waiting - {1}) == 3
-    assert ladder.promotable(waiting - {1, 3}) is None
+    assert ladder.paused == set(range(6))
+    for best in (1, 3):
+        assert ladder.promotable() == best
+        ladder.paused.discard(best)
+    assert ladder.promotable() is None
+    ladder.report(6, 1, 0.0), ladder.report(7, 1, 0.0), ladder.report(8, 1, 0.0)
+    assert ladder.promotable() == 2, "three more results are one more place"
+
+
+def test_a_trial_that_reports_again_was_promoted() -> None:
+    ladder = Ladder((1, 3, 9), 3, pauses=True)
+    ladder.report(0, 1, 0.5)
+    assert ladder.paused == {0}
+    assert ladder.report(0, 2, 0.6) is None
+    assert ladder.paused == set()
+    ladder.report(0, 3, 0.7)
+    assert ladder.paused == {0}
+
+
+def test_the_foremost_is_the_best_of_the_highest_rung_until_one_was_fully_trained() -> None:
+    ladder = Ladder((1, 3, 9), 3, pauses=True)
+    assert ladder.foremost() is None
+    for number, epoch, score in [(0, 1, 0.9), (1, 1, 0.5), (1, 3, 0.6), (2, 1, 0.1), (2, 3, 0.7)]:
+        ladder.report(number, epoch, score)
+    assert ladder.foremost() == 2
+    ladder.report(1, 9, 0.8)
+    assert ladder.foremost() is None
 
 
 def test_milestones_grow_by_a_quarter() -> None:

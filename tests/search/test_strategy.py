@@ -40,6 +40,35 @@ def test_a_replayed_strategy_goes_on_exactly_as_the_unbroken_one(
     assert set(unbroken.configs) == earlier | set(continued.configs)
 
 
+def test_a_trial_that_trained_between_two_rungs_when_the_driver_died_still_runs(conditional_space: Any) -> None:
+    settings: dict[str, Any] = {"variant": "promote", "max_trials": 3}
+    first = Strategy.for_space(conditional_space, EPOCHS, 0, **settings)
+    configs = dict(first.ask() for _ in range(3))
+    reports = [report(f"t0000{number}", 1, 0.9 - number / 10) for number in range(3)]
+    for told in reports:
+        first.report(told)
+    promoted = first.ask()
+    assert promoted is not None and promoted.trial_id == "t00000"
+    reports.append(report("t00000", 2, 0.95))
+    assert first.report(reports[-1]) is Decision.KEEP
+    second = Strategy.for_space(conditional_space, EPOCHS, 0, **settings)
+    second.replay(reports, [TrialRecord(key, config, None) for key, config in configs.items()])
+    assert (second.running, second.paused) == (first.running, first.paused)
+    assert second.running == {"t00000"}
+
+
+@pytest.mark.parametrize("trials", [1, 2, 4, 9])
+def test_promotion_trains_one_trial_to_its_end_however_few_there_are(
+    trials: int, conditional_space: Any, bench: Any
+) -> None:
+    strategy = Strategy.for_space(conditional_space, EPOCHS, 3, variant="promote", max_trials=trials)
+    run = bench(strategy, EPOCHS)
+    run.run(400)
+    assert strategy.exhausted
+    completed = [key for key, outcome in run.outcomes.items() if outcome is Outcome.COMPLETED]
+    assert len(completed) == 1
+
+
 def test_replay_names_the_trials_whose_end_was_decided_but_not_recorded(conditional_space: Any) -> None:
     first = Strategy.for_space(conditional_space, EPOCHS, 0)
     configs = dict(first.ask() for _ in range(5))
