@@ -76,10 +76,16 @@ class TrialFacts:
 
 
 def proposal_row(
-    trial_id: str, config: Mapping[str, Any], seed: int, why: str = "", proposed_at: datetime | None = None
+    trial_id: str,
+    config: Mapping[str, Any],
+    seed: int,
+    why: str = "",
+    proposed_at: datetime | None = None,
+    data_fingerprint: str | None = None,
 ) -> Row:
     """A row of `proposals`; the number is the one in the trial id."""
     head = {"trial_id": trial_id, "number": int(trial_id[1:]), "seed": seed, "why": why}
+    head["data_fingerprint"] = data_fingerprint
     return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config)}
 
 

@@ -68,6 +68,7 @@ def _kind(types: set[type]) -> Kind:
 def proposals_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     """One row for each proposed configuration."""
     head = {"trial_id": _STR, "number": _INT, "seed": _INT, "why": _STR, "proposed_at": _TIME}
+    head["data_fingerprint"] = _STR
     return _schema({**head, **_config_columns(kinds), EXTRA: _STR})
 
 

@@ -23,7 +23,12 @@ class Ahead:
         self._made: deque[TrialStart] = deque()
 
     def take(self, is_awaited: bool = False) -> TrialStart | None:
-        """The next trial, None when there is none now; `is_awaited`: a warm worker stands idle until it has it."""
+        """The next trial, None when there is none now; `is_awaited`: a warm worker stands idle until it has it.
+
+        Where a limit was reached since, what was made ahead is not started.
+        """
+        if self._loop.finished:
+            return None
         if self._made:
             return self._made.popleft()
         if is_awaited:

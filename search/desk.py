@@ -99,9 +99,9 @@ class Desk:
             if self._closed or start is None or start.trial_id != told.trial_id:
                 return Order.GO_HOME
             decision = self._loop.report(told.trial_id, told.result, told.worker)
-            self._changed.notify_all()
             if decision is Decision.KEEP:
                 return Order.GO_ON
+            self._changed.notify_all()
             self._held[seat] = None
             return Order.GO_HOME if told.worker.outgrown else self._next(seat)
 

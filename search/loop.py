@@ -154,7 +154,10 @@ class SearchLoop:
     def close(self) -> None:
         """End what was paused and never promoted; call when the search is over, not when it is interrupted."""
         for trial in list(self._open.values()):
-            self._end(trial, Outcome.STOPPED, f"paused at epoch {trial.last_epoch}, never promoted")
+            paused = f"paused at epoch {trial.last_epoch}, never promoted"
+            self._end(
+                trial, Outcome.STOPPED, paused if trial.reports else f"never started: {self.stop_reason}"
+            )
 
     def _opened(self, trial_id: str, config: Mapping[str, object]) -> TrialStart:
         paused = self._open.get(trial_id)
@@ -210,7 +213,8 @@ class SearchLoop:
         self._strategy.finish(trial_id, outcome)
         self.outcomes[outcome] += 1
         self._observer.ended(trial, outcome, reason, error)
-        self._spent = replace(self._spent, trials_since_best=self._spent.trials_since_best + 1)
+        if self.leader is None or trial_id != self.leader[0]:
+            self._spent = replace(self._spent, trials_since_best=self._spent.trials_since_best + 1)
         self._abort_if_nothing_works(outcome, reason)
 
     def _abort_if_nothing_works(self, outcome: Outcome, reason: str) -> None:

@@ -31,7 +31,6 @@ class Resumed:
     sequence: int = 0
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     leader: tuple[str, int, float] | None = None
-    fingerprint: str | None = None
     gpus: float = 0.0
     """What the last trial to end was given."""
 
@@ -44,13 +43,16 @@ def resume(
     *,
     metric: str,
     mode: str,
+    gpus: float | None = None,
 ) -> Resumed:
     """Replay the tables into `strategy` and say what is left to do.
 
     Reports go in in the order in which the first driver saw them, so that every decision is taken again
     as it was. A trial whose reports had decided its end before the kill stays `unfinished` too: it begins with the
-    report of its checkpoint, which ends it without another epoch.
+    report of its checkpoint, which ends it without another epoch. `gpus` is what a trial is given from now on (None:
+    what the last one to end was), and is taken to be what those that have not ended were given.
     """
+    last_gpus = float(trials.sort_values("ended_at")["gpus"].fillna(0.0).iloc[-1]) if len(trials) else 0.0
     starts = _starts(proposals)
     outcomes = _outcomes(trials)
     settled = strategy.replay(reports, records_of(proposals, trials))
@@ -63,12 +65,11 @@ def resume(
         unfinished=[OpenTrial(starts[name], _by_epoch(by_trial[name])) for name in left],
         settled=settled,
         started_at=dict(zip(proposals["trial_id"], proposals["proposed_at"], strict=True)),
-        spent=_spent(reports, trials, leader),
+        spent=_spent(reports, trials, leader, last_gpus if gpus is None else gpus),
         sequence=len(reports),
         outcomes=Counter(outcomes.values()),
         leader=leader,
-        fingerprint=_only(trials, "data_fingerprint"),
-        gpus=float(trials.sort_values("ended_at")["gpus"].fillna(0.0).iloc[-1]) if len(trials) else 0.0,
+        gpus=last_gpus,
     )
 
 
@@ -104,16 +105,17 @@ def _leader(reports: Sequence[EpochReport], metric: str, mode: str) -> tuple[str
 
 
 def _spent(
-    reports: Sequence[EpochReport], trials: pd.DataFrame, leader: tuple[str, int, float] | None
+    reports: Sequence[EpochReport],
+    trials: pd.DataFrame,
+    leader: tuple[str, int, float] | None,
+    open_gpus: float,
 ) -> Spent:
+    """What the earlier drivers used; a trial ended since the best if its last report came after the best one."""
     gpus = dict(zip(trials["trial_id"], trials["gpus"].fillna(0.0), strict=True))
-    gpu_secs = sum(report.epoch_secs * float(gpus.get(report.trial_id, 0.0)) for report in reports)
+    gpu_secs = sum(report.epoch_secs * float(gpus.get(report.trial_id, open_gpus)) for report in reports)
     if leader is None:
         return Spent(len(reports), gpu_secs / 3600, trials_since_best=len(trials))
-    since = int((trials["number"].astype("int64") > int(leader[0][1:])).sum())
+    arrived = {(report.trial_id, report.epoch): place for place, report in enumerate(reports)}
+    last = {report.trial_id: place for place, report in enumerate(reports)}
+    since = sum(last.get(name, -1) > arrived[leader[:2]] for name in trials["trial_id"] if name != leader[0])
     return Spent(len(reports), gpu_secs / 3600, 0.0, leader[2], since)
-
-
-def _only(trials: pd.DataFrame, column: str) -> str | None:
-    values = trials[column].dropna()
-    return str(values.iloc[0]) if len(values) else None

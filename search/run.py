@@ -25,7 +25,6 @@ from search.prepare import Prepared, prepare
 from search.record import Recorder
 from search.resume import Resumed, resume
 from search.runfolder import RunFolder
-from spaces.problem import InputError
 from spaces.shipped import shipped
 from trainables.checkpoint import CheckpointStore
 from trainables.evaluate import validation_metrics
@@ -64,7 +63,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     for flaw in flaws(prepared.dataset):
         print(f"note: {flaw}", flush=True)
     with ExitStack() as stack:
-        lock = stack.enter_context(folder.claim(job))
+        lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
         resumed = _resumed(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
         schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)
@@ -97,16 +96,16 @@ def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
     job = prepared.job
     proposals, trials = read_table(folder.root, PROPOSALS), read_table(folder.root, TRIALS)
     reports = read_reports(folder.root)
-    resumed = resume(
-        prepared.strategy, proposals, reports, trials, metric=job.search.metric, mode=job.search.mode
+    gpus = job.resources.gpus
+    return resume(
+        prepared.strategy,
+        proposals,
+        reports,
+        trials,
+        metric=job.search.metric,
+        mode=job.search.mode,
+        gpus=None if gpus == AUTO else gpus,
     )
-    fingerprint = prepared.dataset.fingerprint
-    if resumed.fingerprint not in (None, fingerprint):
-        given = f"the images are others than those of {folder.root} (fingerprint {fingerprint[:12]})"
-        raise InputError.single(
-            "data", given, f"must be {str(resumed.fingerprint)[:12]}, or give another `name`"
-        )
-    return resumed
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import yaml
 from results.lock import RunLock
 from results.mlflow_runs import Tracking
 from results.parts import read_table
-from results.schema import TRIALS
+from results.schema import PROPOSALS, TRIALS
 from results.storage import Storage
 from search.jobfile import dump_job, parse_job
 from spaces.problem import InputError, Problem
@@ -76,15 +76,17 @@ class RunFolder:
         asked = self.job().search.trials
         return asked + more if len(read_table(self.root, TRIALS)) >= asked else asked
 
-    def claim(self, job: JobSpec) -> RunLock:
-        """The right to write this run, its job saved in it; to be released.
+    def claim(self, job: JobSpec, fingerprint: str | None = None) -> RunLock:
+        """The right to write this run, its job saved in it; to be released. `fingerprint` is that of the images.
 
-        Raises `InputError`: a problem for each setting that differs from the run's own job and may not, one for a
-        folder that cannot be written, and `RunBusyError` while another search writes it. The folder is then as it was.
+        Raises `InputError`: a problem for each setting that differs from the run's own job and may not, one for other
+        images, one for a folder that cannot be written, and `RunBusyError` while another search writes it. The folder
+        is then as it was.
         """
         try:
             if Storage.at(self.root).exists(JOB_FILE):
                 self._refuse_another(job)
+                self._refuse_other_images(fingerprint)
             lock = RunLock(self.root)
             Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
         except OSError as error:
@@ -118,6 +120,15 @@ class RunFolder:
             raise InputError(
                 Problem(key, f"is {now.get(key)!r} and was {before.get(key)!r}", allowed) for key in differing
             )
+
+    def _refuse_other_images(self, fingerprint: str | None) -> None:
+        tables = (read_table(self.root, table) for table in (PROPOSALS, TRIALS))
+        # Runs of earlier versions tell it of trials that have ended alone.
+        told = [table["data_fingerprint"].dropna() for table in tables if "data_fingerprint" in table]
+        known = next((str(values.iloc[0]) for values in told if len(values)), None)
+        if fingerprint is not None and known not in (None, fingerprint):
+            given = f"the images are others than those of {self.root} (fingerprint {fingerprint[:12]})"
+            raise InputError.single("data", given, f"must be {str(known)[:12]}, or give another `name`")
 
 
 def _reason(error: OSError) -> str:

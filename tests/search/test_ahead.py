@@ -10,7 +10,7 @@ class Numbered:
     """A search loop of `count` trials."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.asked = count, 0
+        self.count, self.asked, self.finished = count, 0, False
 
     def next_trial(self) -> TrialStart | None:
         if self.asked == self.count:
@@ -66,3 +66,11 @@ def test_what_was_proposed_ahead_is_started_though_nothing_is_left_to_propose() 
     ahead = Ahead(loop, most=1)
     prepared(ahead, loop)
     assert taken(ahead, 2) == [0, None]
+
+
+def test_what_was_made_ahead_is_not_started_once_a_limit_is_reached() -> None:
+    loop = Numbered(10)
+    ahead = Ahead(loop, most=3)
+    prepared(ahead, loop)
+    loop.finished = True
+    assert taken(ahead) == [None]

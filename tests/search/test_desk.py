@@ -25,26 +25,32 @@ class FewTrials:
 
     def __init__(self, count: int, epochs: int = 1) -> None:
         self.left, self.asked, self.epochs = count, 0, epochs
+        self.open: set[str] = set()
         self.lost_trials: list[str] = []
         self.abort_reason: str | None = None
         self.finished_when_open = True
 
     @property
     def finished(self) -> bool:
-        return self.left == 0 and self.finished_when_open
+        return self.left == 0 and not self.open and self.finished_when_open
 
     def next_trial(self) -> TrialStart | None:
         if self.left == 0:
             return None
         self.left -= 1
         self.asked += 1
+        self.open.add(f"t{self.asked - 1:05d}")
         return TrialStart(f"t{self.asked - 1:05d}", self.asked - 1, 0, {})
 
     def report(self, trial_id: str, result: EpochResult, worker: Worker) -> Decision:
         assert result.report is not None
-        return Decision.KEEP if result.report.epoch < self.epochs else Decision.STOP
+        if result.report.epoch < self.epochs:
+            return Decision.KEEP
+        self.open.discard(trial_id)
+        return Decision.STOP
 
     def lost(self, trial_id: str, error: str) -> None:
+        self.open.discard(trial_id)
         self.lost_trials.append(trial_id)
 
 
@@ -152,9 +158,13 @@ def test_a_worker_with_nothing_to_do_waits_for_what_the_others_end() -> None:
         time.sleep(0.1)
         assert answers == []
         loop.left, loop.finished_when_open = 1, True  # as when the end of a trial promotes another
-        assert second.tell("t00001") in ("t00002", "GO_HOME")
-        waiting.join(10)
-        assert answers in (["t00002"], ["GO_HOME"])
+        ending = threading.Thread(target=lambda: answers.append(second.tell("t00001")))
+        ending.start()
+        time.sleep(0.2)
+        assert answers == ["t00002"]
+        loop.open.clear()  # it has ended
+        waiting.join(10), ending.join(10)
+        assert answers == ["t00002", "GO_HOME"]
     assert loop.asked == 3, "the promoted trial was given out once"
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from results.rows import proposal_row
+from results.schema import run_schemas
+from results.tables import RunWriter
 from search.job import JobSpec
 from search.jobfile import parse_job
 from search.runfolder import RunFolder
@@ -31,6 +34,19 @@ def test_more_budget_other_resources_and_moved_images_continue_the_run(tmp_path:
     more = job(tmp_path, search={"trials": 99, "budgets": {"epochs": 5}}, resources={"cpus": 2})
     folder.claim(more).release()
     assert folder.job().search.trials == 99
+
+
+def test_other_images_are_refused_from_the_first_proposal_on_and_the_run_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    mine, others = job(tmp_path), job(tmp_path, data={"source": "digits", "path": "elsewhere"})
+    folder = RunFolder(mine.run_root)
+    with folder.claim(mine, "a" * 20) as lock, RunWriter(folder.root, run_schemas({}), lock=lock) as writer:
+        writer.append("proposals", proposal_row("t00000", {}, 0, data_fingerprint="a" * 20))
+    with pytest.raises(InputError, match="others than those of"):
+        folder.claim(others, "b" * 20)
+    assert folder.job() == mine
+    folder.claim(mine, "a" * 20).release()
 
 
 def test_another_job_is_told_each_difference_and_the_run_stays_as_it_is(tmp_path: Path) -> None:
