@@ -64,6 +64,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         print(f"note: {flaw}", flush=True)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
+        if changed := folder.keep_code(shipped(job.family)):
+            print(f"note: {changed}", flush=True)
         resumed = _resumed(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
         schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)

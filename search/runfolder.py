@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from spaces.problem import InputError, Problem
 
 if TYPE_CHECKING:
     from search.job import JobSpec
+    from spaces.shipped import Shipped
 
 JOB_FILE = "job.yaml"
+CODE = "code"
 # What may differ when a run is continued: how much more to spend, where, and what happens afterwards.
 MAY_CHANGE = frozenset(
     {"search.trials", "search.budgets", "resources", "storage", "tracking", "retrain", "data.path"}
@@ -92,6 +95,26 @@ class RunFolder:
         except OSError as error:
             raise self._unwritable(_reason(error)) from None
         return lock
+
+    def keep_code(self, code: Shipped) -> str | None:
+        """Keep the text of the model's file beside the tables, each version of it once.
+
+        Returns a line for the log where the run has another version already: its trials are of both.
+        """
+        if code.source is None:
+            return None
+        file = Path(code.reference.rpartition(":")[0])
+        storage, digest = Storage.at(self.root), hashlib.sha256(code.source.encode()).hexdigest()[:8]
+        name = f"{file.stem}-{digest}.py"
+        versions = [known for known in storage.list(CODE) if known.startswith(f"{file.stem}-")]
+        if name not in versions:
+            storage.put(f"{CODE}/{name}", code.source.encode())
+        others = [known for known in versions if known != name]
+        if not others:
+            return None
+        return (
+            f"{file} has changed since trials of this run began ({', '.join(others)} in {self.root}/{CODE})"
+        )
 
     def check_writable(self) -> None:
         """Raise `InputError` where the run could not be written, as far as can be told without making anything."""

@@ -14,6 +14,7 @@ from search.job import JobSpec
 from search.jobfile import parse_job
 from search.runfolder import RunFolder
 from spaces.problem import InputError
+from spaces.shipped import Shipped
 
 
 def job(tmp_path: Path, **content: Any) -> JobSpec:
@@ -85,3 +86,14 @@ def test_a_second_search_is_refused_before_it_changes_anything(tmp_path: Path) -
         folder.claim(job(tmp_path, search={"trials": 99}))
     assert folder.job() == job(tmp_path)
     lock.release()
+
+
+def test_each_version_of_the_models_file_is_kept_and_a_change_is_told(tmp_path: Path) -> None:
+    folder = RunFolder(str(tmp_path / "run"))
+    first, second = Shipped("my_models.py:Mine", "a = 1\n"), Shipped("my_models.py:Mine", "a = 2\n")
+    assert folder.keep_code(Shipped("cnn")) is None
+    assert [folder.keep_code(first), folder.keep_code(first)] == [None, None]
+    line = folder.keep_code(second)
+    assert line is not None and line.startswith("my_models.py has changed")
+    kept = sorted(path.read_text() for path in (tmp_path / "run" / "code").iterdir())
+    assert kept == ["a = 1\n", "a = 2\n"]
