@@ -162,9 +162,12 @@ def check(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """`toprung search JOB`."""
-    from search.extend import load_extended
-    from search.run import run_search
-    from search.show import show_result
+    from cluster.interrupts import held_back
+
+    with held_back():  # libraries may swallow an interrupt while they are imported
+        from search.extend import load_extended
+        from search.run import run_search
+        from search.show import show_result
 
     job = load_extended(options.job, options.overrides)
     ended = run_search(job, options.address)
@@ -209,9 +212,12 @@ def simulate(options: argparse.Namespace) -> int:
 
 def retrain(options: argparse.Namespace) -> int:
     """`toprung retrain RUN`."""
-    from search.retrain import retrain_winner
-    from search.runfolder import RunFolder
-    from search.show import show_retrained
+    from cluster.interrupts import held_back
+
+    with held_back():
+        from search.retrain import retrain_winner
+        from search.runfolder import RunFolder
+        from search.show import show_retrained
 
     show_retrained(retrain_winner(RunFolder(options.run), options.overrides, options.trial))
     return DONE
