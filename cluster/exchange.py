@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 32
 LAST_PORT = 65535
+AGAIN_SECS = 0.1
 PORT = "TOPRUNG_PORT"
 """The environment variable that names the port to listen at; any free one if it is not set."""
 
@@ -50,17 +52,40 @@ def _port() -> int:
 
 
 def _let_in(door: socket.socket, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
-    with suppress(OSError):  # the door was closed
-        while True:
-            line = Line(door.accept()[0])
-            lines.append(line)
-            threading.Thread(target=_attend, args=(line, key, serve, lines), daemon=True).start()
+    while door.fileno() >= 0:  # until it is closed
+        try:
+            _begin(door.accept()[0], key, serve, lines)
+        except (
+            OSError,
+            RuntimeError,
+        ):  # no descriptor or thread is free, or the worker has gone: the next may come
+            time.sleep(AGAIN_SECS)
+
+
+def _begin(connected: socket.socket, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
+    try:
+        line = Line(connected)
+    except OSError:
+        connected.close()
+        raise
+    lines.append(line)
+    try:
+        threading.Thread(target=_attend, args=(line, key, serve, lines), daemon=True).start()
+    except RuntimeError:
+        _hang_up(line, lines)
+        raise
 
 
 def _attend(line: Line, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
-    with suppress(LineBrokenError):
-        if hmac.compare_digest(line.receive_key(len(key)), key):
-            serve(line)
+    try:
+        with suppress(LineBrokenError):
+            if hmac.compare_digest(line.receive_key(len(key)), key):
+                serve(line)
+    finally:  # or the worker would wait for ever
+        _hang_up(line, lines)
+
+
+def _hang_up(line: Line, lines: list[Line]) -> None:
     line.close()
     with suppress(ValueError):
         lines.remove(line)

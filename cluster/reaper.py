@@ -3,7 +3,7 @@
 Ray's own processes mostly follow a killed driver, and some (its agents) stay. This small process is told of the
 driver's end by the end of its standard input, which happens however the driver dies.
 
-    python -m cluster.reaper DRIVER_PID
+    python -m cluster.reaper DRIVER_PID EARLIER_PID...
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ GRACE_SECS = 3.0
 
 @contextmanager
 def no_orphans() -> Iterator[None]:
-    """Watch over the processes that this one starts, children of children included, until it ends or is killed."""
-    import os
+    """Watch over the processes that this one starts, children of children included, until it ends or is killed.
 
-    command = [sys.executable, "-m", "cluster.reaper", str(os.getpid())]
+    Those it started before the block, and theirs, are left alone: a notebook has some of its own.
+    """
+    driver = psutil.Process()
+    pids = [driver.pid, *(child.pid for child in driver.children())]
+    command = [sys.executable, "-m", "cluster.reaper", *map(str, pids)]
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
@@ -35,14 +38,17 @@ def no_orphans() -> Iterator[None]:
         watcher.wait()
 
 
-def main(driver_pid: int) -> None:
-    """Remember the driver's descendants until standard input ends, then end those that are left."""
+def main(driver_pid: int, *earlier_pids: int) -> None:
+    """Remember the driver's new descendants until standard input ends, then end those that are left."""
     seen: set[psutil.Process] = set()
     own = psutil.Process()
     with suppress(psutil.NoSuchProcess):
         driver = psutil.Process(driver_pid)
+        earlier = [process for process in driver.children() if process.pid in earlier_pids]
         while not select.select([sys.stdin], [], [], LOOK_EVERY_SECS)[0]:
             seen.update(driver.children(recursive=True))
+            for process in earlier:
+                seen.difference_update([process, *_children(process)])
     end(seen - {own})
 
 
@@ -64,4 +70,4 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

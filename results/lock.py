@@ -24,6 +24,8 @@ HOLDER_FILE = ".writer.json"
 LOCK_FILE = ".writer.lock"
 LEASE_SECS = 60.0
 RENEW_SECS = 15.0
+SETTLE_SECS = 2.0
+"""Longer than a store takes to be read and written once."""
 
 
 class RunBusyError(InputError):
@@ -46,31 +48,37 @@ class RunLock:
     In a folder the operating system holds it and lets go when the process dies, however it dies. On an object
     store it is a lease that must be renewed: a dead process on this host is taken over at once, one elsewhere
     after LEASE_SECS without renewal. Raises RunBusyError, with the holder's pid and host, when it is taken.
+
+    Of several that take a lease at the same moment the last one to sign has it, and the others hear so after
+    SETTLE_SECS; where a store was slower than that, at their next renewal, and until then two write. The hosts' clocks
+    must agree to less than LEASE_SECS - RENEW_SECS, or a living search is taken over, and hears so in the same way.
     """
 
-    def __init__(self, root: Root, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        root: Root,
+        clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._storage = Storage.at(root)
-        self._clock = clock
+        self._clock, self._stopwatch = clock, stopwatch
         self._owner = uuid.uuid4().hex
-        self._renewed_at = clock()
+        self._renewed_at = stopwatch()
         self._file: FileLock | None = None
         if self._storage.is_local:
             self._lock_folder()
-        elif (holder := self._holder()) and self._is_alive(holder):
-            raise self._busy(holder)
-        self._sign()
-        if not self._storage.is_local and (holder := self._holder()) and holder.owner != self._owner:
-            raise self._busy(holder)  # two took it over at the same moment, and the other one signed last
+            self._sign()
+        else:
+            self._take_lease()
 
     def renew(self) -> None:
         """Say that this process is alive; cheap, to be called every few seconds. Does nothing in a folder.
 
         Raises RunBusyError when another search took the run over, which it may after LEASE_SECS of silence.
         """
-        if self._storage.is_local or self._clock() - self._renewed_at < RENEW_SECS:
+        if self._storage.is_local or self._stopwatch() - self._renewed_at < RENEW_SECS:
             return
-        if (holder := self._holder()) and holder.owner != self._owner:
-            raise self._busy(holder)
+        self._check_mine()
         self._sign()
 
     def release(self) -> None:
@@ -102,10 +110,28 @@ class RunLock:
             raise self._busy(self._holder()) from None
         self._file = lock
 
+    def _take_lease(self) -> None:
+        if (holder := self._holder()) and self._is_alive(holder):
+            raise self._busy(holder)
+        try:
+            self._sign()
+            time.sleep(SETTLE_SECS)  # another may have looked before this one signed, and sign over it now
+            self._check_mine()
+        except BaseException:
+            self.release()
+            raise
+
+    def _check_mine(self) -> None:
+        if (holder := self._holder()) and holder.owner != self._owner:
+            raise self._busy(holder)
+
     def _sign(self) -> None:
-        self._renewed_at = self._clock()
-        holder = Holder(self._owner, os.getpid(), socket.gethostname(), self._renewed_at)
+        began = (
+            self._stopwatch()
+        )  # not the clock, which may be set back: the lease would no longer be renewed
+        holder = Holder(self._owner, os.getpid(), socket.gethostname(), self._clock())
         self._storage.put(HOLDER_FILE, json.dumps(asdict(holder)).encode())
+        self._renewed_at = began
 
     def _holder(self) -> Holder | None:
         try:

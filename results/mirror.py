@@ -56,14 +56,19 @@ class Tail:
 
     def news(self) -> dict[str, list[Row]]:
         """New rows by table. A trial that is there as ended has all its epochs, an epoch has its proposal."""
-        return {table: self._new_rows(table) for table in reversed(TABLES)}
+        fresh = {table: self._new_rows(table) for table in reversed(TABLES)}
+        for (
+            table,
+            rows,
+        ) in fresh.items():  # only now: where one table cannot be read, all are news the next time
+            self._seen[table] += len(rows)
+        return fresh
 
     def _new_rows(self, table: str) -> list[Row]:
         rows = read_parts(self._storage, table)
         if rows is None:
             return []
         fresh: list[Row] = rows.slice(self._seen[table]).to_pylist()
-        self._seen[table] = rows.num_rows
         return [{**row, **json.loads(row[EXTRA] or "{}")} for row in fresh]
 
 

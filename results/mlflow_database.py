@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,22 @@ def ensure_database(uri: str) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    SqlAlchemyStore(f"{SCHEME}{hidden}", str(path.absolute().parent / "mlartifacts")).engine.dispose()
-    with suppress(FileExistsError):
+    try:
+        SqlAlchemyStore(f"{SCHEME}{hidden}", str(path.absolute().parent / "mlartifacts")).engine.dispose()
+        _name(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)
+        hidden.with_name(f"{hidden.name}-journal").unlink(missing_ok=True)
+
+
+def _name(hidden: Path, path: Path) -> None:
+    try:
         path.hardlink_to(hidden)
-    hidden.unlink()
-    hidden.with_name(f"{hidden.name}-journal").unlink(missing_ok=True)
+    except FileExistsError:
+        return
+    except OSError:  # this file system has no hard links
+        if not path.exists():
+            hidden.rename(path)
 
 
 def write_quickly(uri: str) -> None:

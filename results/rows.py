@@ -232,7 +232,9 @@ def _fits(value: Any, kind: pa.DataType, is_config: bool) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    return str(value) if isinstance(value, str) else value
+    if isinstance(value, str):  # a file name that is not UTF-8 has characters that no file holds
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _prefixed(config: Mapping[str, Any]) -> Row:

@@ -65,13 +65,21 @@ class Storage:
         """Write a file, replacing one of that name: a reader sees the old or the new content, never a part.
 
         Locally through a hidden name in the same folder, synced to the disk and renamed; elsewhere in a
-        single put, which object stores make visible when it is complete. Raises OSError.
+        single put, which object stores make visible when it is complete, and once more where it was interrupted. Raises
+        OSError.
         """
         if self.is_local:
             _replace(Path(self.base) / name, content)
             return
         path = f"{self.base}/{name}"
         self.files.create_dir(path.rpartition("/")[0], recursive=True)
+        try:
+            self._write(path, content)
+        except KeyboardInterrupt:
+            self._write(path, content)  # opened and not yet written, the file is there now, empty
+            raise
+
+    def _write(self, path: str, content: pa.Buffer | bytes) -> None:
         with self.files.open_output_stream(path) as stream:
             stream.write(content)
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from results.rows import configs_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from search.sampler import Space
 
 Curve = tuple[np.ndarray, np.ndarray]
-PREFIX = "config/"
 
 
 class Blackbox(Protocol):
@@ -54,7 +55,8 @@ class TableBlackbox:
     def from_tables(
         cls, space: Space, epochs: pd.DataFrame, trials: pd.DataFrame, metric: str = "val_accuracy"
     ) -> TableBlackbox:
-        """Read the `epochs` frame (trial_id, epoch, metric, epoch_secs) and the `trials` frame (trial_id, config/...).
+        """Read the `epochs` frame (trial_id, epoch, metric, epoch_secs) and the `trials` frame (trial_id, config/...,
+        extra).
 
         Raises ValueError when no trial has an epoch.
         """
@@ -65,11 +67,8 @@ class TableBlackbox:
         values = _wide(epochs, metric, known["trial_id"], max_epochs)
         secs = _wide(epochs, "epoch_secs", known["trial_id"], max_epochs)
         lengths = epochs.groupby("trial_id")["epoch"].max().reindex(known["trial_id"]).to_numpy()
-        columns = [name for name in known.columns if name.startswith(PREFIX)]
-        configs = tuple(
-            {name.removeprefix(PREFIX): row[name] for name in columns if not _missing(row[name])}
-            for row in known[columns].to_dict("records")
-        )
+        by_trial = configs_of(known)
+        configs = tuple(by_trial[str(trial_id)] for trial_id in known["trial_id"])
         return cls(
             space, max_epochs, configs, _continued(values, lengths), np.cumsum(_continued_secs(secs), axis=1)
         )
@@ -98,10 +97,6 @@ def _differences(value: Any, known: list[Any]) -> np.ndarray:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and bool(np.isnan(value)))
 
 
 def _wide(epochs: pd.DataFrame, column: str, trial_ids: pd.Series, max_epochs: int) -> np.ndarray:

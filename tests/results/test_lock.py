@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from results.lock import LEASE_SECS, RENEW_SECS, RunBusyError, RunLock
+from results.lock import HOLDER_FILE, LEASE_SECS, RENEW_SECS, RunBusyError, RunLock
+from results.storage import Storage
 from spaces.problem import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -60,21 +62,79 @@ class Clock:
 
 
 @pytest.fixture
-def uri() -> str:
+def uri(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("results.lock.SETTLE_SECS", 0.0)
     return f"fsspec+memory://bucket-{uuid.uuid4().hex}/run"
 
 
 def test_a_lease_holds_while_it_is_renewed(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    lock = RunLock(uri, clock)
+    lock = RunLock(uri, clock, clock)
     monkeypatch.setattr("socket.gethostname", lambda: "another-host")
     for _ in range(10):
         clock.now_secs += RENEW_SECS
         lock.renew()
         with pytest.raises(RunBusyError):
-            RunLock(uri, clock)
+            RunLock(uri, clock, clock)
     clock.now_secs += LEASE_SECS
-    RunLock(uri, clock)
+    RunLock(uri, clock, clock)
+
+
+def test_a_clock_set_back_does_not_keep_a_search_from_hearing_that_another_took_its_run(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, stopwatch = Clock(), Clock()
+    lock = RunLock(uri, clock, stopwatch)
+    clock.now_secs -= 3600
+    for _ in range(2):
+        stopwatch.now_secs += RENEW_SECS
+        lock.renew()
+    monkeypatch.setattr("socket.gethostname", lambda: "another-host")
+    RunLock(uri)
+    stopwatch.now_secs += RENEW_SECS
+    with pytest.raises(RunBusyError, match="another-host"):
+        lock.renew()
+
+
+def test_a_renewal_that_fails_is_tried_again_at_once(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    lock = RunLock(uri, clock, clock)
+    clock.now_secs += RENEW_SECS
+    with monkeypatch.context() as broken:
+        broken.setattr(Storage, "put", failing)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no route"):
+                lock.renew()
+    lock.renew()
+
+
+def failing(*_: object) -> None:
+    raise OSError("no route to the store")
+
+
+def test_of_two_that_look_at_the_same_moment_the_last_to_sign_has_the_run(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looked before the first signed, and signs while the first waits."""
+    second = json.dumps({"owner": "second", "pid": 1, "host": "another-host", "seen_at": 1e9}).encode()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("time.sleep", lambda secs: Storage.at(uri).put(HOLDER_FILE, second))
+        with pytest.raises(RunBusyError, match="another-host"):
+            RunLock(uri)
+    assert Storage.at(uri).read(HOLDER_FILE).to_pybytes() == second
+
+
+def test_who_is_interrupted_while_it_takes_a_run_leaves_it_free(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(secs: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("time.sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            RunLock(uri)
+    assert not Storage.at(uri).exists(HOLDER_FILE)
 
 
 def test_a_released_lease_is_free_at_once(uri: str) -> None:
@@ -93,13 +153,13 @@ def test_the_lease_of_a_dead_process_here_is_taken_over_at_once(uri: str) -> Non
 
 def test_losing_a_lease_does_not_end_the_successors(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    slept = RunLock(uri, clock)
+    slept = RunLock(uri, clock, clock)
     clock.now_secs += LEASE_SECS
     monkeypatch.setattr("socket.gethostname", lambda: "another-host")
-    RunLock(uri, clock)
+    RunLock(uri, clock, clock)
     with pytest.raises(RunBusyError, match="another-host"):
         slept.renew()
     slept.release()
     monkeypatch.setattr("socket.gethostname", lambda: "a-third-host")
     with pytest.raises(RunBusyError, match="another-host"):
-        RunLock(uri, clock)
+        RunLock(uri, clock, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import time
@@ -42,3 +43,25 @@ def test_a_database_that_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_a_server_needs_no_file(tmp_path: Path) -> None:
     ensure_database("http://127.0.0.1:1")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    assert quiet_client(f"sqlite:///{tmp_path / 'mlflow.db'}").create_experiment("made")
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_database_that_cannot_be_made_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        ensure_database(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,3 +189,30 @@ def test_a_uri_holds_tables_as_a_folder_does() -> None:
     compact_parts(storage, "epochs")
     assert sequences(root) == [0, 1, 2]
     assert len(part_names(storage, "epochs")) == 1
+
+
+class InterruptedFiles:
+    """A file system whose user presses Ctrl-C when a file is opened for the first time, before it is written."""
+
+    def __init__(self, files: Any) -> None:
+        self._files, self._pressed = files, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def open_output_stream(self, path: str) -> Any:
+        stream = self._files.open_output_stream(path)
+        if not self._pressed:
+            self._pressed = True
+            stream.close()  # as the stream does when nobody refers to it any more
+            raise KeyboardInterrupt
+        return stream
+
+
+def test_an_interrupt_leaves_no_empty_file_in_an_object_store() -> None:
+    storage = Storage.at(f"fsspec+memory://bucket-{uuid.uuid4().hex}/run")
+    storage.put("job.yaml", b"old")
+    interrupted = replace(storage, files=InterruptedFiles(storage.files))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.put("job.yaml", b"new")
+    assert storage.read("job.yaml").to_pybytes() == b"new"

@@ -18,11 +18,11 @@ import pytest
 
 from results.lock import RunBusyError, RunLock
 from results.parts import DamagedTableError, part_names, read_reports, read_table, read_tables
-from results.rows import epoch_row, proposal_row
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import TABLES, run_schemas
 from results.storage import Storage
 from results.tables import RunWriter, TableWriteError
-from trainables.report import EpochReport
+from trainables.report import EpochReport, Outcome
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = run_schemas({"a": "int"})
@@ -115,6 +115,13 @@ def test_a_full_disk_is_named_and_no_row_is_lost(tmp_path: Path, monkeypatch: py
     assert sequences(tmp_path) == [0, 1, 2]
 
 
+def test_an_error_about_a_file_name_that_is_not_utf_8_is_written_like_any_other(tmp_path: Path) -> None:
+    facts = TrialFacts(error="no such file: caf\udce9.png")
+    with RunWriter(tmp_path, SCHEMAS) as writer:
+        writer.append("trials", trial_row("t00000", {"a": 1}, Outcome.FAILED, [], facts))
+    assert read_table(tmp_path, "trials")["error"].tolist() == [r"no such file: caf\udce9.png"]
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TableWriteError, match="cannot write the tables"):
@@ -167,7 +174,7 @@ from results.parts import read_table
 from results.rows import epoch_row, next_sequence, proposal_row
 from results.schema import run_schemas
 from results.tables import RunWriter
-from trainables.report import EpochReport
+from trainables.report import EpochReport, Outcome
 root = sys.argv[1]
 writer = RunWriter(root, run_schemas({"a": "int"}), flush_secs=0.005)
 number = next_sequence(read_table(root, "epochs"))

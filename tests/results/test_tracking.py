@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from results.mirror import Mirror, Orders, Tail, follow
+from results.parts import DamagedTableError
 from results.schema import TABLES, kinds_of, run_schemas
 from results.tables import RunWriter
 
@@ -170,3 +171,19 @@ def test_tables_that_cannot_be_read_are_read_again(writer, search, tmp_path: Pat
     thread.join(timeout=60)
     assert runs.ends == {"t00000": "COMPLETED"}
     assert len(heard) == 1
+
+
+def test_a_table_that_cannot_be_read_costs_the_others_no_rows(writer, search, tmp_path: Path) -> None:
+    search.trial([0.5, 0.75])
+    append(writer, search.rows)
+    (damaged,) = (tmp_path / "epochs").glob("*.parquet")
+    content = damaged.read_bytes()
+    damaged.write_bytes(b"half a file")
+    runs = Recorded()
+    mirror = Mirror(Tail(tmp_path), runs.connect)
+    with pytest.raises(DamagedTableError):
+        mirror.sync()
+    damaged.write_bytes(content)
+    mirror.sync(everything=True)
+    assert runs.epochs == {"t00000": [1, 2]}
+    assert runs.ends == {"t00000": "COMPLETED"}

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from results.rows import TrialFacts, rows_table, trial_row
+from results.schema import kinds_of, trials_schema
 from search.blackbox import TableBlackbox
 from search.simulate import Conditions, SimResult, simulate
 from search.strategy import Decision, Proposal, Strategy, trial_id
@@ -154,6 +156,21 @@ def test_a_finished_run_is_a_blackbox() -> None:
     assert elapsed.tolist() == [2.0, 4.0, 6.0, 8.0]
     # The trial that stopped after two epochs goes on by the average gain of the two that went further, 0.15 an epoch.
     assert box.curve({"rate": 0.001, "family": "deep"})[0].tolist() == pytest.approx([0.05, 0.1, 0.25, 0.4])
+
+
+def test_choices_of_several_types_are_told_apart() -> None:
+    """They do not fit one column, and stand in `extra`; None is a choice like any other."""
+    configs: list[dict[str, Any]] = [{"depth": "all"}, {"depth": 1}, {"depth": None}]
+    rows = [
+        trial_row(f"t{number:05d}", config, Outcome.COMPLETED, [], TrialFacts())
+        for number, config in enumerate(configs)
+    ]
+    trials = rows_table(rows, trials_schema(kinds_of(configs))).to_pandas()
+    epochs = pd.DataFrame(
+        {"trial_id": trials["trial_id"], "epoch": 1, "val_accuracy": [0.1, 0.2, 0.3], "epoch_secs": 1.0}
+    )
+    box = TableBlackbox.from_tables(Line().space, epochs, trials)
+    assert [float(box.curve(config)[0][0]) for config in configs] == [0.1, 0.2, 0.3]
 
 
 def test_a_run_is_not_taken_to_find_what_it_has_not_seen() -> None:
