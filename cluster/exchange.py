@@ -55,10 +55,8 @@ def _let_in(door: socket.socket, key: bytes, serve: Callable[[Line], None], line
     while door.fileno() >= 0:  # until it is closed
         try:
             _begin(door.accept()[0], key, serve, lines)
-        except (
-            OSError,
-            RuntimeError,
-        ):  # no descriptor or thread is free, or the worker has gone: the next may come
+        except (OSError, RuntimeError):
+            # No descriptor or thread is free, or the worker has gone: the next may come.
             time.sleep(AGAIN_SECS)
 
 

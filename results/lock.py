@@ -126,9 +126,8 @@ class RunLock:
             raise self._busy(holder)
 
     def _sign(self) -> None:
-        began = (
-            self._stopwatch()
-        )  # not the clock, which may be set back: the lease would no longer be renewed
+        # Not the clock, which may be set back: the lease would no longer be renewed.
+        began = self._stopwatch()
         holder = Holder(self._owner, os.getpid(), socket.gethostname(), self._clock())
         self._storage.put(HOLDER_FILE, json.dumps(asdict(holder)).encode())
         self._renewed_at = began

@@ -57,10 +57,8 @@ class Tail:
     def news(self) -> dict[str, list[Row]]:
         """New rows by table. A trial that is there as ended has all its epochs, an epoch has its proposal."""
         fresh = {table: self._new_rows(table) for table in reversed(TABLES)}
-        for (
-            table,
-            rows,
-        ) in fresh.items():  # only now: where one table cannot be read, all are news the next time
+        # Only now: where one table cannot be read, all are news the next time.
+        for table, rows in fresh.items():
             self._seen[table] += len(rows)
         return fresh
 
