@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from results.schema import CONFIG, EXTRA, SECONDS
+from spaces.plain import plain
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def config_of(row: Mapping[str, Any]) -> dict[str, Any]:
     A parameter that the configuration did not have is absent, integers are int, booleans bool.
     """
     held = {str(name): value for name, value in row.items() if str(name).startswith(CONFIG)}
-    known = {name: _plain(value) for name, value in held.items() if not pd.isna(value)}
+    known = {name: plain(value) for name, value in held.items() if not pd.isna(value)}
     extra = row.get(EXTRA)
     beyond = json.loads(extra) if isinstance(extra, str) else {}
     known.update({name: value for name, value in beyond.items() if name.startswith(CONFIG)})
@@ -194,15 +194,15 @@ def rows_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     for index, row in enumerate(rows):
         beyond: Row = {}
         for name, given in row.items():
-            value = _plain(given)
+            value = plain(given)
             kind = schema.field(name).type if name in columns else None
             exact = kind is not None and _fits(value, kind, is_config=name.startswith(CONFIG))
             if exact:
                 columns[name][index] = value
                 continue
             beyond[name] = value
-            if kind == pa.string() and value is not None:
-                columns[name][index] = str(value)
+            if kind is not None:
+                columns[name][index] = _nearest(value, kind)
         if beyond:
             columns[EXTRA][index] = json.dumps(beyond, default=str)
     arrays = [pa.array(columns[field.name], field.type, from_pandas=False) for field in schema]
@@ -215,18 +215,21 @@ def _fits(value: Any, kind: pa.DataType, is_config: bool) -> bool:
     if kind == pa.int64():
         return type(value) is int and -(2**63) <= value < 2**63
     if kind == pa.float64():
-        if type(value) is int:
-            return abs(value) <= 2**53
+        if (
+            type(value) is int
+        ):  # in a configuration 1 is not 1.0: another checkpoint, and proposed a second time
+            return not is_config and abs(value) <= 2**53
         return type(value) is float and not (is_config and math.isnan(value))
     if kind == pa.bool_():
         return type(value) is bool
     return isinstance(value, str if kind == pa.string() else datetime)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value) if isinstance(value, str) else value
+def _nearest(value: Any, kind: pa.DataType) -> Any:
+    """What a column shows of a value that stands exactly in `extra`; None where it has nothing like it."""
+    if kind == pa.string() and value is not None:
+        return str(value)
+    return float(value) if kind == pa.float64() and type(value) is int and abs(value) <= 2**53 else None
 
 
 def _prefixed(config: Mapping[str, Any]) -> Row:

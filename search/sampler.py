@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from spaces.plain import plain_config
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def draw(
         number = max(number, past[-1].number + 1) if past else number
         study = optuna.Study("history", HistoryStorage(past, number), sampler=chosen)
         trial = study.ask()
-        return Point(dict(space(trial)), trial.params, _shared(tuple(trial.distributions.items())))
+        return Point(plain_config(space(trial)), trial.params, _shared(tuple(trial.distributions.items())))
 
 
 def place(space: Space, config: Mapping[str, Any]) -> Point | None:
@@ -85,7 +86,7 @@ def place(space: Space, config: Mapping[str, Any]) -> Point | None:
     trial = optuna.trial.FixedTrial(dict(config))
     try:
         with _quiet():
-            rebuilt = dict(space(trial))
+            rebuilt = plain_config(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
     if not all(allows(kind, trial.params[name]) for name, kind in trial.distributions.items()):

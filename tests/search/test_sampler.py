@@ -88,6 +88,16 @@ def test_place_finds_the_parameters_of_a_config_and_refuses_what_the_space_does_
     assert place(conditional_space, {"family": point.config["family"]}) is None
 
 
+def test_what_a_space_computed_with_numpy_is_a_plain_number_in_the_configuration() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        return {"units": np.int64(2) ** trial.suggest_int("units", 3, 9), "rate": np.float64(0.5)}
+
+    assert {name: type(value) for name, value in draw(space, "random", 0, 0).config.items()} == {
+        "units": int,
+        "rate": float,
+    }
+
+
 def test_fixed_parameters_keep_their_value(conditional_space: Any) -> None:
     drawn = draw(conditional_space, "random", 0, 0, fixed={"family": "deep", "layers": 4})
     assert drawn.config["layers"] == 4 and drawn.config["family"] == "deep"
