@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from results.schema import CONFIG, EXTRA, SECONDS
+from results.schema import CONFIG, EXTRA, SECONDS, SUGGESTED
 from spaces.plain import plain
 from trainables.report import EpochReport, Outcome
 
@@ -76,11 +76,20 @@ class TrialFacts:
 
 
 def proposal_row(
-    trial_id: str, config: Mapping[str, Any], seed: int, why: str = "", proposed_at: datetime | None = None
+    trial_id: str,
+    config: Mapping[str, Any],
+    seed: int,
+    why: str = "",
+    proposed_at: datetime | None = None,
+    suggested: Mapping[str, Any] | None = None,
 ) -> Row:
-    """A row of `proposals`; the number is the one in the trial id."""
+    """A row of `proposals`; the number is the one in the trial id.
+
+    `suggested` are the parameters that the configuration does not hold under their name.
+    """
     head = {"trial_id": trial_id, "number": int(trial_id[1:]), "seed": seed, "why": why}
-    return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config)}
+    beside = {f"{SUGGESTED}{name}": value for name, value in (suggested or {}).items()}
+    return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config), **beside}
 
 
 def epoch_row(
@@ -166,6 +175,16 @@ def configs_of(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {
         str(row["trial_id"]): config_of({str(k): v for k, v in row.items()})
         for row in frame.to_dict("records")
+    }
+
+
+def suggested_of(proposals: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """By trial id, the parameters that stand beside the configurations of a `proposals` frame, where there are any."""
+    texts = zip(proposals["trial_id"], proposals[EXTRA], strict=True)
+    beyond = {str(trial_id): json.loads(text) for trial_id, text in texts if isinstance(text, str)}
+    return {
+        trial_id: {name.removeprefix(SUGGESTED): row[name] for name in row if name.startswith(SUGGESTED)}
+        for trial_id, row in beyond.items()
     }
 
 

@@ -25,6 +25,7 @@ TABLES = (PROPOSALS, EPOCHS, TRIALS)
 """In the order they are written: an epoch on disk has its proposal, an ended trial has all its epochs."""
 
 CONFIG = "config/"
+SUGGESTED = "suggested/"
 EXTRA = "extra"
 METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
 SECONDS = (
@@ -68,7 +69,10 @@ def _kind(types: set[type]) -> Kind:
 
 
 def proposals_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
-    """One row for each proposed configuration."""
+    """One row for each proposed configuration.
+
+    A parameter of the space that is no entry of the configuration under its own name stands, as SUGGESTED, in `extra`.
+    """
     head = {"trial_id": _STR, "number": _INT, "seed": _INT, "why": _STR, "proposed_at": _TIME}
     return _schema({**head, **_config_columns(kinds), EXTRA: _STR})
 

@@ -34,6 +34,14 @@ class Point:
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
 
+    @property
+    def beside_config(self) -> dict[str, Any]:
+        """The parameters that do not stand in the configuration under their name: `place` needs them beside it."""
+        config = self.config
+        return {
+            name: value for name, value in self.params.items() if name not in config or config[name] != value
+        }
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -76,14 +84,16 @@ def draw(
         return Point(plain_config(space(trial)), trial.params, _shared(tuple(trial.distributions.items())))
 
 
-def place(space: Space, config: Mapping[str, Any]) -> Point | None:
+def place(
+    space: Space, config: Mapping[str, Any], suggested: Mapping[str, Any] | None = None
+) -> Point | None:
     """Find the parameters behind a configuration of an earlier process; None when the space does not allow them.
 
-    The configuration must hold every suggested value under the name it was suggested by.
+    `suggested` are those that the configuration does not hold under the name they were suggested by.
     """
     import optuna
 
-    trial = optuna.trial.FixedTrial(dict(config))
+    trial = optuna.trial.FixedTrial({**config, **(suggested or {})})
     try:
         with _quiet():
             rebuilt = plain_config(space(trial))
