@@ -103,7 +103,7 @@ class RungModel:
 
     def _row(self, number: int) -> np.ndarray:
         if number not in self._rows:
-            self._rows[number] = self._encoding.row(self._points[number].params)
+            self._rows[number] = self._encoding.row(self._points[number])
         return self._rows[number]
 
     def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:

@@ -60,7 +60,7 @@ def draw(
     history: Sequence[Observation] = (),
     fixed: Mapping[str, Any] | None = None,
 ) -> Point:
-    """Draw trial `number` from the space; `fixed` parameters keep their value, the sampler chooses the others.
+    """Draw trial `number` from the space; `fixed` parameters keep a value allowed there, the others are the sampler's.
 
     The same arguments give the same point. `history` is read in the order of the trial numbers. Parameters that only
     some trials have are modelled together with those they occur with (tpe), or each alone by tpe (gp, cmaes).
@@ -68,12 +68,13 @@ def draw(
     """
     import optuna
 
+    from search.held import HeldSampler
     from search.history import HistoryStorage, past_trial
 
     with _quiet():
         chosen = _sampler(sampler)(seed, number, history)
         if fixed:
-            chosen = optuna.samplers.PartialFixedSampler(dict(fixed), chosen)
+            chosen = HeldSampler(fixed, chosen)
         past = [
             past_trial(seen.number, seen.point.params, seen.point.distributions, seen.score)
             for seen in sorted(history, key=lambda seen: seen.number)

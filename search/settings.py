@@ -71,16 +71,8 @@ def _laid_into(
     space: Space, number: int, config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str], Point]:
     """What fits, what the space refuses with its rule, and a draw with what fits; conditions are followed."""
-    fitting: dict[str, Any] = {}
-    refused: dict[str, str] = {}
-    while True:
-        drawn = draw(space, "random", 0, number, fixed=fitting)
-        open_now = drawn.distributions
-        new = [name for name in config if name in open_now and name not in fitting and name not in refused]
-        if not new:
-            return fitting, refused, drawn
-        for name in new:
-            if allows(open_now[name], config[name]):
-                fitting[name] = config[name]
-            else:
-                refused[name] = f"must be {bounds_rule(open_now[name])}"
+    drawn = draw(space, "random", 0, number, fixed=config)
+    known = {name: kind for name, kind in drawn.distributions.items() if name in config}
+    fitting = {name: config[name] for name, kind in known.items() if allows(kind, config[name])}
+    refused = {name: f"must be {bounds_rule(kind)}" for name, kind in known.items() if name not in fitting}
+    return fitting, refused, drawn

@@ -125,10 +125,10 @@ def test_rows_hold_nan_where_a_trial_lacks_a_parameter(conditional_space: Any) -
     encoding = Encoding.of(points)
     assert [column.name for column in encoding.columns] == ["dropout", "family", "layers", "rate"]
     for point in points:
-        row = encoding.row(point.params)
+        row = encoding.row(point)
         assert np.isnan(row[0]) == (point.config["family"] == "deep")
         assert encoding.params(row).keys() == point.params.keys()
-    features = encoding.features(np.array([encoding.row(point.params) for point in points]))
+    features = encoding.features(np.array([encoding.row(point) for point in points]))
     assert features.shape == (20, encoding.width) and np.isfinite(features).all()
 
 
@@ -142,7 +142,7 @@ def test_the_category_that_decides_what_else_exists_is_found() -> None:
 
     points = [draw(space, "random", 0, number) for number in range(30)]
     encoding = Encoding.of(points)
-    rows = np.array([encoding.row(point.params) for point in points])
+    rows = np.array([encoding.row(point) for point in points])
     found = dict(
         zip([column.name for column in encoding.columns], encoding.deciding(rows).tolist(), strict=True)
     )
