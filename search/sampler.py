@@ -24,6 +24,11 @@ Space = Callable[[Any], Mapping[str, Any]]
 Config = dict[str, Any]
 DEFAULT = "stacked"  # the stacked rung model of search/stacked.py; the others are Optuna samplers on one rung
 SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
+OPTUNA_MODELS = (
+    "tpe",
+    "gp",
+    "cmaes",
+)  # their parameters have the same choices, kind and scale in every trial
 
 
 @dataclass(frozen=True)

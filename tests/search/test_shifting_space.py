@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from search.encoding import Encoding
-from search.sampler import draw
+from search.jobfile import parse_job
+from search.prepare import new_strategy, prepared_space
+from search.sampler import OPTUNA_MODELS, draw
 from search.settings import check_initial, fitting_part
 from search.strategy import Strategy, TrialRecord
 from spaces.problem import InputError
@@ -66,6 +68,16 @@ def test_each_set_of_choices_has_a_column_of_its_own(space: Any) -> None:
     assert np.isfinite(encoding.features(rows)).all()
     for point, row in zip(points, rows, strict=True):
         assert encoding.params(row) == pytest.approx(dict(point.params))
+
+
+@pytest.mark.parametrize("sampler", OPTUNA_MODELS)
+def test_a_sampler_that_would_fail_at_it_in_the_middle_is_refused_before(sampler: str) -> None:
+    content = {"name": "a", "data": "digits", "space": f"{__file__}:pools", "search": {"sampler": sampler}}
+    mine = parse_job(content, "job")
+    with pytest.raises(InputError) as caught:
+        new_strategy(mine, prepared_space(mine))
+    told = f"search.sampler: '{sampler}', and pool has other choices, or another kind, from trial to trial; "
+    assert str(caught.value) == f"{told}must be one of stacked, random, qmc in this space"
 
 
 def test_a_fixed_value_that_its_condition_excludes_is_drawn_again() -> None:
