@@ -172,7 +172,8 @@ class Encoding:
             [
                 bool(column.choices) and any(_decides(rows[:, i], missing[:, other]) for other in doubtful)
                 for i, column in enumerate(self.columns)
-            ]
+            ],
+            dtype=bool,
         )
 
     def snapped(self, rows: np.ndarray) -> np.ndarray:
