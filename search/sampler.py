@@ -24,6 +24,7 @@ Space = Callable[[Any], Mapping[str, Any]]
 Config = dict[str, Any]
 DEFAULT = "stacked"  # the stacked rung model of search/stacked.py; the others are Optuna samplers on one rung
 SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
+ON_STEP = 1e-8  # steps that a number may lie beside its step: 0.3 / 0.1 is no whole number of floats
 OPTUNA_MODELS = (
     "tpe",
     "gp",
@@ -105,7 +106,8 @@ def place(
             rebuilt = plain_config(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
-    if not all(allows(kind, trial.params[name]) for name, kind in trial.distributions.items()):
+    # A value between the steps, of a run that had others or none, is evidence all the same.
+    if not all(_spans(kind, trial.params[name]) for name, kind in trial.distributions.items()):
         return None
     return Point({**config, **rebuilt}, trial.params, _shared(tuple(trial.distributions.items())))
 
@@ -129,6 +131,14 @@ def check_sampler(name: str) -> None:
 
 
 def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a distribution can give a value: one of its choices, or a number of its range that lies on its steps."""
+    if not _spans(distribution, value):
+        return False
+    low, step = getattr(distribution, "low", 0), getattr(distribution, "step", None)
+    return step is None or abs((value - low) / step - round((value - low) / step)) < ON_STEP
+
+
+def _spans(distribution: BaseDistribution, value: Any) -> bool:
     """Whether a value lies within a distribution's choices or range; a wrong type does not."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.sampler import Point, Space, allows, draw
 from spaces.allowed import bounds_rule
 from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 def trial_id(number: int) -> str:
@@ -74,5 +77,10 @@ def _laid_into(
     drawn = draw(space, "random", 0, number, fixed=config)
     known = {name: kind for name, kind in drawn.distributions.items() if name in config}
     fitting = {name: config[name] for name, kind in known.items() if allows(kind, config[name])}
-    refused = {name: f"must be {bounds_rule(kind)}" for name, kind in known.items() if name not in fitting}
+    refused = {name: f"must be {_rule(kind)}" for name, kind in known.items() if name not in fitting}
     return fitting, refused, drawn
+
+
+def _rule(kind: BaseDistribution) -> str:
+    step = getattr(kind, "step", None)
+    return bounds_rule(kind) if step in (None, 1) else f"{bounds_rule(kind)} in steps of {step}"
