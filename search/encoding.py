@@ -21,8 +21,7 @@ Key = tuple[str, tuple[Any, ...] | None]
 
 def key(name: str, distribution: BaseDistribution) -> Key:
     """The name, and of a categorical parameter the choices, which may depend on another parameter."""
-    is_categorical = isinstance(distribution, CategoricalDistribution)
-    return name, tuple(distribution.choices) if is_categorical else None
+    return name, getattr(distribution, "choices", None)
 
 
 @dataclass(frozen=True)
