@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from results.schema import CONFIG, EXTRA, SECONDS
+from results.schema import CONFIG, EXTRA, SECONDS, SUGGESTED
+from spaces.plain import plain
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -82,11 +82,16 @@ def proposal_row(
     why: str = "",
     proposed_at: datetime | None = None,
     data_fingerprint: str | None = None,
+    suggested: Mapping[str, Any] | None = None,
 ) -> Row:
-    """A row of `proposals`; the number is the one in the trial id."""
+    """A row of `proposals`; the number is the one in the trial id.
+
+    `suggested` are the parameters that the configuration does not hold under their name.
+    """
     head = {"trial_id": trial_id, "number": int(trial_id[1:]), "seed": seed, "why": why}
     head["data_fingerprint"] = data_fingerprint
-    return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config)}
+    beside = {f"{SUGGESTED}{name}": value for name, value in (suggested or {}).items()}
+    return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config), **beside}
 
 
 def epoch_row(
@@ -160,7 +165,7 @@ def config_of(row: Mapping[str, Any]) -> dict[str, Any]:
     A parameter that the configuration did not have is absent, integers are int, booleans bool.
     """
     held = {str(name): value for name, value in row.items() if str(name).startswith(CONFIG)}
-    known = {name: _plain(value) for name, value in held.items() if not pd.isna(value)}
+    known = {name: plain(value) for name, value in held.items() if not pd.isna(value)}
     extra = row.get(EXTRA)
     beyond = json.loads(extra) if isinstance(extra, str) else {}
     known.update({name: value for name, value in beyond.items() if name.startswith(CONFIG)})
@@ -172,6 +177,16 @@ def configs_of(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {
         str(row["trial_id"]): config_of({str(k): v for k, v in row.items()})
         for row in frame.to_dict("records")
+    }
+
+
+def suggested_of(proposals: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """By trial id, the parameters that stand beside the configurations of a `proposals` frame, where there are any."""
+    texts = zip(proposals["trial_id"], proposals[EXTRA], strict=True)
+    beyond = {str(trial_id): json.loads(text) for trial_id, text in texts if isinstance(text, str)}
+    return {
+        trial_id: {name.removeprefix(SUGGESTED): row[name] for name in row if name.startswith(SUGGESTED)}
+        for trial_id, row in beyond.items()
     }
 
 
@@ -200,15 +215,15 @@ def rows_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     for index, row in enumerate(rows):
         beyond: Row = {}
         for name, given in row.items():
-            value = _plain(given)
+            value = _writable(given)
             kind = schema.field(name).type if name in columns else None
             exact = kind is not None and _fits(value, kind, is_config=name.startswith(CONFIG))
             if exact:
                 columns[name][index] = value
                 continue
             beyond[name] = value
-            if kind == pa.string() and value is not None:
-                columns[name][index] = str(value)
+            if kind is not None:
+                columns[name][index] = _nearest(value, kind)
         if beyond:
             columns[EXTRA][index] = json.dumps(beyond, default=str)
     arrays = [pa.array(columns[field.name], field.type, from_pandas=False) for field in schema]
@@ -222,19 +237,25 @@ def _fits(value: Any, kind: pa.DataType, is_config: bool) -> bool:
         return type(value) is int and -(2**63) <= value < 2**63
     if kind == pa.float64():
         if type(value) is int:
-            return abs(value) <= 2**53
+            # In a configuration 1 is not 1.0: it has another checkpoint, and would be proposed a second time.
+            return not is_config and abs(value) <= 2**53
         return type(value) is float and not (is_config and math.isnan(value))
     if kind == pa.bool_():
         return type(value) is bool
     return isinstance(value, str if kind == pa.string() else datetime)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, str):  # a file name that is not UTF-8 has characters that no file holds
-        return str(value).encode("utf-8", "backslashreplace").decode()
-    return value
+def _writable(given: Any) -> Any:
+    value = plain(given)
+    # A file name that is not UTF-8 has characters that no file holds.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _nearest(value: Any, kind: pa.DataType) -> Any:
+    """What a column shows of a value that stands exactly in `extra`; None where it has nothing like it."""
+    if kind == pa.string() and value is not None:
+        return str(value)
+    return float(value) if kind == pa.float64() and type(value) is int and abs(value) <= 2**53 else None
 
 
 def _prefixed(config: Mapping[str, Any]) -> Row:

@@ -2,8 +2,8 @@
 
 Every part of a run has the same full schema, known before the first row: `pandas.read_parquet("RUN/trials")`
 takes its columns from the first file alone, so a conditional parameter that first appears in a later part
-would be lost. A value that its column cannot hold exactly goes, as JSON, to the column `extra`; nothing is
-dropped.
+would be lost. A value that its column cannot hold exactly, its type included, goes, as JSON, to the column `extra`;
+nothing is dropped.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+
+from spaces.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +25,7 @@ TABLES = (PROPOSALS, EPOCHS, TRIALS)
 """In the order they are written: an epoch on disk has its proposal, an ended trial has all its epochs."""
 
 CONFIG = "config/"
+SUGGESTED = "suggested/"
 EXTRA = "extra"
 METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
 SECONDS = (
@@ -53,7 +56,7 @@ def kinds_of(configs: Iterable[Mapping[str, Any]]) -> dict[str, Kind]:
     seen: dict[str, set[type]] = {}
     for config in configs:
         for name, value in config.items():
-            seen.setdefault(name, set()).add(type(value))
+            seen.setdefault(name, set()).add(type(plain(value)))
     return {name: _kind(types) for name, types in sorted(seen.items())}
 
 
@@ -66,7 +69,10 @@ def _kind(types: set[type]) -> Kind:
 
 
 def proposals_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
-    """One row for each proposed configuration."""
+    """One row for each proposed configuration.
+
+    A parameter of the space that is no entry of the configuration under its own name stands, as SUGGESTED, in `extra`.
+    """
     head = {"trial_id": _STR, "number": _INT, "seed": _INT, "why": _STR, "proposed_at": _TIME}
     head["data_fingerprint"] = _STR
     return _schema({**head, **_config_columns(kinds), EXTRA: _STR})

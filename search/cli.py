@@ -6,6 +6,7 @@ Nothing heavy is imported before the command that needs it is known.
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -134,7 +135,7 @@ def _amount(text: str, most: float = float("inf")) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0.0 <= value <= most:
+    if not (0.0 <= value <= most and math.isfinite(value)):
         allowed = "0 or more" if most == float("inf") else f"from 0 to {most:g}"
         raise argparse.ArgumentTypeError(f"{text!r} given, must be a number {allowed}")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search.ladder import Ladder, Rung
 from search.pareto import Objectives
@@ -13,11 +13,15 @@ from trainables.report import EpochReport, Outcome
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as the tables know it; the outcome is None while it was still running."""
+    """A trial as the tables know it; the outcome is None while it was still running.
+
+    `suggested` are the parameters that its configuration does not hold under their name.
+    """
 
     trial_id: str
     config: Mapping[str, object]
     outcome: Outcome | None
+    suggested: Mapping[str, object] = field(default_factory=dict)
 
 
 class EarlierRuns:
@@ -41,7 +45,7 @@ class EarlierRuns:
         """Take in one run; returns how many of its trials this space allows. Non-finite reports are passed over."""
         numbers: dict[str, int] = {}
         for record in trials:
-            point = place(self._space, record.config)
+            point = place(self._space, record.config, record.suggested)
             if point is not None:
                 numbers[record.trial_id] = -1 - len(self.points)
                 self.points[numbers[record.trial_id]] = point

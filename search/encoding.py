@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,25 @@ if TYPE_CHECKING:
     from search.sampler import Point
 
 
+Key = tuple[str, tuple[Any, ...] | None]
+
+
+def key(name: str, distribution: BaseDistribution) -> Key:
+    """The name, and of a categorical parameter the choices, which may depend on another parameter."""
+    return name, getattr(distribution, "choices", None)
+
+
 @dataclass(frozen=True)
 class Column:
     """One parameter: its values as quantiles of its distribution in [0, 1], NaN where a trial does not have it."""
 
     name: str
     distribution: BaseDistribution
+
+    @property
+    def key(self) -> Key:
+        """What the parameters of this column have in common."""
+        return key(self.name, self.distribution)
 
     @property
     def choices(self) -> int:
@@ -86,17 +99,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The columns of a history; a parameter that changed its distribution keeps the one seen first."""
+    """The columns of a history; a number that changed its distribution keeps the one seen first.
+
+    A categorical parameter has a column for each set of choices it was asked for with, empty where it was another.
+    """
 
     columns: tuple[Column, ...]
 
     @classmethod
     def of(cls, points: Iterable[Point]) -> Encoding:
         """Columns for every parameter of the points that leaves a choice, in the order of their names."""
-        found: dict[str, BaseDistribution] = {}
+        found: dict[Key, Column] = {}
         for point in points:
-            found.update({name: kind for name, kind in point.distributions.items() if name not in found})
-        return cls(tuple(Column(name, found[name]) for name in sorted(found) if not found[name].single()))
+            for name, kind in point.distributions.items():
+                if not kind.single():
+                    found.setdefault(key(name, kind), Column(name, kind))
+        return cls(tuple(sorted(found.values(), key=lambda column: column.name)))
 
     @cached_property
     def categorical(self) -> np.ndarray:
@@ -109,8 +127,8 @@ class Encoding:
         return sum(max(1, column.choices) for column in self.columns)
 
     @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(column.name for column in self.columns)
+    def _keys(self) -> frozenset[Key]:
+        return frozenset(column.key for column in self.columns)
 
     @cached_property
     def _inputs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,13 +141,15 @@ class Encoding:
     def lacks(self, point: Point) -> bool:
         """Whether the point has a parameter with a choice that has no column."""
         return any(
-            name not in self._names and not kind.single() for name, kind in point.distributions.items()
+            key(name, kind) not in self._keys and not kind.single()
+            for name, kind in point.distributions.items()
         )
 
-    def row(self, params: Mapping[str, Any]) -> np.ndarray:
+    def row(self, point: Point) -> np.ndarray:
         """Quantiles, shape (columns,), NaN where the parameter is missing."""
+        held = {key(name, kind): point.params[name] for name, kind in point.distributions.items()}
         return np.array(
-            [column.unit(params[column.name]) if column.name in params else np.nan for column in self.columns]
+            [column.unit(held[column.key]) if column.key in held else np.nan for column in self.columns]
         )
 
     def params(self, row: np.ndarray) -> dict[str, Any]:
@@ -151,7 +171,8 @@ class Encoding:
             [
                 bool(column.choices) and any(_decides(rows[:, i], missing[:, other]) for other in doubtful)
                 for i, column in enumerate(self.columns)
-            ]
+            ],
+            dtype=bool,
         )
 
     def snapped(self, rows: np.ndarray) -> np.ndarray:

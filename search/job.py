@@ -15,7 +15,8 @@ from spaces.reference import absolute
 from trainables.computation import Asked
 from trainables.data import DataSpec
 
-JsonScalar = str | int | float | bool | None
+# Here .inf passes for the space to judge: it tells in one line what the parameter may be.
+JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
 Metric = Literal[
     "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
 ]
@@ -117,7 +118,8 @@ class ResourcesSection(Section):
 
     cpus: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores of a trial.")
     gpus: float | Literal["auto"] = Field(
-        0.0, description="GPUs of a trial; 0.5 puts two on one GPU, auto as many as measured to fit."
+        0.0,
+        description="GPUs of a trial, whole above 1; 0.5 puts two on one GPU, auto as many as measured to fit.",
     )
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Trials at once at most; as many as fit if none is given."
@@ -145,8 +147,9 @@ class ResourcesSection(Section):
     @classmethod
     def number_or_auto(cls, value: Any) -> Any:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-        if value != "auto" and not is_number:
-            raise PydanticCustomError("gpus", "must be 0 or more, or auto")
+        # Ray shares one GPU among trials, and gives a trial several only as whole ones.
+        if value != "auto" and not (is_number and (value <= 1 or value == int(value))):
+            raise PydanticCustomError("gpus", "must be 0 to 1, a whole number above, or auto")
         return value if value == "auto" else float(value)
 
     @field_validator("xla", mode="before")

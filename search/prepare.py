@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, Kind, kinds_of
+from search.sampler import OPTUNA_MODELS, SAMPLERS
 from search.settings import fitting_part
 from search.strategy import Strategy
-from spaces.describe import SAMPLES, RecordingTrial
+from spaces.describe import SAMPLES, RecordingTrial, shifting
 from spaces.problem import InputError, Problem
 from spaces.registry import Space, load_space
 from trainables.data import Dataset, load
@@ -57,6 +58,7 @@ def prepared_space(job: JobSpec) -> Space:
 
 def new_strategy(job: JobSpec, space: Space) -> Strategy:
     """The strategy of a job before anything was tried, but for what it learns from earlier runs; raises InputError."""
+    _check_modelled(job.search.sampler, space)
     strategy = Strategy.for_space(
         space,
         job.search.max_epochs,
@@ -75,6 +77,15 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
         strategy.warm_start(read_reports(run), records_of(proposals, trials))
     return strategy
+
+
+def _check_modelled(sampler: str, space: Space) -> None:
+    """Raise InputError when the sampler would fail at the space in the middle of the search."""
+    names = ", ".join(shifting(space)) if sampler in OPTUNA_MODELS else ""
+    if names:
+        given = f"{sampler!r}, and {names} has other choices, or another kind, from trial to trial"
+        others = ", ".join(name for name in SAMPLERS if name not in OPTUNA_MODELS)
+        raise InputError.single("search.sampler", given, f"must be one of {others} in this space")
 
 
 def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:

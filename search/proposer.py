@@ -13,7 +13,7 @@ import numpy as np
 from search.ladder import Rung
 from search.pareto import ParetoRung
 from search.rung_model import RungModel
-from search.sampler import DEFAULT, Observation, Point, Space, allows, draw, subseed
+from search.sampler import DEFAULT, Observation, Point, Space, draw, subseed
 
 ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread, whatever the space
 # As many results as a trial has parameters are the fewest that tell the effect of each. In wide spaces few parameters
@@ -100,10 +100,8 @@ class Proposer:
         params = model.propose(
             prior, own, evidence.points, evidence.running, evidence.failed, evidence.epoch_secs, rng
         )
-        point = self._drawn("random", number, attempt, fixed=params)
-        # A range that depends on another parameter may have moved away from the value chosen.
-        fits = all(allows(kind, point.params[name]) for name, kind in point.distributions.items())
-        return point if fits else self._drawn("random", number, attempt)
+        # A value that another parameter's choice has made impossible is drawn again, at random.
+        return self._drawn("random", number, attempt, fixed=params)
 
     def _drawn(
         self,

@@ -59,7 +59,8 @@ class Recorder:
         """Write the proposal before its trial begins to train."""
         now = datetime.now(UTC)
         self._started_at[start.trial_id] = now
-        row = proposal_row(start.trial_id, start.config, start.seed, why, now, self._fingerprint)
+        suggested = self._strategy.suggested(start.trial_id)
+        row = proposal_row(start.trial_id, start.config, start.seed, why, now, self._fingerprint, suggested)
         self._writer.append(PROPOSALS, row)
 
     def reported(self, report: EpochReport, decision: Decision) -> None:

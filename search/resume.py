@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from results.rows import configs_of
+from results.rows import configs_of, suggested_of
 from search.budget import Spent
 from search.loop import OpenTrial
 from search.strategy import Strategy, TrialRecord
@@ -82,10 +82,13 @@ def _starts(proposals: pd.DataFrame) -> dict[str, TrialStart]:
 
 
 def records_of(proposals: pd.DataFrame, trials: pd.DataFrame) -> list[TrialRecord]:
-    """The trials of a run as a strategy takes them: configuration, and outcome where they have ended."""
+    """The trials of a run as a strategy takes them: what was proposed, and the outcome where they have ended."""
     outcomes = _outcomes(trials)
-    configs = configs_of(proposals)
-    return [TrialRecord(name, config, outcomes.get(name)) for name, config in configs.items()]
+    suggested = suggested_of(proposals)
+    return [
+        TrialRecord(name, config, outcomes.get(name), suggested.get(name, {}))
+        for name, config in configs_of(proposals).items()
+    ]
 
 
 def _outcomes(trials: pd.DataFrame) -> dict[str, Outcome]:

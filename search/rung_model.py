@@ -44,7 +44,7 @@ class RungModel:
         epoch_secs: dict[int, float],
         rng: np.random.Generator,
     ) -> dict[str, Any]:
-        """Parameters of the candidate that promises the greatest improvement; none where nothing is known.
+        """Parameters of the candidate that promises the greatest improvement; none where nothing is known or open.
 
         `prior` are the rungs of earlier runs and `rungs` this run's, each from the lowest, none empty; one of them may
         have no rung. `points` only ever grows, in the order of the trial numbers. `epoch_secs` is what an epoch of
@@ -52,6 +52,8 @@ class RungModel:
         """
         self._points = points
         self._encode(points)
+        if not self._encoding.columns:
+            return {}
         waiting, blamed = sorted(running)[-WAITING:], sorted(failed)[-WAITING:]
         # Trials the space no longer allows have no row; a rung of nothing else has nothing to say.
         rungs = [rung for rung in rungs if any(number in points for number in rung.scores)]
@@ -104,7 +106,7 @@ class RungModel:
 
     def _row(self, number: int) -> np.ndarray:
         if number not in self._rows:
-            self._rows[number] = self._encoding.row(self._points[number].params)
+            self._rows[number] = self._encoding.row(self._points[number])
         return self._rows[number]
 
     def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:

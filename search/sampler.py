@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from spaces.plain import plain_config
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ Space = Callable[[Any], Mapping[str, Any]]
 Config = dict[str, Any]
 DEFAULT = "stacked"  # the stacked rung model of search/stacked.py; the others are Optuna samplers on one rung
 SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
+ON_STEP = 1e-8  # steps that a number may lie beside its step: 0.3 / 0.1 is no whole number of floats
+# Their parameters have the same choices, kind and scale in every trial.
+OPTUNA_MODELS = ("tpe", "gp", "cmaes")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,14 @@ class Point:
     config: Config
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
+
+    @property
+    def beside_config(self) -> dict[str, Any]:
+        """The parameters that do not stand in the configuration under their name: `place` needs them beside it."""
+        config = self.config
+        return {
+            name: value for name, value in self.params.items() if name not in config or config[name] != value
+        }
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ def draw(
     history: Sequence[Observation] = (),
     fixed: Mapping[str, Any] | None = None,
 ) -> Point:
-    """Draw trial `number` from the space; `fixed` parameters keep their value, the sampler chooses the others.
+    """Draw trial `number` from the space; `fixed` parameters keep a value allowed there, the others are the sampler's.
 
     The same arguments give the same point. `history` is read in the order of the trial numbers. Parameters that only
     some trials have are modelled together with those they occur with (tpe), or each alone by tpe (gp, cmaes).
@@ -59,12 +71,13 @@ def draw(
     """
     import optuna
 
+    from search.held import HeldSampler
     from search.history import HistoryStorage, past_trial
 
     with _quiet():
         chosen = _sampler(sampler)(seed, number, history)
         if fixed:
-            chosen = optuna.samplers.PartialFixedSampler(dict(fixed), chosen)
+            chosen = HeldSampler(fixed, chosen)
         past = [
             past_trial(seen.number, seen.point.params, seen.point.distributions, seen.score)
             for seen in sorted(history, key=lambda seen: seen.number)
@@ -72,23 +85,26 @@ def draw(
         number = max(number, past[-1].number + 1) if past else number
         study = optuna.Study("history", HistoryStorage(past, number), sampler=chosen)
         trial = study.ask()
-        return Point(dict(space(trial)), trial.params, _shared(tuple(trial.distributions.items())))
+        return Point(plain_config(space(trial)), trial.params, _shared(tuple(trial.distributions.items())))
 
 
-def place(space: Space, config: Mapping[str, Any]) -> Point | None:
+def place(
+    space: Space, config: Mapping[str, Any], suggested: Mapping[str, Any] | None = None
+) -> Point | None:
     """Find the parameters behind a configuration of an earlier process; None when the space does not allow them.
 
-    The configuration must hold every suggested value under the name it was suggested by.
+    `suggested` are those that the configuration does not hold under the name they were suggested by.
     """
     import optuna
 
-    trial = optuna.trial.FixedTrial(dict(config))
+    trial = optuna.trial.FixedTrial({**config, **(suggested or {})})
     try:
         with _quiet():
-            rebuilt = dict(space(trial))
+            rebuilt = plain_config(space(trial))
     except (ValueError, KeyError, TypeError):
         return None
-    if not all(allows(kind, trial.params[name]) for name, kind in trial.distributions.items()):
+    # A value between the steps, of a run that had others or none, is evidence all the same.
+    if not all(_spans(kind, trial.params[name]) for name, kind in trial.distributions.items()):
         return None
     return Point({**config, **rebuilt}, trial.params, _shared(tuple(trial.distributions.items())))
 
@@ -112,6 +128,14 @@ def check_sampler(name: str) -> None:
 
 
 def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a distribution can give a value: one of its choices, or a number of its range that lies on its steps."""
+    if not _spans(distribution, value):
+        return False
+    low, step = getattr(distribution, "low", 0), getattr(distribution, "step", None)
+    return step is None or abs((value - low) / step - round((value - low) / step)) < ON_STEP
+
+
+def _spans(distribution: BaseDistribution, value: Any) -> bool:
     """Whether a value lies within a distribution's choices or range; a wrong type does not."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 

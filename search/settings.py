@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.sampler import Point, Space, allows, draw
 from spaces.allowed import bounds_rule
 from spaces.problem import InputError, Problem
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 
 def trial_id(number: int) -> str:
@@ -71,16 +74,13 @@ def _laid_into(
     space: Space, number: int, config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str], Point]:
     """What fits, what the space refuses with its rule, and a draw with what fits; conditions are followed."""
-    fitting: dict[str, Any] = {}
-    refused: dict[str, str] = {}
-    while True:
-        drawn = draw(space, "random", 0, number, fixed=fitting)
-        open_now = drawn.distributions
-        new = [name for name in config if name in open_now and name not in fitting and name not in refused]
-        if not new:
-            return fitting, refused, drawn
-        for name in new:
-            if allows(open_now[name], config[name]):
-                fitting[name] = config[name]
-            else:
-                refused[name] = f"must be {bounds_rule(open_now[name])}"
+    drawn = draw(space, "random", 0, number, fixed=config)
+    known = {name: kind for name, kind in drawn.distributions.items() if name in config}
+    fitting = {name: config[name] for name, kind in known.items() if allows(kind, config[name])}
+    refused = {name: f"must be {_rule(kind)}" for name, kind in known.items() if name not in fitting}
+    return fitting, refused, drawn
+
+
+def _rule(kind: BaseDistribution) -> str:
+    step = getattr(kind, "step", None)
+    return bounds_rule(kind) if step in (None, 1) else f"{bounds_rule(kind)} in steps of {step}"

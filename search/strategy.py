@@ -192,7 +192,7 @@ class Strategy:
         records = sorted(trials, key=lambda record: number_of(record.trial_id))
         for record in records:
             number = number_of(record.trial_id)
-            point = place(self._proposer.space, record.config)
+            point = place(self._proposer.space, record.config, record.suggested)
             self._admit(
                 number, dict(record.config) if point is None else point.config, point, "from the tables"
             )
@@ -216,6 +216,11 @@ class Strategy:
     def notes(self) -> list[str]:
         """Lines for the log on what the search found out about itself, oldest first."""
         return list(self._notes)
+
+    def suggested(self, trial_id: str) -> dict[str, Any]:
+        """The parameters of a trial that its configuration does not hold under their name; `replay` needs them."""
+        point = self._points.get(number_of(trial_id))
+        return {} if point is None else point.beside_config
 
     def why(self, trial_id: str) -> str:
         """One line: why the trial was proposed, and why it was cut if it was."""

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from optuna.distributions import BaseDistribution
 
@@ -78,6 +78,23 @@ def describe(
     return seen
 
 
+def shifting(space: Callable[[Any], Mapping[str, Any]], seed: int = 0) -> list[str]:
+    """The parameters whose choices, kind or scale (not bounds) differ over 256 random walks through the space."""
+    forms: dict[str, set[str]] = {}
+    rng = random.Random(seed)
+    for _ in range(SAMPLES):
+        walked: dict[str, BaseDistribution] = {}
+        space(RecordingTrial(rng, walked))
+        for name, kind in walked.items():
+            forms.setdefault(name, set()).add(_form(kind))
+    return [name for name, seen in forms.items() if len(seen) > 1]
+
+
+def _form(kind: BaseDistribution) -> str:
+    scale = "log" if getattr(kind, "log", False) else "linear"
+    return f"{type(kind).__name__} {getattr(kind, 'choices', scale)!r}"
+
+
 def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -86,9 +103,13 @@ def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
     if isinstance(one, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
         extra = [choice for choice in other.choices if choice not in one.choices]
         return CategoricalDistribution((*one.choices, *extra))
+    # What holds in one branch only, a scale of logarithms or a step, does not hold for both.
     if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
         low, high = min(one.low, other.low), max(one.high, other.high)
-        return FloatDistribution(low, high, log=one.log, step=one.step)
+        step = one.step if one.step == other.step else None
+        return FloatDistribution(low, high, log=one.log and other.log, step=step)
     if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
-        return IntDistribution(min(one.low, other.low), max(one.high, other.high), log=one.log, step=one.step)
+        least, most = min(one.low, other.low), max(one.high, other.high)
+        whole_step = one.step if one.step == other.step else 1
+        return IntDistribution(least, most, log=one.log and other.log, step=whole_step)
     return one

@@ -47,6 +47,9 @@ class ListStrategy:
     def why(self, trial_id: str) -> str:
         return "on the list"
 
+    def suggested(self, trial_id: str) -> dict[str, Any]:
+        return {}
+
     def rung_of(self, trial_id: str) -> int:
         return 0
 

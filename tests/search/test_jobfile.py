@@ -8,6 +8,7 @@ import pytest
 
 from search.job import JobSpec
 from search.jobfile import dump_job, load_job, override_job, parse_job
+from search.prepare import prepared_space
 from spaces.problem import InputError
 from trainables.computation import Asked
 
@@ -75,8 +76,50 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         "serch",
     ]
     assert "-3 given; must be greater than 0" in lines[0]
-    assert lines[2].endswith("-1 given; must be 0 or more, or auto")
+    assert lines[2].endswith("-1 given; must be 0 to 1, a whole number above, or auto")
     assert "did you mean 'search'?" in lines[3]
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "resources.cpus",
+        "resources.gpus",
+        "resources.worker_memory_gb",
+        "storage.checkpoint_gb",
+        "storage.checkpoint_secs",
+        "search.trials",
+        "search.budgets.gpu_hours",
+        "search.budgets.wall_clock_hours",
+        "search.budgets.target",
+        "data.splits.val",
+        "data.max_corrupt_fraction",
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused_in_one_line(written, field: str, number: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_job(written("data: digits"), [f"{field}={number}"])
+    (problem,) = caught.value.problems
+    assert f"{field}: {number.replace('.', '')} given; must be" in str(problem)
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan"])
+def test_a_parameter_held_at_no_finite_number_is_left_for_the_space_to_refuse(written, value: str) -> None:
+    job = load_job(written("data: digits"), [f"space.fixed.learning_rate={value}"])
+    with pytest.raises(InputError, match="must be a finite number") as caught:
+        prepared_space(job)
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(("gpus", "fits"), [(0, True), (0.5, True), (1, True), (2.0, True), (1.5, False)])
+def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits: bool) -> None:
+    text = f"data: digits\nresources: {{gpus: {gpus}}}"
+    if fits:
+        assert load_job(written(text)).resources.gpus == gpus
+        return
+    with pytest.raises(InputError, match=r"resources\.gpus: 1.5 given; must be 0 to 1, a whole number above"):
+        load_job(written(text))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from search.job import JobSpec, SpaceSection
 from search.jobfile import parse_job
 from search.prepare import config_kinds, new_strategy, prepared_space
 from search.runfolder import RunFolder
-from search.settings import fitting_part
+from search.sampler import place
+from search.settings import check_initial, fitting_part
 from spaces.cnn import USUAL
 from spaces.presets import PRESETS
 from spaces.problem import InputError
@@ -105,6 +106,38 @@ def test_a_first_point_outside_the_space_is_refused_with_what_is_allowed(tmp_pat
     first, second = map(str, caught.value.problems)
     assert first.startswith("search.initial_configs[0].learning_rate: 7.0")
     assert second.startswith("search.initial_configs[1].lerning_rate") and "learning_rate" in second
+
+
+def stepped(trial: Any) -> dict[str, Any]:
+    return {
+        "layers": trial.suggest_int("layers", 1, 9),
+        "units": trial.suggest_int("units", 16, 64, step=16),
+        "share": trial.suggest_float("share", 0.0, 1.0, step=0.1),
+        "width": trial.suggest_int("width", 8, 512, log=True),
+    }
+
+
+def test_a_first_point_between_the_steps_is_refused_and_not_moved() -> None:
+    with pytest.raises(InputError) as caught:
+        check_initial(stepped, [{"layers": 2.5, "units": 40, "share": 0.35, "width": 20.5}])
+    assert list(map(str, caught.value.problems)) == [
+        "search.initial_configs[0].layers: 2.5; must be a whole number within [1, 9]",
+        "search.initial_configs[0].units: 40; must be a whole number within [16, 64] in steps of 16",
+        "search.initial_configs[0].share: 0.35; must be a finite number within [0.0, 1.0] in steps of 0.1",
+        "search.initial_configs[0].width: 20.5; must be a whole number within [8, 512]",
+    ]
+
+
+def test_a_first_point_may_write_whole_numbers_and_steps_as_floats() -> None:
+    given = {"layers": 3.0, "units": 48.0, "share": 0.3, "width": 21.0}
+    check_initial(stepped, [given])
+    assert fitting_part(stepped, given) == given
+
+
+def test_a_result_between_the_steps_is_evidence_all_the_same() -> None:
+    config = {"layers": 2, "units": 40, "share": 0.35, "width": 20}
+    point = place(stepped, config)
+    assert point is not None and point.params == config
 
 
 def test_a_warm_start_from_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -88,6 +88,16 @@ def test_place_finds_the_parameters_of_a_config_and_refuses_what_the_space_does_
     assert place(conditional_space, {"family": point.config["family"]}) is None
 
 
+def test_what_a_space_computed_with_numpy_is_a_plain_number_in_the_configuration() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        return {"units": np.int64(2) ** trial.suggest_int("units", 3, 9), "rate": np.float64(0.5)}
+
+    assert {name: type(value) for name, value in draw(space, "random", 0, 0).config.items()} == {
+        "units": int,
+        "rate": float,
+    }
+
+
 def test_fixed_parameters_keep_their_value(conditional_space: Any) -> None:
     drawn = draw(conditional_space, "random", 0, 0, fixed={"family": "deep", "layers": 4})
     assert drawn.config["layers"] == 4 and drawn.config["family"] == "deep"
@@ -115,10 +125,10 @@ def test_rows_hold_nan_where_a_trial_lacks_a_parameter(conditional_space: Any) -
     encoding = Encoding.of(points)
     assert [column.name for column in encoding.columns] == ["dropout", "family", "layers", "rate"]
     for point in points:
-        row = encoding.row(point.params)
+        row = encoding.row(point)
         assert np.isnan(row[0]) == (point.config["family"] == "deep")
         assert encoding.params(row).keys() == point.params.keys()
-    features = encoding.features(np.array([encoding.row(point.params) for point in points]))
+    features = encoding.features(np.array([encoding.row(point) for point in points]))
     assert features.shape == (20, encoding.width) and np.isfinite(features).all()
 
 
@@ -132,7 +142,7 @@ def test_the_category_that_decides_what_else_exists_is_found() -> None:
 
     points = [draw(space, "random", 0, number) for number in range(30)]
     encoding = Encoding.of(points)
-    rows = np.array([encoding.row(point.params) for point in points])
+    rows = np.array([encoding.row(point) for point in points])
     found = dict(
         zip([column.name for column in encoding.columns], encoding.deciding(rows).tolist(), strict=True)
     )

@@ -69,6 +69,17 @@ def test_an_earlier_run_that_misleads_is_left_out_and_the_peak_found_all_the_sam
     assert max(height(config, 1.0, EPOCHS) for config in configs) > 0.98
 
 
+def test_where_nothing_is_left_to_choose_its_one_configuration_is_proposed_once() -> None:
+    def settled(trial: Any) -> dict[str, Any]:
+        return {"x": trial.suggest_categorical("x", ["only"]), "y": 0.5}
+
+    records = [TrialRecord(f"t{number:05d}", {"x": "only", "y": 0.5}, None) for number in range(6)]
+    reports = [EpochReport(record.trial_id, 1, {"val_accuracy": 0.5}) for record in records]
+    strategy = Strategy.for_space(settled, EPOCHS, 0)
+    assert strategy.warm_start(reports, records) == 6
+    assert [strategy.ask(), strategy.ask()] == [("t00000", {"x": "only", "y": 0.5}), None]
+
+
 def test_trials_the_changed_space_does_not_allow_are_passed_over() -> None:
     def narrower(trial: Any) -> dict[str, Any]:
         return {"x": trial.suggest_float("x", 0.5, 1.0), "y": trial.suggest_float("y", 0.0, 1.0)}

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.augmentation import TECHNIQUES
-from spaces.describe import describe
+from spaces.describe import describe, shifting
 from spaces.problem import InputError
-from spaces.registry import load_space
+from spaces.registry import BUILT_IN, load_space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -107,6 +107,27 @@ def test_branches_with_different_bounds_are_described_by_the_widest() -> None:
         return {"x": trial.suggest_float("x", 0.5, 3.0)}
 
     assert describe(space)["x"] == optuna.distributions.FloatDistribution(0.0, 3.0)
+
+
+@pytest.mark.parametrize("seed", range(4))  # which branch is seen first
+def test_branches_with_different_scales_and_steps_are_described_without_either(seed: int) -> None:
+    def space(trial):
+        if trial.suggest_categorical("wide", [True, False]):
+            return {"x": trial.suggest_float("x", 0.0, 1.0), "n": trial.suggest_int("n", 0, 10, step=5)}
+        return {
+            "x": trial.suggest_float("x", 1e-5, 1e-2, log=True),
+            "n": trial.suggest_int("n", 1, 9, log=True),
+        }
+
+    described = describe(space, seed)
+    assert described["x"] == optuna.distributions.FloatDistribution(0.0, 1.0)
+    assert described["n"] == optuna.distributions.IntDistribution(0, 10)
+    assert set(shifting(space, seed)) == {"x", "n"}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_in_our_spaces_a_parameter_has_the_same_choices_and_scale_everywhere(name: str) -> None:
+    assert shifting(load_space(name)) == []
 
 
 def test_a_user_function_and_a_user_family_are_spaces_too(tmp_path: Path, monkeypatch) -> None:

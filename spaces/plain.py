@@ -1,0 +1,22 @@
+"""A configuration in plain Python: a space may compute with numpy, the tables and the identities know no such type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy's as int, float or bool, a text of any type as str; anything else as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, str) else value
+
+
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with plain values."""
+    return {name: plain(value) for name, value in config.items()}
