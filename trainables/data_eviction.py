@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 VARIABLE = "TOPRUNG_CACHE_GB"
 USUAL_GB = 100.0
 USED = ".used"  # its lock says that the entry is in use, its time when it was taken up last
+PART = ".part"  # ends the name of what is half made or half removed
 _held: dict[Path, int] = {}
 
 
@@ -51,34 +52,36 @@ def hold(entry: Path) -> bool:
 
 
 def keep_within(folder: Path, most: float) -> None:
-    """Remove the entries used longest ago until the rest takes `most` bytes or less, all that are in use left out."""
-    found = [(mark.stat().st_mtime_ns, mark.parent) for mark in folder.glob(f"*/{USED}")]
+    """Remove the entries used longest ago until the rest takes `most` bytes or less, all that are in use left out.
+
+    Other processes may remove entries meanwhile; what they take counts as gone.
+    """
+    marks = [mark for mark in folder.glob(f"*/{USED}") if mark.parent.suffix != PART]
+    found = [(_taken_up_ns(mark), mark.parent) for mark in marks]
     sizes = {entry: _bytes_of(entry) for _, entry in found}
     taken = sum(sizes.values())
     for _, entry in sorted(found):
         if taken <= most:
             return
-        if entry not in _held and _remove(entry):
+        if entry not in _held:
+            _remove(entry)
+        if not entry.exists():
             taken -= sizes[entry]
 
 
-def _remove(entry: Path) -> bool:
-    try:
+def _remove(entry: Path) -> None:
+    """Remove the entry where nobody uses it and this user may."""
+    with suppress(OSError):
         handle = os.open(entry / USED, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        if not _lock(handle, shared=False):
-            return False
-        # Out of the way by a rename: whoever looks for it now finds it whole or not at all.
-        gone = entry.with_name(f"{entry.name}.evicted.part")
-        entry.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
+        try:
+            # The same still: another may have removed it before the lock was had, and a third built it again.
+            if _lock(handle, shared=False) and _is_same(entry / USED, handle):
+                # Out of the way by a rename: whoever looks for it now finds it whole or not at all.
+                gone = entry.with_name(f"{entry.name}.evicted{PART}")
+                entry.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+        finally:
+            os.close(handle)
 
 
 def _lock(handle: int, shared: bool) -> bool:
@@ -103,7 +106,15 @@ def _is_same(mark: Path, handle: int) -> bool:
 
 def _bytes_of(entry: Path) -> int:
     total = 0
-    for file in entry.iterdir():
-        with suppress(OSError):
-            total += file.stat().st_size
+    with suppress(OSError):  # gone meanwhile, as any of its files may be
+        for file in entry.iterdir():
+            with suppress(OSError):
+                total += file.stat().st_size
     return total
+
+
+def _taken_up_ns(mark: Path) -> int:
+    try:
+        return mark.stat().st_mtime_ns
+    except OSError:
+        return 0

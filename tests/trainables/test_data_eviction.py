@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from spaces.problem import InputError
 from trainables.data_cache import cached
+from trainables.data_eviction import keep_within
 
 ROOT = Path(__file__).parents[2]
 ENTRY_BYTES = 1000
+ENTRIES = 100
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -89,6 +92,18 @@ def test_what_a_living_process_uses_stays(tmp_path: Path, monkeypatch: pytest.Mo
     user.communicate()
     make(tmp_path, "d")
     assert entries(tmp_path) == {"b", "c", "d"}
+
+
+def test_processes_that_evict_at_once_do_not_trip_over_one_another(tmp_path: Path) -> None:
+    for number in range(ENTRIES):
+        entry = tmp_path / f"{number:03}"
+        entry.mkdir()
+        for name in ("images", "labels", "manifest", ".used"):
+            (entry / name).write_bytes(bytes(ENTRY_BYTES // 4))
+        os.utime(entry / ".used", (number, number))
+    with ThreadPoolExecutor(8) as pool:  # each opens and locks for itself, as a process does
+        list(pool.map(lambda _: keep_within(tmp_path, ENTRY_BYTES), range(8)))
+    assert entries(tmp_path) <= {f"{ENTRIES - 1:03}"}
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "much", "nan"])
