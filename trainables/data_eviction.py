@@ -37,7 +37,8 @@ def hold(entry: Path) -> bool:
     mark = entry / USED
     try:
         if entry not in _held or not _is_same(mark, _held[entry]):
-            handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
+            # To read alone: a shared lock needs no more, and another user's mark gives no more.
+            handle = os.open(mark, os.O_RDONLY | os.O_CREAT, 0o666)
             _lock(handle, shared=True)
             if entry in _held:  # what stood there before was damaged and has been built again
                 os.close(_held[entry])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,25 @@ def test_what_a_living_process_uses_stays(tmp_path: Path, monkeypatch: pytest.Mo
     user.communicate()
     make(tmp_path, "d")
     assert entries(tmp_path) == {"b", "c", "d"}
+
+
+def test_an_entry_that_another_user_made_stays_while_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(tmp_path, "a").communicate()
+    open_file = os.open
+
+    def opened(path: Any, flags: int, *mode: int) -> int:
+        """As the system answers where the mark is another user's (but not to root, who may run the tests)."""
+        if Path(path) == tmp_path / "a" / ".used" and flags & os.O_ACCMODE != os.O_RDONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open_file(path, flags, *mode)
+
+    monkeypatch.setattr("os.open", opened)
+    make(tmp_path, "a")
+    monkeypatch.setenv("TOPRUNG_CACHE_GB", str(ENTRY_BYTES / 1e9))
+    elsewhere(tmp_path, "b").communicate()
+    assert entries(tmp_path) == {"a", "b"}
 
 
 def test_processes_that_evict_at_once_do_not_trip_over_one_another(tmp_path: Path) -> None:
