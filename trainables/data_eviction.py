@@ -8,6 +8,8 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ def most_bytes() -> float:
     if not gigabytes > 0:
         raise InputError.single(VARIABLE, repr(text), "a number of GB above 0")
     return gigabytes * 1e9
+
+
+def lock_file(folder: Path, key: str) -> Path:
+    """The file that whoever builds the entry `key` has locked."""
+    return folder / f"{key}.lock"
 
 
 def hold(entry: Path) -> bool:
@@ -55,8 +62,11 @@ def hold(entry: Path) -> bool:
 def keep_within(folder: Path, most: float) -> None:
     """Remove the entries used longest ago until the rest takes `most` bytes or less, all that are in use left out.
 
-    Other processes may remove entries meanwhile; what they take counts as gone.
+    What killed processes left half made or half removed goes first. Other processes may remove entries meanwhile;
+    what they take counts as gone.
     """
+    for part in folder.glob(f"*.*{PART}"):
+        _remove_left(part, lock_file(folder, part.name.rsplit(".", 2)[0]))
     marks = [mark for mark in folder.glob(f"*/{USED}") if mark.parent.suffix != PART]
     found = [(_taken_up_ns(mark), mark.parent) for mark in marks]
     sizes = {entry: _bytes_of(entry) for _, entry in found}
@@ -83,6 +93,13 @@ def _remove(entry: Path) -> None:
                 shutil.rmtree(gone, ignore_errors=True)
         finally:
             os.close(handle)
+
+
+def _remove_left(part: Path, lock: Path) -> None:
+    """Remove what nobody is at work on; without a lock's file beside it, it is not the cache's."""
+    if lock.exists():
+        with suppress(OSError), FileLock(lock, mode=0o666).acquire(blocking=False):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _lock(handle: int, shared: bool) -> bool:

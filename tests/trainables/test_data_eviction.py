@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from spaces.problem import InputError
 from trainables.data_cache import cached
@@ -113,6 +114,22 @@ def test_an_entry_that_another_user_made_stays_while_it_is_used(
     monkeypatch.setenv("TOPRUNG_CACHE_GB", str(ENTRY_BYTES / 1e9))
     elsewhere(tmp_path, "b").communicate()
     assert entries(tmp_path) == {"a", "b"}
+
+
+@pytest.mark.parametrize("what", ["4242", "evicted", "damaged"])
+def test_what_a_killed_process_left_goes_with_the_next_entry_made(what: str, tmp_path: Path) -> None:
+    elsewhere(tmp_path, "a").communicate()
+    (tmp_path / "a").rename(tmp_path / f"a.{what}.part")
+    (tmp_path / "films.of a person.part").mkdir()
+    make(tmp_path, "b")
+    assert entries(tmp_path) == {"b", "films.of a person.part"}
+
+
+def test_what_another_process_is_building_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.4242.part").mkdir()
+    with FileLock(tmp_path / "a.lock"):
+        elsewhere(tmp_path, "b").communicate()
+    assert entries(tmp_path) == {"a.4242.part", "b"}
 
 
 def test_processes_that_evict_at_once_do_not_trip_over_one_another(tmp_path: Path) -> None:
