@@ -44,7 +44,7 @@ class FolderSource:
     """Class folders under `path`, or under its folders train, val (validation, valid) and test.
 
     A class is named by its folder and numbered by the sorted order of the training folders; its images lie in
-    it or deeper. Hidden files and files with no image suffix are passed over.
+    it or deeper. Hidden files and folders and files with no image suffix are passed over.
     """
 
     def __init__(self, spec: DataSpec) -> None:
@@ -121,4 +121,4 @@ def _classes(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
 
 
 def _is_image(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES) and not file.rpartition("/")[2].startswith(".")
+    return file.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in file.split("/"))

@@ -199,6 +199,17 @@ def test_image_size_and_channels_are_honoured(spec: DataSpec, tmp_path: Path) ->
         assert dataset.image_shape == (12, 12, channels)
 
 
+def test_copies_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    before = load(spec, tmp_path / "cache")
+    home = tmp_path / "images" / "class 0"
+    for hidden in (home / ".ipynb_checkpoints", home / ".thumbnails" / "large"):
+        hidden.mkdir(parents=True)
+        (hidden / "copy.png").write_bytes((home / "000.png").read_bytes())
+    (home / ".thumbnails" / "more").symlink_to("..")
+    assert load(spec, tmp_path / "cache").fingerprint == before.fingerprint
+
+
 def test_a_link_back_up_is_followed_once(tmp_path: Path) -> None:
     spec = folder(tmp_path)
     before = load(spec, tmp_path / "cache")
