@@ -199,6 +199,27 @@ def test_image_size_and_channels_are_honoured(spec: DataSpec, tmp_path: Path) ->
         assert dataset.image_shape == (12, 12, channels)
 
 
+@pytest.mark.parametrize("names", [("Training", "Testing"), ("Train", "Test"), ("TRAIN", "Valid", "test")])
+def test_folders_are_splits_however_they_are_written(names: tuple[str, ...], tmp_path: Path) -> None:
+    spec = split_folders(tmp_path)
+    root = tmp_path / "images"
+    (root / "validation").rename(tmp_path / "put aside")
+    (root / "test").rename(root / names[-1])
+    (root / "train").rename(root / names[0])
+    if len(names) == 3:
+        (tmp_path / "put aside").rename(root / names[1])
+    dataset = load(spec, tmp_path / "cache")
+    assert dataset.classes == ("class 0", "class 1", "class 2")
+    assert dataset.counts["test"] == 9
+
+
+def test_train_and_test_beside_other_folders_of_images_are_classes(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    for number, name in enumerate(("plane", "test", "train")):
+        (tmp_path / "images" / f"class {number}").rename(tmp_path / "images" / name)
+    assert load(spec, tmp_path / "cache").classes == ("plane", "test", "train")
+
+
 def test_copies_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
     spec = folder(tmp_path)
     before = load(spec, tmp_path / "cache")
