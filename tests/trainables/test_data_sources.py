@@ -220,6 +220,23 @@ def test_train_and_test_beside_other_folders_of_images_are_classes(tmp_path: Pat
     assert load(spec, tmp_path / "cache").classes == ("plane", "test", "train")
 
 
+@pytest.mark.parametrize("source", ["my_images:load", "my_images.py:load"])
+def test_the_same_function_beside_other_images_is_another_data_set(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprints = set()
+    for project, shift in (("one", 0), ("other", 1)):
+        home = tmp_path / project
+        home.mkdir()
+        module_function(home)
+        np.savez(home / "set.npz", images=images() + np.uint8(shift), labels=labels())
+        monkeypatch.chdir(home)
+        monkeypatch.syspath_prepend(home)
+        monkeypatch.delitem(sys.modules, "my_images", raising=False)
+        fingerprints.add(load(DataSpec(source), tmp_path / "cache").fingerprint)
+    assert len(fingerprints) == 2
+
+
 def test_copies_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
     spec = folder(tmp_path)
     before = load(spec, tmp_path / "cache")
