@@ -148,7 +148,7 @@ def _shared_out(sizes: Labels, cap: int) -> Labels:
     What the classes too small for a share take is missing where most of a class would stay. Equal claims are
     settled in favour of the lower class number.
     """
-    counts = np.maximum(1, sizes * cap // sizes.sum())
+    counts: Labels = np.maximum(1, sizes * cap // sizes.sum())
     while counts.sum() < cap:
         counts[np.argmax(sizes * cap - counts * sizes.sum())] += 1
     while counts.sum() > cap:
