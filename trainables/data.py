@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
 
-LAYOUT = 2  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
+LAYOUT = 3  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
 MANIFEST = "manifest.json"
 
 

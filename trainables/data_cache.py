@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from spaces.problem import InputError
-from trainables.data_eviction import hold, keep_within, most_bytes
+from trainables.data_eviction import PART, hold, keep_within, lock_file, most_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,8 @@ def cached(folder: Path, key: str, is_whole: Callable[[Path], bool], build: Call
     """The entry `key` of a cache folder, built by one process while the others wait for it.
 
     `build` fills an empty folder, which is then renamed to its place; a damaged entry is built again.
-    What a killed builder left behind is removed by the next one. This process has the entry in use until it ends.
+    What a killed builder left behind is removed by the next one, whatever it builds. This process has the entry in
+    use until it ends.
     """
     entry, most = folder / key, most_bytes()
 
@@ -71,9 +72,9 @@ def cached(folder: Path, key: str, is_whole: Callable[[Path], bool], build: Call
 
     if taken():
         return entry
-    with _locked(folder / f"{key}.lock"):
+    with _locked(lock_file(folder, key)):
         if not taken():
-            for left in folder.glob(f"{key}.*.part"):
+            for left in folder.glob(f"{key}.*{PART}"):
                 shutil.rmtree(left, ignore_errors=True)
             _build(entry, build)
             hold(entry)
@@ -90,13 +91,13 @@ def _locked(file: Path) -> AbstractContextManager[object]:
 
 
 def _build(entry: Path, build: Callable[[Path], None]) -> None:
-    part = entry.with_name(f"{entry.name}.{os.getpid()}.part")
+    part = entry.with_name(f"{entry.name}.{os.getpid()}{PART}")
     part.mkdir()
     try:
         build(part)
         if entry.exists():
             # Out of the way by a rename: whoever has the damaged files mapped keeps them until it lets go.
-            damaged = entry.with_name(f"{entry.name}.damaged.part")
+            damaged = entry.with_name(f"{entry.name}.damaged{PART}")
             entry.rename(damaged)
             shutil.rmtree(damaged, ignore_errors=True)
         part.rename(entry)

@@ -8,6 +8,8 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 VARIABLE = "TOPRUNG_CACHE_GB"
 USUAL_GB = 100.0
 USED = ".used"  # its lock says that the entry is in use, its time when it was taken up last
+PART = ".part"  # ends the name of what is half made or half removed
 _held: dict[Path, int] = {}
 
 
@@ -31,12 +34,18 @@ def most_bytes() -> float:
     return gigabytes * 1e9
 
 
+def lock_file(folder: Path, key: str) -> Path:
+    """The file that whoever builds the entry `key` has locked."""
+    return folder / f"{key}.lock"
+
+
 def hold(entry: Path) -> bool:
     """Use an entry from now until this process ends; False where it is gone. It counts as used just now."""
     mark = entry / USED
     try:
         if entry not in _held or not _is_same(mark, _held[entry]):
-            handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
+            # To read alone: a shared lock needs no more, and another user's mark gives no more.
+            handle = os.open(mark, os.O_RDONLY | os.O_CREAT, 0o666)
             _lock(handle, shared=True)
             if entry in _held:  # what stood there before was damaged and has been built again
                 os.close(_held[entry])
@@ -51,34 +60,46 @@ def hold(entry: Path) -> bool:
 
 
 def keep_within(folder: Path, most: float) -> None:
-    """Remove the entries used longest ago until the rest takes `most` bytes or less, all that are in use left out."""
-    found = [(mark.stat().st_mtime_ns, mark.parent) for mark in folder.glob(f"*/{USED}")]
+    """Remove the entries used longest ago until the rest takes `most` bytes or less, all that are in use left out.
+
+    What killed processes left half made or half removed goes first. Other processes may remove entries meanwhile;
+    what they take counts as gone.
+    """
+    for part in folder.glob(f"*.*{PART}"):
+        _remove_left(part, lock_file(folder, part.name.rsplit(".", 2)[0]))
+    marks = [mark for mark in folder.glob(f"*/{USED}") if mark.parent.suffix != PART]
+    found = [(_taken_up_ns(mark), mark.parent) for mark in marks]
     sizes = {entry: _bytes_of(entry) for _, entry in found}
     taken = sum(sizes.values())
     for _, entry in sorted(found):
         if taken <= most:
             return
-        if entry not in _held and _remove(entry):
+        if entry not in _held:
+            _remove(entry)
+        if not entry.exists():
             taken -= sizes[entry]
 
 
-def _remove(entry: Path) -> bool:
-    try:
+def _remove(entry: Path) -> None:
+    """Remove the entry where nobody uses it and this user may."""
+    with suppress(OSError):
         handle = os.open(entry / USED, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        if not _lock(handle, shared=False):
-            return False
-        # Out of the way by a rename: whoever looks for it now finds it whole or not at all.
-        gone = entry.with_name(f"{entry.name}.evicted.part")
-        entry.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
+        try:
+            # The same still: another may have removed it before the lock was had, and a third built it again.
+            if _lock(handle, shared=False) and _is_same(entry / USED, handle):
+                # Out of the way by a rename: whoever looks for it now finds it whole or not at all.
+                gone = entry.with_name(f"{entry.name}.evicted{PART}")
+                entry.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+        finally:
+            os.close(handle)
+
+
+def _remove_left(part: Path, lock: Path) -> None:
+    """Remove what nobody is at work on; without a lock's file beside it, it is not the cache's."""
+    if lock.exists():
+        with suppress(OSError), FileLock(lock, mode=0o666).acquire(blocking=False):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _lock(handle: int, shared: bool) -> bool:
@@ -103,7 +124,15 @@ def _is_same(mark: Path, handle: int) -> bool:
 
 def _bytes_of(entry: Path) -> int:
     total = 0
-    for file in entry.iterdir():
-        with suppress(OSError):
-            total += file.stat().st_size
+    with suppress(OSError):  # gone meanwhile, as any of its files may be
+        for file in entry.iterdir():
+            with suppress(OSError):
+                total += file.stat().st_size
     return total
+
+
+def _taken_up_ns(mark: Path) -> int:
+    try:
+        return mark.stat().st_mtime_ns
+    except OSError:
+        return 0

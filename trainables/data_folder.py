@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainables.data_spec import DataSpec
 
 WANTED = "a folder with one folder of images a class, or with train, val and test folders of such"
-TITLES = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+TITLES = {"train": ("train", "training"), "val": ("val", "validation", "valid"), "test": ("test", "testing")}
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,11 @@ class FileImages:
 
 
 class FolderSource:
-    """Class folders under `path`, or under its folders train, val (validation, valid) and test.
+    """Class folders under `path`, or under its folders train (training), val (validation, valid) and test (testing).
 
-    A class is named by its folder and numbered by the sorted order of the training folders; its images lie in
-    it or deeper. Hidden files and files with no image suffix are passed over.
+    The names of splits may have capitals. A class is named by its folder and numbered by the sorted order of the
+    training folders; its images lie in it or deeper. Hidden files and folders, and files with no image suffix, are
+    passed over.
     """
 
     def __init__(self, spec: DataSpec) -> None:
@@ -105,11 +106,26 @@ def _subfolders(folder: Place) -> list[str]:
 
 
 def _split_folders(root: Place) -> dict[str, str]:
-    """Split -> its folder relative to the root; a `train` with no folder inside is a class of that name."""
-    if not _subfolders(root / "train"):
+    """Split -> its folder relative to the root; a `train` with no folder inside is a class of that name.
+
+    Raises InputError for two folders of one split, and where all folders are called like splits but none is train.
+    """
+    folders = _subfolders(root)
+    titled = {split: [name for name in folders if name.lower() in own] for split, own in TITLES.items()}
+    found = {split: [name for name in own if _subfolders(root / name)] for split, own in titled.items()}
+    if not found["train"]:
+        if folders and sum(len(own) for own in titled.values()) == len(folders):
+            given = f"{root} has {', '.join(folders)}, but no train folder with class folders in it"
+            raise InputError.single("data.path", given, WANTED)
         return {"train": "."}
-    titles = {split: [title for title in own if _subfolders(root / title)] for split, own in TITLES.items()}
-    return {split: own[0] for split, own in titles.items() if own}
+    twice = [
+        Problem("data.path", f"{root} has {' and '.join(own)}", f"one folder for {split}")
+        for split, own in found.items()
+        if len(own) > 1
+    ]
+    if twice:
+        raise InputError(twice)
+    return {split: own[0] for split, own in found.items() if own}
 
 
 def _classes(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
@@ -121,4 +137,4 @@ def _classes(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
 
 
 def _is_image(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES) and not file.rpartition("/")[2].startswith(".")
+    return file.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in file.split("/"))

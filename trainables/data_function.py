@@ -36,8 +36,9 @@ class FunctionSource:
 
     def stamps(self) -> tuple[str, ...]:
         file = _origin(self.module)
-        # By content alone: a copy that reached this machine has the time of its arrival.
-        return (file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+        # By its place, beside which it may read its images, and by content: a copy that reached this machine has the
+        # time of its arrival.
+        return (str(file), hashlib.sha256(file.read_bytes()).hexdigest())
 
     def listing(self) -> Listing:
         try:

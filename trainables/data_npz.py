@@ -50,7 +50,7 @@ class NpzSource:
                 raise InputError.single(
                     "data.path", f"{self.path} holds {', '.join(members) or 'nothing'}", allowed
                 )
-            names = _array(file, members["classes"]).tolist() if "classes" in members else None
+            names = _names(_array(file, members["classes"])) if "classes" in members else None
             found = {
                 split: ((members[images], _header(file, members[images])), _array(file, members[labels]))
                 for split, (images, labels) in pairs.items()
@@ -129,6 +129,11 @@ def _array(file: ZipFile, member: str) -> NDArray[Any]:
     with file.open(member) as stream:
         array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
         return array
+
+
+def _names(array: NDArray[Any]) -> Any:
+    """The class names as they were saved, bytes being UTF-8."""
+    return (np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array).tolist()
 
 
 def _header(file: ZipFile, member: str) -> Header:

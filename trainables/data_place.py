@@ -149,6 +149,7 @@ def located(path: str | None, source: str, wanted: str) -> Place:
 def files_below(folder: Place) -> list[str]:
     """All files of a folder and its folders, as paths from it, sorted; links are followed, each folder once.
 
+    Hidden folders are not entered, but a store lists what is in them.
     Raises OSError for a folder that may not be listed.
     """
     if isinstance(folder, RemotePath):
@@ -165,6 +166,8 @@ def files_below(folder: Place) -> list[str]:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
+        # A link in a hidden folder could otherwise be where the images behind it are seen first, and hidden.
+        folders[:] = [name for name in folders if not name.startswith(".")]
         found += [os.path.relpath(Path(where) / name, folder) for name in names]
     return sorted(found)
 

@@ -28,7 +28,8 @@ class DataSpec:
     val_fraction, test_fraction: share of every class drawn, by `seed`, from the images that come without a
         validation (test) split of their own; a split that comes with the source is kept as it is.
     max_corrupt_fraction: share of the images that may be unreadable; they are skipped and named.
-    max_train_images: keeps a stratified sample of the training images; None keeps all.
+    max_train_images: keeps a stratified sample of so many training images, one of each class at least; with
+        more classes than that the data set is refused. None keeps all.
     image_column, label_column: names of the Parquet columns.
     task: `softmax`, `binary`, `multilabel`, or `auto`: as the labels are (see `trainables.kind`).
 

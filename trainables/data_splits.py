@@ -116,35 +116,53 @@ def _stops(count: int, fractions: Sequence[float]) -> list[int]:
 
 
 def _cap(places: Places, labels: Labels, spec: DataSpec) -> None:
-    """Leave out training images past `max_train_images`: every class keeps its share, and one at least."""
+    """Leave out training images past `max_train_images`: just as many stay, and one at least of every class.
+
+    Every class keeps its share. Raises InputError when there are more classes than images may stay.
+    """
     train = np.flatnonzero(places == SPLITS.index("train"))
-    if spec.max_train_images is None or len(train) <= spec.max_train_images:
+    cap = spec.max_train_images
+    if cap is None or len(train) <= cap:
         return
-    if labels.ndim == 2:
-        _cap_labels(places, labels, spec.max_train_images, spec.seed)
-        return
-    numbers = np.unique(labels[train])
-    if spec.max_train_images < len(numbers):
-        allowed = f"{len(numbers)} or more: one image for each class"
-        raise InputError.single("data.max_train_images", str(spec.max_train_images), allowed)
-    keep = np.concatenate([_sample(train[labels[train] == k], int(k), len(train), spec) for k in numbers])
-    places[np.setdiff1d(train, keep)] = LEFT_OUT
+    classes = labels.shape[1] if labels.ndim == 2 else len(np.unique(labels[train]))
+    if cap < classes:
+        allowed = f"{classes} or more: one image for each class"
+        raise InputError.single("data.max_train_images", str(cap), allowed)
+    sample = _sample_labels if labels.ndim == 2 else _sample
+    places[np.setdiff1d(train, train[sample(labels[train], cap, spec.seed)])] = LEFT_OUT
 
 
-def _cap_labels(places: Places, labels: Labels, count: int, seed: int) -> None:
-    train = np.flatnonzero(places == SPLITS.index("train"))
-    if count < labels.shape[1]:
-        allowed = f"{labels.shape[1]} or more: one image for each class"
-        raise InputError.single("data.max_train_images", str(count), allowed)
-    counts = {"left out": float(len(train) - count), "kept": float(count)}
-    dealt = balanced(labels[train], counts, np.random.default_rng([seed, 3]))
-    places[train[[name == "left out" for name in dealt]]] = LEFT_OUT
+def _sample(labels: Labels, cap: int, seed: int) -> Labels:
+    """The rows of `cap` images of all classes; each class has a stream of its own, as in `carve`."""
+    numbers, sizes = np.unique(labels, return_counts=True)
+    drawn = []
+    for number, count in zip(numbers.tolist(), _shared_out(sizes, cap).tolist(), strict=True):
+        rows = np.flatnonzero(labels == number)
+        drawn.append(rows[np.random.default_rng([seed, number, 1]).permutation(len(rows))[:count]])
+    return np.concatenate(drawn)
 
 
-def _sample(rows: Labels, number: int, total: int, spec: DataSpec) -> Labels:
-    assert spec.max_train_images is not None
-    count = max(1, len(rows) * spec.max_train_images // total)
-    return rows[np.random.default_rng([spec.seed, number, 1]).permutation(len(rows))[:count]]
+def _shared_out(sizes: Labels, cap: int) -> Labels:
+    """How many of each class stay, `cap` in all: its share, the largest remainders rounded up, but never none.
+
+    What the classes too small for a share take is missing where most of a class would stay. Equal claims are
+    settled in favour of the lower class number.
+    """
+    counts: Labels = np.maximum(1, sizes * cap // sizes.sum())
+    while counts.sum() < cap:
+        counts[np.argmax(sizes * cap - counts * sizes.sum())] += 1
+    while counts.sum() > cap:
+        counts[np.argmax(np.where(counts > 1, counts / sizes, 0.0))] -= 1
+    return counts
+
+
+def _sample_labels(labels: Labels, cap: int, seed: int) -> Labels:
+    """The rows of `cap` images with several labels each; `balanced` deals about as many, this makes it so many."""
+    rng = np.random.default_rng([seed, 3])
+    dealt = balanced(labels, {"left out": float(len(labels) - cap), "kept": float(cap)}, rng)
+    order = np.array(sorted(rng.permutation(len(labels)).tolist(), key=lambda row: dealt[row] != "kept"))
+    one_of_each = order[labels[order].argmax(axis=0)]
+    return np.array(list(dict.fromkeys([*one_of_each.tolist(), *order.tolist()]))[:cap])
 
 
 def _too_few(labels: Labels, classes: Sequence[str], splits: Sequence[str]) -> list[Problem]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from spaces.problem import InputError
 from trainables.data_cache import cached
+from trainables.data_eviction import keep_within
 
 ROOT = Path(__file__).parents[2]
 ENTRY_BYTES = 1000
+ENTRIES = 100
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -89,6 +95,53 @@ def test_what_a_living_process_uses_stays(tmp_path: Path, monkeypatch: pytest.Mo
     user.communicate()
     make(tmp_path, "d")
     assert entries(tmp_path) == {"b", "c", "d"}
+
+
+def test_an_entry_that_another_user_made_stays_while_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(tmp_path, "a").communicate()
+    open_file = os.open
+
+    def opened(path: Any, flags: int, *mode: int) -> int:
+        """As the system answers where the mark is another user's (but not to root, who may run the tests)."""
+        if Path(path) == tmp_path / "a" / ".used" and flags & os.O_ACCMODE != os.O_RDONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open_file(path, flags, *mode)
+
+    monkeypatch.setattr("os.open", opened)
+    make(tmp_path, "a")
+    monkeypatch.setenv("TOPRUNG_CACHE_GB", str(ENTRY_BYTES / 1e9))
+    elsewhere(tmp_path, "b").communicate()
+    assert entries(tmp_path) == {"a", "b"}
+
+
+@pytest.mark.parametrize("what", ["4242", "evicted", "damaged"])
+def test_what_a_killed_process_left_goes_with_the_next_entry_made(what: str, tmp_path: Path) -> None:
+    elsewhere(tmp_path, "a").communicate()
+    (tmp_path / "a").rename(tmp_path / f"a.{what}.part")
+    (tmp_path / "films.of a person.part").mkdir()
+    make(tmp_path, "b")
+    assert entries(tmp_path) == {"b", "films.of a person.part"}
+
+
+def test_what_another_process_is_building_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.4242.part").mkdir()
+    with FileLock(tmp_path / "a.lock"):
+        elsewhere(tmp_path, "b").communicate()
+    assert entries(tmp_path) == {"a.4242.part", "b"}
+
+
+def test_processes_that_evict_at_once_do_not_trip_over_one_another(tmp_path: Path) -> None:
+    for number in range(ENTRIES):
+        entry = tmp_path / f"{number:03}"
+        entry.mkdir()
+        for name in ("images", "labels", "manifest", ".used"):
+            (entry / name).write_bytes(bytes(ENTRY_BYTES // 4))
+        os.utime(entry / ".used", (number, number))
+    with ThreadPoolExecutor(8) as pool:  # each opens and locks for itself, as a process does
+        list(pool.map(lambda _: keep_within(tmp_path, ENTRY_BYTES), range(8)))
+    assert entries(tmp_path) <= {f"{ENTRIES - 1:03}"}
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "much", "nan"])

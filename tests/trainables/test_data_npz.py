@@ -93,6 +93,17 @@ def test_a_file_larger_than_the_memory_is_prepared(way: str, tmp_path: Path) -> 
             file.unlink()  # pytest keeps its last folders
 
 
+def test_class_names_may_be_bytes(tmp_path: Path, problem_of) -> None:
+    names = ["cat", "Bär", "猫"]
+    np.savez(tmp_path / "set.npz", **arrays(), classes=[name.encode() for name in names])
+    assert load(DataSpec("npz", str(tmp_path / "set.npz")), tmp_path / "cache").classes == tuple(names)
+
+    np.savez(tmp_path / "set.npz", **arrays(), classes=[name.encode("utf-16") for name in names])
+    where, text = problem_of(DataSpec("npz", str(tmp_path / "set.npz")), tmp_path / "cache")
+    assert where == "data.path"
+    assert "'utf-8' codec can't decode" in text
+
+
 def damaged(tmp_path: Path) -> DataSpec:
     path = tmp_path / "set.npz"
     np.savez(path, **arrays())

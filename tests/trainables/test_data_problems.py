@@ -109,6 +109,21 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: (make_folder(root / "train"), make_folder(root / "test", classes=3)),
         "has a class 'class2' that train has not",
     ),
+    "splits without train": (
+        lambda root: (make_folder(root / "Test"), make_folder(root / "val")),
+        "has Test, val, but no train folder with class folders in it; a folder with one folder of images a class",
+    ),
+    "splits without classes": (
+        lambda root: [
+            folder.rename(root / split)
+            for folder, split in zip(make_folder(root).iterdir(), ("train", "test"), strict=True)
+        ],
+        "has test, train, but no train folder with class folders in it",
+    ),
+    "a split twice": (
+        lambda root: [make_folder(root / split) for split in ("train", "val", "validation")],
+        "has val and validation; one folder for val",
+    ),
     "images of many sizes": (
         lambda root: (make_folder(root) / "class1" / "wide.jpg").write_bytes(jpeg(9, (20, 10))),
         "data.image_size: images of 8x8x3 in class0/0.jpg but 20x10x3 in class1/wide.jpg; the side in pixels",

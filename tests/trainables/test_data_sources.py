@@ -199,6 +199,55 @@ def test_image_size_and_channels_are_honoured(spec: DataSpec, tmp_path: Path) ->
         assert dataset.image_shape == (12, 12, channels)
 
 
+@pytest.mark.parametrize("names", [("Training", "Testing"), ("Train", "Test"), ("TRAIN", "Valid", "test")])
+def test_folders_are_splits_however_they_are_written(names: tuple[str, ...], tmp_path: Path) -> None:
+    spec = split_folders(tmp_path)
+    root = tmp_path / "images"
+    (root / "validation").rename(tmp_path / "put aside")
+    (root / "test").rename(root / names[-1])
+    (root / "train").rename(root / names[0])
+    if len(names) == 3:
+        (tmp_path / "put aside").rename(root / names[1])
+    dataset = load(spec, tmp_path / "cache")
+    assert dataset.classes == ("class 0", "class 1", "class 2")
+    assert dataset.counts["test"] == 9
+
+
+def test_train_and_test_beside_other_folders_of_images_are_classes(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    for number, name in enumerate(("plane", "test", "train")):
+        (tmp_path / "images" / f"class {number}").rename(tmp_path / "images" / name)
+    assert load(spec, tmp_path / "cache").classes == ("plane", "test", "train")
+
+
+@pytest.mark.parametrize("source", ["my_images:load", "my_images.py:load"])
+def test_the_same_function_beside_other_images_is_another_data_set(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprints = set()
+    for project, shift in (("one", 0), ("other", 1)):
+        home = tmp_path / project
+        home.mkdir()
+        module_function(home)
+        np.savez(home / "set.npz", images=images() + np.uint8(shift), labels=labels())
+        monkeypatch.chdir(home)
+        monkeypatch.syspath_prepend(home)
+        monkeypatch.delitem(sys.modules, "my_images", raising=False)
+        fingerprints.add(load(DataSpec(source), tmp_path / "cache").fingerprint)
+    assert len(fingerprints) == 2
+
+
+def test_copies_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    before = load(spec, tmp_path / "cache")
+    home = tmp_path / "images" / "class 0"
+    for hidden in (home / ".ipynb_checkpoints", home / ".thumbnails" / "large"):
+        hidden.mkdir(parents=True)
+        (hidden / "copy.png").write_bytes((home / "000.png").read_bytes())
+    (home / ".thumbnails" / "more").symlink_to("..")
+    assert load(spec, tmp_path / "cache").fingerprint == before.fingerprint
+
+
 def test_a_link_back_up_is_followed_once(tmp_path: Path) -> None:
     spec = folder(tmp_path)
     before = load(spec, tmp_path / "cache")

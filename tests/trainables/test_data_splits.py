@@ -89,8 +89,38 @@ def test_the_cap_on_training_images_touches_training_images_only(sizes: list[int
     assert set(capped[whole == TRAIN].tolist()) <= {TRAIN, LEFT_OUT}
     kept = np.bincount(labels[capped == TRAIN], minlength=len(sizes))
     assert kept.min() >= 1
-    # Shares are rounded down; only a class whose share is below one image is rounded up.
-    assert kept.sum() <= cap + len(sizes)
+    assert kept.sum() == min(cap, (whole == TRAIN).sum())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cap", "kept"),
+    [
+        ([900, 100], 100, [90, 10]),
+        ([100] * 4, 102, [26, 26, 25, 25]),
+        ([10_000, 600, *[3] * 98], 150, [49, 3, *[1] * 98]),
+    ],
+    ids=["shares without a rest", "equal remainders", "many classes below one image"],
+)
+def test_the_cap_is_kept_to_the_image(sizes: list[int], cap: int, kept: list[int]) -> None:
+    parts = {
+        "train": labels_of(sizes),
+        "val": labels_of([1] * len(sizes)),
+        "test": labels_of([1] * len(sizes)),
+    }
+    places = assign(parts, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
+    assert np.bincount(parts["train"][places == TRAIN]).tolist() == kept
+
+
+@given(st.integers(0, 2**32), st.integers(6, 150))
+@settings(deadline=None)
+def test_the_cap_is_kept_with_several_labels_an_image(seed: int, cap: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((200, 6)) < rng.uniform(0.05, 0.5, 6)).astype(np.int64)
+    labels[:18] = np.tile(np.eye(6, dtype=np.int64), (3, 1))  # enough of each to stand in every split
+    whole = assign({"train": labels}, named(6), DataSpec(seed=seed))["train"]
+    capped = assign({"train": labels}, named(6), DataSpec(seed=seed, max_train_images=cap))["train"]
+    assert (capped == TRAIN).sum() == min(cap, (whole == TRAIN).sum())
+    assert labels[capped == TRAIN].any(axis=0).all()
 
 
 def test_a_cap_below_one_image_a_class_is_refused() -> None:
