@@ -40,7 +40,9 @@ def test_a_replayed_strategy_goes_on_exactly_as_the_unbroken_one(
     assert set(unbroken.configs) == earlier | set(continued.configs)
 
 
-def test_a_trial_that_trained_between_two_rungs_when_the_driver_died_still_runs(conditional_space: Any) -> None:
+def test_a_trial_that_trained_between_two_rungs_when_the_driver_died_still_runs(
+    conditional_space: Any,
+) -> None:
     settings: dict[str, Any] = {"variant": "promote", "max_trials": 3}
     first = Strategy.for_space(conditional_space, EPOCHS, 0, **settings)
     configs = dict(first.ask() for _ in range(3))
