@@ -50,6 +50,7 @@ class CheckpointStore:
         self._fs, self._root = fs.FileSystem.from_uri(location)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
+        self._last_of = ""
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
         """Write in the background; waits only for the write before it, so that at most one state is in flight.
@@ -59,12 +60,24 @@ class CheckpointStore:
         """
         self.wait()
         self._last = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
+        self._last_of = checkpoint.trial_id
 
     def wait(self) -> None:
         """Return when all is written; raises OSError if the last write failed."""
         if self._last is not None:
             last, self._last = self._last, None
             last.result()
+
+    def settle(self) -> None:
+        """As `wait`, between two trials: that the last write failed is told in a line, and no later trial's failure."""
+        try:
+            self.wait()
+        except Exception as error:  # whatever the storage raises
+            reason = " ".join(str(error).split())
+            print(
+                f"note: the last state of {self._last_of} was not saved ({type(error).__name__}: {reason})",
+                flush=True,
+            )
 
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
         """The trial's newest state, or None when there is none of this identity that can be read."""

@@ -161,7 +161,7 @@ class TrialRun:
         began = time.perf_counter()
         self._trainer, self._history, self._repeat = None, [], False
         self._best, self._newest_is_best = -math.inf, False
-        self._store.wait()
+        self._store.settle()
         checkpoint = self._store.load(self._start.trial_id, self.identity)
         computation = computation_of(checkpoint) if checkpoint else None
         parts = SMALLER_PARTS[self._retries - 1] if self._retries else 1

@@ -272,3 +272,15 @@ def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     assert (first.data_secs, second.data_secs) == (1.0, 0.5), "two takes at the start, one after each step"
     assert first.rss_bytes > 0
     assert second.setup_secs == 0 and second.waiting_secs > 0
+
+
+def test_a_state_that_is_not_saved_is_told_and_does_not_fail_the_next_trial(
+    tmp_path: Path, run_at: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t00000.npz.partial").mkdir()
+    run = run_at(tmp_path)
+    run.begin(start())
+    epochs(run, 1)
+    run.begin(start(1))
+    assert epochs(run, 1) == [(1, 2.0)]
+    assert "note: the last state of t00000 was not saved (" in capsys.readouterr().out
