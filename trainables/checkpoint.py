@@ -26,6 +26,7 @@ class Checkpoint:
     """State after `epoch` of a trial: arrays by name, and the metrics of every epoch so far.
 
     `identity` is what the state belongs to (configuration, seed, data); another identity's state is not taken.
+    `best_epoch` is that of the best state saved so far; None in a file of an earlier version.
     """
 
     trial_id: str
@@ -33,6 +34,7 @@ class Checkpoint:
     identity: str
     history: tuple[Mapping[str, Any], ...]
     arrays: Mapping[str, np.ndarray]
+    best_epoch: int | None = None
 
 
 class CheckpointStore:
@@ -160,6 +162,7 @@ def _encode(checkpoint: Checkpoint) -> bytes:
         "epoch": checkpoint.epoch,
         "identity": checkpoint.identity,
         "history": [dict(row) for row in checkpoint.history],
+        "best_epoch": checkpoint.best_epoch,
     }
     buffer = io.BytesIO()
     packed = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
@@ -173,4 +176,5 @@ def _decode(content: bytes, trial_id: str, identity: str) -> Checkpoint | None:
         if meta["identity"] != identity:
             return None
         arrays = {name: file[name] for name in file.files if name != _META}
-    return Checkpoint(trial_id, meta["epoch"], identity, tuple(meta["history"]), arrays)
+    history = tuple(meta["history"])
+    return Checkpoint(trial_id, meta["epoch"], identity, history, arrays, meta.get("best_epoch"))
