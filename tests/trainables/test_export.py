@@ -147,3 +147,18 @@ def test_a_layer_that_cannot_be_copied_is_refused_when_its_model_is_first_built(
 
     assert "'my_block' (Block)" in problem(block(layer_key="other")), "an argument the layer does not have"
     assert "Lambda" in problem(keras.layers.Lambda(lambda x: x * 2.0))
+
+
+def test_a_model_that_only_its_own_code_knows_is_refused_when_it_is_built(noise: Task) -> None:
+    import keras
+
+    from trainables.family import checked
+
+    class Own(keras.Model):
+        def call(self, images: Any) -> Any:
+            return images
+
+    model = Own()
+    model(np.zeros((1, 3), np.float32))
+    with pytest.raises(InputError, match="build returned a Own, whose layers Keras cannot copy"):
+        checked(model, noise)
