@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from search.job import JobSpec
     from search.runfolder import RunFolder
     from trainables.evaluate import Scored
+    from trainables.trainer import Trainer
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
 
@@ -85,14 +86,7 @@ def _train(
     warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
     trainer = warm.trainer(load_family(job.family), winner.config, task, least_parts=parts)
     trainer.reset(winner.config, winner.seed or 0)
-    for epoch in range(1, epochs + 1):
-        metrics = trainer.train_epoch(epoch)
-        print(f"epoch {epoch}/{epochs}: train loss {metrics['train_loss']:.4f}, "
-              f"train accuracy {metrics['train_accuracy']:.4f}", flush=True)  # fmt: skip
-        if metrics["train_loss"] != metrics["train_loss"]:
-            raise SearchFailedError(
-                f"the retraining of {winner.trial_id} diverged at epoch {epoch}; nothing was saved"
-            )
+    train_through(trainer, epochs, winner.trial_id)
     model = trainer.export()
     _save_model(folder, model)
     reads = _noted_test_read(folder)
@@ -102,6 +96,19 @@ def _train(
     Storage.at(folder.root).put(REPORT_FILE, _json(report))
     _register(job, folder, model, report)
     return report
+
+
+def train_through(trainer: Trainer, epochs: int, trial_id: str) -> None:
+    """Train all epochs, a printed line each; SearchFailedError when what they leave cannot be used."""
+    for epoch in range(1, epochs + 1):
+        metrics = trainer.train_epoch(epoch)
+        print(f"epoch {epoch}/{epochs}: train loss {metrics['train_loss']:.4f}, "
+              f"train accuracy {metrics['train_accuracy']:.4f}", flush=True)  # fmt: skip
+        # The training loss is that before each step: only the images shown afterwards see what the last one did.
+        if not math.isfinite(metrics["train_loss"] + metrics["val_loss"]):
+            raise SearchFailedError(
+                f"the retraining of {trial_id} diverged at epoch {epoch}; nothing was saved"
+            )
 
 
 def parts_of_batches(trials: pd.DataFrame, winner: Winner) -> int:

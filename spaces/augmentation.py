@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spaces.asked import asked
+
 STANDARD = ("rotation", "zoom", "translation", "contrast", "brightness", "cutout")
 MIXES = ("mixup", "cutmix")
 TECHNIQUES = (*STANDARD, "crop", "saturation", "hue", "blur", "noise", *MIXES)
@@ -32,7 +34,8 @@ def space(trial: Any) -> dict[str, Any]:
     `standard` (small moves, contrast, brightness, cutout), `photo` (that, crops, colour, blur and noise), `mixed`
     (standard, MixUp and CutMix) or `chosen`, where every technique has a switch `augment_NAME` of its own. Beyond
     the standard set `augment_picks` above 0 gives each image that many of the techniques, drawn anew for each
-    (RandAugment, Cubuk et al. 2020: their N; their M is `augment`), 0 all of them.
+    (RandAugment, Cubuk et al. 2020: their N; their M is `augment`), 0 all of them. Picks and switches that the job
+    names hold in every set.
     """
     kind = trial.suggest_categorical("augment_set", list(SETS))
     config = {
@@ -40,9 +43,8 @@ def space(trial: Any) -> dict[str, Any]:
         "flip": trial.suggest_categorical("flip", [True, False]),
         "augment_set": kind,
     }
-    if kind != "standard":
+    if kind != "standard" or asked(trial, "augment_picks"):
         config["augment_picks"] = trial.suggest_int("augment_picks", 0, 3)
-    if kind == "chosen":
-        switches = [f"augment_{name}" for name in TECHNIQUES]
-        config.update({key: trial.suggest_categorical(key, [True, False]) for key in switches})
-    return config
+    switches = [f"augment_{name}" for name in TECHNIQUES]
+    taken = [key for key in switches if kind == "chosen" or asked(trial, key)]
+    return config | {key: trial.suggest_categorical(key, [True, False]) for key in taken}

@@ -24,20 +24,21 @@ def space(trial: Any) -> dict[str, Any]:
     """Draw a training recipe.
 
     `learning_rate` is the peak, reached after `warmup_share` of all steps and left as `schedule` says (see
-    `trainables.recipe.Recipe`). `momentum` is searched for SGD alone; the other optimizers keep 0.9. `weight_decay`
-    touches kernels, never biases or norms. `ema` above 0 scores and exports an average of the weights. `clip_norm`
-    and `class_balance` are off unless a job fixes them: one helps the few trainings that jump, the other data whose
-    classes differ in size, and a search over them would cost every other job trials. `patience_epochs` is there when
-    the job names it.
+    `trainables.recipe.Recipe`). `momentum` is searched for SGD alone unless the job names it; the other optimizers
+    keep 0.9. `weight_decay` touches kernels, never biases or norms. `ema` above 0 scores and exports an average of the
+    weights. `clip_norm` and `class_balance` are off unless a job fixes them: one helps the few trainings that jump, the
+    other data whose classes differ in size, and a search over them would cost every other job trials.
+    `patience_epochs` is there when the job names it.
     """
     kind = trial.suggest_categorical("optimizer", ["adamw", "sgd", "adam", "rmsprop", "lion"])
+    has_momentum = kind == "sgd" or asked(trial, "momentum")
     recipe = {
         "optimizer": kind,
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
         "schedule": trial.suggest_categorical("schedule", list(SCHEDULES)),
         "warmup_share": trial.suggest_float("warmup_share", 0.0, 0.2),
         "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True),
-        "momentum": trial.suggest_float("momentum", 0.8, 0.98) if kind == "sgd" else 0.9,
+        "momentum": trial.suggest_float("momentum", 0.8, 0.98) if has_momentum else 0.9,
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
         "clip_norm": trial.suggest_categorical("clip_norm", [0.0]),
         "ema": trial.suggest_categorical("ema", [0.0, 0.99]),

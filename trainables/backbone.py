@@ -17,6 +17,7 @@ from filelock import FileLock
 from keras import ops
 
 from spaces.problem import InputError
+from trainables.failure import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,8 @@ def _constructed(name: str, named: Mapping[str, Any], weights: str | None) -> ke
     try:
         return getattr(keras.applications, name)(weights=weights, **named)
     except Exception as error:  # whatever Keras raises for shapes, files and downloads
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())
         given = f"{name} with weights {weights or 'none'!r} on images {named['input_shape']} fails: {reason}"
         rule = "give input_size, other weights, or another backbone"

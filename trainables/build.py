@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from trainables.engine import precision_of
+from trainables.export import check_copies
 from trainables.family import checked
 from trainables.fused import fuse
 from trainables.initialize import seeded_build
@@ -25,6 +26,7 @@ def built_model(family: Family, config: Mapping[str, Any], task: Task, precision
     """The family's model of `config`. Raises InputError when it does not fit the task."""
     with seeded_build(), precision_of(precision):
         model = checked(family.build(config, task), task)
+    check_copies(model)
     # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
     last = last_layer(model)
     if last.dtype_policy.name.startswith("mixed_"):

@@ -26,6 +26,7 @@ class Checkpoint:
     """State after `epoch` of a trial: arrays by name, and the metrics of every epoch so far.
 
     `identity` is what the state belongs to (configuration, seed, data); another identity's state is not taken.
+    `best_epoch` is that of the best state saved so far; None in a file of an earlier version.
     """
 
     trial_id: str
@@ -33,6 +34,7 @@ class Checkpoint:
     identity: str
     history: tuple[Mapping[str, Any], ...]
     arrays: Mapping[str, np.ndarray]
+    best_epoch: int | None = None
 
 
 class CheckpointStore:
@@ -50,6 +52,7 @@ class CheckpointStore:
         self._fs, self._root = fs.FileSystem.from_uri(location)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
+        self._last_of = ""
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
         """Write in the background; waits only for the write before it, so that at most one state is in flight.
@@ -59,12 +62,24 @@ class CheckpointStore:
         """
         self.wait()
         self._last = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
+        self._last_of = checkpoint.trial_id
 
     def wait(self) -> None:
         """Return when all is written; raises OSError if the last write failed."""
         if self._last is not None:
             last, self._last = self._last, None
             last.result()
+
+    def settle(self) -> None:
+        """As `wait`, between two trials: that the last write failed is told in a line, and no later trial's failure."""
+        try:
+            self.wait()
+        except Exception as error:  # whatever the storage raises
+            reason = " ".join(str(error).split())
+            print(
+                f"note: the last state of {self._last_of} was not saved ({type(error).__name__}: {reason})",
+                flush=True,
+            )
 
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
         """The trial's newest state, or None when there is none of this identity that can be read."""
@@ -147,6 +162,7 @@ def _encode(checkpoint: Checkpoint) -> bytes:
         "epoch": checkpoint.epoch,
         "identity": checkpoint.identity,
         "history": [dict(row) for row in checkpoint.history],
+        "best_epoch": checkpoint.best_epoch,
     }
     buffer = io.BytesIO()
     packed = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
@@ -160,4 +176,5 @@ def _decode(content: bytes, trial_id: str, identity: str) -> Checkpoint | None:
         if meta["identity"] != identity:
             return None
         arrays = {name: file[name] for name in file.files if name != _META}
-    return Checkpoint(trial_id, meta["epoch"], identity, tuple(meta["history"]), arrays)
+    history = tuple(meta["history"])
+    return Checkpoint(trial_id, meta["epoch"], identity, history, arrays, meta.get("best_epoch"))

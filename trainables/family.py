@@ -74,6 +74,11 @@ def checked(model: keras.Model, task: Task) -> keras.Model:
         raise InputError.single(
             where, "build returned an unbuilt model", "start it with keras.Input(image_shape)"
         )
+    if not hasattr(model, "output_shape"):
+        given = (
+            f"build returned a {type(model).__name__}, whose layers Keras cannot copy for the exported model"
+        )
+        raise InputError.single(where, given, "return keras.Model(inputs, outputs) or keras.Sequential")
     if tuple(model.output_shape) != (None, outputs):
         given = f"build returned a model with outputs {model.output_shape}"
         rule = (

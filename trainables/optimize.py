@@ -148,9 +148,12 @@ def label_entropy(logits: Any, targets: Any, label_smoothing: Any, positive_weig
     Smoothing pulls targets towards one half, as Keras does; what a label that is 1 costs is multiplied by its weight.
     """
     logits = ops.cast(logits, "float32")
-    smoothed = targets * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    missed = positive_weights * smoothed * ops.softplus(-logits)
-    return ops.mean(missed + (1.0 - smoothed) * ops.softplus(logits), axis=-1)
+    half = 0.5 * label_smoothing
+    missed, raised = ops.softplus(-logits), ops.softplus(logits)
+    # The weight is that of a label that is 1, and not of the share of 1 which smoothing gives to one that is 0.
+    present = positive_weights * ((1.0 - half) * missed + half * raised)
+    absent = half * missed + (1.0 - half) * raised
+    return ops.mean(targets * present + (1.0 - targets) * absent, axis=-1)
 
 
 def averaged(step: Any, moments: Moments, hyper: Hyper) -> Moments:

@@ -73,7 +73,6 @@ class Trainer:
         built = time.perf_counter()
         self._engine = engine_for(model, computation.xla)
         self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
-        self._rows_per_call: int | None = None
         frozen = getattr(family, "frozen", lambda *_: None)(model, config)
         if frozen is not None:
             frozen = frozen._replace(key=(frozen.key, computation.precision))
@@ -159,6 +158,7 @@ class Trainer:
         self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
         self._enter_phase(1)
         self._compile_ahead()
+        self._rows_per_call: int | None = None
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.

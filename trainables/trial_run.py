@@ -123,7 +123,7 @@ class TrialRun:
         self._history: list[EpochReport] = []
         self._told = 0
         self._repeat = False
-        self._best, self._newest_is_best = -math.inf, False
+        self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
         self._wanted_bytes: int | None = None
 
     def begin(self, start: TrialStart) -> None:
@@ -160,8 +160,8 @@ class TrialRun:
     def _take_up(self) -> None:
         began = time.perf_counter()
         self._trainer, self._history, self._repeat = None, [], False
-        self._best, self._newest_is_best = -math.inf, False
-        self._store.wait()
+        self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
+        self._store.settle()
         checkpoint = self._store.load(self._start.trial_id, self.identity)
         computation = computation_of(checkpoint) if checkpoint else None
         parts = SMALLER_PARTS[self._retries - 1] if self._retries else 1
@@ -178,8 +178,11 @@ class TrialRun:
     def _go_on_from(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
         trainer.load_state(checkpoint.arrays)
         self._history = [EpochReport(**row) for row in checkpoint.history]
-        self._best = max(self._rules.worth(report) for report in self._history)
-        self._newest_is_best = self._rules.worth(self._history[-1]) >= self._best
+        # Not the best of all epochs: one that was not saved must not keep a later one from being the best state.
+        saved = [report for report in self._history if report.epoch == checkpoint.best_epoch] or self._history
+        best = max(reversed(saved), key=self._rules.worth)
+        self._best, self._best_epoch = self._rules.worth(best), best.epoch
+        self._newest_is_best = best.epoch == checkpoint.epoch
         self._repeat = True
 
     def _try_again_or_fail(self, failure: Failure) -> None:
@@ -244,11 +247,14 @@ class TrialRun:
             return
         history = tuple(vars(report) for report in self._history)
         arrays = {**trainer.state(), COMPUTATION: np.asarray(trainer.computation.to_json())}
-        checkpoint = Checkpoint(self._start.trial_id, report.epoch, self.identity, history, arrays)
         worth = self._rules.worth(report)
         is_best = worth >= self._best
+        best_epoch = report.epoch if is_best else self._best_epoch
+        checkpoint = Checkpoint(
+            self._start.trial_id, report.epoch, self.identity, history, arrays, best_epoch
+        )
         self._store.save(checkpoint, self._newest_is_best and not is_best, is_best)
-        self._best, self._newest_is_best = max(worth, self._best), is_best
+        self._best, self._best_epoch, self._newest_is_best = max(worth, self._best), best_epoch, is_best
         if at_rung and self._rules.durable_rungs:
             self._store.wait()
         self._saved_at = time.perf_counter()

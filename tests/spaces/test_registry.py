@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.augmentation import TECHNIQUES
+from spaces.augmentation import SETS, TECHNIQUES
 from spaces.describe import describe, shifting
 from spaces.problem import InputError
 from spaces.registry import BUILT_IN, load_space
@@ -203,3 +203,18 @@ def test_an_image_gets_at_most_all_techniques() -> None:
     assert f"got {most + 1}; must be a whole number from 0 to {most}" in fixed
     for outside in ([0, most + 1], {"choices": [1, most + 1]}):
         assert "space.ranges.augment_picks" in problems("cnn", ranges={"augment_picks": outside})
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_techniques_and_picks_that_the_job_names_hold_in_every_set(kind: str) -> None:
+    named = {"augment_hue": False, "augment_mixup": True, "augment_picks": 2}
+    config, _ = draw(load_space("cnn", fixed={"augment_set": kind, **named}))
+    assert config.items() >= named.items()
+    assert ("augment_crop" in config) == (kind == "chosen"), "what the job does not name is as it was"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_momentum_that_the_job_names_is_that_of_every_optimizer(optimizer: str) -> None:
+    assert draw(load_space("cnn", fixed={"optimizer": optimizer, "momentum": 0.5}))[0]["momentum"] == 0.5
+    config, trial = draw(load_space("cnn", {"optimizer": optimizer}, {"momentum": [0.8, 0.82]}))
+    assert config["momentum"] == trial.params["momentum"] <= 0.82

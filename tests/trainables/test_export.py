@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from spaces.problem import InputError
 from trainables.task import Task
 
 pytestmark = pytest.mark.slow
@@ -61,3 +64,101 @@ def test_dropout_leaves_at_the_rate_it_was_trained_with(noise: Task, config: dic
     layers = trainer.export()._flatten_layers()
     rates = [layer.rate for layer in layers if type(layer) is keras.layers.Dropout]
     assert rates == [pytest.approx(0.3)]
+
+
+class WithDials:
+    """A family whose one dial lies inside another model, or inside a layer of the user's own."""
+
+    dynamic = frozenset({"rate"})
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+    def space(self, trial: Any) -> dict[str, Any]:
+        del trial
+        return {}
+
+    def build(self, config: Any, task: Task) -> Any:
+        import keras
+
+        del config
+        images = keras.Input(task.image_shape)
+        x = self.inside(keras.layers.Rescaling(1 / 255)(images))
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(images, keras.layers.Dense(task.outputs)(x))
+
+
+def nested_model() -> Any:
+    import keras
+
+    from trainables.layers import DialledDropout
+
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))
+    return keras.Model(images, keras.Sequential([DialledDropout("rate")])(x), name="block")
+
+
+def block(layer_key: str = "filters", filters: int = 4) -> Any:
+    """A layer of a user's own around a convolution and a dial; its copy is told its width by `layer_key`."""
+    import keras
+
+    from trainables.layers import DialledDropout
+
+    class Block(keras.layers.Layer):
+        def __init__(self, filters: int = 8, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.filters = filters
+            self.conv, self.drop = keras.layers.Conv2D(filters, 3), DialledDropout("rate")
+
+        def call(self, images: Any, training: bool = False) -> Any:
+            return self.drop(self.conv(images), training=training)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**keras.layers.Layer.get_config(self), layer_key: self.filters}
+
+    return Block(filters, name="my_block")
+
+
+@pytest.mark.parametrize("made", [nested_model, block])
+def test_a_dial_may_lie_inside_another_model_or_layer(noise: Task, made: Callable[[], Any]) -> None:
+    from trainables.trainer import Trainer
+
+    config = {"rate": 0.4, "batch_size": 16}
+    trainer = Trainer(WithDials(made()), config, noise)
+    trainer.reset(config, 1)
+    trainer.train_epoch(1)
+    model = trainer.export()
+    assert np.asarray(model(noise.val.images)) == pytest.approx(
+        trainer.evaluate(noise.val).probabilities, abs=1e-6
+    )
+    rates = [float(np.asarray(layer.rate)) for layer in model._flatten_layers() if hasattr(layer, "rate")]
+    assert rates == [pytest.approx(0.4)]
+
+
+def test_a_layer_that_cannot_be_copied_is_refused_when_its_model_is_first_built(noise: Task) -> None:
+    import keras
+
+    from trainables.build import built_model
+
+    def problem(layer: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            built_model(WithDials(layer), {}, noise, "float32")
+        return str(caught.value.problems[0])
+
+    assert "'my_block' (Block)" in problem(block(layer_key="other")), "an argument the layer does not have"
+    assert "Lambda" in problem(keras.layers.Lambda(lambda x: x * 2.0))
+
+
+def test_a_model_that_only_its_own_code_knows_is_refused_when_it_is_built(noise: Task) -> None:
+    import keras
+
+    from trainables.family import checked
+
+    class Own(keras.Model):
+        def call(self, images: Any) -> Any:
+            return images
+
+    model = Own()
+    model(np.zeros((1, 3), np.float32))
+    with pytest.raises(InputError, match="build returned a Own, whose layers Keras cannot copy"):
+        checked(model, noise)

@@ -178,3 +178,17 @@ def test_extreme_logits_give_a_finite_loss(one_thread: None) -> None:
     assert math.isfinite(
         float(cross_entropy(np.array([[1e4, -1e4]], np.float32), np.eye(2, dtype=np.float32)[1:], 0.1)[0])
     )
+
+
+@pytest.mark.parametrize("weight", [1.0, 99.0])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_smoothing_leads_to_the_same_probability_whatever_a_label_weighs(
+    one_thread: None, weight: float, label: float
+) -> None:
+    from trainables.optimize import label_entropy
+
+    logits = np.linspace(-8.0, 8.0, 1601, dtype=np.float32)[:, None]
+    targets, weights = np.full_like(logits, label), np.array([weight], np.float32)
+    losses = np.asarray(label_entropy(logits, targets, 0.1, weights))
+    cheapest = 1.0 / (1.0 + np.exp(-logits[losses.argmin(), 0]))
+    assert cheapest == pytest.approx(0.95 if label else 0.05, abs=0.002)

@@ -134,6 +134,16 @@ def test_how_many_steps_are_in_a_call_changes_no_bit(
     assert [trainer.computed.steps_per_call for trainer in trainers] == [7, 2]
 
 
+def test_a_trial_does_not_tell_how_the_one_before_it_was_computed(
+    noise: Task, config: dict, new_trainer: Callable
+) -> None:
+    trainer = new_trainer({**config, "batch_size": 8}, noise)
+    trainer.train_epoch(1)
+    assert trainer.computed.steps_per_call == 7
+    trainer.reset(config, 2)
+    assert trainer.computed.steps_per_call is None, "it has made no call yet"
+
+
 def test_a_step_can_be_timed(noise: Task, config: dict, new_trainer: Callable) -> None:
     trainer = new_trainer(config, noise)
     assert 0 < trainer.secs_per_step(steps_per_call=2) < 60

@@ -265,6 +265,38 @@ def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
     assert found is not None and found.epoch == best
 
 
+def test_an_epoch_that_was_not_saved_does_not_hide_the_best_saved_one(
+    tmp_path: Path, run_at: Callable
+) -> None:
+    rules = {"checkpoint_epochs": frozenset({6, 8, 9})}
+
+    def best_of(root: Path, broken_after: int | None) -> int:
+        run = run_at(root, Peaks(), **rules)
+        run.begin(start())
+        if broken_after:
+            epochs(run, broken_after)
+            run.end()
+            run = run_at(root, Peaks(), **rules)
+            run.begin(start())
+        while run.step().report.epoch < 9:
+            pass
+        run.end()
+        found = CheckpointStore(str(root)).load_best("t00000", run.identity)
+        assert found is not None
+        return found.epoch
+
+    assert best_of(tmp_path / "unbroken", None) == 8
+    for epoch in (6, 7, 8):
+        assert best_of(tmp_path / str(epoch), epoch) == 8
+
+
+class Peaks(Counting):
+    """Is best at epoch 4, which is never saved, and of the others at 8."""
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        return {"val_accuracy": {4: 0.9, 6: 0.5, 8: 0.7}.get(epoch, 0.2)}
+
+
 def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start())
@@ -272,3 +304,15 @@ def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     assert (first.data_secs, second.data_secs) == (1.0, 0.5), "two takes at the start, one after each step"
     assert first.rss_bytes > 0
     assert second.setup_secs == 0 and second.waiting_secs > 0
+
+
+def test_a_state_that_is_not_saved_is_told_and_does_not_fail_the_next_trial(
+    tmp_path: Path, run_at: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t00000.npz.partial").mkdir()
+    run = run_at(tmp_path)
+    run.begin(start())
+    epochs(run, 1)
+    run.begin(start(1))
+    assert epochs(run, 1) == [(1, 2.0)]
+    assert "note: the last state of t00000 was not saved (" in capsys.readouterr().out
