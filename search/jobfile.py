@@ -39,7 +39,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
     problem found: file, YAML path, what was given, what is allowed.
     """
     path = Path(path)
-    content = _read_mapping(path)
+    content = read_mapping(_content(path), str(path))
     for override in overrides:
         _apply_override(content, override)
     content.setdefault("name", path.stem)
@@ -67,28 +67,34 @@ def dump_job(job: JobSpec) -> str:
     return yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
+def read_mapping(content: bytes, where: str) -> dict[str, Any]:
+    """The keys and values of a job file's content; `where` names it in the problems."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        found = yaml.load(content.decode("utf-8"), Loader=_UniqueKeyLoader)
+    except UnicodeDecodeError as error:
+        raise InputError.single(where, f"cannot be read ({error})", "give a YAML text file") from None
+    except yaml.YAMLError as error:
+        raise InputError.single(_marked(where, error), _first_line(error), "must be valid YAML") from None
+    if found is None:
+        raise InputError.single(where, "the file is empty", "the shortest job is `data: digits`")
+    if not isinstance(found, dict):
+        given = f"{type(found).__name__} at the top level"
+        raise InputError.single(where, given, "must be keys and values; the shortest job is `data: digits`")
+    return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError.single(str(path), "no such file", "give the path of a job file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError.single(str(path), f"cannot be read ({error})", "give a YAML text file") from None
-    except yaml.YAMLError as error:
-        raise InputError.single(_marked(path, error), _first_line(error), "must be valid YAML") from None
-    if content is None:
-        raise InputError.single(str(path), "the file is empty", "the shortest job is `data: digits`")
-    if not isinstance(content, dict):
-        given = f"{type(content).__name__} at the top level"
-        raise InputError.single(
-            str(path), given, "must be keys and values; the shortest job is `data: digits`"
-        )
-    return content
 
 
-def _marked(path: Path, error: yaml.YAMLError) -> str:
+def _marked(where: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+    return f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
 
 
 def _first_line(error: yaml.YAMLError) -> str:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from results.lock import RunLock
 from results.mlflow_runs import Tracking
 from results.parts import read_table
 from results.schema import PROPOSALS, TRIALS
 from results.storage import Storage
-from search.jobfile import dump_job, parse_job
+from search.jobfile import dump_job, parse_job, read_mapping
 from spaces.problem import InputError, Problem
 
 if TYPE_CHECKING:
@@ -60,13 +58,14 @@ class RunFolder:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
         allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
         try:
-            text = bytes(Storage.at(self.root).read(JOB_FILE)).decode()
+            content = bytes(Storage.at(self.root).read(JOB_FILE))
         except (FileNotFoundError, NotADirectoryError):
             raise InputError.single(where, f"{self.root or 'nothing'} is none", allowed) from None
         except OSError as error:
             given = f"{self.root} cannot be read ({_reason(error)})"
             raise InputError.single(where, given, allowed) from None
-        return parse_job(yaml.safe_load(text), f"{self.root}/{JOB_FILE}")
+        file = f"{self.root}/{JOB_FILE}"
+        return parse_job(read_mapping(content, file), file)
 
     def trials_with(self, more: int, otherwise: int) -> int:
         """The number of trials that `search.trials=+more` asks for: `more` than the run's own number once all of those

@@ -189,6 +189,19 @@ def test_a_run_of_another_job_and_a_folder_that_is_no_run(tmp_path: Path, capsys
         assert "must be a run folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", [b"name: [unclosed", b"\xff\xfe\x00\x01", b"", b"a text"])
+def test_a_damaged_run_folder_is_named(told, tmp_path: Path, capsys, content: bytes) -> None:
+    damaged = tmp_path / "run" / "job.yaml"
+    damaged.parent.mkdir()
+    damaged.write_bytes(content)
+    for command in ("status", "table"):
+        assert main([command, str(damaged.parent)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"toprung: {damaged}")
+    (line,) = told({"data": "digits", "search": {"warm_start": [str(damaged.parent)]}})
+    assert line.startswith(f"toprung: {damaged}")
+
+
 def test_a_storage_path_that_cannot_be_written(tmp_path: Path, capsys) -> None:
     (tmp_path / "file").touch()
     job = tmp_path / "job.yaml"
