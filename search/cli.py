@@ -192,11 +192,11 @@ def table(options: argparse.Namespace) -> int:
 
 def simulate(options: argparse.Namespace) -> int:
     """`toprung simulate JOB`."""
-    from search.jobfile import load_job
+    from search.extend import load_extended
     from search.show import show_forecasts
     from search.simulate import Conditions
 
-    job = load_job(options.job, options.overrides)
+    job = load_extended(options.job, options.overrides)
     conditions = Conditions(
         options.worker_startup_secs,
         options.trial_startup_secs,

@@ -68,12 +68,14 @@ class RunFolder:
         return parse_job(read_mapping(content, file), file)
 
     def trials_with(self, more: int, otherwise: int) -> int:
-        """The number of trials that `search.trials=+more` asks for: `more` than the run's own number once all of those
-        have ended, that number as long as they have not, and more than `otherwise` for a run that is not there."""
+        """The number of trials that `search.trials=+more` asks for: `more` than the run has, in its job or its tables,
+        once all of its job's have ended; the job's number as long as they have not; for a run that is not there, `more`
+        than `otherwise`."""
         if not Storage.at(self.root).exists(JOB_FILE):
             return otherwise + more
         asked = self.job().search.trials
-        return asked + more if len(read_table(self.root, TRIALS)) >= asked else asked
+        ended = len(read_table(self.root, TRIALS))
+        return ended + more if ended >= asked else asked
 
     def claim(self, job: JobSpec, fingerprint: str | None = None) -> RunLock:
         """The right to write this run, its job saved in it; to be released. `fingerprint` is that of the images.
