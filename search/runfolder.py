@@ -94,23 +94,24 @@ class RunFolder:
             raise self._unwritable(_reason(error)) from None
         return lock
 
-    def check_writable(self) -> None:
-        """Raise `InputError` where the run could not be written, as far as can be told without making anything."""
+    def check_writable(self, where: str = "storage.path") -> None:
+        """Raise `InputError`, pointing at `where`, if the run could not be written, as far as can be told without
+        making anything."""
         try:
             storage = Storage.at(self.root)
         except OSError as error:
-            raise self._unwritable(_reason(error)) from None
+            raise self._unwritable(_reason(error), where) from None
         if not storage.is_local:
             return
         there = next(path for path in (Path(storage.base), *Path(storage.base).parents) if path.exists())
         if not there.is_dir():
-            raise self._unwritable(f"{there} is a file")
+            raise self._unwritable(f"{there} is a file", where)
         if not os.access(there, os.W_OK | os.X_OK):
-            raise self._unwritable(f"no permission in {there}")
+            raise self._unwritable(f"no permission in {there}", where)
 
-    def _unwritable(self, reason: str) -> InputError:
+    def _unwritable(self, reason: str, where: str = "storage.path") -> InputError:
         given = f"{self.root} cannot be written ({reason})"
-        return InputError.single("storage.path", given, "must be a folder that can be written")
+        return InputError.single(where, given, "must be a folder that can be written")
 
     def _refuse_another(self, job: JobSpec) -> None:
         before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))

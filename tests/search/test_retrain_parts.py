@@ -1,14 +1,22 @@
-"""A winner whose batches did not fit is retrained in the parts that did."""
+"""Retraining up to the training itself: what stops it, and in what parts the winner's batches are computed."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from results.tables import RunWriter
+from search.cli import main
+from search.jobfile import parse_job
 from search.retrain import parts_of_batches
+from search.runfolder import RunFolder
+from trainables.report import EpochReport, Outcome
 
 
 @pytest.mark.parametrize(
@@ -25,3 +33,43 @@ def test_the_parts_of_the_winners_batches_are_read_from_its_row(
     assert parts_of_batches(trials.drop(columns="micro_batch_size"), winner) == 1, (
         "rows of an earlier version"
     )
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+    folder = RunFolder(job.run_root)
+    folder.claim(job).release()
+    report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialFacts(data_fingerprint="a" * 20)
+    with RunWriter(folder.root, run_schemas({})) as writer:
+        writer.append(PROPOSALS, proposal_row("t00000", {}, 0))
+        writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
+        writer.append(TRIALS, trial_row("t00000", {}, Outcome.COMPLETED, [report], facts))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("search.retrain.load", lambda _: pytest.fail("the images were loaded"))
+    assert main(["retrain", folder.root]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"toprung: RUN: {folder.root} cannot be written (no permission")
+
+
+@pytest.mark.parametrize(
+    ("command", "interrupted", "told"),
+    [
+        ("retrain", "search.retrain.retrain_winner", "the retraining begins again"),
+        ("search", "search.extend.load_extended", "goes on where this one stopped"),
+    ],
+)
+def test_an_interrupted_command_says_what_the_next_start_of_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    interrupted: str,
+    told: str,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupted, interrupt)
+    assert main([command, "x"]) == 130
+    assert told in capsys.readouterr().err
