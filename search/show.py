@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from results.leaderboard import leaderboard, progress
@@ -31,7 +32,7 @@ def show_result(ended: Ended, job: JobSpec) -> None:
         print(f"ended because the {ended.stop_reason}")
     print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
     if job.tracking.enabled:
-        print(f"mlflow     mlflow ui --backend-store-uri {ended.folder.tracking(job).uri}")
+        print(f"mlflow     {_mlflow(ended.folder.tracking(job).uri)}")
     print(f"next       {_next_step(ended.folder, job)}")
 
 
@@ -39,7 +40,12 @@ def _next_step(folder: RunFolder, job: JobSpec) -> str:
     _, epochs, trials = read_tables(folder.root)
     if rank_trials(trials, epochs, job.search.metric, job.search.mode).empty:
         return f"no trial can be retrained: the column `reason` of {shown(folder.root)}/trials says why"
-    return f"toprung retrain {shown(folder.root)}"
+    return f"toprung retrain {quote(shown(folder.root))}"
+
+
+def _mlflow(uri: str) -> str:
+    """Where the runs are seen: a server has its own pages, a file needs one."""
+    return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {quote(uri)}"
 
 
 def show_status(folder: RunFolder, top: int) -> None:
