@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from search.job import JobSpec
 from spaces.problem import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 SHORT = {"data": "source", "space": "name"}  # sections of which a text alone gives this key
@@ -51,7 +52,7 @@ def parse_job(content: Mapping[str, Any], where: str) -> JobSpec:
     try:
         return JobSpec.model_validate(content)
     except ValidationError as error:
-        raise InputError(_problem(dict(detail), where) for detail in error.errors()) from None
+        raise InputError(_joined(_problem(dict(detail), where) for detail in error.errors())) from None
 
 
 def override_job(job: JobSpec, overrides: Sequence[str]) -> JobSpec:
@@ -138,6 +139,13 @@ def _problem(detail: Mapping[str, Any], where: str) -> Problem:
         return Problem(path, f"{detail['input']!r} given", NAME_RULE)
     message = str(detail["msg"]).replace("Input should be", "must be").replace("String should", "must")
     return Problem(path, f"{detail['input']!r} given", message)
+
+
+def _joined(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """One problem for each value: of a value that may be of several types each type has its own to say."""
+    for (where, given), same in groupby(problems, key=lambda problem: (problem.where, problem.given)):
+        first, *others = (problem.allowed for problem in same)
+        yield Problem(where, given, " or ".join([first, *(text.removeprefix("must be ") for text in others)]))
 
 
 def _is_union_branch(part: object) -> bool:

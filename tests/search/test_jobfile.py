@@ -89,6 +89,10 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         ("data: digits\ndata: cifar10", "'data' stands twice"),
         ("data: {source: digits, splits: {val: 0.6, test: 0.5}}", "val + test is 1.1"),
         ("data: {source: digits, splits: {val: 0}}", "data.splits.val: 0 given; must be greater than 0"),
+        (
+            "data: digits\nspace: {fixed: {learning_rate: [1]}}",
+            "learning_rate: [1] given; must be a valid string or a valid integer or a valid number or",
+        ),
         ("data: {sourc: digits}", "did you mean 'source'?"),
         ("data: digits\nsearch: 3", "search: 3 given; must be"),
         (
