@@ -76,12 +76,11 @@ def show_table(
             "--pareto", f"{job.name} has one objective", "search.objectives names several"
         )
     proposals, epochs, trials = read_tables(folder.root)
-    if epochs_wanted:
-        frame = epochs.sort_values("sequence").drop(columns="extra").head(top or len(epochs))
-    else:
-        frame = _board(job, (proposals, epochs, trials), None if pareto else top)
-        frame = frame[frame["pareto"]].head(top or len(frame)) if pareto else frame
-    write(frame, layout)
+    board = _board(job, (proposals, epochs, trials), None)
+    frame = epochs.sort_values("sequence").drop(columns="extra") if epochs_wanted else board
+    if pareto:
+        frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
+    write(frame.head(top or len(frame)), layout)
 
 
 def _board(job: JobSpec, tables: Tables, top: int | None) -> pd.DataFrame:
