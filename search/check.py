@@ -30,13 +30,15 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     """
     if preview is not None:
         picture_target(preview, "--preview")
-    RunFolder(job.run_root).check_writable()
+    folder = RunFolder(job.run_root)
+    folder.check_writable()
     prepared = prepare(job)
+    folder.check_same(job, prepared.dataset.fingerprint)
     data, search = prepared.dataset, job.search
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     height, width, channels = data.image_shape
     yield f"job        {job.name}: the job is valid"
-    yield f"run        {RunFolder(job.run_root).root}"
+    yield f"run        {folder.root}"
     yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.kind}"
     yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
     rungs = prepared.strategy.rung_epochs

@@ -85,14 +85,18 @@ class RunFolder:
         is then as it was.
         """
         try:
-            if Storage.at(self.root).exists(JOB_FILE):
-                self._refuse_another(job)
-                self._refuse_other_images(fingerprint)
+            self.check_same(job, fingerprint)
             lock = RunLock(self.root)
             Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
         except OSError as error:
             raise self._unwritable(_reason(error)) from None
         return lock
+
+    def check_same(self, job: JobSpec, fingerprint: str | None = None) -> None:
+        """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
+        if Storage.at(self.root).exists(JOB_FILE):
+            self._refuse_another(job)
+            self._refuse_other_images(fingerprint)
 
     def check_writable(self, where: str = "storage.path") -> None:
         """Raise `InputError`, pointing at `where`, if the run could not be written, as far as can be told without

@@ -182,8 +182,10 @@ def test_a_run_of_another_job_and_a_folder_that_is_no_run(tmp_path: Path, capsys
     (tmp_path / "runs" / "job").mkdir(parents=True)
     other = {"name": "job", "data": "digits", "seed": 2, "storage": {"path": str(tmp_path / "runs")}}
     (tmp_path / "runs" / "job" / "job.yaml").write_text(yaml.safe_dump(other))
-    assert main(["search", str(job)]) == 2
-    assert "seed: is 1 and was 2" in capsys.readouterr().err
+    for command in ("check", "search"):
+        assert main([command, str(job)]) == 2
+        said = capsys.readouterr()
+        assert "seed: is 1 and was 2" in said.err and not said.out
     for command in ("status", "table", "retrain"):
         assert main([command, str(tmp_path / "nowhere")]) == 2
         assert "must be a run folder" in capsys.readouterr().err
