@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainables.data import Dataset
 
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
-NAMED = 10  # unreadable images
+NAMED = 10  # unreadable images, and classes
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
@@ -40,6 +40,7 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     yield f"job        {job.name}: the job is valid"
     yield f"run        {folder.root}"
     yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.kind}"
+    yield f"classes    {_first_of(data.classes)}"
     yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
     rungs = prepared.strategy.rung_epochs
     yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
@@ -103,6 +104,11 @@ def flaws(data: Dataset) -> Iterator[str]:
     found = data.duplicates_across_splits
     if found.count:
         yield f"{_images(found.count)} in an earlier split too, such as {found.examples[0]}"
+
+
+def _first_of(classes: Sequence[str]) -> str:
+    more = len(classes) - NAMED
+    return ", ".join(classes[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _images(count: int) -> str:
