@@ -102,12 +102,13 @@ def show_forecasts(
     from search.target import picture_target
 
     target = picture_target(out, "--out", DRAWINGS) if out else None
+    coming = forecast(job, workers, run, epoch_secs, conditions)
     basis = f"curves of {run}" if run else f"typical curves, {epoch_secs:g} s an epoch"
     advice = "" if run else "; give --from RUN for real ones"
     print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}{advice}")
     print("workers      hours  gpu hours     epochs  completed       best")
     forecasts = []
-    for one in forecast(job, workers, run, epoch_secs, conditions):
+    for one in coming:
         forecasts.append(one)
         best = f"{one.best:10.4f}" if run else "         -"
         numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
