@@ -93,6 +93,9 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
             "data: digits\nspace: {fixed: {learning_rate: [1]}}",
             "learning_rate: [1] given; must be a valid string or a valid integer or a valid number or",
         ),
+        ("data: digits\nsearch: {trials: true}", "search.trials: True given; must be a number"),
+        ("data: digits\nsearch: {budgets: {epochs: true}}", "epochs: True given; must be a number"),
+        ("data: {source: digits, splits: {val: true}}", "val: True given; must be a number"),
         ("data: {sourc: digits}", "did you mean 'source'?"),
         ("data: digits\nsearch: 3", "search: 3 given; must be"),
         (
