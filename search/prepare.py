@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, Kind, kinds_of
+from search.family import check_family
 from search.settings import fitting_part
 from search.strategy import Strategy
 from spaces.describe import SAMPLES, RecordingTrial
@@ -16,7 +17,7 @@ from spaces.registry import Space, load_space
 from trainables.data import Dataset, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from search.job import JobSpec
 from search.resume import records_of
@@ -43,6 +44,8 @@ def prepare(job: JobSpec) -> Prepared:
     """
     problems: list[Problem] = []
     space = _attempt(lambda: prepared_space(job), problems)
+    if space:
+        _attempt(lambda: check_family(job.family, drawn_configs(space)), problems)
     dataset = _attempt(lambda: load(job.data_spec()), problems)
     strategy = _attempt(lambda: new_strategy(job, space), problems) if space else None
     if problems or space is None or dataset is None or strategy is None:
@@ -87,8 +90,13 @@ def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
 
 def config_kinds(space: Space) -> dict[str, Kind]:
     """The kind of every entry the space's configurations can have, seen over random walks through it."""
+    return kinds_of(drawn_configs(space))
+
+
+def drawn_configs(space: Space) -> Iterator[dict[str, Any]]:
+    """The configurations of random walks through the space, the same in every process."""
     rng = random.Random(0)
-    return kinds_of(space(RecordingTrial(rng, {})) for _ in range(SAMPLES))
+    return (space(RecordingTrial(rng, {})) for _ in range(SAMPLES))
 
 
 def _attempt(action: Callable[[], T], problems: list[Problem]) -> T | None:

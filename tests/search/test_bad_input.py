@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,58 @@ def test_problems_of_space_data_and_sampler_are_told_together(told, tmp_path: Pa
 def test_a_sampler_nobody_knows(told) -> None:
     (line,) = told({"data": "digits", "search": {"sampler": "grid"}})
     assert "search.sampler" in line and "tpe" in line
+
+
+FAMILY = """
+class Good:
+    def space(self, trial):
+        return {"width": trial.suggest_int("width", 1, 3), "learning_rate": 0.1, "note": None, "flip": True}
+    def build(self, config, task): ...
+class NoBuild:
+    def space(self, trial): return {}
+class UncallableBuild(Good):
+    build = 3
+class UncallableSpace(Good):
+    space = {}
+class WrongRecipe(Good):
+    def space(self, trial): return {"learning_rate": "abc", "batch_size": -3, "optimizer": "foo"}
+class NoScalars(Good):
+    def space(self, trial): return {**super().space(trial), "widths": [1, 2], "measure": len}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("NoBuild", ["lacks build"]),
+        ("UncallableBuild", ["lacks build"]),
+        ("UncallableSpace", ["is no function"]),
+        (
+            "WrongRecipe",
+            [
+                "draws optimizer as 'foo'; one of adamw",
+                "draws learning_rate as 'abc'; must be a number from 0",
+                "draws batch_size as -3; must be a whole number from 1",
+            ],
+        ),
+        ("NoScalars", ["draws widths as list; must be", "draws measure as builtin_function_or_method; must"]),
+    ],
+)
+def test_a_family_whose_every_trial_would_fail(told, tmp_path: Path, name: str, expected: list[str]) -> None:
+    file = tmp_path / "families_that_fail.py"
+    file.write_text(FAMILY)
+    lines = told({"data": "digits", "space": f"{file}:{name}"})
+    assert len(lines) == len(expected)
+    for line, part in zip(lines, expected, strict=True):
+        assert line.startswith("toprung: space.name: ") and part in line
+    sys.modules.pop(file.stem)
+
+
+def test_a_family_that_can_be_trained(tmp_path: Path) -> None:
+    (tmp_path / "families_that_work.py").write_text(FAMILY)
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump({"data": "digits", "space": f"{tmp_path}/families_that_work.py:Good"}))
+    assert main(["check", str(job)]) == 0
 
 
 def test_fixed_numbers_that_nothing_trains_with(told) -> None:
