@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from search.prepare import Prepared, prepare
+from search.prepare import Prepared, prepare, unfit_runs
 from search.preview import write_preview
 from search.runfolder import RunFolder
 from search.target import picture_target
@@ -89,6 +89,7 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
             f"space.fixed.class_balance 1 weighs all classes alike, search.metric val_balanced_accuracy judges so"
         )
     yield from flaws(data)
+    yield from unfit_runs(job, prepared.space)
     if job.search.max_epochs < job.search.reduction_factor:
         yield f"max_epochs {job.search.max_epochs} leaves one rung: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:

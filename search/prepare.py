@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from search.family import check_family
+from search.sampler import place
 from search.settings import fitting_part
 from search.strategy import Strategy
 from spaces.describe import SAMPLES, RecordingTrial
@@ -78,6 +79,14 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
         strategy.warm_start(read_reports(run), records_of(proposals, trials))
     return strategy
+
+
+def unfit_runs(job: JobSpec, space: Space) -> Iterator[str]:
+    """The earlier runs that nothing is learned from: no trial of theirs has a configuration that the space allows."""
+    for run in job.search.warm_start:
+        records = records_of(read_table(run, PROPOSALS), read_table(run, TRIALS))
+        if not any(place(space, record.config) for record in records):
+            yield f"0 of {len(records)} trials of {run} fit this space"
 
 
 def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from search.desk import Desk
 from search.display import Display
 from search.gpus import AUTO, measured_gpus
 from search.loop import SearchLoop
-from search.prepare import Prepared, prepare
+from search.prepare import Prepared, prepare, unfit_runs
 from search.record import Recorder
 from search.resume import Resumed, resume
 from search.runfolder import RunFolder
@@ -67,8 +67,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     """
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
-    for flaw in flaws(prepared.dataset):
-        print(f"note: {flaw}", flush=True)
+    for note in (*flaws(prepared.dataset), *unfit_runs(job, prepared.space)):
+        print(f"note: {note}", flush=True)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
         resumed = _resumed(folder, prepared)
