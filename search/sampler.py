@@ -143,7 +143,8 @@ def _sampler(name: str) -> Factory:
         # Called once here: a search asks for it only after its random start, hours into the run.
         made = build(0)
     except Exception as error:
-        raise InputError.single("search.sampler", f"{name!r} ({error})", allowed) from error
+        told = " ".join(str(error).split())
+        raise InputError.single("search.sampler", f"{name!r} ({told})", allowed) from error
     if not isinstance(made, BaseSampler):
         given = f"{name!r} returned {type(made).__name__}"
         raise InputError.single("search.sampler", given, allowed)
