@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from search.prepare import Prepared, prepare
+from search.prepare import Prepared, prepare, unfit_runs
 from search.preview import write_preview
 from search.runfolder import RunFolder
 from search.target import picture_target
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainables.data import Dataset
 
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
-NAMED = 10  # unreadable images
+NAMED = 10  # unreadable images, and classes
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
@@ -30,14 +30,17 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     """
     if preview is not None:
         picture_target(preview, "--preview")
-    RunFolder(job.run_root).check_writable()
+    folder = RunFolder(job.run_root)
+    folder.check_writable()
     prepared = prepare(job)
+    folder.check_same(job, prepared.dataset.fingerprint)
     data, search = prepared.dataset, job.search
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     height, width, channels = data.image_shape
     yield f"job        {job.name}: the job is valid"
-    yield f"run        {RunFolder(job.run_root).root}"
+    yield f"run        {folder.root}"
     yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.kind}"
+    yield f"classes    {_first_of(data.classes)}"
     yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
     rungs = prepared.strategy.rung_epochs
     yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
@@ -86,6 +89,7 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
             f"space.fixed.class_balance 1 weighs all classes alike, search.metric val_balanced_accuracy judges so"
         )
     yield from flaws(data)
+    yield from unfit_runs(job, prepared.space)
     if job.search.max_epochs < job.search.reduction_factor:
         yield f"max_epochs {job.search.max_epochs} leaves one rung: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:
@@ -101,6 +105,11 @@ def flaws(data: Dataset) -> Iterator[str]:
     found = data.duplicates_across_splits
     if found.count:
         yield f"{_images(found.count)} in an earlier split too, such as {found.examples[0]}"
+
+
+def _first_of(classes: Sequence[str]) -> str:
+    more = len(classes) - NAMED
+    return ", ".join(classes[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _images(count: int) -> str:

@@ -30,10 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"toprung: {problem}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print(
-            "toprung: interrupted; nothing is lost, the same command goes on where this one stopped",
-            file=sys.stderr,
-        )
+        print(f"toprung: interrupted; {_afterwards(options)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -196,11 +193,11 @@ def table(options: argparse.Namespace) -> int:
 
 def simulate(options: argparse.Namespace) -> int:
     """`toprung simulate JOB`."""
-    from search.jobfile import load_job
+    from search.extend import load_extended
     from search.show import show_forecasts
     from search.simulate import Conditions
 
-    job = load_job(options.job, options.overrides)
+    job = load_extended(options.job, options.overrides)
     conditions = Conditions(
         options.worker_startup_secs,
         options.trial_startup_secs,
@@ -222,6 +219,13 @@ def retrain(options: argparse.Namespace) -> int:
 
     show_retrained(retrain_winner(RunFolder(options.run), options.overrides, options.trial))
     return DONE
+
+
+def _afterwards(options: argparse.Namespace) -> str:
+    """What the same command does after an interruption: only a search keeps what it has done."""
+    if options.command is retrain:
+        return "with the same command the retraining begins again"
+    return "nothing is lost, the same command goes on where this one stopped"
 
 
 def _one_line(error: BaseException) -> str:

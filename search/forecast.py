@@ -18,6 +18,7 @@ from search.job import JobSpec
 from search.prepare import new_strategy, prepared_space
 from search.runfolder import RunFolder
 from search.simulate import Conditions, SimResult, simulate
+from search.strategy import Strategy
 from spaces.problem import InputError
 from spaces.registry import Space
 
@@ -71,22 +72,25 @@ def forecast(
 
     `run` is a finished run whose tables give the curves; without one they are typical ones of `epoch_secs` seconds an
     epoch and `best` is NaN. `conditions` are what goes wrong and what starting costs; the metric and its mode are the
-    job's. Of several objectives the metric alone is simulated. Raises InputError.
+    job's. Of several objectives the metric alone is simulated. Raises InputError, before anything is simulated.
     """
     job = job.model_copy(update={"search": job.search.model_copy(update={"objectives": []})})
     space = prepared_space(job)
     blackbox = _blackbox(job, space, run, epoch_secs)
     conditions = replace(conditions or Conditions(), metric=job.search.metric, mode=job.search.mode)
-    limit_hours = job.search.budgets.wall_clock_hours or UNLIMITED_HOURS
-    for count in workers:
-        strategy = new_strategy(job, space)
-        result = simulate(strategy, blackbox, count, limit_hours * 3600, job.seed, conditions)
+    limit_secs = 3600 * (job.search.budgets.wall_clock_hours or UNLIMITED_HOURS)
+    strategies = [new_strategy(job, space) for _ in workers]
+
+    def one(strategy: Strategy, count: int) -> Forecast:
+        result = simulate(strategy, blackbox, count, limit_secs, job.seed, conditions)
         best = result.incumbents[-1].value if run and result.incumbents else math.nan
         completed = sum(outcome == "COMPLETED" for outcome in result.outcomes.values())
         gpu_hours = result.busy_secs * _gpus(job) / 3600
-        yield Forecast(
+        return Forecast(
             count, result.end_secs / 3600, gpu_hours, result.epochs, result.trials, completed, best, result
         )
+
+    return map(one, strategies, workers)
 
 
 def _gpus(job: JobSpec) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from search.job import JobSpec
 from spaces.problem import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 SHORT = {"data": "source", "space": "name"}  # sections of which a text alone gives this key
@@ -39,7 +40,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
     problem found: file, YAML path, what was given, what is allowed.
     """
     path = Path(path)
-    content = _read_mapping(path)
+    content = read_mapping(_content(path), str(path))
     for override in overrides:
         _apply_override(content, override)
     content.setdefault("name", path.stem)
@@ -51,7 +52,7 @@ def parse_job(content: Mapping[str, Any], where: str) -> JobSpec:
     try:
         return JobSpec.model_validate(content)
     except ValidationError as error:
-        raise InputError(_problem(dict(detail), where) for detail in error.errors()) from None
+        raise InputError(_joined(_problem(dict(detail), where) for detail in error.errors())) from None
 
 
 def override_job(job: JobSpec, overrides: Sequence[str]) -> JobSpec:
@@ -67,28 +68,34 @@ def dump_job(job: JobSpec) -> str:
     return yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
+def read_mapping(content: bytes, where: str) -> dict[str, Any]:
+    """The keys and values of a job file's content; `where` names it in the problems."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        found = yaml.load(content.decode("utf-8"), Loader=_UniqueKeyLoader)
+    except UnicodeDecodeError as error:
+        raise InputError.single(where, f"cannot be read ({error})", "give a YAML text file") from None
+    except yaml.YAMLError as error:
+        raise InputError.single(_marked(where, error), _first_line(error), "must be valid YAML") from None
+    if found is None:
+        raise InputError.single(where, "the file is empty", "the shortest job is `data: digits`")
+    if not isinstance(found, dict):
+        given = f"{type(found).__name__} at the top level"
+        raise InputError.single(where, given, "must be keys and values; the shortest job is `data: digits`")
+    return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError.single(str(path), "no such file", "give the path of a job file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError.single(str(path), f"cannot be read ({error})", "give a YAML text file") from None
-    except yaml.YAMLError as error:
-        raise InputError.single(_marked(path, error), _first_line(error), "must be valid YAML") from None
-    if content is None:
-        raise InputError.single(str(path), "the file is empty", "the shortest job is `data: digits`")
-    if not isinstance(content, dict):
-        given = f"{type(content).__name__} at the top level"
-        raise InputError.single(
-            str(path), given, "must be keys and values; the shortest job is `data: digits`"
-        )
-    return content
 
 
-def _marked(path: Path, error: yaml.YAMLError) -> str:
+def _marked(where: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+    return f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
 
 
 def _first_line(error: yaml.YAMLError) -> str:
@@ -132,6 +139,13 @@ def _problem(detail: Mapping[str, Any], where: str) -> Problem:
         return Problem(path, f"{detail['input']!r} given", NAME_RULE)
     message = str(detail["msg"]).replace("Input should be", "must be").replace("String should", "must")
     return Problem(path, f"{detail['input']!r} given", message)
+
+
+def _joined(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """One problem for each value: of a value that may be of several types each type has its own to say."""
+    for (where, given), same in groupby(problems, key=lambda problem: (problem.where, problem.given)):
+        first, *others = (problem.allowed for problem in same)
+        yield Problem(where, given, " or ".join([first, *(text.removeprefix("must be ") for text in others)]))
 
 
 def _is_union_branch(part: object) -> bool:

@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Protocol
 
 from search.budget import Limits, Spent
@@ -141,7 +142,7 @@ class SearchLoop:
             if decision is not Decision.KEEP:
                 return decision
         if result.failure is not None:
-            self._end(trial, result.failure, _last_line(result.error), result.error)
+            self._end(trial, result.failure, exception_in(result.error), result.error)
             return Decision.STOP
         return Decision.KEEP
 
@@ -242,5 +243,11 @@ def trial_seed(seed: int, number: int) -> int:
     return (seed * 1_000_003 + number) % 2**31
 
 
-def _last_line(error: str) -> str:
-    return error.strip().splitlines()[-1] if error.strip() else "no message"
+def exception_in(error: str) -> str:
+    """The exception at the end of a traceback, its type and whole message, on one line."""
+    lines = error.rstrip().splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    # A traceback that was cut within its message has no frame left: its last line says most.
+    after = lines[frames[-1] :] if frames else lines[-1:]
+    told = dropwhile(lambda line: line.startswith("  "), after)
+    return " ".join(" ".join(told).split()) or "no message"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, Kind, kinds_of
-from search.sampler import OPTUNA_MODELS, SAMPLERS
+from search.family import check_family
+from search.sampler import OPTUNA_MODELS, SAMPLERS, place
 from search.settings import fitting_part
 from search.strategy import Strategy
 from spaces.describe import SAMPLES, RecordingTrial, shifting
@@ -17,7 +18,7 @@ from spaces.registry import Space, load_space
 from trainables.data import Dataset, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from search.job import JobSpec
 from search.resume import records_of
@@ -44,6 +45,8 @@ def prepare(job: JobSpec) -> Prepared:
     """
     problems: list[Problem] = []
     space = _attempt(lambda: prepared_space(job), problems)
+    if space:
+        _attempt(lambda: check_family(job.family, drawn_configs(space)), problems)
     dataset = _attempt(lambda: load(job.data_spec()), problems)
     strategy = _attempt(lambda: new_strategy(job, space), problems) if space else None
     if problems or space is None or dataset is None or strategy is None:
@@ -79,6 +82,14 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
     return strategy
 
 
+def unfit_runs(job: JobSpec, space: Space) -> Iterator[str]:
+    """The earlier runs that nothing is learned from: no trial of theirs has a configuration that the space allows."""
+    for run in job.search.warm_start:
+        records = records_of(read_table(run, PROPOSALS), read_table(run, TRIALS))
+        if not any(place(space, record.config, record.suggested) for record in records):
+            yield f"0 of {len(records)} trials of {run} fit this space"
+
+
 def _check_modelled(sampler: str, space: Space) -> None:
     """Raise InputError when the sampler would fail at the space in the middle of the search."""
     names = ", ".join(shifting(space)) if sampler in OPTUNA_MODELS else ""
@@ -98,8 +109,13 @@ def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
 
 def config_kinds(space: Space) -> dict[str, Kind]:
     """The kind of every entry the space's configurations can have, seen over random walks through it."""
+    return kinds_of(drawn_configs(space))
+
+
+def drawn_configs(space: Space) -> Iterator[dict[str, Any]]:
+    """The configurations of random walks through the space, the same in every process."""
     rng = random.Random(0)
-    return kinds_of(space(RecordingTrial(rng, {})) for _ in range(SAMPLES))
+    return (space(RecordingTrial(rng, {})) for _ in range(SAMPLES))
 
 
 def _attempt(action: Callable[[], T], problems: list[Problem]) -> T | None:

@@ -51,8 +51,8 @@ def retrain_winner(
     """Train the run's best configuration, or that of the given trial, on train + validation, and test it.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
-    again. Raises `InputError` when the run has no winner or its images have changed, `SearchFailedError` when the
-    training diverges.
+    again. Raises `InputError` when the run has no winner, its images have changed or it cannot be written, and
+    `SearchFailedError` when the training diverges.
     """
     job = override_job(folder.job(), overrides)
     _, epochs, trials = read_tables(folder.root)
@@ -61,6 +61,7 @@ def retrain_winner(
     earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
         return Retrained(folder, earlier, is_new=False)
+    folder.check_writable("RUN")
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
     report = _train(job, winner, dataset, planned_epochs, folder, parts_of_batches(trials, winner))

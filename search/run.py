@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from cluster.exchange import listening
 from cluster.session import Capacity, Need, capacity_of, connected
+from results.leaderboard import UNFIT
 from results.parts import read_reports, read_table
 from results.schema import PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter, TableWriteError
@@ -21,22 +24,26 @@ from search.desk import Desk
 from search.display import Display
 from search.gpus import AUTO, measured_gpus
 from search.loop import SearchLoop
-from search.prepare import Prepared, prepare
+from search.prepare import Prepared, prepare, unfit_runs
 from search.record import Recorder
 from search.resume import Resumed, resume
 from search.runfolder import RunFolder
 from spaces.shipped import shipped
 from trainables.checkpoint import CheckpointStore
 from trainables.evaluate import validation_metrics
+from trainables.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pandas as pd
 
     from search.job import JobSpec
     from trainables.trial import TrialPlan
 
 # Epochs shorter than this are told together, so that the driver of hundreds of workers has time for all of them.
 REPORT_SECS = 0.25
+REASON_CHARS = 300
 
 
 class SearchFailedError(RuntimeError):
@@ -60,8 +67,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     """
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
-    for flaw in flaws(prepared.dataset):
-        print(f"note: {flaw}", flush=True)
+    for note in (*flaws(prepared.dataset), *unfit_runs(job, prepared.space)):
+        print(f"note: {note}", flush=True)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
         if changed := folder.keep_code(shipped(job.family)):
@@ -91,7 +98,22 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         CheckpointStore(folder.checkpoints).keep_only(frozenset(_kept(job, folder)))
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {folder.root}/trials")
+    failed = why_all_failed(read_table(folder.root, TRIALS), job.search.metric)
+    if failed:
+        raise SearchFailedError(f"{failed}; see the columns `reason` and `error` of {folder.root}/trials")
     return Ended(folder, loop.stop_reason)
+
+
+def why_all_failed(trials: pd.DataFrame, metric: str) -> str | None:
+    """The commonest reasons where every trial that ended failed; None where one did not, as one cut by a budget."""
+    outcomes, valueless = trials["outcome"], trials[f"best_{metric}"].isna()
+    # A trial that lost its worker may still have values to win with.
+    failed = outcomes.isin(UNFIT) | (outcomes.isin([Outcome.PREEMPTED, Outcome.TIMEOUT]) & valueless)
+    if trials.empty or not failed.all():
+        return None
+    reasons = Counter(f"{row.outcome}, {row.reason}" for row in trials.itertuples())
+    told = [f"{count} x {shorten(reason, REASON_CHARS)}" for reason, count in reasons.most_common(2)]
+    return f"all {len(trials)} trials failed: {'; '.join(told)}"
 
 
 def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from results.lock import RunLock
 from results.mlflow_runs import Tracking
 from results.parts import read_table
 from results.schema import PROPOSALS, TRIALS
 from results.storage import Storage
-from search.jobfile import dump_job, parse_job
+from search.jobfile import dump_job, parse_job, read_mapping
 from spaces.problem import InputError, Problem
 
 if TYPE_CHECKING:
@@ -63,21 +61,24 @@ class RunFolder:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
         allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
         try:
-            text = bytes(Storage.at(self.root).read(JOB_FILE)).decode()
+            content = bytes(Storage.at(self.root).read(JOB_FILE))
         except (FileNotFoundError, NotADirectoryError):
             raise InputError.single(where, f"{self.root or 'nothing'} is none", allowed) from None
         except OSError as error:
             given = f"{self.root} cannot be read ({_reason(error)})"
             raise InputError.single(where, given, allowed) from None
-        return parse_job(yaml.safe_load(text), f"{self.root}/{JOB_FILE}")
+        file = f"{self.root}/{JOB_FILE}"
+        return parse_job(read_mapping(content, file), file)
 
     def trials_with(self, more: int, otherwise: int) -> int:
-        """The number of trials that `search.trials=+more` asks for: `more` than the run's own number once all of those
-        have ended, that number as long as they have not, and more than `otherwise` for a run that is not there."""
+        """The number of trials that `search.trials=+more` asks for: `more` than the run has, in its job or its tables,
+        once all of its job's have ended; the job's number as long as they have not; for a run that is not there, `more`
+        than `otherwise`."""
         if not Storage.at(self.root).exists(JOB_FILE):
             return otherwise + more
         asked = self.job().search.trials
-        return asked + more if len(read_table(self.root, TRIALS)) >= asked else asked
+        ended = len(read_table(self.root, TRIALS))
+        return ended + more if ended >= asked else asked
 
     def claim(self, job: JobSpec, fingerprint: str | None = None) -> RunLock:
         """The right to write this run, its job saved in it; to be released. `fingerprint` is that of the images.
@@ -87,9 +88,7 @@ class RunFolder:
         is then as it was.
         """
         try:
-            if Storage.at(self.root).exists(JOB_FILE):
-                self._refuse_another(job)
-                self._refuse_other_images(fingerprint)
+            self.check_same(job, fingerprint)
             lock = RunLock(self.root)
             Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
         except OSError as error:
@@ -116,23 +115,30 @@ class RunFolder:
             f"{file} has changed since trials of this run began ({', '.join(others)} in {self.root}/{CODE})"
         )
 
-    def check_writable(self) -> None:
-        """Raise `InputError` where the run could not be written, as far as can be told without making anything."""
+    def check_same(self, job: JobSpec, fingerprint: str | None = None) -> None:
+        """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
+        if Storage.at(self.root).exists(JOB_FILE):
+            self._refuse_another(job)
+            self._refuse_other_images(fingerprint)
+
+    def check_writable(self, where: str = "storage.path") -> None:
+        """Raise `InputError`, pointing at `where`, if the run could not be written, as far as can be told without
+        making anything."""
         try:
             storage = Storage.at(self.root)
         except OSError as error:
-            raise self._unwritable(_reason(error)) from None
+            raise self._unwritable(_reason(error), where) from None
         if not storage.is_local:
             return
         there = next(path for path in (Path(storage.base), *Path(storage.base).parents) if path.exists())
         if not there.is_dir():
-            raise self._unwritable(f"{there} is a file")
+            raise self._unwritable(f"{there} is a file", where)
         if not os.access(there, os.W_OK | os.X_OK):
-            raise self._unwritable(f"no permission in {there}")
+            raise self._unwritable(f"no permission in {there}", where)
 
-    def _unwritable(self, reason: str) -> InputError:
+    def _unwritable(self, reason: str, where: str = "storage.path") -> InputError:
         given = f"{self.root} cannot be written ({reason})"
-        return InputError.single("storage.path", given, "must be a folder that can be written")
+        return InputError.single(where, given, "must be a folder that can be written")
 
     def _refuse_another(self, job: JobSpec) -> None:
         before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))

@@ -154,6 +154,8 @@ def _sampler(name: str) -> Factory:
     known: dict[str, Factory] = {"tpe": _tpe, "gp": _gp, "cmaes": _cmaes, "random": _random, "qmc": _qmc}
     if name in known:
         return known[name]
+    from optuna.samplers import BaseSampler
+
     module, colon, function = name.partition(":")
     allowed = (
         f"one of {', '.join(SAMPLERS)}, or module:function taking a seed and returning an Optuna sampler"
@@ -162,8 +164,14 @@ def _sampler(name: str) -> Factory:
         raise InputError.single("search.sampler", repr(name), allowed)
     try:
         build: Callable[[int], BaseSampler] = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise InputError.single("search.sampler", f"{name!r} ({error})", allowed) from error
+        # Called once here: a search asks for it only after its random start, hours into the run.
+        made = build(0)
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise InputError.single("search.sampler", f"{name!r} ({told})", allowed) from error
+    if not isinstance(made, BaseSampler):
+        given = f"{name!r} returned {type(made).__name__}"
+        raise InputError.single("search.sampler", given, allowed)
     return lambda seed, number, history: build(subseed(seed, number, len(history)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from results.leaderboard import leaderboard, progress
@@ -31,7 +32,7 @@ def show_result(ended: Ended, job: JobSpec) -> None:
         print(f"ended because the {ended.stop_reason}")
     print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
     if job.tracking.enabled:
-        print(f"mlflow     mlflow ui --backend-store-uri {ended.folder.tracking(job).uri}")
+        print(f"mlflow     {_mlflow(ended.folder.tracking(job).uri)}")
     print(f"next       {_next_step(ended.folder, job)}")
 
 
@@ -39,7 +40,12 @@ def _next_step(folder: RunFolder, job: JobSpec) -> str:
     _, epochs, trials = read_tables(folder.root)
     if rank_trials(trials, epochs, job.search.metric, job.search.mode).empty:
         return f"no trial can be retrained: the column `reason` of {shown(folder.root)}/trials says why"
-    return f"toprung retrain {shown(folder.root)}"
+    return f"toprung retrain {quote(shown(folder.root))}"
+
+
+def _mlflow(uri: str) -> str:
+    """Where the runs are seen: a server has its own pages, a file needs one."""
+    return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {quote(uri)}"
 
 
 def show_status(folder: RunFolder, top: int) -> None:
@@ -70,12 +76,11 @@ def show_table(
             "--pareto", f"{job.name} has one objective", "search.objectives names several"
         )
     proposals, epochs, trials = read_tables(folder.root)
-    if epochs_wanted:
-        frame = epochs.sort_values("sequence").drop(columns="extra").head(top or len(epochs))
-    else:
-        frame = _board(job, (proposals, epochs, trials), None if pareto else top)
-        frame = frame[frame["pareto"]].head(top or len(frame)) if pareto else frame
-    write(frame, layout)
+    board = _board(job, (proposals, epochs, trials), None)
+    frame = epochs.sort_values("sequence").drop(columns="extra") if epochs_wanted else board
+    if pareto:
+        frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
+    write(frame.head(top or len(frame)), layout)
 
 
 def _board(job: JobSpec, tables: Tables, top: int | None) -> pd.DataFrame:
@@ -97,12 +102,13 @@ def show_forecasts(
     from search.target import picture_target
 
     target = picture_target(out, "--out", DRAWINGS) if out else None
+    coming = forecast(job, workers, run, epoch_secs, conditions)
     basis = f"curves of {run}" if run else f"typical curves, {epoch_secs:g} s an epoch"
     advice = "" if run else "; give --from RUN for real ones"
     print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}{advice}")
     print("workers      hours  gpu hours     epochs  completed       best")
     forecasts = []
-    for one in forecast(job, workers, run, epoch_secs, conditions):
+    for one in coming:
         forecasts.append(one)
         best = f"{one.best:10.4f}" if run else "         -"
         numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"

@@ -33,6 +33,19 @@ def resolve(reference: str, where: str) -> Any:
     return getattr(module, attribute)
 
 
+def instance(found: Any, reference: str, where: str) -> Any:
+    """`found` itself; of a class, an object made without arguments, InputError where that fails."""
+    if not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        given = f"{reference} cannot be made ({error!r})"
+        raise InputError.single(
+            where, given, "a class must be one that can be called without arguments"
+        ) from error
+
+
 def absolute(reference: str) -> str:
     """A "file.py:attribute" with the file's path made absolute; any other as it is."""
     file, colon, attribute = reference.rpartition(":")

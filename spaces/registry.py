@@ -10,7 +10,7 @@ from spaces.allowed import fixed_problems, numbers_read, parse_ranges
 from spaces.describe import describe
 from spaces.narrow import NarrowedTrial, Range, Value
 from spaces.problem import InputError
-from spaces.reference import did_you_mean, resolve
+from spaces.reference import did_you_mean, instance, resolve
 from spaces.rules import rules_of
 from spaces.text import text_ranges, text_values
 from spaces.usual import usual_of
@@ -85,9 +85,7 @@ def define_by_run(name: str) -> DefineByRun:
         known = ", ".join(BUILT_IN)
         hint = did_you_mean(name, BUILT_IN) or f'known: {known}, or write "module:function" or "file.py:name"'
         raise InputError.single("space.name", f"unknown space {name!r}", hint)
-    found = resolve(BUILT_IN.get(name, name), "space.name")
-    if isinstance(found, type):
-        found = found()
+    found = instance(resolve(BUILT_IN.get(name, name), "space.name"), name, "space.name")
     found = getattr(found, "space", found)
     if not callable(found):
         raise InputError.single(

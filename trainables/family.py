@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from spaces.problem import InputError
-from spaces.reference import did_you_mean, resolve
+from spaces.reference import did_you_mean, instance, resolve
 from trainables.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def load_family(name: str) -> Family:
             did_you_mean(name, BUILT_IN) or f'known: {", ".join(BUILT_IN)}, or write "my_models.py:MyFamily"'
         )
         raise InputError.single("space.name", f"unknown model family {name!r}", hint)
-    found = resolve(BUILT_IN.get(name, name), "space.name")
-    family = found() if isinstance(found, type) else found
+    family = instance(resolve(BUILT_IN.get(name, name), "space.name"), name, "space.name")
     missing = [method for method in ("space", "build") if not callable(getattr(family, method, None))]
     if missing:
         rule = "a family has space(trial) and build(config, task)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,58 @@ def test_problems_of_space_data_and_sampler_are_told_together(told, tmp_path: Pa
 def test_a_sampler_nobody_knows(told) -> None:
     (line,) = told({"data": "digits", "search": {"sampler": "grid"}})
     assert "search.sampler" in line and "tpe" in line
+
+
+FAMILY = """
+class Good:
+    def space(self, trial):
+        return {"width": trial.suggest_int("width", 1, 3), "learning_rate": 0.1, "note": None, "flip": True}
+    def build(self, config, task): ...
+class NoBuild:
+    def space(self, trial): return {}
+class UncallableBuild(Good):
+    build = 3
+class UncallableSpace(Good):
+    space = {}
+class WrongRecipe(Good):
+    def space(self, trial): return {"learning_rate": "abc", "batch_size": -3, "optimizer": "foo"}
+class NoScalars(Good):
+    def space(self, trial): return {**super().space(trial), "widths": [1, 2], "measure": len}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("NoBuild", ["lacks build"]),
+        ("UncallableBuild", ["lacks build"]),
+        ("UncallableSpace", ["is no function"]),
+        (
+            "WrongRecipe",
+            [
+                "draws optimizer as 'foo'; one of adamw",
+                "draws learning_rate as 'abc'; must be a number from 0",
+                "draws batch_size as -3; must be a whole number from 1",
+            ],
+        ),
+        ("NoScalars", ["draws widths as list; must be", "draws measure as builtin_function_or_method; must"]),
+    ],
+)
+def test_a_family_whose_every_trial_would_fail(told, tmp_path: Path, name: str, expected: list[str]) -> None:
+    file = tmp_path / "families_that_fail.py"
+    file.write_text(FAMILY)
+    lines = told({"data": "digits", "space": f"{file}:{name}"})
+    assert len(lines) == len(expected)
+    for line, part in zip(lines, expected, strict=True):
+        assert line.startswith("toprung: space.name: ") and part in line
+    sys.modules.pop(file.stem)
+
+
+def test_a_family_that_can_be_trained(tmp_path: Path) -> None:
+    (tmp_path / "families_that_work.py").write_text(FAMILY)
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump({"data": "digits", "space": f"{tmp_path}/families_that_work.py:Good"}))
+    assert main(["check", str(job)]) == 0
 
 
 def test_fixed_numbers_that_nothing_trains_with(told) -> None:
@@ -182,11 +235,26 @@ def test_a_run_of_another_job_and_a_folder_that_is_no_run(tmp_path: Path, capsys
     (tmp_path / "runs" / "job").mkdir(parents=True)
     other = {"name": "job", "data": "digits", "seed": 2, "storage": {"path": str(tmp_path / "runs")}}
     (tmp_path / "runs" / "job" / "job.yaml").write_text(yaml.safe_dump(other))
-    assert main(["search", str(job)]) == 2
-    assert "seed: is 1 and was 2" in capsys.readouterr().err
+    for command in ("check", "search"):
+        assert main([command, str(job)]) == 2
+        said = capsys.readouterr()
+        assert "seed: is 1 and was 2" in said.err and not said.out
     for command in ("status", "table", "retrain"):
         assert main([command, str(tmp_path / "nowhere")]) == 2
         assert "must be a run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"name: [unclosed", b"\xff\xfe\x00\x01", b"", b"a text"])
+def test_a_damaged_run_folder_is_named(told, tmp_path: Path, capsys, content: bytes) -> None:
+    damaged = tmp_path / "run" / "job.yaml"
+    damaged.parent.mkdir()
+    damaged.write_bytes(content)
+    for command in ("status", "table"):
+        assert main([command, str(damaged.parent)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"toprung: {damaged}")
+    (line,) = told({"data": "digits", "search": {"warm_start": [str(damaged.parent)]}})
+    assert line.startswith(f"toprung: {damaged}")
 
 
 def test_a_storage_path_that_cannot_be_written(tmp_path: Path, capsys) -> None:

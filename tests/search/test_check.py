@@ -51,6 +51,17 @@ def flawed_images(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("classes", "named"), [(10, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"), (12, "8, 9 and 2 more")]
+)
+def test_the_first_classes_are_named(job_file, tmp_path: Path, classes: int, named: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (classes * 20, 8, 8, 1), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(classes * 20) % classes)
+    job = load_job(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
+    (line,) = [line for line in describe_job(job) if line.startswith("classes ")]
+    assert line.endswith(f" {named}")
+
+
 def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> None:
     folder = flawed_images(tmp_path / "images")
     data = load(DataSpec("folder", str(folder), max_corrupt_fraction=0.2), tmp_path / "cache")

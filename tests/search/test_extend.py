@@ -40,6 +40,23 @@ def test_more_trials_are_added_once_the_earlier_ones_have_ended(tmp_path: Path) 
     assert load_extended(path, more).search.trials == 5, "interrupted, and the same command typed again"
 
 
+def test_more_trials_are_added_to_those_that_ended_before_the_number_was_lowered(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump({"data": "digits", "storage": {"path": str(tmp_path)}}))
+    folder = RunFolder(str(tmp_path / "a"))
+    folder.claim(load_extended(path, ["search.trials=2"])).release()
+    end_trials(folder, 6)
+    assert load_extended(path, ["search.trials=+3"]).search.trials == 9
+
+
+def test_a_simulation_counts_the_added_trials_as_the_search_will(
+    job_file, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = job_file(search={"trials": 6, "max_epochs": 3, "sampler": "random"})
+    assert main(["simulate", str(path), "--set", "search.trials=+5", "--workers", "1"]) == 0
+    assert ": 11 trials of up to 3 epochs" in capsys.readouterr().out
+
+
 def test_an_addition_that_is_no_number_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("data: digits")

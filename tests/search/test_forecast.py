@@ -100,3 +100,10 @@ def test_a_run_that_is_too_short_or_empty_is_refused(path: Path) -> None:
         list(forecast(longer, [1], str(root), 1.0))
     with pytest.raises(InputError, match="must be a run folder"):
         list(forecast(longer, [1], str(path.parent / "none"), 1.0))
+
+
+@pytest.mark.parametrize("wrong", [["--from", "nowhere"], ["--set", "search.warm_start=[nowhere]"]])
+def test_what_is_wrong_is_told_before_anything_is_shown(path: Path, capsys, wrong: list[str]) -> None:
+    assert main(["simulate", str(path), *wrong]) == 2
+    said = capsys.readouterr()
+    assert "nowhere is none" in said.err and not said.out

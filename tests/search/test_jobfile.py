@@ -132,6 +132,13 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
         ("data: digits\ndata: cifar10", "'data' stands twice"),
         ("data: {source: digits, splits: {val: 0.6, test: 0.5}}", "val + test is 1.1"),
         ("data: {source: digits, splits: {val: 0}}", "data.splits.val: 0 given; must be greater than 0"),
+        (
+            "data: digits\nspace: {fixed: {learning_rate: [1]}}",
+            "learning_rate: [1] given; must be a valid string or a valid integer or a valid number or",
+        ),
+        ("data: digits\nsearch: {trials: true}", "search.trials: True given; must be a number"),
+        ("data: digits\nsearch: {budgets: {epochs: true}}", "epochs: True given; must be a number"),
+        ("data: {source: digits, splits: {val: true}}", "val: True given; must be a number"),
         ("data: {sourc: digits}", "did you mean 'source'?"),
         ("data: digits\nsearch: 3", "search: 3 given; must be"),
         (

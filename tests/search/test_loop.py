@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from search.budget import Limits
-from search.loop import OpenTrial, SearchLoop, trial_seed
+from search.loop import OpenTrial, SearchLoop, exception_in, trial_seed
 from search.strategy import Decision, Strategy, TrialRecord
 from trainables.computation import Computed
 from trainables.costs import Costs
+from trainables.failure import failure_in
 from trainables.messages import EpochResult, TrialStart
 from trainables.report import EpochReport, Outcome
 
@@ -144,6 +145,15 @@ def test_a_search_in_which_nothing_works_is_aborted_with_the_reason() -> None:
     assert loop.finished
     assert len(facts.ends) == 5
     assert "KeyError: 'filters'" in str(loop.abort_reason)
+
+
+def test_the_reason_of_a_failure_is_its_exception_with_the_whole_message_on_one_line() -> None:
+    def build() -> None:
+        raise ValueError("my\n  own\nerror")
+
+    assert exception_in(failure_in(build).error) == "ValueError: my own error"
+    assert exception_in("cut off\nwithin its message\n") == "within its message"
+    assert exception_in("") == "no message"
 
 
 def test_a_lost_worker_ends_its_trial_as_preempted() -> None:

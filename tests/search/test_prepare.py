@@ -10,9 +10,10 @@ import pytest
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
+from search.cli import main
 from search.job import JobSpec, SpaceSection
-from search.jobfile import parse_job
-from search.prepare import config_kinds, new_strategy, prepared_space
+from search.jobfile import load_job, parse_job
+from search.prepare import config_kinds, new_strategy, prepared_space, unfit_runs
 from search.runfolder import RunFolder
 from search.sampler import place
 from search.settings import check_initial, fitting_part
@@ -138,6 +139,23 @@ def test_a_result_between_the_steps_is_evidence_all_the_same() -> None:
     config = {"layers": 2, "units": 40, "share": 0.35, "width": 20}
     point = place(stepped, config)
     assert point is not None and point.params == config
+
+
+def test_an_earlier_run_of_which_no_trial_fits_is_told_by_check_and_search(
+    tmp_path: Path, job_file, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = run_with_results(job(tmp_path), trials=5)
+    note = f"0 of 5 trials of {earlier} fit this space"
+    same = job(tmp_path / "new", warm_start=[earlier])
+    assert list(unfit_runs(same, prepared_space(same))) == []
+    narrow = {"ranges": {"learning_rate": [0.0999, 0.1]}}
+    path = job_file(name="other", space=narrow, search={"warm_start": [earlier]})
+    assert main(["check", str(path)]) == 0
+    assert f"note       {note}\n" in capsys.readouterr().out
+    # The folder is another job's, so that the search ends before it starts Ray.
+    RunFolder(load_job(path).run_root).claim(load_job(path, ["seed=1"])).release()
+    assert main(["search", str(path)]) == 2
+    assert f"note: {note}\n" in capsys.readouterr().out
 
 
 def test_a_warm_start_from_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -1,16 +1,24 @@
-"""A winner is retrained in the parts of a batch that did fit, and not saved when its training diverges."""
+"""Retraining: what stops it, what is not saved, and in what parts the winner's batches are computed."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from results.tables import RunWriter
+from search.cli import main
+from search.jobfile import parse_job
 from search.retrain import parts_of_batches, train_through
 from search.run import SearchFailedError
+from search.runfolder import RunFolder
+from trainables.report import EpochReport, Outcome
 
 
 @pytest.mark.parametrize(
@@ -54,3 +62,43 @@ def test_a_retraining_that_diverges_is_told_and_not_gone_on_with(
         return
     with pytest.raises(SearchFailedError, match=f"of t00001 diverged at epoch {epoch}; nothing was saved"):
         train_through(trainer, 3, "t00001")
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+    folder = RunFolder(job.run_root)
+    folder.claim(job).release()
+    report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialFacts(data_fingerprint="a" * 20)
+    with RunWriter(folder.root, run_schemas({})) as writer:
+        writer.append(PROPOSALS, proposal_row("t00000", {}, 0))
+        writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
+        writer.append(TRIALS, trial_row("t00000", {}, Outcome.COMPLETED, [report], facts))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("search.retrain.load", lambda _: pytest.fail("the images were loaded"))
+    assert main(["retrain", folder.root]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"toprung: RUN: {folder.root} cannot be written (no permission")
+
+
+@pytest.mark.parametrize(
+    ("command", "interrupted", "told"),
+    [
+        ("retrain", "search.retrain.retrain_winner", "the retraining begins again"),
+        ("search", "search.extend.load_extended", "goes on where this one stopped"),
+    ],
+)
+def test_an_interrupted_command_says_what_the_next_start_of_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    interrupted: str,
+    told: str,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupted, interrupt)
+    assert main([command, "x"]) == 130
+    assert told in capsys.readouterr().err

@@ -73,7 +73,18 @@ def test_a_users_sampler_is_found_by_module_and_function(conditional_space: Any)
     assert set(drawn.config) >= {"family", "rate"}
 
 
-@pytest.mark.parametrize("name", ["grid", "no_such_module:f", "optuna.samplers:no_such_function"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "grid",
+        ":f",
+        "no_such_module:f",
+        "optuna.samplers:no_such_function",
+        "os:getcwd",  # takes no seed
+        "os:sep",  # cannot be called
+        "builtins:str",  # returns no sampler
+    ],
+)
 def test_an_unknown_sampler_is_an_input_error(name: str) -> None:
     with pytest.raises(InputError, match=r"search\.sampler"):
         check_sampler(name)

@@ -160,6 +160,15 @@ def test_a_space_that_fails_or_returns_no_dict_is_told(tmp_path: Path) -> None:
     assert "no function" in problems(f"{path}:nothing")["space.name"]
 
 
+def test_a_family_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "unmakeable_families_in_a_file.py"
+    path.write_text(
+        "class Asks:\n    def __init__(self, depth): ...\nclass Raises:\n    def __init__(self): 1 / 0\n"
+    )
+    assert "missing 1 required positional argument" in problems(f"{path}:Asks")["space.name"]
+    assert "ZeroDivisionError" in problems(f"{path}:Raises")["space.name"]
+
+
 def test_every_problem_is_told_at_once_with_its_place() -> None:
     told = problems(
         "cnn",
