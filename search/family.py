@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from spaces.plain import plain_config
 from spaces.problem import InputError, Problem
 from trainables.family import BUILT_IN, load_family
 from trainables.recipe import Recipe
@@ -33,7 +32,7 @@ def check_family(name: str, configs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[Problem]:
-    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in config.items()}
+    plain = plain_config(config)
     scalars = {key: value for key, value in plain.items() if isinstance(value, SCALARS)}
     for key, value in plain.items():
         if key not in scalars:
