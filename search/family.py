@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from spaces.describe import SCALARS
 from spaces.plain import plain_config
 from spaces.problem import InputError, Problem
 from trainables.family import BUILT_IN, load_family
@@ -11,8 +12,6 @@ from trainables.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-SCALARS = (str, int, float, bool, type(None))
 
 
 def check_family(name: str, configs: Iterable[Mapping[str, Any]]) -> None:

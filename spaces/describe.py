@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from spaces.plain import plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from optuna.distributions import BaseDistribution
 
 SAMPLES = 256
+SCALARS = (str, int, float, bool, type(None))
 
 
 class RecordingTrial:
@@ -46,6 +49,12 @@ class RecordingTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         from optuna.distributions import CategoricalDistribution
 
+        for choice in choices:
+            if not isinstance(plain(choice), SCALARS):
+                # The tables and a resumed search could not tell it from another.
+                raise TypeError(
+                    f"{name}: a choice must be a number, a text, True, False or None, not {choice!r}"
+                )
         self._record(name, CategoricalDistribution(tuple(choices)))
         return self.params.setdefault(name, self._rng.choice(tuple(choices)))
 

@@ -96,17 +96,20 @@ def define_by_run(name: str) -> DefineByRun:
 
 
 def _checked(name: str) -> DefineByRun:
-    """The space, after one walk through it showed that it runs and returns a dict."""
+    """The space, after random walks through its branches showed that it runs and returns a dict."""
     import random
 
-    from spaces.describe import RecordingTrial
+    from spaces.describe import SAMPLES, RecordingTrial
 
-    function = define_by_run(name)
-    try:
-        config = function(RecordingTrial(random.Random(0), {}))
-    except Exception as error:
-        raise InputError.single("space.name", f"{name} fails: {error!r}", "fix the space function") from error
-    if not isinstance(config, dict):
-        given = f"{name} returned {type(config).__name__}"
-        raise InputError.single("space.name", given, "space(trial) must return a dict")
+    function, rng = define_by_run(name), random.Random(0)
+    for _ in range(SAMPLES):
+        try:
+            config = function(RecordingTrial(rng, {}, everything=True))
+        except Exception as error:
+            raise InputError.single(
+                "space.name", f"{name} fails: {error!r}", "fix the space function"
+            ) from error
+        if not isinstance(config, dict):
+            given = f"{name} returned {type(config).__name__}"
+            raise InputError.single("space.name", given, "space(trial) must return a dict")
     return function

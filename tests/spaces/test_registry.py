@@ -160,6 +160,18 @@ def test_a_space_that_fails_or_returns_no_dict_is_told(tmp_path: Path) -> None:
     assert "no function" in problems(f"{path}:nothing")["space.name"]
 
 
+def test_a_space_that_fails_in_one_branch_alone_is_told_before_the_search(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def rarely(trial):\n"
+        "    return {'width': 1 / (trial.suggest_int('width', 0, 20))}\n"
+        "def lists(trial):\n"
+        "    return {'filters': trial.suggest_categorical('filters', [[16, 32], [32, 64]])}\n"
+    )
+    assert "ZeroDivisionError" in problems(f"{path}:rarely")["space.name"]
+    assert "filters: a choice must be a number" in problems(f"{path}:lists")["space.name"]
+
+
 def test_a_family_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     path = tmp_path / "unmakeable_families_in_a_file.py"
     path.write_text(
