@@ -18,6 +18,8 @@ from spaces.usual import usual_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from optuna.distributions import BaseDistribution
+
 BUILT_IN = {
     "cnn": "spaces.cnn:space",
     "cnn_full": "spaces.cnn:full",
@@ -65,8 +67,7 @@ def load_space(
     `space.name`, `space.fixed.PARAMETER` or `space.ranges.PARAMETER`.
     """
     fixed, ranges = numbers_read(fixed or {}), numbers_read(ranges or {})
-    function = _checked(name)
-    parameters, rules = describe(function, everything=True), rules_of(function)
+    parameters, rules = _described(name), rules_of(define_by_run(name))
     fixed_texts, problems = text_values(fixed, rules.texts)
     ranged_texts, more = text_ranges(ranges, rules.texts)
     problems += more
@@ -95,21 +96,21 @@ def define_by_run(name: str) -> DefineByRun:
     return function
 
 
-def _checked(name: str) -> DefineByRun:
-    """The space, after random walks through its branches showed that it runs and returns a dict."""
-    import random
+@lru_cache(maxsize=64)
+def _described(name: str) -> Mapping[str, BaseDistribution]:
+    """Every parameter of the space, after random walks through its branches showed that it runs and returns a dict."""
+    function = define_by_run(name)
 
-    from spaces.describe import SAMPLES, RecordingTrial
-
-    function, rng = define_by_run(name), random.Random(0)
-    for _ in range(SAMPLES):
-        try:
-            config = function(RecordingTrial(rng, {}, everything=True))
-        except Exception as error:
-            raise InputError.single(
-                "space.name", f"{name} fails: {error!r}", "fix the space function"
-            ) from error
+    def walked(trial: Any) -> dict[str, Any]:
+        config = function(trial)
         if not isinstance(config, dict):
             given = f"{name} returned {type(config).__name__}"
             raise InputError.single("space.name", given, "space(trial) must return a dict")
-    return function
+        return config
+
+    try:
+        return describe(walked, everything=True)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError.single("space.name", f"{name} fails: {error!r}", "fix the space function") from error
