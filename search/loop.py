@@ -156,9 +156,8 @@ class SearchLoop:
         """End what was paused and never promoted; call when the search is over, not when it is interrupted."""
         for trial in list(self._open.values()):
             paused = f"paused at epoch {trial.last_epoch}, never promoted"
-            self._end(
-                trial, Outcome.STOPPED, paused if trial.reports else f"never started: {self.stop_reason}"
-            )
+            unused = f"never started: {self.stop_reason or 'the search was over'}"
+            self._end(trial, Outcome.STOPPED, paused if trial.reports else unused)
 
     def _opened(self, trial_id: str, config: Mapping[str, object]) -> TrialStart:
         paused = self._open.get(trial_id)

@@ -152,33 +152,37 @@ def test_an_unknown_space_is_told_with_the_known_ones() -> None:
     assert "architecture" in problems("spaces.cnn:architektur")["space.name"]
 
 
-def test_a_space_that_fails_or_returns_no_dict_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "bad_spaces_in_a_file.py"
-    path.write_text("def fails(trial): return 1 / 0\ndef number(trial): return 3\nnothing = 4\n")
-    assert "ZeroDivisionError" in problems(f"{path}:fails")["space.name"]
-    assert "returned int" in problems(f"{path}:number")["space.name"]
-    assert "no function" in problems(f"{path}:nothing")["space.name"]
+BAD_SPACES = """
+def fails(trial): return 1 / 0
+def number(trial): return 3
+nothing = 4
+def rarely(trial): return {"width": 1 / trial.suggest_int("width", 0, 20)}
+def lists(trial): return {"filters": trial.suggest_categorical("filters", [[16, 32], [32, 64]])}
+class Asks:
+    def __init__(self, depth): ...
+class Raises:
+    def __init__(self): 1 / 0
+"""
 
 
-def test_a_space_that_fails_in_one_branch_alone_is_told_before_the_search(tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text(
-        "def rarely(trial):\n"
-        "    return {'width': 1 / (trial.suggest_int('width', 0, 20))}\n"
-        "def lists(trial):\n"
-        "    return {'filters': trial.suggest_categorical('filters', [[16, 32], [32, 64]])}\n"
-    )
-    assert "ZeroDivisionError" in problems(f"{path}:rarely")["space.name"]
-    assert "filters: a choice must be a number" in problems(f"{path}:lists")["space.name"]
-
-
-def test_a_family_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "unmakeable_families_in_a_file.py"
-    path.write_text(
-        "class Asks:\n    def __init__(self, depth): ...\nclass Raises:\n    def __init__(self): 1 / 0\n"
-    )
-    assert "missing 1 required positional argument" in problems(f"{path}:Asks")["space.name"]
-    assert "ZeroDivisionError" in problems(f"{path}:Raises")["space.name"]
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fails", "ZeroDivisionError"),
+        ("number", "returned int"),
+        ("nothing", "no function"),
+        ("rarely", "ZeroDivisionError"),  # in one branch alone
+        ("lists", "filters: a choice must be a number"),
+        ("Asks", "missing 1 required positional argument"),
+        ("Raises", "ZeroDivisionError"),
+    ],
+)
+def test_a_space_or_family_that_cannot_be_is_told_before_the_search(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    path = tmp_path / f"space_that_{name}.py"  # a process loads one file of a name
+    path.write_text(BAD_SPACES)
+    assert told in problems(f"{path}:{name}")["space.name"]
 
 
 def test_every_problem_is_told_at_once_with_its_place() -> None:

@@ -43,3 +43,19 @@ def test_any_other_error_is_a_failure_with_its_traceback() -> None:
     assert failure.outcome is Outcome.FAILED
     assert "ValueError: no such layer" in failure.error
     assert not Failure.none()
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_while_a_network_is_built_is_told_as_that(
+    one_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    from trainables.backbone import backbone
+
+    def construct(**named: object) -> None:
+        raise MemoryError("Unable to allocate 1.0 GiB")
+
+    monkeypatch.setattr(keras.applications, "VGG16", construct)
+    with pytest.raises(MemoryError):
+        backbone({"backbone": "VGG16", "weights": "none"}, (32, 32, 3))

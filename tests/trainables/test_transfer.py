@@ -193,21 +193,6 @@ def test_images_too_small_and_weights_that_do_not_fit_are_told(
         family().build({**config, "input_size": 32, "weights": str(tmp_path / "wrong.weights.h5")}, noise)
 
 
-def test_memory_that_runs_out_while_a_network_is_built_is_told_as_that(
-    one_thread: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import keras
-
-    from trainables.backbone import backbone
-
-    def construct(**named: object) -> None:
-        raise MemoryError("Unable to allocate 1.0 GiB")
-
-    monkeypatch.setattr(keras.applications, "VGG16", construct)
-    with pytest.raises(MemoryError):
-        backbone({"backbone": "VGG16", "weights": "none"}, (32, 32, 3))
-
-
 def test_each_phase_trains_the_layers_that_are_open_in_it(pictures: Task, config: dict) -> None:
     trainer = new_trainer(config, pictures)
     depths = family().depths(trainer._network.model)
