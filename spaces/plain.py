@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +11,8 @@ if TYPE_CHECKING:
 
 def plain(value: Any) -> Any:
     """A number of numpy's as int, float or bool, a text of any type as str; anything else as it is."""
-    if isinstance(value, np.generic):
+    # where nothing has imported numpy, no value is of its types, and `toprung --help` need not wait for it
+    if isinstance(value, getattr(sys.modules.get("numpy"), "generic", ())):
         return value.item()
     return str(value) if isinstance(value, str) else value
 

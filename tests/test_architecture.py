@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,14 @@ def test_top_level_is_what_the_user_fixed() -> None:
     top = {line.partition("/")[0] for line in listed.splitlines()}
     allowed = {*MAY_IMPORT, "tests", "pyproject.toml", "README.md", "LICENSE"}
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_what_help_and_spaces_need_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, spaces.registry, trainables.family, trainables.recipe, trainables.engine, trainables.task\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'optuna', 'numpy'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"

@@ -102,11 +102,3 @@ def test_a_backend_that_cannot_train_here_is_named(one_thread: None, monkeypatch
     monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
     with pytest.raises(ValueError, match="openvino"):
         engine_for(keras.Sequential(), xla=False)
-
-
-def test_help_and_spaces_load_no_heavy_library() -> None:
-    code = (
-        "import sys, spaces.registry, trainables.family, trainables.recipe, trainables.engine, trainables.task\n"
-        "print(sorted({'tensorflow', 'keras', 'jax', 'optuna', 'numpy'} & set(sys.modules)))"
-    )
-    assert python(code) == "[]"
