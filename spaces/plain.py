@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 def plain(value: Any) -> Any:
     """A number of numpy's as int, float or bool, a text of any type as str; anything else as it is."""
-    # where nothing has imported numpy, no value is of its types, and `toprung --help` need not wait for it
-    if isinstance(value, getattr(sys.modules.get("numpy"), "generic", ())):
+    # Where nothing has imported numpy no value is of its types, and `toprung --help` need not wait for it.
+    numbers: Any = getattr(sys.modules.get("numpy"), "generic", ())
+    if isinstance(value, numbers):
         return value.item()
     return str(value) if isinstance(value, str) else value
 
