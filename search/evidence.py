@@ -41,11 +41,10 @@ class Agreement:
 
 
 def agreement(rung: Rung, above: Rung) -> Agreement:
-    """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n log n)."""
-    # Both are listed best first, so that a trial's place in the list is its rank.
-    both, low, high = np.intersect1d(_best_first(rung), _best_first(above), True, return_indices=True)
-    if len(both) < 3:
-        return Agreement(rung.epoch, above.epoch, len(both), 0.0, 0.0)
+    """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n)."""
+    low, high = _ranks(rung, above)
+    if len(low) < 3:
+        return Agreement(rung.epoch, above.epoch, len(low), 0.0, 0.0)
     told = rung.score_at(0) > rung.score_at(len(rung) - 1) and above.score_at(0) > above.score_at(
         len(above) - 1
     )
@@ -53,11 +52,17 @@ def agreement(rung: Rung, above: Rung) -> Agreement:
     everyone = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # the deviation of the ranks 0 ... n - 1
     ratio = max(1.0, float(everyone / low.std()))
     useful = USEFUL / float(np.sqrt(ratio**2 - USEFUL**2 * (ratio**2 - 1.0)))
-    return Agreement(rung.epoch, above.epoch, len(both), correlation, useful)
+    return Agreement(rung.epoch, above.epoch, len(low), correlation, useful)
 
 
-def _best_first(rung: Rung) -> np.ndarray:
-    return np.fromiter(rung.best_first(), dtype=np.int64, count=len(rung))
+def _ranks(rung: Rung, above: Rung) -> tuple[np.ndarray, np.ndarray]:
+    """The ranks on both rungs of the trials that reached both, 0 the best; as the rung above ranks them."""
+    # Both are listed best first, so that a trial's place in the list is its rank.
+    below, higher = (np.fromiter(r.best_first(), dtype=np.int64, count=len(r)) for r in (rung, above))
+    rank = np.full(max(below.max(initial=0), higher.max(initial=0)) + 1, -1)
+    rank[below] = np.arange(len(below))
+    high = np.flatnonzero(rank[higher] >= 0)
+    return rank[higher[high]], high
 
 
 class RungEvidence:
@@ -69,15 +74,18 @@ class RungEvidence:
     def __init__(self, rungs: Sequence[Rung]) -> None:
         # The highest rung before the full training stays: with no evidence on what lies above it, it is not blamed.
         self._rungs = rungs[:-1] or rungs
+        self._pairs = {above.epoch: (rung, above) for rung, above in pairwise(self._rungs)}
         self._found: dict[int, Agreement] = {}
 
     def weigh(self, epoch: int) -> bool:
         """Take in that the rung of this epoch has one more result; True when a rung was weighed anew."""
-        for rung, above in pairwise(self._rungs):
-            if above.epoch == epoch and len(above) == milestone(len(above)):
-                self._found[rung.epoch] = agreement(rung, above)
-                return True
-        return False
+        if epoch not in self._pairs:
+            return False
+        rung, above = self._pairs[epoch]
+        grown = len(above) == milestone(len(above))
+        if grown:
+            self._found[rung.epoch] = agreement(rung, above)
+        return grown
 
     def first_useful(self) -> tuple[int, list[Agreement]]:
         """The epoch of the lowest rung that does not mislead, and the agreements of those below it that do."""

@@ -129,6 +129,7 @@ class Ladder:
         self.pauses = pauses
         self.first_rung = rungs[0]
         self.paused: set[int] = set()
+        self._latest = LATEST_SURVIVORS * reduction_factor
         self._reached: dict[int, int] = {}
         self._none_promotable = False
 
@@ -196,10 +197,6 @@ class Ladder:
             return None
         highest = (n for rung in reversed(self.rungs) for n in rung.best_first() if n in self.paused)
         return next(highest, None)
-
-    @property
-    def _latest(self) -> int:
-        return LATEST_SURVIVORS * self.reduction_factor
 
     def _leads_latest(self, rung: Rung, number: int, standing: float) -> bool:
         """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all of them."""

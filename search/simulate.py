@@ -72,15 +72,14 @@ class SimResult:
         return held[-1] if held else None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Run:
-    """A trial on the virtual cluster: its curve, how fast it goes, and the epoch at which it fails, if it does."""
+    """A trial on the virtual cluster: the values of its epochs, and when each ends, the first after elapsed[0] = 0."""
 
-    config: Mapping[str, Any]
+    proposal: Proposal
     values: list[float]
     elapsed: list[float]
-    slowness: float
-    fails_at: int
+    fails_at: int  # the epoch at which it fails; 0 when it does not
     epoch: int = 0
 
 
@@ -124,7 +123,7 @@ class _Simulation:
         self._seed = seed
         self._conditions = conditions
         self._sign = 1.0 if conditions.mode == "max" else -1.0
-        self._events: list[tuple[float, int, str]] = []
+        self._events: list[tuple[float, int, _Run]] = []
         self._count = count()
         self._idle = deque([conditions.worker_startup_secs] * workers)
         self._runs: dict[str, _Run] = {}
@@ -134,11 +133,11 @@ class _Simulation:
     def run(self) -> SimResult:
         self._fill(0.0)
         while self._events:
-            now, _, trial_id = heapq.heappop(self._events)
+            now, _, run = heapq.heappop(self._events)
             if now > self._budget_secs:
                 break
             self.result.end_secs = now
-            if not self._epoch_done(now, trial_id):
+            if not self._epoch_done(now, run):
                 self._idle.append(now)
             # An ask that came back empty may be worth repeating after any report (a promotion).
             if self._idle:
@@ -151,18 +150,19 @@ class _Simulation:
             if proposal is None:
                 return
             starts = max(now, self._idle.popleft()) + self._conditions.trial_startup_secs
-            self._schedule(starts, proposal.trial_id, self._run_of(proposal))
+            self._schedule(starts, self._run_of(proposal))
 
     def _run_of(self, proposal: Proposal) -> _Run:
-        if proposal.trial_id not in self._runs:
-            self._runs[proposal.trial_id] = self._new_run(proposal)
+        run = self._runs.get(proposal.trial_id)
+        if run is None:
+            run = self._runs[proposal.trial_id] = self._new_run(proposal)
             self.result.trials += 1
-        return self._runs[proposal.trial_id]
+        return run
 
     def _new_run(self, proposal: Proposal) -> _Run:
         values, elapsed = self._blackbox.curve(proposal.config)
         slowness, fails_at = self._luck(proposal.trial_id)
-        return _Run(proposal.config, values.tolist(), elapsed.tolist(), slowness, fails_at)
+        return _Run(proposal, values.tolist(), [0.0, *(elapsed * slowness).tolist()], fails_at)
 
     def _luck(self, trial_id: str) -> tuple[float, int]:
         conditions = self._conditions
@@ -175,36 +175,33 @@ class _Simulation:
         fails_at = luck.randint(1, self._blackbox.max_epochs) if fails else 0
         return conditions.straggler_factor if slow else 1.0, fails_at
 
-    def _schedule(self, now: float, trial_id: str, run: _Run) -> None:
-        done = run.elapsed[run.epoch - 1] if run.epoch else 0.0
-        secs = (run.elapsed[run.epoch] - done) * run.slowness
+    def _schedule(self, now: float, run: _Run) -> None:
+        secs = run.elapsed[run.epoch + 1] - run.elapsed[run.epoch]
         self.result.busy_secs += secs
-        heapq.heappush(self._events, (now + secs, next(self._count), trial_id))
+        heapq.heappush(self._events, (now + secs, next(self._count), run))
 
-    def _epoch_done(self, now: float, trial_id: str) -> bool:
+    def _epoch_done(self, now: float, run: _Run) -> bool:
         """Report the epoch that just ended; True when the trial goes on."""
-        run = self._runs[trial_id]
-        run.epoch += 1
-        if run.epoch == run.fails_at:
-            return self._ended(trial_id, Outcome.FAILED)
+        run.epoch = epoch = run.epoch + 1
+        if epoch == run.fails_at:
+            return self._ended(run, Outcome.FAILED)
         self.result.epochs += 1
-        value = run.values[run.epoch - 1]
-        elapsed_secs = run.elapsed[run.epoch - 1] * run.slowness
+        trial_id, value = run.proposal.trial_id, run.values[epoch - 1]
         if value * self._sign > self._best:
             self._best = value * self._sign
-            self.result.incumbents.append(Incumbent(now, trial_id, run.epoch, value, run.config))
-        report = EpochReport(trial_id, run.epoch, {self._conditions.metric: value}, 0.0, elapsed_secs)
+            self.result.incumbents.append(Incumbent(now, trial_id, epoch, value, run.proposal.config))
+        report = EpochReport(trial_id, epoch, {self._conditions.metric: value}, 0.0, run.elapsed[epoch])
         decision = self._policy.report(report)
         if decision is Decision.STOP:
-            return self._ended(trial_id, Outcome.STOPPED if value == value else Outcome.DIVERGED)
-        if run.epoch == len(run.values):
-            return self._ended(trial_id, Outcome.COMPLETED)
+            return self._ended(run, Outcome.STOPPED if value == value else Outcome.DIVERGED)
+        if epoch == len(run.values):
+            return self._ended(run, Outcome.COMPLETED)
         if decision is Decision.PAUSE:
             return False
-        self._schedule(now, trial_id, run)
+        self._schedule(now, run)
         return True
 
-    def _ended(self, trial_id: str, outcome: Outcome) -> bool:
-        self._policy.finish(trial_id, outcome)
-        self.result.outcomes[trial_id] = outcome
+    def _ended(self, run: _Run, outcome: Outcome) -> bool:
+        self._policy.finish(run.proposal.trial_id, outcome)
+        self.result.outcomes[run.proposal.trial_id] = outcome
         return False

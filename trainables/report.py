@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +27,7 @@ class Outcome(StrEnum):
     FAILED = "FAILED"
 
 
-@dataclass(frozen=True)
-class EpochReport:
+class EpochReport(NamedTuple):
     """What one trial measured after one epoch.
 
     `epoch` is 1-based and survives resume (0 stands for the untrained model). `metrics` maps a name such as
@@ -38,7 +36,7 @@ class EpochReport:
 
     trial_id: str
     epoch: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = {}
     epoch_secs: float = 0.0
     elapsed_secs: float = 0.0
 

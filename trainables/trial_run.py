@@ -245,7 +245,7 @@ class TrialRun:
         due = at_rung or may_be_last or began - self._saved_at >= self._rules.checkpoint_secs
         if not report.is_finite or not due:
             return
-        history = tuple(vars(report) for report in self._history)
+        history = tuple(report._asdict() for report in self._history)
         arrays = {**trainer.state(), COMPUTATION: np.asarray(trainer.computation.to_json())}
         worth = self._rules.worth(report)
         is_best = worth >= self._best
