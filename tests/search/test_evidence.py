@@ -30,7 +30,8 @@ def first_useful(weighed: list[Rung]) -> int:
 
 
 def test_agreement_is_the_rank_correlation_of_those_who_reached_both() -> None:
-    low, high = rungs([[1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, np.nan]], (1, 3))
+    only_high = only_low = np.nan  # the last trial's first report came late
+    low, high = rungs([[1.0, 2.0, 3.0, 4.0, only_high], [1.0, 3.0, 2.0, only_low, 9.0]], (1, 3))
     found = agreement(low, high)
     assert found.trials == 3
     assert found.correlation == pytest.approx(0.5)
