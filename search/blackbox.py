@@ -53,20 +53,32 @@ class TableBlackbox:
 
     @classmethod
     def from_tables(
-        cls, space: Space, epochs: pd.DataFrame, trials: pd.DataFrame, metric: str = "val_accuracy"
+        cls,
+        space: Space,
+        epochs: pd.DataFrame,
+        trials: pd.DataFrame,
+        metric: str = "val_accuracy",
+        max_epochs: int | None = None,
     ) -> TableBlackbox:
         """Read the `epochs` frame (trial_id, epoch, metric, epoch_secs) and the `trials` frame (trial_id, config/...,
         extra).
 
-        Raises ValueError when no trial has an epoch.
+        Curves are cut or continued to `max_epochs`, by default to the longest. Raises ValueError when no trial has an
+        epoch, or none a finite value of the metric.
         """
         known = trials[trials["trial_id"].isin(set(epochs["trial_id"]))]
         if known.empty:
             raise ValueError("the tables hold no epoch of any trial: there is nothing to simulate from")
-        max_epochs = int(epochs["epoch"].max())
+        if (
+            metric not in epochs
+            or not np.isfinite(epochs[metric].to_numpy(dtype=float, na_value=np.nan)).any()
+        ):
+            raise ValueError(f"the tables hold no value of {metric}")
+        max_epochs = max_epochs or int(epochs["epoch"].max())
         values = _wide(epochs, metric, known["trial_id"], max_epochs)
         secs = _wide(epochs, "epoch_secs", known["trial_id"], max_epochs)
         lengths = epochs.groupby("trial_id")["epoch"].max().reindex(known["trial_id"]).to_numpy()
+        lengths = np.minimum(lengths, max_epochs)
         by_trial = configs_of(known)
         configs = tuple(by_trial[str(trial_id)] for trial_id in known["trial_id"])
         return cls(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from results.parts import read_tables
+from search.as_searched import AsSearched
 from search.blackbox import Blackbox, Curve, TableBlackbox
 from search.job import JobSpec
 from search.prepare import new_strategy, prepared_space
@@ -82,7 +83,8 @@ def forecast(
     strategies = [new_strategy(job, space) for _ in workers]
 
     def one(strategy: Strategy, count: int) -> Forecast:
-        result = simulate(strategy, blackbox, count, limit_secs, job.seed, conditions)
+        policy = AsSearched(job, strategy, _gpus(job))
+        result = simulate(policy, blackbox, count, limit_secs, job.seed, conditions)
         best = result.incumbents[-1].value if run and result.incumbents else math.nan
         completed = sum(outcome == "COMPLETED" for outcome in result.outcomes.values())
         gpu_hours = result.busy_secs * _gpus(job) / 3600
@@ -133,9 +135,9 @@ def _blackbox(job: JobSpec, space: Space, run: str | None, epoch_secs: float) ->
         raise InputError.single("--from", given, f"search.max_epochs is {job.search.max_epochs}")
     _, epochs, trials = read_tables(folder.root)
     try:
-        known = TableBlackbox.from_tables(space, epochs, trials, job.search.metric)
+        return TableBlackbox.from_tables(
+            space, epochs, trials, job.search.metric, max_epochs=job.search.max_epochs
+        )
     except ValueError as error:
-        raise InputError.single(
-            "--from", f"{run}: {error}", "give a run with trials that have ended"
-        ) from None
-    return known
+        rule = f"give a run with trials that have ended and tell {job.search.metric}"
+        raise InputError.single("--from", f"{run}: {error}", rule) from None

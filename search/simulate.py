@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from search.blackbox import Blackbox
 from search.strategy import Decision, Proposal
 from trainables.report import EpochReport, Outcome
@@ -41,8 +43,8 @@ class Conditions:
     straggler_share: float = 0.0  # share of trials that run slower
     straggler_factor: float = 3.0  # by how much
     failure_share: float = 0.0  # share of trials that fail at a random epoch
-    metric: str = "val_accuracy"
-    mode: str = "max"
+    metric: str | None = None  # what the curves are of; None: what the policy searches for, or val_accuracy
+    mode: str | None = None  # None: the policy's own, or max
 
 
 class Incumbent(NamedTuple):
@@ -122,7 +124,11 @@ class _Simulation:
         self._budget_secs = budget_secs
         self._seed = seed
         self._conditions = conditions
-        self._sign = 1.0 if conditions.mode == "max" else -1.0
+        metric, mode = getattr(policy, "searched_for", ("val_accuracy", "max"))
+        self._metric: str = conditions.metric or metric
+        self._sign = 1.0 if (conditions.mode or mode) == "max" else -1.0
+        # A policy that compares trials at nine epochs trains none longer, whatever the blackbox knows.
+        self._max_epochs = getattr(policy, "rung_epochs", (blackbox.max_epochs,))[-1]
         self._events: list[tuple[float, int, _Run]] = []
         self._count = count()
         self._idle = deque([conditions.worker_startup_secs] * workers)
@@ -162,7 +168,8 @@ class _Simulation:
     def _new_run(self, proposal: Proposal) -> _Run:
         values, elapsed = self._blackbox.curve(proposal.config)
         slowness, fails_at = self._luck(proposal.trial_id)
-        return _Run(proposal, values.tolist(), [0.0, *(elapsed * slowness).tolist()], fails_at)
+        known, ends = np.asarray(values, dtype=float), np.asarray(elapsed, dtype=float) * slowness
+        return _Run(proposal, known[: self._max_epochs].tolist(), [0.0, *ends.tolist()], fails_at)
 
     def _luck(self, trial_id: str) -> tuple[float, int]:
         conditions = self._conditions
@@ -190,7 +197,8 @@ class _Simulation:
         if value * self._sign > self._best:
             self._best = value * self._sign
             self.result.incumbents.append(Incumbent(now, trial_id, epoch, value, run.proposal.config))
-        report = EpochReport(trial_id, epoch, {self._conditions.metric: value}, 0.0, run.elapsed[epoch])
+        ended, epoch_secs = run.elapsed[epoch], run.elapsed[epoch] - run.elapsed[epoch - 1]
+        report = EpochReport(trial_id, epoch, {self._metric: value}, epoch_secs, ended)
         decision = self._policy.report(report)
         if decision is Decision.STOP:
             return self._ended(run, Outcome.STOPPED if value == value else Outcome.DIVERGED)

@@ -87,6 +87,34 @@ def test_a_finished_run_gives_its_curves_and_what_would_be_found(path: Path, cap
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("budget", "most_epochs"), [("epochs=30", 30 + 9), ("gpu_hours=0.01", 36 + 9), ("target=0.2", 45)]
+)
+def test_a_forecast_keeps_the_budgets_of_the_job(path: Path, budget: str, most_epochs: int) -> None:
+    job = load_job(path, [f"search.budgets.{budget}"])  # 0.01 GPU-hours are 36 epochs of 2 s on half a GPU
+    (cost,) = forecast(job, [2], None, epoch_secs=2.0)
+    (without,) = forecast(load_job(path), [2], None, epoch_secs=2.0)
+    assert cost.epochs <= most_epochs < without.epochs
+
+
+@pytest.mark.parametrize("trained", [3, 27])
+def test_a_run_is_cut_or_continued_to_the_epochs_of_the_job(path: Path, trained: int) -> None:
+    root = finished_run(path, epochs=trained)
+    document = yaml.safe_load((root / "job.yaml").read_text())
+    document["search"]["max_epochs"] = 27  # as where a budget ended the search before a trial was through
+    (root / "job.yaml").write_text(yaml.safe_dump(document))
+    (cost,) = forecast(load_job(path), [1], str(root), epoch_secs=60.0)
+    assert max(incumbent.epoch for incumbent in cost.result.incumbents) <= 9
+    assert cost.completed < cost.trials / 2
+    assert cost.hours == pytest.approx(cost.epochs * 2.0 / 3600)
+
+
+def test_a_run_that_did_not_tell_the_metric_is_refused(path: Path) -> None:
+    root = finished_run(path)
+    with pytest.raises(InputError, match="no value of val_macro_f1"):
+        list(forecast(load_job(path, ["search.metric=val_macro_f1"]), [1], str(root), 1.0))
+
+
 def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) -> None:
     nothing = Forecast(2, 1.0, 0.0, 0, 3, 0, math.nan, SimResult())
     draw([nothing], "val_accuracy", "all trials diverge", tmp_path / "cost.png")

@@ -76,6 +76,25 @@ def test_the_incumbent_is_the_best_value_so_far() -> None:
     assert result.incumbent_at(0.5) is None
 
 
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+def test_the_incumbent_is_the_best_by_what_the_strategy_searches_for(metric: str) -> None:
+    strategy = Strategy.for_space(Line().space, 10, 0, "min", metric=metric, sampler="random", max_trials=20)
+    values = [incumbent.value for incumbent in simulate(strategy, Line(), 2, 1e9).incumbents]
+    assert len(values) > 1
+    assert values == sorted(values, reverse=True)
+
+
+def test_curves_may_be_lists_and_longer_than_the_strategy_trains() -> None:
+    class Lists(Line):
+        def curve(self, config: Any) -> Any:
+            return tuple(map(list, super().curve(config)))
+
+    strategy = Strategy.for_space(Line().space, 4, 0, sampler="random", max_trials=9)
+    result = simulate(strategy, Lists(), 2, 1e9)
+    assert max(incumbent.epoch for incumbent in result.incumbents) == 4
+    assert Outcome.COMPLETED in result.outcomes.values()
+
+
 def test_events_at_the_same_moment_keep_the_order_in_which_they_were_made() -> None:
     policy = KeepAll(4)
     simulate(policy, Line(), workers=4, budget_secs=2.0)
