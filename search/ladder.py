@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 LATEST_SURVIVORS = 9  # how many of the latest results stand above the cut among them
 MILESTONES = [0, 4]
@@ -55,6 +55,11 @@ class Rung:
     scores: dict[int, float] = field(default_factory=dict)
     _ordered: list[tuple[float, int]] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, epoch: int, scores: dict[int, float]) -> Self:
+        """A rung of scores by trial, in order of arrival: sorted once."""
+        return cls(epoch, scores, sorted((-score, number) for number, score in scores.items()))
+
     def __len__(self) -> int:
         return len(self._ordered)
 
@@ -74,6 +79,10 @@ class Rung:
     def rank(self, number: int, standing: float) -> int:
         """The rank of a trial that stands so among all recorded so far, 0 the best."""
         return bisect_left(self._ordered, (-standing, number))
+
+    def leads(self, number: int, standing: float, places: int) -> bool:
+        """Whether a trial that stands so is among the first `places` of all recorded so far."""
+        return bisect_left(self._ordered, (-standing, number)) < places
 
     def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
         """Whether a trial that stands so is, or would be, in the first `places` of the latest `count` results."""
@@ -215,5 +224,5 @@ class Ladder:
         peers = len(rung)
         if peers < self.reduction_factor or rung.epoch < self.first_rung:
             return Decision.KEEP
-        leads = rung.rank(number, standing) < self._quota(peers)
+        leads = rung.leads(number, standing, self._quota(peers))
         return Decision.KEEP if leads or self._leads_latest(rung, number, standing) else Decision.STOP

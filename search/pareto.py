@@ -84,6 +84,13 @@ class ParetoRung(Rung):
         moved_up = standing > self.score(number)
         return before if moved_up else before + self._spread_out(int(-standing)).index(number)
 
+    def leads(self, number: int, standing: float, places: int) -> bool:
+        """Whether it is among the first `places`; how it stands among its equals is looked at where it must be."""
+        before = int((self.dominators < -standing).sum())
+        if before >= places or before + int((self.dominators == -standing).sum()) <= places:
+            return before < places
+        return self.rank(number, standing) < places
+
     def best_first(self) -> Iterator[int]:
         """The trials from the best to the worst."""
         for count in np.unique(self.dominators).tolist():
@@ -95,10 +102,8 @@ class ParetoRung(Rung):
         vectors = self.vectors[where]
         low, high = vectors.min(axis=0), vectors.max(axis=0)
         scaled = (vectors - low) / np.where(high > low, high - low, 1.0)
-        apart = np.abs(scaled[:, None, :] - scaled[None, :, :]).sum(axis=2)
-        np.fill_diagonal(apart, np.inf)
         members = [
-            (-float(nearest), self.numbers[i]) for nearest, i in zip(apart.min(axis=1), where, strict=True)
+            (-nearest, self.numbers[i]) for nearest, i in zip(_nearest(scaled).tolist(), where, strict=True)
         ]
         return [number for _, number in sorted(members)]
 
@@ -123,12 +128,17 @@ class ParetoRung(Rung):
         """The rung under one weighting of the objectives, each brought to [0, 1] first; in order of arrival."""
         low, high = self.vectors.min(axis=0), self.vectors.max(axis=0)
         parts = weights * (self.vectors - low) / np.where(high > low, high - low, 1.0)
-        made = Rung(self.epoch)
-        for number, score in zip(
-            self.numbers, (parts.min(axis=1) + RHO * parts.sum(axis=1)).tolist(), strict=True
-        ):
-            made.add(number, score)
-        return made
+        scores = (parts.min(axis=1) + RHO * parts.sum(axis=1)).tolist()
+        return Rung.of(self.epoch, dict(zip(self.numbers, scores, strict=True)))
+
+
+def _nearest(points: np.ndarray) -> np.ndarray:
+    """The distance, a sum over the columns, of each row to its nearest other row; infinite for a row alone."""
+    from scipy.spatial import KDTree  # for searches with several objectives alone
+
+    if len(points) < 2:
+        return np.full(len(points), np.inf)
+    return np.asarray(KDTree(points).query(points, k=2, p=1)[0][:, 1])
 
 
 def _dominates(better: np.ndarray, worse: np.ndarray) -> np.ndarray:

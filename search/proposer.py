@@ -15,6 +15,7 @@ from search.pareto import ParetoRung
 from search.rung_model import RungModel
 from search.sampler import DEFAULT, Observation, Point, Space, draw, subseed
 
+BLIND = ("random", "qmc")  # samplers that look at no result
 ENOUGH_RESULTS = 4  # a model of fewer results than this knows less than an even spread, whatever the space
 # As many results as a trial has parameters are the fewest that tell the effect of each. In wide spaces few parameters
 # matter (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization"), and nobody waits for all.
@@ -53,7 +54,8 @@ class Proposer:
 
     def propose(self, number: int, evidence: Evidence, taken: Collection[str]) -> tuple[Point, str] | None:
         """A point not in `taken` (see `key`) and one line why; None when the space holds no new point."""
-        evidence = _weighted(evidence, subseed(self.seed, "weights", number))
+        if self.sampler not in BLIND:
+            evidence = _weighted(evidence, subseed(self.seed, "weights", number))
         if number < len(self.initial):
             why = "first: given by the job or usual in its space"
             return self._drawn("random", number, fixed=self.initial[number]), why
@@ -67,7 +69,7 @@ class Proposer:
     def _source(self, number: int, evidence: Evidence) -> tuple[str, Callable[[int], Point]]:
         """Why, and the draw of a given attempt."""
         blind = "qmc" if self.sampler == "qmc" else "random"
-        modelled = [] if self.sampler in ("random", "qmc") else self._modelled(evidence)
+        modelled = [] if self.sampler in BLIND else self._modelled(evidence)
         if not modelled:
             why = blind if blind == self.sampler else f"{blind}: no rung has enough results to model yet"
             return why, lambda attempt: self._drawn(blind, number, attempt)
@@ -156,4 +158,9 @@ def observations(rung: Rung, evidence: Evidence) -> list[Observation]:
 
 def key(config: Mapping[str, Any]) -> str:
     """Equal for equal configurations, whatever the order of their names."""
-    return json.dumps(config, sort_keys=True, default=repr)
+    return json.dumps(config, sort_keys=True, default=_written)
+
+
+def _written(value: Any) -> Any:
+    # What numpy prints of a large array leaves its middle out.
+    return value.tolist() if isinstance(value, np.ndarray) else repr(value)

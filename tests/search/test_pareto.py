@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,11 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
     assert sorted(order) == list(range(len(pairs)))
     assert [dominators[number] for number in order] == sorted(dominators)
     assert [rung.rank(number, rung.score(number)) for number in order] == list(range(len(pairs)))
+    assert all(
+        rung.leads(number, rung.score(number), places) == (rank < places)
+        for rank, number in enumerate(order)
+        for places in range(1, len(pairs) + 1)
+    )
     assert [rung.score_at(rank) for rank in range(len(pairs))] == [
         -float(dominators[number]) for number in order
     ]
@@ -43,6 +49,14 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
 def test_among_equals_the_one_that_stands_alone_comes_first() -> None:
     rung = rung_of([(0.0, 1.0), (0.05, 0.95), (0.6, 0.4), (1.0, 0.0), (0.95, 0.05)])
     assert rung.rank(2, rung.score(2)) == 0
+
+
+def test_a_front_of_thousands_is_ordered_without_a_table_of_all_distances() -> None:
+    count = 20_000  # the table would take six gigabytes
+    steps = np.arange(float(count))
+    rung = ParetoRung(1, vectors=np.column_stack([steps, -steps]), numbers=list(range(count)))
+    rung.dominators = np.zeros(count, dtype=int)
+    assert sorted(rung.best_first()) == list(range(count))
 
 
 @given(PAIRS, PAIR, st.data())
