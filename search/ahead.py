@@ -30,6 +30,7 @@ class Ahead:
         if self._loop.finished:
             return None
         if self._made:
+            self._loop.begin(self._made[0])
             return self._made.popleft()
         if is_awaited:
             self._wanted = min(self._wanted + 1, self._most)
@@ -37,5 +38,5 @@ class Ahead:
 
     def prepare(self) -> None:
         """Propose one more if it is time."""
-        if len(self._made) < self._wanted and (start := self._loop.next_trial()) is not None:
+        if len(self._made) < self._wanted and (start := self._loop.propose()) is not None:
             self._made.append(start)

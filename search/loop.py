@@ -86,6 +86,7 @@ class SearchLoop:
         self._spent = spent or Spent()
         self._began = clock()
         self._open = {trial.start.trial_id: trial for trial in unfinished}
+        self._unbegun: set[str] = set()
         self._failures_in_a_row = 0
         self.leader = leader
         self.outcomes: Counter[Outcome] = Counter(outcomes or {})
@@ -110,14 +111,21 @@ class SearchLoop:
     @property
     def running(self) -> int:
         """Trials that were started and have not ended."""
-        return len(self._open) - len(self._waiting)
+        return len(self._open) - len(self._waiting) - len(self._unbegun)
 
     def notes(self) -> list[str]:
         """What the strategy found out about this search, a line each, oldest first."""
         return self._strategy.notes()
 
     def next_trial(self) -> TrialStart | None:
-        """The trial to start next: one an earlier driver left unfinished, else a new proposal, else None."""
+        """The trial that starts now: one an earlier driver left unfinished, else a new proposal, else None."""
+        start = self.propose()
+        if start is not None:
+            self.begin(start)
+        return start
+
+    def propose(self) -> TrialStart | None:
+        """As `next_trial`, for a trial that starts later, if at all: one that never begins leaves no trace."""
         if self._waiting:
             return self._waiting.popleft().start
         if self.finished or self._limit_reached():
@@ -126,6 +134,12 @@ class SearchLoop:
         if proposal is None:
             return None
         return self._opened(proposal.trial_id, proposal.config)
+
+    def begin(self, start: TrialStart) -> None:
+        """A trial that was proposed starts now."""
+        if start.trial_id in self._unbegun:
+            self._unbegun.remove(start.trial_id)
+            self._observer.proposed(start, self._strategy.why(start.trial_id))
 
     def report(self, trial_id: str, result: EpochResult, worker: Worker | None = None) -> Decision:
         """Take one result of a worker and say whether its trial goes on."""
@@ -154,7 +168,7 @@ class SearchLoop:
 
     def close(self) -> None:
         """End what was paused and never promoted; call when the search is over, not when it is interrupted."""
-        for trial in list(self._open.values()):
+        for trial in [trial for name, trial in self._open.items() if name not in self._unbegun]:
             paused = f"paused at epoch {trial.last_epoch}, never promoted"
             unused = f"never started: {self.stop_reason or 'the search was over'}"
             self._end(trial, Outcome.STOPPED, paused if trial.reports else unused)
@@ -166,7 +180,7 @@ class SearchLoop:
         number = int(trial_id[1:])
         start = TrialStart(trial_id, number, trial_seed(self._seed, number), dict(config))
         self._open[trial_id] = OpenTrial(start)
-        self._observer.proposed(start, self._strategy.why(trial_id))
+        self._unbegun.add(trial_id)
         return start
 
     def _take(self, trial: OpenTrial, report: EpochReport) -> Decision:
@@ -246,7 +260,6 @@ def exception_in(error: str) -> str:
     """The exception at the end of a traceback, its type and whole message, on one line."""
     lines = error.rstrip().splitlines()
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    after = dropwhile(lambda line: line.startswith("  "), lines[frames[-1] :] if frames else [])
     # A traceback that was cut within its message has no frame left: its last line says most.
-    after = lines[frames[-1] :] if frames else lines[-1:]
-    told = dropwhile(lambda line: line.startswith("  "), after)
-    return " ".join(" ".join(told).split()) or "no message"
+    return " ".join(" ".join(list(after) or lines[-1:]).split()) or "no message"

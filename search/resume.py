@@ -113,12 +113,20 @@ def _spent(
     leader: tuple[str, int, float] | None,
     open_gpus: float,
 ) -> Spent:
-    """What the earlier drivers used; a trial ended since the best if its last report came after the best one."""
+    """What the earlier drivers used; a trial ended since the best if its last report came after the best one.
+
+    One without a report, as memory may run out before the first, counts where it began after the best trial.
+    """
     gpus = dict(zip(trials["trial_id"], trials["gpus"].fillna(0.0), strict=True))
     gpu_secs = sum(report.epoch_secs * float(gpus.get(report.trial_id, open_gpus)) for report in reports)
     if leader is None:
         return Spent(len(reports), gpu_secs / 3600, trials_since_best=len(trials))
     arrived = {(report.trial_id, report.epoch): place for place, report in enumerate(reports)}
     last = {report.trial_id: place for place, report in enumerate(reports)}
-    since = sum(last.get(name, -1) > arrived[leader[:2]] for name in trials["trial_id"] if name != leader[0])
+    after = arrived[leader[:2]]
+    since = sum(
+        last[name] > after if name in last else name > leader[0]
+        for name in trials["trial_id"]
+        if name != leader[0]
+    )
     return Spent(len(reports), gpu_secs / 3600, 0.0, leader[2], since)

@@ -11,12 +11,22 @@ class Numbered:
 
     def __init__(self, count: int) -> None:
         self.count, self.asked, self.finished = count, 0, False
+        self.begun: list[int] = []
 
-    def next_trial(self) -> TrialStart | None:
+    def propose(self) -> TrialStart | None:
         if self.asked == self.count:
             return None
         self.asked += 1
         return TrialStart(f"t{self.asked - 1:05d}", self.asked - 1, 0, {})
+
+    def begin(self, start: TrialStart) -> None:
+        self.begun.append(start.number)
+
+    def next_trial(self) -> TrialStart | None:
+        start = self.propose()
+        if start is not None:
+            self.begin(start)
+        return start
 
 
 def taken(ahead: Ahead, times: int = 1, is_awaited: bool = True) -> list[int | None]:
@@ -38,7 +48,9 @@ def test_one_trial_is_proposed_while_workers_train() -> None:
     ahead = Ahead(loop, most=8)
     assert taken(ahead, 4, is_awaited=False) == [0, 1, 2, 3]
     assert prepared(ahead, loop) == 1
+    assert loop.begun == [0, 1, 2, 3]
     assert taken(ahead) == [4]
+    assert loop.begun == [0, 1, 2, 3, 4]
 
 
 def test_one_more_is_proposed_for_each_worker_that_found_none_up_to_the_most() -> None:
@@ -74,3 +86,4 @@ def test_what_was_made_ahead_is_not_started_once_a_limit_is_reached() -> None:
     prepared(ahead, loop)
     loop.finished = True
     assert taken(ahead) == [None]
+    assert loop.begun == []

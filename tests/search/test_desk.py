@@ -34,7 +34,13 @@ class FewTrials:
     def finished(self) -> bool:
         return self.left == 0 and not self.open and self.finished_when_open
 
+    def begin(self, start: TrialStart) -> None:
+        assert start.trial_id in self.open
+
     def next_trial(self) -> TrialStart | None:
+        return self.propose()
+
+    def propose(self) -> TrialStart | None:
         if self.left == 0:
             return None
         self.left -= 1

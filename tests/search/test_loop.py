@@ -153,6 +153,7 @@ def test_the_reason_of_a_failure_is_its_exception_with_the_whole_message_on_one_
 
     assert exception_in(failure_in(build).error) == "ValueError: my own error"
     assert exception_in("cut off\nwithin its message\n") == "within its message"
+    assert exception_in("cut off, Arguments received:\n  • training=None\n") == "• training=None"
     assert exception_in("") == "no message"
 
 
@@ -276,6 +277,24 @@ def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does() -
     assert len(starts) > len(set(starts)), "the promoted were started again"
     assert facts.proposed_ids == sorted(set(starts)), "and proposed once"
     assert {end[0] for end in facts.ends.values()} == {Outcome.COMPLETED, Outcome.STOPPED}
+
+
+def test_a_trial_proposed_ahead_that_never_begins_leaves_no_trace() -> None:
+    facts = Facts()
+    loop = loop_of(facts, limits=Limits(epochs=1))
+    first = loop.next_trial()
+    assert first is not None
+    ahead = loop.propose()
+    assert ahead is not None and ahead.trial_id == "t00001"
+    assert loop.running == 1
+    loop.report(first.trial_id, result(first, 1))
+    loop.close()
+    assert facts.proposed_ids == list(facts.ends) == [first.trial_id]
+    rebuilt = new_strategy()
+    outcome = facts.ends[first.trial_id][0]
+    rebuilt.replay(facts.reports, [TrialRecord(first.trial_id, first.config, outcome)])
+    again = loop_of(Facts(), rebuilt).next_trial()
+    assert again is not None and again.trial_id == ahead.trial_id, "a greater budget finds it again"
 
 
 def test_after_a_restart_paused_trials_wait_for_their_promotion() -> None:

@@ -17,7 +17,7 @@ from search.resume import resume
 from search.strategy import Strategy
 from trainables.checkpoint import CheckpointStore
 from trainables.messages import EpochResult
-from trainables.report import EpochReport
+from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +117,22 @@ def test_a_slow_leader_that_improves_all_the_time_is_no_plateau_before_or_after_
     assert before == 2
     with driver(tmp_path) as again:
         assert again.spent.trials_since_best == before
+
+
+def test_trials_that_fail_before_their_first_epoch_count_for_a_plateau_after_a_restart_too(
+    tmp_path: Path,
+) -> None:
+    def runs_out_of_memory(loop: SearchLoop) -> None:
+        loop.report(started(loop), EpochResult(None, failure=Outcome.OOM, error="no room"))
+
+    with driver(tmp_path) as loop:
+        runs_out_of_memory(loop)
+        tell(loop, started(loop), 1, 0.5)
+        for _ in range(3):
+            runs_out_of_memory(loop)
+        assert loop.spent.trials_since_best == 3
+    with driver(tmp_path) as again:
+        assert again.spent.trials_since_best == 3
 
 
 def test_the_trial_that_set_the_best_is_not_one_without_a_new_best(tmp_path: Path) -> None:
