@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.src.models.functional import Functional
 
 from spaces.problem import InputError
 from trainables.failure import is_out_of_memory
@@ -27,11 +28,13 @@ def stock_model(model: keras.Model, final: str = "softmax") -> keras.Model:
     pairs: list[tuple[Any, Any]] = []
 
     def copied_layer(layer: Any) -> Any:
+        if _is_graph(layer):
+            return keras.models.clone_model(layer, clone_function=copied_layer)
         pairs.append((layer, _stock_layer(layer)))
         return pairs[-1][1]
 
     with unfused(model):
-        copied = keras.models.clone_model(model, clone_function=copied_layer, recursive=True)
+        copied = keras.models.clone_model(model, clone_function=copied_layer)
     for layer in copied._flatten_layers():
         # Half precision is for training: what leaves computes alike wherever it is loaded.
         if layer.dtype_policy.name.startswith("mixed_"):
@@ -65,11 +68,16 @@ def _own_layers(model: keras.Model) -> list[keras.Layer]:
     """The layers that are neither Keras' nor ours, and functions as layers; not what such a layer holds inside."""
     found: list[keras.Layer] = []
     for layer in model.layers:
-        if hasattr(layer, "layers") and hasattr(layer, "output_shape"):
+        if _is_graph(layer):
             found += _own_layers(layer)
         elif isinstance(layer, keras.layers.Lambda) or type(layer).__module__.split(".")[0] not in _KNOWN:
             found.append(layer)
     return found
+
+
+def _is_graph(layer: Any) -> bool:
+    """Whether a model within the model is its layers and nothing else: one with a `call` of its own is more."""
+    return isinstance(layer, keras.Model) and type(layer).call in (Functional.call, keras.Sequential.call)
 
 
 def _kept(layer: keras.Layer) -> list[keras.Variable]:

@@ -98,6 +98,19 @@ def nested_model() -> Any:
     return keras.Model(images, keras.Sequential([DialledDropout("rate")])(x), name="block")
 
 
+def nested_model_of_its_own_kind() -> Any:
+    import keras
+
+    @keras.saving.register_keras_serializable("tests")
+    class Negated(keras.Model):
+        def call(self, images: Any, training: bool = False) -> Any:
+            return -super().call(images, training=training)
+
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))
+    return Negated(images, x, name="negated")
+
+
 def block(layer_key: str = "filters", filters: int = 4) -> Any:
     """A layer of a user's own around a convolution and a dial; its copy is told its width by `layer_key`."""
     import keras
@@ -117,6 +130,16 @@ def block(layer_key: str = "filters", filters: int = 4) -> Any:
             return {**keras.layers.Layer.get_config(self), layer_key: self.filters}
 
     return Block(filters, name="my_block")
+
+
+def test_a_model_within_that_computes_in_its_own_way_goes_on_to_do_so(noise: Task) -> None:
+    from trainables.trainer import Trainer
+
+    trainer = Trainer(WithDials(nested_model_of_its_own_kind()), {"batch_size": 16}, noise)
+    trainer.reset({"batch_size": 16}, 1)
+    trainer.train_epoch(1)
+    exported = np.asarray(trainer.export()(noise.val.images))
+    assert exported == pytest.approx(trainer.evaluate(noise.val).probabilities, abs=1e-6)
 
 
 @pytest.mark.parametrize("made", [nested_model, block])
