@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from trainables.data_spec import DataSpec
 
 WANTED = "a folder with one folder of images a class, or with train, val and test folders of such"
-TITLES = {"train": ("train", "training"), "val": ("val", "validation", "valid"), "test": ("test", "testing")}
+TITLES = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+LOOSE_TITLES = {**TITLES, "train": ("train", "training"), "test": ("test", "testing")}
+PACKERS_OWN = "__MACOSX"  # a folder that the archives of one operating system bring along
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _subfolders(folder: Place) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name != PACKERS_OWN
     )
 
 
@@ -111,7 +115,10 @@ def _split_folders(root: Place) -> dict[str, str]:
     Raises InputError for two folders of one split, and where all folders are called like splits but none is train.
     """
     folders = _subfolders(root)
-    titled = {split: [name for name in folders if name.lower() in own] for split, own in TITLES.items()}
+    titled = {split: [name for name in folders if name.lower() in own] for split, own in LOOSE_TITLES.items()}
+    if sum(map(len, titled.values())) < len(folders):
+        # Beside other folders "Train" may well be a class, of vehicles: only the plain titles are splits there.
+        titled = {split: [name for name in folders if name in own] for split, own in TITLES.items()}
     found = {split: [name for name in own if _subfolders(root / name)] for split, own in titled.items()}
     if not found["train"]:
         if folders and sum(len(own) for own in titled.values()) == len(folders):

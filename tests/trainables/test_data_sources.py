@@ -220,6 +220,17 @@ def test_train_and_test_beside_other_folders_of_images_are_classes(tmp_path: Pat
     assert load(spec, tmp_path / "cache").classes == ("plane", "test", "train")
 
 
+def test_a_class_called_train_is_none_of_the_splits_beside_other_classes(tmp_path: Path) -> None:
+    spec = folder(tmp_path)
+    for number, name in enumerate(("Bus", "Train", "Training")):
+        side = tmp_path / "images" / name / "side"
+        (tmp_path / "images" / f"class {number}").rename(tmp_path / "put aside")
+        side.parent.mkdir()
+        (tmp_path / "put aside").rename(side)
+    (tmp_path / "images" / "__MACOSX").mkdir()
+    assert load(spec, tmp_path / "cache").classes == ("Bus", "Train", "Training")
+
+
 @pytest.mark.parametrize("source", ["my_images:load", "my_images.py:load"])
 def test_the_same_function_beside_other_images_is_another_data_set(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
