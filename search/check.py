@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from search.prepare import Prepared, prepare, unfit_runs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
 NAMED = 10  # unreadable images, and classes
+REASON_CHARS = 200
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
@@ -33,7 +35,7 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     folder = RunFolder(job.run_root)
     folder.check_writable()
     prepared = prepare(job)
-    folder.check_same(job, prepared.dataset.fingerprint)
+    unasked = _unasked(folder, prepared)
     data, search = prepared.dataset, job.search
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     height, width, channels = data.image_shape
@@ -49,13 +51,25 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
     yield f"budgets    {_budgets(job)}"
     yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
-    for pitfall in pitfalls(prepared):
+    for pitfall in (*unasked, *pitfalls(prepared)):
         yield f"note       {pitfall}"
     if preview is not None:
         with quiet_native():
             written = write_preview(prepared, preview)
         yield f"preview    {written}"
     yield "next       toprung search JOB, where JOB is this file"
+
+
+def _unasked(folder: RunFolder, prepared: Prepared) -> list[str]:
+    """A line where the store of the run does not answer from here: a cluster may well reach it."""
+    try:
+        folder.check_same(prepared.job, prepared.dataset.fingerprint)
+    except OSError as error:
+        reason = shorten(" ".join(str(error).split()), REASON_CHARS)
+        return [
+            f"{folder.root} does not answer ({reason}): a run that is there was not compared with this job"
+        ]
+    return []
 
 
 def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) -> int:

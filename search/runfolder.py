@@ -157,7 +157,8 @@ class RunFolder:
         known = next((str(values.iloc[0]) for values in told if len(values)), None)
         if fingerprint is not None and known not in (None, fingerprint):
             given = f"the images are others than those of {self.root} (fingerprint {fingerprint[:12]})"
-            raise InputError.single("data", given, f"must be {str(known)[:12]}, or give another `name`")
+            rule = f"must be {str(known)[:12]}, or give another `name`; an earlier version may have read them otherwise"
+            raise InputError.single("data", given, rule)
 
 
 def _reason(error: OSError) -> str:

@@ -101,7 +101,7 @@ def place(
     try:
         with _quiet():
             rebuilt = plain_config(space(trial))
-    except (ValueError, KeyError, TypeError):
+    except Exception:  # whatever a user's own space raises where a value is none of its own
         return None
     # A value between the steps, of a run that had others or none, is evidence all the same.
     if not all(_spans(kind, trial.params[name]) for name, kind in trial.distributions.items()):

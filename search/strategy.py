@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from search.earlier import EarlierRuns, TrialRecord
 from search.evidence import RungEvidence
 from search.ladder import Decision, Ladder, Rung, Verdict, rung_epochs
-from search.pareto import Objectives, ParetoRung
+from search.pareto import Objectives, ParetoRung, Score
 from search.proposer import Evidence, Proposer, key
 from search.sampler import DEFAULT, Point, Space, check_sampler, place
 from search.settings import check_initial, check_settings, number_of, trial_id
@@ -103,7 +103,7 @@ class Strategy:
         epochs = rung_epochs(max_epochs, reduction_factor, min_epochs)
         kind = ParetoRung if len(modes) > 1 else Rung
         return cls(
-            Proposer(space, sampler, seed, tuple(initial_configs)),
+            Proposer(space, sampler, int(seed), tuple(initial_configs)),
             Ladder(epochs, reduction_factor, variant == "promote", kind),
             EarlierRuns(space, Ladder(epochs, rung_type=kind), Objectives.of(modes)),
             Objectives.of(modes),
@@ -119,6 +119,11 @@ class Strategy:
         fitting = self._earlier.add(reports, trials)
         self._points.update(self._earlier.points)
         return fitting
+
+    @property
+    def searched_for(self) -> tuple[str, str]:
+        """The metric, of several objectives the first, and max or min."""
+        return self._objectives.metrics[0], "max" if self._objectives.signs[0] > 0 else "min"
 
     @property
     def rung_epochs(self) -> tuple[int, ...]:
@@ -170,10 +175,11 @@ class Strategy:
         number = number_of(report.trial_id)
         trial = self._trials[number]
         if trial.outcome is None and report.epoch > trial.epoch:
+            score = self._objectives.score(report.metrics) if report.is_finite else None
             trial.epoch = report.epoch
             if report.epoch > 0 and report.elapsed_secs > 0.0:
                 self._epoch_secs[number] = report.elapsed_secs / report.epoch
-            self._take_in(number, trial, report)
+            self._take_in(number, trial, report.epoch, score)
         return self._standing(number, trial)
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
@@ -240,12 +246,11 @@ class Strategy:
         self._next = max(self._next, number + 1)
         return number
 
-    def _take_in(self, number: int, trial: _Trial, report: EpochReport) -> None:
-        score = self._objectives.score(report.metrics)
-        if not report.is_finite:
+    def _take_in(self, number: int, trial: _Trial, epoch: int, score: Score | None) -> None:
+        if score is None:
             self._end(number, trial, Outcome.DIVERGED)
             return
-        verdict = self._ladder.report(number, report.epoch, score)
+        verdict = self._ladder.report(number, epoch, score)
         if verdict is None:
             return
         trial.verdict = verdict

@@ -15,7 +15,8 @@ def plain(value: Any) -> Any:
     numbers: Any = getattr(sys.modules.get("numpy"), "generic", ())
     if isinstance(value, numbers):
         return value.item()
-    return str(value) if isinstance(value, str) else value
+    # An enumeration's own str() is the name of its member, not the text.
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:

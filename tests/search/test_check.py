@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from results.storage import Storage
 from search.check import describe_job, expected_epochs, flaws
 from search.cli import main
 from search.jobfile import load_job
@@ -96,3 +97,13 @@ def test_a_search_notes_what_the_check_notes_of_the_images(
 def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:
     overrides = ["space.fixed.class_balance=1", "search.metric=val_balanced_accuracy"]
     assert any("the job is valid" in line for line in describe_job(load_job(job_file(), overrides)))
+
+
+def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> bool:
+        raise OSError("AWS Error NETWORK_CONNECTION\nduring HeadObject")
+
+    monkeypatch.setattr(Storage, "exists", unreachable)
+    told = "\n".join(describe_job(load_job(job_file())))
+    assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in told
+    assert "rungs" in told and "next" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum, StrEnum
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,14 @@ def test_place_finds_the_parameters_of_a_config_and_refuses_what_the_space_does_
     assert place(conditional_space, {"family": point.config["family"]}) is None
 
 
+def test_a_value_with_which_the_space_cannot_go_on_is_none_of_its_own() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        depth = trial.suggest_int("depth", 1, 3)
+        return {"depth": depth, "units": (8, 16, 32)[depth - 1]}
+
+    assert place(space, {"depth": 5, "units": 32}) is None
+
+
 def test_what_a_space_computed_with_numpy_is_a_plain_number_in_the_configuration() -> None:
     def space(trial: Any) -> dict[str, Any]:
         return {"units": np.int64(2) ** trial.suggest_int("units", 3, 9), "rate": np.float64(0.5)}
@@ -107,6 +116,24 @@ def test_what_a_space_computed_with_numpy_is_a_plain_number_in_the_configuration
         "units": int,
         "rate": float,
     }
+
+
+def test_a_choice_from_an_enumeration_of_texts_is_its_text() -> None:
+    class Head(StrEnum):
+        AVERAGE = "average"
+
+    class Kind(str, Enum):  # noqa: UP042
+        MAX = "max"
+
+    def space(trial: Any) -> dict[str, Any]:
+        return {
+            "head": trial.suggest_categorical("head", list(Head)),
+            "pool": trial.suggest_categorical("pool", list(Kind)),
+        }
+
+    config = draw(space, "random", 0, 0).config
+    assert config == {"head": "average", "pool": "max"}
+    assert {type(value) for value in config.values()} == {str}
 
 
 def test_fixed_parameters_keep_their_value(conditional_space: Any) -> None:

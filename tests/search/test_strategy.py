@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,29 @@ def test_the_model_learns_to_leave_the_region_that_fails(
     # Deep configurations are better where they run, so only the failures can turn the model away from them. Blind
     # proposals are deep half the time: 25 of 50, deviation 3.5; two deviations below is 18.
     assert late.count("deep") < 18
+
+
+def test_a_report_without_the_metric_is_refused_and_does_not_spoil_the_next_one(
+    conditional_space: Any,
+) -> None:
+    strategy = Strategy.for_space(conditional_space, 9, 0)
+    proposal = strategy.ask()
+    assert proposal is not None
+    with pytest.raises(KeyError, match="val_accuracy"):
+        strategy.report(EpochReport(proposal.trial_id, 1, {"val_loss": 1.0}))
+    strategy.report(EpochReport(proposal.trial_id, 1, {"val_accuracy": 0.5}))
+    assert strategy.rung_of(proposal.trial_id) == 1
+    assert strategy.report(EpochReport(proposal.trial_id, 2, {"val_loss": math.nan})) is Decision.STOP
+
+
+def test_configurations_that_differ_within_a_large_array_are_told_apart() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        mask = np.zeros(3000)
+        mask[1500] = trial.suggest_int("which", 1, 5)
+        return {"mask": mask}
+
+    strategy = Strategy.for_space(space, 3, 0, sampler="random")
+    assert sum(strategy.ask() is not None for _ in range(9)) == 5
 
 
 @pytest.mark.parametrize(("parameters", "first_modelled"), [(2, 4), (8, 8), (20, 12)])
