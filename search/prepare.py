@@ -83,11 +83,12 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
 
 
 def unfit_runs(job: JobSpec, space: Space) -> Iterator[str]:
-    """The earlier runs that nothing is learned from: no trial of theirs has a configuration that the space allows."""
+    """The earlier runs from which not everything is learned: the space does not allow some trials' configurations."""
     for run in job.search.warm_start:
         records = records_of(read_table(run, PROPOSALS), read_table(run, TRIALS))
-        if not any(place(space, record.config, record.suggested) for record in records):
-            yield f"0 of {len(records)} trials of {run} fit this space"
+        fitting = sum(place(space, record.config, record.suggested) is not None for record in records)
+        if fitting < max(1, len(records)):
+            yield f"{fitting} of {len(records)} trials of {run} fit this space"
 
 
 def _check_modelled(sampler: str, space: Space) -> None:

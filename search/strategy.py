@@ -193,7 +193,8 @@ class Strategy:
         """Rebuild the state from the tables; reports in the order they arrived, trials in any order.
 
         Returns the trials recorded as unfinished whose reports had already decided their end. The other unfinished
-        ones count as running (or as paused): continue them under their id without asking for them.
+        ones count as running (or as paused): continue them under their id without asking for them. A promotion that
+        had led to no report yet is decided anew.
         """
         records = sorted(trials, key=lambda record: number_of(record.trial_id))
         for record in records:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from results.parts import read_table
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
@@ -139,6 +140,16 @@ def test_a_result_between_the_steps_is_evidence_all_the_same() -> None:
     config = {"layers": 2, "units": 40, "share": 0.35, "width": 20}
     point = place(stepped, config)
     assert point is not None and point.params == config
+
+
+def test_how_many_trials_of_an_earlier_run_fit_is_told_where_not_all_do(tmp_path: Path) -> None:
+    earlier = run_with_results(job(tmp_path), trials=5)
+    rates = sorted(read_table(earlier, PROPOSALS)["config/learning_rate"])
+    narrowed = job(tmp_path / "new", warm_start=[earlier]).model_copy(
+        update={"space": SpaceSection(ranges={"learning_rate": [rates[1], rates[3]]})}
+    )
+    (note,) = unfit_runs(narrowed, prepared_space(narrowed))
+    assert note == f"3 of 5 trials of {earlier} fit this space"
 
 
 def test_an_earlier_run_of_which_no_trial_fits_is_told_by_check_and_search(
