@@ -55,12 +55,12 @@ class CheckpointStore:
         self._last_of = ""
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
-        """Write in the background; waits only for the write before it, so that at most one state is in flight.
+        """Write in the background; settles only the write before it, so that at most one state is in flight.
 
         With `newest_was_best` the state that was the newest until now is put aside as the trial's best; with
         `is_best` one that was put aside is deleted.
         """
-        self.wait()
+        self.settle()
         self._last = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
         self._last_of = checkpoint.trial_id
 
@@ -70,16 +70,18 @@ class CheckpointStore:
             last, self._last = self._last, None
             last.result()
 
-    def settle(self) -> None:
-        """As `wait`, between two trials: that the last write failed is told in a line, and no later trial's failure."""
+    def settle(self) -> bool:
+        """As `wait`, but a write that failed is told in a line and fails no trial; returns whether none did."""
         try:
             self.wait()
+            return True
         except Exception as error:  # whatever the storage raises
             reason = " ".join(str(error).split())
             print(
                 f"note: the last state of {self._last_of} was not saved ({type(error).__name__}: {reason})",
                 flush=True,
             )
+            return False
 
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
         """The trial's newest state, or None when there is none of this identity that can be read."""

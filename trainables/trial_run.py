@@ -123,7 +123,7 @@ class TrialRun:
         self._history: list[EpochReport] = []
         self._told = 0
         self._repeat = False
-        self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
+        self._best, self._best_epoch, self._newest_is_best = self._best_before = -math.inf, 0, False
         self._wanted_bytes: int | None = None
 
     def begin(self, start: TrialStart) -> None:
@@ -148,8 +148,8 @@ class TrialRun:
         return result
 
     def end(self) -> None:
-        """Wait until the newest checkpoint is on storage."""
-        self._store.wait()
+        """Wait until the newest checkpoint is on storage, or told not to be."""
+        self._store.settle()
 
     @property
     def identity(self) -> str:
@@ -245,6 +245,8 @@ class TrialRun:
         due = at_rung or may_be_last or began - self._saved_at >= self._rules.checkpoint_secs
         if not report.is_finite or not due:
             return
+        if not self._store.settle():
+            self._best, self._best_epoch, self._newest_is_best = self._best_before
         history = tuple(report._asdict() for report in self._history)
         arrays = {**trainer.state(), COMPUTATION: np.asarray(trainer.computation.to_json())}
         worth = self._rules.worth(report)
@@ -254,6 +256,7 @@ class TrialRun:
             self._start.trial_id, report.epoch, self.identity, history, arrays, best_epoch
         )
         self._store.save(checkpoint, self._newest_is_best and not is_best, is_best)
+        self._best_before = self._best, self._best_epoch, self._newest_is_best
         self._best, self._best_epoch, self._newest_is_best = max(worth, self._best), best_epoch, is_best
         if at_rung and self._rules.durable_rungs:
             self._store.wait()

@@ -316,3 +316,53 @@ def test_a_state_that_is_not_saved_is_told_and_does_not_fail_the_next_trial(
     run.begin(start(1))
     assert epochs(run, 1) == [(1, 2.0)]
     assert "note: the last state of t00000 was not saved (" in capsys.readouterr().out
+
+
+class Refusing(CheckpointStore):
+    """A storage that refuses some of the states, the first being number 1."""
+
+    def __init__(self, root: Path, *refused: int) -> None:
+        super().__init__(str(root))
+        self.refused, self.asked = refused, 0
+
+    def _write(self, *state: Any) -> None:
+        self.asked += 1
+        if self.asked in self.refused:
+            raise OSError("AWS Error SLOW_DOWN during PutObject")
+        super()._write(*state)
+
+
+def test_a_write_that_failed_does_not_fail_its_trial(
+    tmp_path: Path, source_type: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = TrialRun(source_type(Counting()), Refusing(tmp_path, 2), Rules(max_epochs=4, checkpoint_secs=0.0))
+    run.begin(start())
+    assert [epoch for epoch, _ in epochs(run, 4)] == [1, 2, 3, 4]
+    run.end()
+    assert capsys.readouterr().out.count("note: the last state of t00000 was not saved (") == 1
+    saved = CheckpointStore(str(tmp_path)).load("t00000", run.identity)
+    assert saved is not None and saved.epoch == 4
+
+
+def test_a_rung_that_must_be_durable_is_not_told_when_its_write_failed(
+    tmp_path: Path, source_type: type
+) -> None:
+    rules = Rules(max_epochs=4, checkpoint_epochs=frozenset({2}), durable_rungs=True)
+    run = TrialRun(source_type(Counting()), Refusing(tmp_path, 1), rules)
+    run.begin(start())
+    run.step()
+    result = run.step()
+    assert result.failure is Outcome.FAILED and "SLOW_DOWN" in result.error
+
+
+@pytest.mark.parametrize(("peak", "refused", "best"), [(2, 2, 3), (3, 4, 3), (1, 2, 1)])
+def test_the_best_state_is_the_best_of_those_that_were_written(
+    tmp_path: Path, source_type: type, peak: int, refused: int, best: int
+) -> None:
+    rules = Rules(max_epochs=5, checkpoint_secs=0.0)
+    run = TrialRun(source_type(Falling()), Refusing(tmp_path, refused), rules)
+    run.begin(start(peak=peak))
+    epochs(run, 5)
+    run.end()
+    found = CheckpointStore(str(tmp_path)).load_best("t00000", run.identity)
+    assert found is not None and found.epoch == best
