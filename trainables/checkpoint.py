@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ class Checkpoint:
     """State after `epoch` of a trial: arrays by name, and the metrics of every epoch so far.
 
     `identity` is what the state belongs to (configuration, seed, data); another identity's state is not taken.
-    `best_epoch` is that of the best state saved so far; None in a file of an earlier version.
+    `best_epoch` is that of the best state saved so far; None in a file of an earlier version. `was_aside` is whether it
+    was read from the best state's own file, so that what lies in the newest's place, if anything, is another state.
     """
 
     trial_id: str
@@ -35,6 +36,7 @@ class Checkpoint:
     history: tuple[Mapping[str, Any], ...]
     arrays: Mapping[str, np.ndarray]
     best_epoch: int | None = None
+    was_aside: bool = False
 
 
 class CheckpointStore:
@@ -135,7 +137,8 @@ class CheckpointStore:
     def _read(self, trial_id: str, kind: str, identity: str) -> Checkpoint | None:
         try:
             with self._fs.open_input_file(self._path(trial_id, kind)) as file:
-                return _decode(file.read(), trial_id, identity)
+                found = _decode(file.read(), trial_id, identity)
+                return found and replace(found, was_aside=kind == BEST)
         except FileNotFoundError:
             return None
         except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError):

@@ -182,7 +182,8 @@ class TrialRun:
         saved = [report for report in self._history if report.epoch == checkpoint.best_epoch] or self._history
         best = max(reversed(saved), key=self._rules.worth)
         self._best, self._best_epoch = self._rules.worth(best), best.epoch
-        self._newest_is_best = best.epoch == checkpoint.epoch
+        # A newest state that could not be read must not be put aside in the place of the best one.
+        self._newest_is_best = best.epoch == checkpoint.epoch and not checkpoint.was_aside
         self._repeat = True
 
     def _try_again_or_fail(self, failure: Failure) -> None:

@@ -366,3 +366,22 @@ def test_the_best_state_is_the_best_of_those_that_were_written(
     run.end()
     found = CheckpointStore(str(tmp_path)).load_best("t00000", run.identity)
     assert found is not None and found.epoch == best
+
+
+@pytest.mark.parametrize("last", [3, 5])
+def test_a_damaged_newest_state_does_not_take_the_place_of_the_best(
+    tmp_path: Path, run_at: Callable, last: int
+) -> None:
+    first = run_at(tmp_path, Falling(), checkpoint_secs=0.0)
+    first.begin(start(peak=2))
+    epochs(first, 3)
+    first.end()
+    (tmp_path / "t00000.npz").write_bytes(b"PK half")
+    second = run_at(tmp_path, Falling(), checkpoint_secs=0.0)
+    second.begin(start(peak=2))
+    assert [epoch for epoch, _ in epochs(second, last - 1)] == list(range(2, last + 1))
+    second.end()
+    store = CheckpointStore(str(tmp_path))
+    newest, best = (load("t00000", second.identity) for load in (store.load, store.load_best))
+    assert newest is not None and newest.epoch == last
+    assert best is not None and best.epoch == 2
