@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -137,12 +135,18 @@ class CheckpointStore:
     def _read(self, trial_id: str, kind: str, identity: str) -> Checkpoint | None:
         try:
             with self._fs.open_input_file(self._path(trial_id, kind)) as file:
-                found = _decode(file.read(), trial_id, identity)
-                return found and replace(found, was_aside=kind == BEST)
+                content = file.read()
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError):
-            return None  # damaged: the trial goes back further, which costs time and loses nothing
+        try:
+            found = _decode(content, trial_id, identity)
+        except MemoryError:
+            raise
+        except (
+            Exception
+        ):  # damaged, in one of the many words of zip: the trial goes back further and loses only time
+            return None
+        return found and replace(found, was_aside=kind == BEST)
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
         from pyarrow import fs

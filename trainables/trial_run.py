@@ -163,21 +163,22 @@ class TrialRun:
         self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
         self._store.settle()
         checkpoint = self._store.load(self._start.trial_id, self.identity)
+        history = history_of(checkpoint) if checkpoint else []
         computation = computation_of(checkpoint) if checkpoint else None
         parts = SMALLER_PARTS[self._retries - 1] if self._retries else 1
         trainer = self._source.trainer(self._start.config, computation, parts)
         trainer.reset(self._start.config, self._start.seed)
         apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
-        if checkpoint is not None:
-            self._go_on_from(checkpoint, trainer)
+        if checkpoint is not None and history:
+            self._go_on_from(checkpoint, history, trainer)
         self._trainer = trainer
         self._saved_at = time.perf_counter()
         spent = self._saved_at - began - apart.build_secs - apart.trace_secs
         self._costs += apart + Costs(setup_secs=max(0.0, spent - apart.startup_secs))
 
-    def _go_on_from(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
+    def _go_on_from(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: Trainer) -> None:
         trainer.load_state(checkpoint.arrays)
-        self._history = [EpochReport(**row) for row in checkpoint.history]
+        self._history = history
         # Not the best of all epochs: one that was not saved must not keep a later one from being the best state.
         saved = [report for report in self._history if report.epoch == checkpoint.best_epoch] or self._history
         best = max(reversed(saved), key=self._rules.worth)
@@ -284,6 +285,14 @@ class TrialRun:
             parameters,
             computed,
         )
+
+
+def history_of(checkpoint: Checkpoint) -> list[EpochReport]:
+    """The trial's epochs up to here; none where the checkpoint does not say them, so that it cannot be gone on with."""
+    try:
+        return [EpochReport(**row) for row in checkpoint.history]
+    except TypeError:
+        return []
 
 
 def computation_of(checkpoint: Checkpoint) -> Computation | None:

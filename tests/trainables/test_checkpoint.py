@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,29 @@ def test_a_damaged_file_counts_as_no_state(tmp_path: Path) -> None:
     content = (tmp_path / "t00001.npz").read_bytes()
     (tmp_path / "t00001.npz").write_bytes(content[: len(content) // 2])
     assert store.load("t00001", "same") is None
+
+
+@pytest.mark.parametrize("flipped", [0x01, 0x80])
+def test_no_flipped_bit_is_more_than_damage(tmp_path: Path, flipped: int) -> None:
+    store = CheckpointStore(str(tmp_path))
+    store.save(checkpoint())
+    store.wait()
+    whole = (tmp_path / "t00001.npz").read_bytes()
+    for place in range(len(whole)):
+        (tmp_path / "t00001.npz").write_bytes(
+            whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :]
+        )
+        loaded = store.load("t00001", "same")
+        assert loaded is None or loaded.epoch == 3
+
+
+@pytest.mark.parametrize(
+    "meta", [[], {"identity": "same"}, {"identity": "same", "epoch": 1, "history": None}]
+)
+def test_a_file_that_does_not_say_what_it_holds_counts_as_no_state(tmp_path: Path, meta: object) -> None:
+    packed = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "t00001.npz", __meta__=packed, **ARRAYS)
+    assert CheckpointStore(str(tmp_path)).load("t00001", "same") is None
 
 
 def test_only_the_named_trials_are_kept(root: str) -> None:
