@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _META = "__meta__"
 NEWEST, BEST = ".npz", ".best.npz"
+# What a local file is called until it is whole; one stays where a worker was killed.
+PARTIAL = ".npz.partial"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class CheckpointStore:
 
         location = root if "://" in root else str(Path(root).absolute())
         self._fs, self._root = fs.FileSystem.from_uri(location)
+        self._is_local = isinstance(self._fs, fs.LocalFileSystem)
+        # What is being written goes first, so that it does not take the place of what has just been deleted.
+        self._kinds = (PARTIAL, NEWEST, BEST) if self._is_local else (NEWEST, BEST)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
         self._last_of = ""
@@ -125,7 +130,7 @@ class CheckpointStore:
         return sizes
 
     def _delete(self, trial_id: str, *kinds: str) -> None:
-        for kind in kinds or (NEWEST, BEST):
+        for kind in kinds or self._kinds:
             with suppress(FileNotFoundError):
                 self._fs.delete_file(self._path(trial_id, kind))
 
@@ -149,19 +154,17 @@ class CheckpointStore:
         return found and replace(found, was_aside=kind == BEST)
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
-        from pyarrow import fs
-
         self._fs.create_dir(self._root, recursive=True)
-        local = isinstance(self._fs, fs.LocalFileSystem)
         path = self._path(checkpoint.trial_id, NEWEST)
         if newest_was_best:
             with suppress(FileNotFoundError):
                 self._fs.move(path, self._path(checkpoint.trial_id, BEST))
-        target = f"{path}.partial" if local else path
+        target = self._path(checkpoint.trial_id, PARTIAL) if self._is_local else path
         with self._fs.open_output_stream(target) as file:
             file.write(_encode(checkpoint))
-        if local:
-            Path(target).replace(path)
+        if self._is_local:
+            with suppress(FileNotFoundError):  # discarded while it was written: its trial has ended
+                Path(target).replace(path)
         if is_best:
             self._delete(checkpoint.trial_id, BEST)
 
