@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from search.loop import OpenTrial
     from search.strategy import Decision, Strategy
     from trainables.checkpoint import CheckpointStore
-    from trainables.messages import TrialStart
+    from trainables.messages import TrialStart, Worker
 
 
 class Recorder:
@@ -54,6 +54,7 @@ class Recorder:
         self._traded = tuple(traded)
         self._notes_told = len(strategy.notes())
         self._checkpoint_bytes, self._completed = checkpoint_bytes, dict(completed or {})
+        self._last_discarded: dict[tuple[str, int], str] = {}
 
     def proposed(self, start: TrialStart, why: str) -> None:
         """Write the proposal before its trial begins to train."""
@@ -107,17 +108,32 @@ class Recorder:
             traded=self._traded,
         )
         self._writer.append(TRIALS, row)
+        self._discard_again(trial.worker)
         if keeps:
             self._keep_within_quota(trial_id, row[f"best_{self._metric}"])
         else:
             self._checkpoints.discard(trial_id)
+            self._last_discarded[trial.worker.node, trial.worker.pid] = trial_id
+
+    def _discard_again(self, worker: Worker) -> None:
+        """Delete once more what the worker's trial before this one left.
+
+        A worker reports a rung while it writes its state, so that the file may come after it was deleted; it settles
+        that write before it begins its next trial.
+        """
+        earlier = self._last_discarded.pop((worker.node, worker.pid), None)
+        if earlier is not None:
+            self._checkpoints.discard(earlier)
 
     def _keep_within_quota(self, trial_id: str, best: float | None) -> None:
-        """Make room for a completed trial's state at the cost of those that completed before it, but never the best."""
+        """Make room for a completed trial's state at the cost of those that completed before it, but never the best.
+
+        What discarded trials may have left goes first.
+        """
         if self._checkpoint_bytes is not None:
             best_known = self._best_completed()
             may_go = [name for name in self._completed if name != best_known]
-            self._checkpoints.keep_within(self._checkpoint_bytes, may_go)
+            self._checkpoints.keep_within(self._checkpoint_bytes, [*self._last_discarded.values(), *may_go])
         self._completed[trial_id] = best
 
     def _best_completed(self) -> str | None:

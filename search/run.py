@@ -167,10 +167,13 @@ def _loop(
 ) -> SearchLoop:
     job = prepared.job
     search = job.search
+    completed, states = _kept(job, folder), CheckpointStore(folder.checkpoints)
+    # Workers of an earlier driver may have written states of stopped trials after it had deleted them.
+    states.keep_only({*completed, *(trial.start.trial_id for trial in resumed.unfinished)})
     recorder = Recorder(
         writer,
         prepared.strategy,
-        CheckpointStore(folder.checkpoints),
+        states,
         metric=search.metric,
         mode=search.mode,
         fingerprint=prepared.dataset.fingerprint,
@@ -179,7 +182,7 @@ def _loop(
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
-        completed=_kept(job, folder),
+        completed=completed,
         traded=search.traded,
     )
     return SearchLoop(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
 
 _META = "__meta__"
 NEWEST, BEST = ".npz", ".best.npz"
+# What a local file is called until it is whole; one stays where a worker was killed.
+PARTIAL = ".npz.partial"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Checkpoint:
     """State after `epoch` of a trial: arrays by name, and the metrics of every epoch so far.
 
     `identity` is what the state belongs to (configuration, seed, data); another identity's state is not taken.
-    `best_epoch` is that of the best state saved so far; None in a file of an earlier version.
+    `best_epoch` is that of the best state saved so far; None in a file of an earlier version. `was_aside` is whether it
+    was read from the best state's own file, so that what lies in the newest's place, if anything, is another state.
     """
 
     trial_id: str
@@ -35,6 +36,7 @@ class Checkpoint:
     history: tuple[Mapping[str, Any], ...]
     arrays: Mapping[str, np.ndarray]
     best_epoch: int | None = None
+    was_aside: bool = False
 
 
 class CheckpointStore:
@@ -50,17 +52,20 @@ class CheckpointStore:
 
         location = root if "://" in root else str(Path(root).absolute())
         self._fs, self._root = fs.FileSystem.from_uri(location)
+        self._is_local = isinstance(self._fs, fs.LocalFileSystem)
+        # What is being written goes first, so that it does not take the place of what has just been deleted.
+        self._kinds = (PARTIAL, NEWEST, BEST) if self._is_local else (NEWEST, BEST)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
         self._last_of = ""
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
-        """Write in the background; waits only for the write before it, so that at most one state is in flight.
+        """Write in the background; settles only the write before it, so that at most one state is in flight.
 
         With `newest_was_best` the state that was the newest until now is put aside as the trial's best; with
         `is_best` one that was put aside is deleted.
         """
-        self.wait()
+        self.settle()
         self._last = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
         self._last_of = checkpoint.trial_id
 
@@ -70,16 +75,18 @@ class CheckpointStore:
             last, self._last = self._last, None
             last.result()
 
-    def settle(self) -> None:
-        """As `wait`, between two trials: that the last write failed is told in a line, and no later trial's failure."""
+    def settle(self) -> bool:
+        """As `wait`, but a write that failed is told in a line and fails no trial; returns whether none did."""
         try:
             self.wait()
+            return True
         except Exception as error:  # whatever the storage raises
             reason = " ".join(str(error).split())
             print(
                 f"note: the last state of {self._last_of} was not saved ({type(error).__name__}: {reason})",
                 flush=True,
             )
+            return False
 
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
         """The trial's newest state, or None when there is none of this identity that can be read."""
@@ -123,7 +130,7 @@ class CheckpointStore:
         return sizes
 
     def _delete(self, trial_id: str, *kinds: str) -> None:
-        for kind in kinds or (NEWEST, BEST):
+        for kind in kinds or self._kinds:
             with suppress(FileNotFoundError):
                 self._fs.delete_file(self._path(trial_id, kind))
 
@@ -133,26 +140,31 @@ class CheckpointStore:
     def _read(self, trial_id: str, kind: str, identity: str) -> Checkpoint | None:
         try:
             with self._fs.open_input_file(self._path(trial_id, kind)) as file:
-                return _decode(file.read(), trial_id, identity)
+                content = file.read()
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError):
-            return None  # damaged: the trial goes back further, which costs time and loses nothing
+        try:
+            found = _decode(content, trial_id, identity)
+        except MemoryError:
+            raise
+        except (
+            Exception
+        ):  # damaged, in one of the many words of zip: the trial goes back further and loses only time
+            return None
+        return found and replace(found, was_aside=kind == BEST)
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
-        from pyarrow import fs
-
         self._fs.create_dir(self._root, recursive=True)
-        local = isinstance(self._fs, fs.LocalFileSystem)
         path = self._path(checkpoint.trial_id, NEWEST)
         if newest_was_best:
             with suppress(FileNotFoundError):
                 self._fs.move(path, self._path(checkpoint.trial_id, BEST))
-        target = f"{path}.partial" if local else path
+        target = self._path(checkpoint.trial_id, PARTIAL) if self._is_local else path
         with self._fs.open_output_stream(target) as file:
             file.write(_encode(checkpoint))
-        if local:
-            Path(target).replace(path)
+        if self._is_local:
+            with suppress(FileNotFoundError):  # discarded while it was written: its trial has ended
+                Path(target).replace(path)
         if is_best:
             self._delete(checkpoint.trial_id, BEST)
 

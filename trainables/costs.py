@@ -28,7 +28,7 @@ class Costs:
     trace_secs: float = 0.0
     """Compiling its training step."""
     setup_secs: float = 0.0
-    """Resetting weights and optimizer, reading a checkpoint."""
+    """Resetting weights and optimizer, reading a checkpoint; what was trained in vain until memory ran out."""
     checkpoint_secs: float = 0.0
     """What the training waited for its checkpoints."""
     waiting_secs: float = 0.0

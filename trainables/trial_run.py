@@ -123,12 +123,12 @@ class TrialRun:
         self._history: list[EpochReport] = []
         self._told = 0
         self._repeat = False
-        self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
+        self._best, self._best_epoch, self._newest_is_best = self._best_before = -math.inf, 0, False
         self._wanted_bytes: int | None = None
 
     def begin(self, start: TrialStart) -> None:
         """Take up a trial; whatever goes wrong is told by the first `step`, so that the worker lives on."""
-        self._costs = Costs(waiting_secs=self._idle.work())
+        self._costs, self._counted_to = Costs(waiting_secs=self._idle.work()), time.perf_counter()
         self._start, self._failed, self._retries = start, Failure.none(), 0
         self._told, self._wanted_bytes = 0, None
         self._try_again_or_fail(failure_in(self._take_up))
@@ -137,6 +137,7 @@ class TrialRun:
     def step(self) -> EpochResult:
         """Train until there is something to decide, or repeat the newest report of a trial taken up again."""
         self._costs += Costs(waiting_secs=self._idle.work())
+        self._counted_to = time.perf_counter()
         while not self._failed and not self._repeat:
             failure = failure_in(self._train_on)
             if not failure:
@@ -148,8 +149,8 @@ class TrialRun:
         return result
 
     def end(self) -> None:
-        """Wait until the newest checkpoint is on storage."""
-        self._store.wait()
+        """Wait until the newest checkpoint is on storage, or told not to be."""
+        self._store.settle()
 
     @property
     def identity(self) -> str:
@@ -158,44 +159,56 @@ class TrialRun:
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
     def _take_up(self) -> None:
-        began = time.perf_counter()
         self._trainer, self._history, self._repeat = None, [], False
         self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
         self._store.settle()
         checkpoint = self._store.load(self._start.trial_id, self.identity)
+        history = history_of(checkpoint) if checkpoint else []
         computation = computation_of(checkpoint) if checkpoint else None
         parts = SMALLER_PARTS[self._retries - 1] if self._retries else 1
         trainer = self._source.trainer(self._start.config, computation, parts)
         trainer.reset(self._start.config, self._start.seed)
-        apart = trainer.take_costs() + Costs(startup_secs=self._source.take_startup_secs())
-        if checkpoint is not None:
-            self._go_on_from(checkpoint, trainer)
+        if checkpoint is not None and history:
+            self._go_on_from(checkpoint, history, trainer)
         self._trainer = trainer
-        self._saved_at = time.perf_counter()
-        spent = self._saved_at - began - apart.build_secs - apart.trace_secs
+        self._count_setup(trainer)
+        self._saved_at = self._counted_to
+
+    def _count_setup(self, trainer: Trainer | None) -> None:
+        """The seconds since the last that were counted: what the trainer tells of them apart, the rest as setup."""
+        apart = Costs(startup_secs=self._source.take_startup_secs())
+        if trainer is not None:
+            apart += trainer.take_costs()
+        before, self._counted_to = self._counted_to, time.perf_counter()
+        spent = self._counted_to - before - apart.build_secs - apart.trace_secs
         self._costs += apart + Costs(setup_secs=max(0.0, spent - apart.startup_secs))
 
-    def _go_on_from(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
+    def _go_on_from(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: Trainer) -> None:
         trainer.load_state(checkpoint.arrays)
-        self._history = [EpochReport(**row) for row in checkpoint.history]
+        self._history = history
         # Not the best of all epochs: one that was not saved must not keep a later one from being the best state.
         saved = [report for report in self._history if report.epoch == checkpoint.best_epoch] or self._history
         best = max(reversed(saved), key=self._rules.worth)
         self._best, self._best_epoch = self._rules.worth(best), best.epoch
-        self._newest_is_best = best.epoch == checkpoint.epoch
+        # A newest state that could not be read must not be put aside in the place of the best one.
+        self._newest_is_best = best.epoch == checkpoint.epoch and not checkpoint.was_aside
         self._repeat = True
 
     def _try_again_or_fail(self, failure: Failure) -> None:
+        trained = self._history
         while failure:
             self._wanted_bytes = failure.wanted_bytes or self._wanted_bytes
             if failure.outcome is not Outcome.OOM or self._retries == len(SMALLER_PARTS):
                 self._failed = failure
                 return
             self._retries += 1
+            self._count_setup(self._trainer)
             self._trainer = None
             self._source.make_room()
             failure = failure_in(self._take_up)
             self._told = min(self._told, len(self._history))
+        # A trial's own seconds are those of its newest report, which leave out what is trained again.
+        self._costs += Costs(setup_secs=sum(report.epoch_secs for report in trained[len(self._history) :]))
 
     def _train_on(self) -> None:
         """Train epochs up to the next one that is decided on, as many as fit into `report_secs`, at least one."""
@@ -226,6 +239,7 @@ class TrialRun:
             self._start.trial_id, before.epoch + 1, metrics, secs, before.elapsed_secs + secs
         )
         self._history.append(report)
+        self._counted_to = began + secs
         return report
 
     def _measures(self, trainer: Trainer, before: EpochReport) -> dict[str, float]:
@@ -245,6 +259,8 @@ class TrialRun:
         due = at_rung or may_be_last or began - self._saved_at >= self._rules.checkpoint_secs
         if not report.is_finite or not due:
             return
+        if not self._store.settle():
+            self._best, self._best_epoch, self._newest_is_best = self._best_before
         history = tuple(report._asdict() for report in self._history)
         arrays = {**trainer.state(), COMPUTATION: np.asarray(trainer.computation.to_json())}
         worth = self._rules.worth(report)
@@ -254,11 +270,13 @@ class TrialRun:
             self._start.trial_id, report.epoch, self.identity, history, arrays, best_epoch
         )
         self._store.save(checkpoint, self._newest_is_best and not is_best, is_best)
+        self._best_before = self._best, self._best_epoch, self._newest_is_best
         self._best, self._best_epoch, self._newest_is_best = max(worth, self._best), best_epoch, is_best
         if at_rung and self._rules.durable_rungs:
             self._store.wait()
         self._saved_at = time.perf_counter()
         self._costs += Costs(checkpoint_secs=self._saved_at - began)
+        self._counted_to = self._saved_at
 
     def _result(self) -> EpochResult:
         news, self._told = self._history[self._told :], len(self._history)
@@ -280,6 +298,14 @@ class TrialRun:
             parameters,
             computed,
         )
+
+
+def history_of(checkpoint: Checkpoint) -> list[EpochReport]:
+    """The trial's epochs up to here; none where the checkpoint does not say them, so that it cannot be gone on with."""
+    try:
+        return [EpochReport(**row) for row in checkpoint.history]
+    except TypeError:
+        return []
 
 
 def computation_of(checkpoint: Checkpoint) -> Computation | None:

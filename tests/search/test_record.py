@@ -14,7 +14,7 @@ from search.loop import OpenTrial
 from search.record import Recorder
 from search.strategy import Strategy
 from trainables.checkpoint import Checkpoint, CheckpointStore
-from trainables.messages import TrialStart
+from trainables.messages import TrialStart, Worker
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -39,15 +39,27 @@ def recorder(tmp_path: Path, states: CheckpointStore) -> Iterator[Callable[..., 
         yield made
 
 
-def completes(recorder: Recorder, states: CheckpointStore, number: int, value: float) -> None:
+def completes(recorder: Recorder, states: CheckpointStore, number: int, value: float, pid: int = 1) -> None:
     """A trial trains to its end, and leaves its state."""
     trial_id = f"t{number:05d}"
-    states.save(Checkpoint(trial_id, 1, "", (), {"weights": np.zeros(1000)}))
-    states.wait()
-    trial = OpenTrial(TrialStart(trial_id, number, 0, {"rate": 0.5}))
+    saves(states, number)
+    trial = OpenTrial(TrialStart(trial_id, number, 0, {"rate": 0.5}), worker=Worker("node", pid))
     trial.reports.append(EpochReport(trial_id, 1, {"val_accuracy": value}))
     recorder.ended(trial, Outcome.COMPLETED, "", "")
     settle(states)
+
+
+def saves(states: CheckpointStore, number: int) -> None:
+    states.save(Checkpoint(f"t{number:05d}", 1, "", (), {"weights": np.zeros(1000)}))
+    states.wait()
+
+
+def is_stopped(recorder: Recorder, states: CheckpointStore, number: int, pid: int = 1) -> None:
+    """A trial is cut at a rung while its worker still writes its state."""
+    trial = OpenTrial(TrialStart(f"t{number:05d}", number, 0, {"rate": 0.5}), worker=Worker("node", pid))
+    recorder.ended(trial, Outcome.STOPPED, "cut", "")
+    settle(states)
+    saves(states, number)
 
 
 def settle(states: CheckpointStore) -> None:
@@ -86,3 +98,28 @@ def test_only_a_completed_trial_keeps_its_state(recorder, states, tmp_path: Path
     assert kept(tmp_path) == ["t00000"]
     one._writer.flush()
     assert list(read_table(tmp_path, TRIALS)["checkpoint"].notna()) == [True, False]
+
+
+def test_a_state_that_came_after_its_trial_was_stopped_goes_with_its_workers_next_trial(
+    recorder, states, tmp_path: Path
+) -> None:
+    one = recorder()
+    for number in range(3):
+        is_stopped(one, states, number)
+    is_stopped(one, states, 3, pid=2)
+    assert kept(tmp_path) == ["t00002", "t00003"], "one a worker"
+    completes(one, states, 4, 0.5)
+    assert kept(tmp_path) == ["t00003", "t00004"]
+
+
+def test_what_stopped_trials_left_goes_before_any_completed_state(recorder, states, tmp_path: Path) -> None:
+    saves(states, 9)
+    size = (tmp_path / "checkpoints" / "t00009.npz").stat().st_size
+    states.keep_only(frozenset())
+    one = recorder(checkpoint_bytes=3 * size)
+    completes(one, states, 0, 0.5, pid=1)
+    completes(one, states, 1, 0.9, pid=2)
+    for worker in (3, 4):
+        is_stopped(one, states, worker, worker)
+    completes(one, states, 5, 0.7, pid=5)
+    assert kept(tmp_path) == ["t00000", "t00001", "t00005"]

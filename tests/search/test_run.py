@@ -1,12 +1,23 @@
-"""When a search as a whole has failed, from its table of trials alone."""
+"""What a search makes of its folder: whether it has failed as a whole, and which states an earlier driver left."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from search.run import why_all_failed
-from trainables.report import Outcome
+from results.rows import TrialFacts, proposal_row, trial_row
+from results.schema import PROPOSALS, TRIALS, run_schemas
+from results.tables import RunWriter
+from search.jobfile import parse_job
+from search.prepare import config_kinds, new_strategy, prepared_space
+from search.run import _loop, _resumed, why_all_failed
+from search.runfolder import RunFolder
+from trainables.checkpoint import Checkpoint, CheckpointStore
+from trainables.report import EpochReport, Outcome
 
 BROKEN = (Outcome.FAILED, None, "ValueError: my own error")
 
@@ -38,3 +49,28 @@ def test_a_search_with_a_trial_that_did_not_fail_has_not_failed(
     rows: list[tuple[Outcome, float | None, str]],
 ) -> None:
     assert why_all_failed(trials(*rows), "val_accuracy") is None
+
+
+def test_only_states_that_are_gone_on_with_or_kept_outlive_the_driver_that_was_killed(tmp_path: Path) -> None:
+    content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": {"max_epochs": 9}}
+    job = parse_job(content, "job")
+    space, folder = prepared_space(job), RunFolder(job.run_root)
+    folder.claim(job).release()
+    schemas, states = run_schemas(config_kinds(space)), CheckpointStore(folder.checkpoints)
+    ended = {"t00000": Outcome.COMPLETED, "t00001": Outcome.STOPPED, "t00002": None}
+    earlier = new_strategy(job, space)
+    with RunWriter(folder.root, schemas) as writer:
+        for number, (name, outcome) in enumerate(ended.items()):
+            states.save(Checkpoint(name, 1, "", (), {}))
+            asked: Any = earlier.ask()
+            writer.append(PROPOSALS, proposal_row(name, asked.config, number))
+            if outcome:
+                facts = TrialFacts(checkpoint=name if outcome is Outcome.COMPLETED else None)
+                writer.append(TRIALS, trial_row(name, asked.config, outcome, [EpochReport(name, 1)], facts))
+    states.wait()
+    dataset = SimpleNamespace(fingerprint="f")
+    prepared: Any = SimpleNamespace(job=job, strategy=new_strategy(job, space), dataset=dataset)
+    with RunWriter(folder.root, schemas) as writer:
+        _loop(prepared, folder, writer, _resumed(folder, prepared), 0.0)
+    left = sorted(path.name for path in Path(folder.checkpoints).iterdir())
+    assert left == ["t00000.npz", "t00002.npz"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,43 @@ def test_half_a_file_is_never_under_the_name_that_is_read(tmp_path: Path) -> Non
     assert store.load("t00001", "same") is None
 
 
+def test_half_a_file_that_a_killed_worker_left_is_deleted_with_its_trial(tmp_path: Path) -> None:
+    store = CheckpointStore(str(tmp_path))
+
+    def left() -> list[str]:
+        store.save(checkpoint(trial_id="t00009"))
+        store.wait()
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    half = tmp_path / "t00001.npz.partial"
+    half.write_bytes(b"PK half")
+    store.discard("t00001")
+    assert left() == ["t00009.npz"]
+    half.write_bytes(b"PK half" * 10_000)
+    store.keep_within(50_000, ["t00001", "t00009"])
+    assert left() == ["t00009.npz"], "it makes room where it took some"
+    half.write_bytes(b"PK half")
+    store.keep_only({"t00009"})
+    assert left() == ["t00009.npz"]
+
+
+def test_a_state_discarded_while_it_is_written_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker, driver = CheckpointStore(str(tmp_path)), CheckpointStore(str(tmp_path))
+    rename = Path.replace
+
+    def too_late(path: Path, target: Path) -> Path:
+        driver.keep_only(frozenset())
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", too_late)
+    worker.save(checkpoint())
+    assert worker.settle()
+    assert not list(tmp_path.iterdir())
+    assert capsys.readouterr().out == "", "it is no write that failed"
+
+
 def test_a_damaged_file_counts_as_no_state(tmp_path: Path) -> None:
     store = CheckpointStore(str(tmp_path))
     store.save(checkpoint())
@@ -65,6 +103,29 @@ def test_a_damaged_file_counts_as_no_state(tmp_path: Path) -> None:
     content = (tmp_path / "t00001.npz").read_bytes()
     (tmp_path / "t00001.npz").write_bytes(content[: len(content) // 2])
     assert store.load("t00001", "same") is None
+
+
+@pytest.mark.parametrize("flipped", [0x01, 0x80])
+def test_no_flipped_bit_is_more_than_damage(tmp_path: Path, flipped: int) -> None:
+    store = CheckpointStore(str(tmp_path))
+    store.save(checkpoint())
+    store.wait()
+    whole = (tmp_path / "t00001.npz").read_bytes()
+    for place in range(len(whole)):
+        (tmp_path / "t00001.npz").write_bytes(
+            whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :]
+        )
+        loaded = store.load("t00001", "same")
+        assert loaded is None or loaded.epoch == 3
+
+
+@pytest.mark.parametrize(
+    "meta", [[], {"identity": "same"}, {"identity": "same", "epoch": 1, "history": None}]
+)
+def test_a_file_that_does_not_say_what_it_holds_counts_as_no_state(tmp_path: Path, meta: object) -> None:
+    packed = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "t00001.npz", __meta__=packed, **ARRAYS)
+    assert CheckpointStore(str(tmp_path)).load("t00001", "same") is None
 
 
 def test_only_the_named_trials_are_kept(root: str) -> None:

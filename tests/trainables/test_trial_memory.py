@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,46 @@ def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(
     run.begin(start())
     result = run.step()
     assert result.failure is None, result.error
+
+
+@pytest.mark.parametrize("report_secs", [0.0, 1e9])
+@pytest.mark.parametrize(
+    ("full_at", "times", "in_vain"), [(1, 1, 1), (2, 1, 1), (2, 2, 2), (7, 1, 4), (7, 2, 8)]
+)
+def test_seconds_lost_to_want_of_memory_are_told_once(
+    tmp_path: Path,
+    full_at: int,
+    times: int,
+    in_vain: int,
+    report_secs: float,
+    run_at: Callable,
+    source_type: type,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("trainables.trial_run.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    class Slow(Summing):
+        def train_epoch(self, epoch: int) -> dict[str, float]:
+            now[0] += 1.0
+            return super().train_epoch(epoch)
+
+        def take_costs(self) -> Costs:
+            return Costs(trace_secs=0.25)
+
+    class Building(source_type):
+        def trainer(self, *asked: Any) -> Any:
+            now[0] += 2.0
+            return super().trainer(*asked)
+
+    run = run_at(tmp_path, Building(Slow()), report_secs=report_secs)
+    run.begin(start(full_at=full_at, times=times))
+    told, costs = 0, Costs()
+    while told < 9:
+        result = run.step()
+        assert result.report is not None and result.failure is None
+        told, costs = result.report.epoch, costs + result.costs
+    assert now[0] == 9 + in_vain + 2.0 * (1 + times)
+    assert result.report.elapsed_secs == 9
+    apart = 0.25 * (1 + 2 * times)
+    assert costs.setup_secs == now[0] - 9 - apart, "what the trainer tells of is no setup"

@@ -237,66 +237,6 @@ def test_a_checkpoint_that_does_not_say_how_it_was_computed_is_gone_on_with(
     assert epochs(second, 2) == [(1, 1.0), (2, 3.0)]
 
 
-class Falling(Counting):
-    """Is best at one epoch."""
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        self.total += 1
-        return {"val_accuracy": 1.0 / (1 + abs(epoch - self.config["peak"]))}
-
-
-@pytest.mark.parametrize(
-    ("peak", "mode", "best"), [(3, "max", 3), (9, "max", 9), (1, "max", 1), (3, "min", 9)]
-)
-def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
-    tmp_path: Path, peak: int, mode: str, best: int, run_at: Callable
-) -> None:
-    run = run_at(tmp_path, Falling(), mode=mode)
-    run.begin(start(peak=peak))
-    epochs(run, 5)
-    run.end()
-    second = run_at(tmp_path, Falling(), mode=mode)
-    second.begin(start(peak=peak))
-    epochs(second, 7)
-    second.end()
-    store = CheckpointStore(str(tmp_path))
-    newest, found = store.load("t00000", second.identity), store.load_best("t00000", second.identity)
-    assert newest is not None and newest.epoch == 9
-    assert found is not None and found.epoch == best
-
-
-def test_an_epoch_that_was_not_saved_does_not_hide_the_best_saved_one(
-    tmp_path: Path, run_at: Callable
-) -> None:
-    rules = {"checkpoint_epochs": frozenset({6, 8, 9})}
-
-    def best_of(root: Path, broken_after: int | None) -> int:
-        run = run_at(root, Peaks(), **rules)
-        run.begin(start())
-        if broken_after:
-            epochs(run, broken_after)
-            run.end()
-            run = run_at(root, Peaks(), **rules)
-            run.begin(start())
-        while run.step().report.epoch < 9:
-            pass
-        run.end()
-        found = CheckpointStore(str(root)).load_best("t00000", run.identity)
-        assert found is not None
-        return found.epoch
-
-    assert best_of(tmp_path / "unbroken", None) == 8
-    for epoch in (6, 7, 8):
-        assert best_of(tmp_path / str(epoch), epoch) == 8
-
-
-class Peaks(Counting):
-    """Is best at epoch 4, which is never saved, and of the others at 8."""
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        return {"val_accuracy": {4: 0.9, 6: 0.5, 8: 0.7}.get(epoch, 0.2)}
-
-
 def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start())
