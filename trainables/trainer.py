@@ -74,11 +74,8 @@ class Trainer:
         self._engine = engine_for(model, computation.xla)
         self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
         frozen = getattr(family, "frozen", lambda *_: None)(model, config)
-        if frozen is not None:
-            frozen = frozen._replace(key=(frozen.key, computation.precision))
-        self._head = HeadOnly(
-            self._network, frozen, self._engine, self._accelerated, features or FeatureCache()
-        )
+        cache = features or FeatureCache()
+        self._head = HeadOnly(self._network, frozen, self._engine, self._accelerated, cache, computation)
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
         self._compiled: set[tuple[object, ...]] = set()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from trainables.computation import Computation
 from trainables.task import Task
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -58,10 +59,10 @@ def small_family():
     return SmallFamily()
 
 
-def new_trainer(config: dict, task: Task, cache=None, family=None):
+def new_trainer(config: dict, task: Task, cache=None, family=None, computation=None):
     from trainables.trainer import Trainer
 
-    trainer = Trainer(family or small_family(), config, task, features=cache)
+    trainer = Trainer(family or small_family(), config, task, features=cache, computation=computation)
     trainer.reset(config, 1)
     return trainer
 
@@ -154,6 +155,35 @@ def test_asked_for_features_leave_the_head_epochs_unvaried_whether_they_fit_or_n
     assert float(kept._state.others[dial]) == 0.0
     kept.train_epoch(3)
     assert float(kept._state.others[dial]) == 0.5
+
+
+def test_batches_in_parts_are_so_for_the_head_and_for_the_network_below_it(
+    bright: Task, config: dict
+) -> None:
+    calm = {**config, "head_dropout": 0.0}
+    whole, parted = (new_trainer(calm, bright, computation=Computation(parts=parts)) for parts in (1, 8))
+    cut, sizes = parted._head.cut, []
+    usual = cut._seen
+
+    def seen(weights, others, images):
+        sizes.append(len(images))
+        return usual(weights, others, images)
+
+    cut._seen = seen
+    expected = curve(whole, range(1, 3))
+    for one, other in zip(curve(parted, range(1, 3)), expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    assert set(sizes) == {8}, "64 in as many parts"
+    assert cut.step._parts == 8
+
+
+def test_batches_in_parts_have_features_of_their_own(bright: Task, config: dict, computed: list[int]) -> None:
+    """What another size of batch rounds differently must not hang on which trial computed it."""
+    cache = no_cache()
+    cache.most_bytes = 2**20
+    for parts in (1, 2, 1):
+        new_trainer(config, bright, cache, computation=Computation(parts=parts)).train_epoch(1)
+    assert computed == [30, 70, 30, 70]
 
 
 def test_an_exported_model_answers_as_it_was_scored(bright: Task, config: dict) -> None:
