@@ -67,6 +67,10 @@ def new_trainer(config: dict, task: Task, cache=None, family=None, computation=N
     return trainer
 
 
+def exactly_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
+
+
 def no_cache():
     from trainables.features import FeatureCache
 
@@ -134,6 +138,31 @@ def test_a_trial_goes_on_bit_for_bit_from_the_middle_of_its_head_epochs(bright: 
     later = new_trainer(config, bright)
     later.load_state(first.state())
     assert curve(later, range(2, 5)) == whole[1:]
+
+
+def test_a_fine_tuned_network_taken_up_again_is_scored_as_it_is_and_leaves_no_features(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    chosen = {**config, "head_epochs": 1, "top_epochs": 3, "top_share": 0.9, "top_rate": 1.0, "ema": 0.0}
+    first = new_trainer(chosen, bright)
+    curve(first, range(1, 4))
+    computed.clear()
+    later = new_trainer(chosen, bright)
+    later.load_state(first.state())
+    assert later.evaluate(bright.val).loss == first.evaluate(bright.val).loss
+    assert computed == []
+    assert exactly_equal(later.state(), first.state()), "the optimizer is not emptied"
+
+
+def test_a_state_that_does_not_tell_its_epoch_is_gone_on_with(bright: Task, config: dict) -> None:
+    whole = curve(first := new_trainer(config, bright))
+    first.reset(config, 1)
+    curve(first, range(1, 3))
+    state = first.state()
+    del state["epoch"]  # as states were before it was kept
+    later = new_trainer(config, bright)
+    later.load_state(state)
+    assert curve(later, range(3, 5)) == whole[2:]
 
 
 def test_varied_images_are_not_kept_and_validation_images_are(
