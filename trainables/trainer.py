@@ -273,7 +273,8 @@ class Trainer:
 
     def _compile_ahead(self) -> None:
         """Where XLA compiles at the first call of a shape, make that call in vain, so that no epoch pays for it."""
-        shape = (self._recipe.batch_size, self.computation, self._course.open_share > 0)
+        is_open, averages = self._course.open_share > 0, self._recipe.ema > 0.0
+        shape = (self._recipe.batch_size, self.computation, is_open, averages)
         if not self._engine.xla or self._keeps_val or shape in self._compiled:
             return
         self._compiled.add(shape)
