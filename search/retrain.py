@@ -22,6 +22,7 @@ from trainables.choice import Choices
 from trainables.data import Dataset, load
 from trainables.data_joined import joined
 from trainables.quiet import quiet_native
+from trainables.trial_run import SMALLER_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,8 @@ def retrain_winner(
     folder.check_writable("RUN")
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
-    report = _train(job, winner, dataset, planned_epochs, folder, parts_of_batches(trials, winner))
+    parts = parts_of_batches(trials, winner, dataset.counts["train"])
+    report = _train(job, winner, dataset, planned_epochs, folder, parts)
     return Retrained(folder, report, is_new=True)
 
 
@@ -112,14 +114,19 @@ def train_through(trainer: Trainer, epochs: int, trial_id: str) -> None:
             )
 
 
-def parts_of_batches(trials: pd.DataFrame, winner: Winner) -> int:
-    """Into how many parts the winner's batches were cut for want of memory; 1 where they stayed whole."""
+def parts_of_batches(trials: pd.DataFrame, winner: Winner, train_images: int) -> int:
+    """Into how many parts the winner's batches were cut for want of memory; 1 where they stayed whole.
+
+    The search had `train_images` to train on, which no batch of it was larger than.
+    """
     row = trials[trials["trial_id"] == winner.trial_id].iloc[-1]
     size = row.get("micro_batch_size")
     if size is None or pd.isna(size) or "batch_size" not in winner.config:
         return 1
-    parts: int = math.ceil(winner.config["batch_size"] / size)
-    return parts
+    whole = min(winner.config["batch_size"], train_images)
+    fewest: int = math.ceil(whole / size)
+    # Where a last part was filled up altogether, fewer have the same size.
+    return next((parts for parts in SMALLER_PARTS if math.ceil(whole / parts) == size), fewest)
 
 
 def _noted_test_read(folder: RunFolder) -> list[str]:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from trainables.recipe import Recipe
 
 PLATEAU = "plateau"  # the schedule, and what its state is called
+EPOCH = "epoch"
 
 
 class Course:
-    """Leads a trial from epoch to epoch; `phase`, `hyper` and `open_share` are those of the one entered last."""
+    """Leads a trial from epoch to epoch; `phase`, `hyper` and `open_share` are those of `epoch`, entered last."""
 
     def __init__(
         self, recipe: Recipe, phases: Sequence[Phase], steps_per_epoch: int, class_weights: Any
@@ -33,6 +34,7 @@ class Course:
 
     def enter(self, epoch: int) -> None:
         """Begin an epoch (1-based)."""
+        self.epoch = epoch
         self.phase = phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
         recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
@@ -52,10 +54,17 @@ class Course:
             self._plateau.see(loss)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the epochs so far have left, by name; nothing for most schedules."""
-        return {PLATEAU: self._plateau.state()} if self._plateau else {}
+        """What the epochs so far have left, by name: the last one's number, and for one schedule more."""
+        left = {PLATEAU: self._plateau.state()} if self._plateau else {}
+        return {EPOCH: np.asarray(self.epoch, np.int32), **left}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` holds of it; other names are passed over."""
+        """Go on from what `state` holds of it; other names are passed over.
+
+        The phase is that of its epoch: what a network is scored through must not be what another phase left. One of
+        an earlier version does not tell, and the phase is known when the next epoch is entered.
+        """
         if self._plateau and PLATEAU in state:
             self._plateau = Plateau.from_state(state[PLATEAU])
+        if EPOCH in state:
+            self.enter(int(state[EPOCH]))

@@ -20,13 +20,14 @@ from trainables.step import TrainingStep
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    from trainables.computation import Computation
     from trainables.data import Split
     from trainables.engine import Engine
     from trainables.feed import Feed
     from trainables.optimize import Hyper
 
 MOST_BYTES = 2**30  # of each worker
-BATCH_IMAGES = 64
+BATCH_IMAGES = 64  # of a call where batches stay whole
 
 
 class Frozen(NamedTuple):
@@ -91,13 +92,19 @@ class HeadNetwork(Network):
 
 
 class CutNetwork:
-    """The head of a network with a training step of its own, and the way between its state and that of the whole."""
+    """The head of a network with a training step of its own, and the way between its state and that of the whole.
 
-    def __init__(self, network: Network, frozen: Frozen, engine: Engine, watches_loss: bool) -> None:
+    Where a batch is computed in `parts`, that step cuts it too, and the frozen part sees as many fewer images a call.
+    """
+
+    def __init__(
+        self, network: Network, frozen: Frozen, engine: Engine, watches_loss: bool, parts: int = 1
+    ) -> None:
         model = network.model
         self.key, self.width = frozen.key, int(frozen.end.shape[-1])
         self.head = HeadNetwork(keras.Model(frozen.end, model.output), network.outputs)
-        self.step = TrainingStep(self.head, engine, watches_loss)
+        self.step = TrainingStep(self.head, engine, watches_loss, parts)
+        self._images_per_call = max(1, BATCH_IMAGES // parts)
         self._body = Network(keras.Model(model.input, frozen.end), network.outputs)
         self._trained = _places(network.weights, network.sizes, self.head.weights)
         self._still = _places(network.weights, network.sizes, self._body.weights)
@@ -111,13 +118,13 @@ class CutNetwork:
 
     def features(self, state: State, split: Split) -> np.ndarray:
         """What the frozen part makes of each image, in inference mode, float32 (N, features)."""
-        count = len(split.labels)
+        count, size = len(split.labels), self._images_per_call
         found = np.empty((count, self.width), np.float32)
-        for start in range(0, count, BATCH_IMAGES):
+        for start in range(0, count, size):
             # Every batch has one size, filled up with the last image, so that nothing is compiled twice.
-            images = split.images[np.minimum(np.arange(start, start + BATCH_IMAGES), count - 1)]
+            images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
             seen = ops.convert_to_numpy(self._seen(state.moments.weights, state.others, images))
-            found[start : start + BATCH_IMAGES] = seen[: count - start]
+            found[start : start + size] = seen[: count - start]
         return found
 
     def taken(self, state: State) -> State:
@@ -166,10 +173,19 @@ class HeadOnly:
     """
 
     def __init__(
-        self, network: Network, frozen: Frozen | None, engine: Engine, accelerated: bool, cache: FeatureCache
+        self,
+        network: Network,
+        frozen: Frozen | None,
+        engine: Engine,
+        accelerated: bool,
+        cache: FeatureCache,
+        computation: Computation,
     ) -> None:
+        if frozen is not None:
+            # Both decide how features are rounded, and a trial's must not hang on which trial computed them.
+            frozen = frozen._replace(key=(frozen.key, computation.precision, computation.parts))
         self._network, self._frozen, self._engine = network, frozen, engine
-        self._accelerated, self._cache = accelerated, cache
+        self._accelerated, self._cache, self._parts = accelerated, cache, computation.parts
         self._cut: CutNetwork | None = None
 
     @property
@@ -186,7 +202,8 @@ class HeadOnly:
         """The network cut in two."""
         if self._cut is None:
             assert self._frozen is not None
-            self._cut = CutNetwork(self._network, self._frozen, self._engine, not self._accelerated)
+            watches_loss = not self._accelerated
+            self._cut = CutNetwork(self._network, self._frozen, self._engine, watches_loss, self._parts)
         return self._cut
 
     def seen(self, state: State, split: Split) -> tuple[Split, Feed]:

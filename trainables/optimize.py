@@ -90,10 +90,16 @@ def _dtype(name: str) -> str:
 
 
 def class_weights(counts: Sequence[int], power: float) -> np.ndarray:
-    """A weight a class, float32 (classes,): (1 / its share of the images) to `power`; the mean over the images is 1."""
-    present = np.maximum(np.asarray(counts, np.float64), 1.0)
-    weights = (present.mean() / present) ** power
-    return np.asarray(weights * (present.sum() / (present * weights).sum()), np.float32)
+    """A weight a class, float32 (classes,): (1 / its share of the images) to `power`; the mean over the images is 1.
+
+    A class without images weighs 1, and the others as if it were not there.
+    """
+    counted = np.asarray(counts, np.float64)
+    present = counted[counted > 0]
+    shares = (present.mean() / present) ** power
+    weights = np.ones_like(counted)
+    weights[counted > 0] = shares * (present.sum() / (present * shares).sum())
+    return weights.astype(np.float32)
 
 
 def positive_weights(counts: Sequence[int], images: int, power: float) -> np.ndarray:

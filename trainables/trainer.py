@@ -74,11 +74,8 @@ class Trainer:
         self._engine = engine_for(model, computation.xla)
         self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
         frozen = getattr(family, "frozen", lambda *_: None)(model, config)
-        if frozen is not None:
-            frozen = frozen._replace(key=(frozen.key, computation.precision))
-        self._head = HeadOnly(
-            self._network, frozen, self._engine, self._accelerated, features or FeatureCache()
-        )
+        cache = features or FeatureCache()
+        self._head = HeadOnly(self._network, frozen, self._engine, self._accelerated, cache, computation)
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature()
         self._compiled: set[tuple[object, ...]] = set()
@@ -276,7 +273,8 @@ class Trainer:
 
     def _compile_ahead(self) -> None:
         """Where XLA compiles at the first call of a shape, make that call in vain, so that no epoch pays for it."""
-        shape = (self._recipe.batch_size, self.computation, self._course.open_share > 0)
+        is_open, averages = self._course.open_share > 0, self._recipe.ema > 0.0
+        shape = (self._recipe.batch_size, self.computation, is_open, averages)
         if not self._engine.xla or self._keeps_val or shape in self._compiled:
             return
         self._compiled.add(shape)

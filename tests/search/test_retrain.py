@@ -20,10 +20,20 @@ from search.run import SearchFailedError
 from search.runfolder import RunFolder
 from trainables.report import EpochReport, Outcome
 
+TRAIN_IMAGES = 100
+
 
 @pytest.mark.parametrize(
     ("micro_batch_size", "config", "parts"),
-    [(32, {"batch_size": 64}, 2), (9, {"batch_size": 65}, 8), (pd.NA, {"batch_size": 64}, 1), (4, {}, 1)],
+    [
+        (32, {"batch_size": 64}, 2),
+        (9, {"batch_size": 65}, 8),
+        (50, {"batch_size": 256}, 2),
+        (13, {"batch_size": 256}, 8),
+        (5, {"batch_size": 33}, 8),
+        (pd.NA, {"batch_size": 64}, 1),
+        (4, {}, 1),
+    ],
 )
 def test_the_parts_of_the_winners_batches_are_read_from_its_row(
     micro_batch_size: Any, config: dict[str, int], parts: int
@@ -31,8 +41,8 @@ def test_the_parts_of_the_winners_batches_are_read_from_its_row(
     sizes = pd.array([pd.NA, micro_batch_size], dtype="Int64")
     trials = pd.DataFrame({"trial_id": ["t00000", "t00001"], "micro_batch_size": sizes})
     winner: Any = SimpleNamespace(trial_id="t00001", config=config)
-    assert parts_of_batches(trials, winner) == parts
-    assert parts_of_batches(trials.drop(columns="micro_batch_size"), winner) == 1, (
+    assert parts_of_batches(trials, winner, TRAIN_IMAGES) == parts
+    assert parts_of_batches(trials.drop(columns="micro_batch_size"), winner, TRAIN_IMAGES) == 1, (
         "rows of an earlier version"
     )
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
-CURVE = """
+TASK = """
 import json, sys
 from types import SimpleNamespace
 from trainables.engine import limit_threads
@@ -29,6 +30,11 @@ arrays = np.load(sys.argv[1])
 split = lambda name: SimpleNamespace(images=arrays[name + "_images"], labels=arrays[name + "_labels"])
 task = Task(arrays["train_images"].shape[1:], ("a", "b", "c"), 4, split("train"), split("val"))
 config, seed = json.loads(sys.argv[2]), 3
+"""
+
+CURVE = (
+    TASK
+    + """
 trainer = Trainer(CnnFamily(), config, task)
 trainer.reset(config, seed)
 compiled = trainer.traces
@@ -43,6 +49,21 @@ probabilities = np.asarray(trainer.export()(task.val.images))
 exported = float(np.abs(probabilities - trainer.evaluate(task.val).probabilities).max())
 print(json.dumps({"curve": curve, "traces": [compiled, trainer.traces], "exported": exported}))
 """
+)
+
+AVERAGED = (
+    TASK
+    + """
+trainer, counts = Trainer(CnnFamily(), config, task), []
+for ema in (0.0, 0.9, 0.0):
+    trainer.take_costs()
+    trainer.reset({**config, "ema": ema}, seed)
+    compiled = trainer.traces
+    trainer.train_epoch(1)
+    counts.append([compiled, trainer.traces, trainer.take_costs().trace_secs > 0.0])
+print(json.dumps(counts))
+"""
+)
 
 
 def python(code: str, *arguments: str, **environment: str) -> str:
@@ -53,13 +74,13 @@ def python(code: str, *arguments: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def run_elsewhere(task: Task, config: dict, folder: Path, **environment: str) -> dict:
+def run_elsewhere(task: Task, config: dict, folder: Path, code: str = CURVE, **environment: str) -> Any:
     import numpy as np
 
     arrays = {f"{name}_images": getattr(task, name).images for name in ("train", "val")}
     arrays |= {f"{name}_labels": getattr(task, name).labels for name in ("train", "val")}
     np.savez(folder / "task.npz", **arrays)
-    return json.loads(python(CURVE, str(folder / "task.npz"), json.dumps(config), **environment))
+    return json.loads(python(code, str(folder / "task.npz"), json.dumps(config), **environment))
 
 
 def without_clock(curve: list[dict]) -> list[dict]:
@@ -79,6 +100,13 @@ def test_the_jax_backend_trains_goes_on_and_exports(noise: Task, config: dict, t
     assert second["train_loss"] < first["train_loss"] < 3.0
     assert result["traces"] == [1, 1], "compiled before the first epoch, and once"
     assert result["exported"] < 1e-5
+
+
+def test_under_jax_what_an_average_compiles_anew_is_compiled_before_the_epoch(
+    noise: Task, config: dict, tmp_path: Path
+) -> None:
+    counts = run_elsewhere(noise, config, tmp_path, AVERAGED, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    assert counts == [[1, 1, False], [2, 2, True], [2, 2, False]]
 
 
 def test_thread_limits_hold_and_come_before_the_first_operation() -> None:

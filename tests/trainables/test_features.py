@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from trainables.computation import Computation
 from trainables.task import Task
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -58,12 +59,16 @@ def small_family():
     return SmallFamily()
 
 
-def new_trainer(config: dict, task: Task, cache=None, family=None):
+def new_trainer(config: dict, task: Task, cache=None, family=None, computation=None):
     from trainables.trainer import Trainer
 
-    trainer = Trainer(family or small_family(), config, task, features=cache)
+    trainer = Trainer(family or small_family(), config, task, features=cache, computation=computation)
     trainer.reset(config, 1)
     return trainer
+
+
+def exactly_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
 
 
 def no_cache():
@@ -135,6 +140,31 @@ def test_a_trial_goes_on_bit_for_bit_from_the_middle_of_its_head_epochs(bright: 
     assert curve(later, range(2, 5)) == whole[1:]
 
 
+def test_a_fine_tuned_network_taken_up_again_is_scored_as_it_is_and_leaves_no_features(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    chosen = {**config, "head_epochs": 1, "top_epochs": 3, "top_share": 0.9, "top_rate": 1.0, "ema": 0.0}
+    first = new_trainer(chosen, bright)
+    curve(first, range(1, 4))
+    computed.clear()
+    later = new_trainer(chosen, bright)
+    later.load_state(first.state())
+    assert later.evaluate(bright.val).loss == first.evaluate(bright.val).loss
+    assert computed == []
+    assert exactly_equal(later.state(), first.state()), "the optimizer is not emptied"
+
+
+def test_a_state_that_does_not_tell_its_epoch_is_gone_on_with(bright: Task, config: dict) -> None:
+    whole = curve(first := new_trainer(config, bright))
+    first.reset(config, 1)
+    curve(first, range(1, 3))
+    state = first.state()
+    del state["epoch"]  # as states were before it was kept
+    later = new_trainer(config, bright)
+    later.load_state(state)
+    assert curve(later, range(3, 5)) == whole[2:]
+
+
 def test_varied_images_are_not_kept_and_validation_images_are(
     bright: Task, config: dict, computed: list[int]
 ) -> None:
@@ -154,6 +184,35 @@ def test_asked_for_features_leave_the_head_epochs_unvaried_whether_they_fit_or_n
     assert float(kept._state.others[dial]) == 0.0
     kept.train_epoch(3)
     assert float(kept._state.others[dial]) == 0.5
+
+
+def test_batches_in_parts_are_so_for_the_head_and_for_the_network_below_it(
+    bright: Task, config: dict
+) -> None:
+    calm = {**config, "head_dropout": 0.0}
+    whole, parted = (new_trainer(calm, bright, computation=Computation(parts=parts)) for parts in (1, 8))
+    cut, sizes = parted._head.cut, []
+    usual = cut._seen
+
+    def seen(weights, others, images):
+        sizes.append(len(images))
+        return usual(weights, others, images)
+
+    cut._seen = seen
+    expected = curve(whole, range(1, 3))
+    for one, other in zip(curve(parted, range(1, 3)), expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    assert set(sizes) == {8}, "64 in as many parts"
+    assert cut.step._parts == 8
+
+
+def test_batches_in_parts_have_features_of_their_own(bright: Task, config: dict, computed: list[int]) -> None:
+    """What another size of batch rounds differently must not hang on which trial computed it."""
+    cache = no_cache()
+    cache.most_bytes = 2**20
+    for parts in (1, 2, 1):
+        new_trainer(config, bright, cache, computation=Computation(parts=parts)).train_epoch(1)
+    assert computed == [30, 70, 30, 70]
 
 
 def test_an_exported_model_answers_as_it_was_scored(bright: Task, config: dict) -> None:

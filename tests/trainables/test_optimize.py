@@ -85,7 +85,15 @@ def test_class_weights_undo_the_imbalance_as_far_as_asked() -> None:
     assert (counts * full).tolist() == pytest.approx([50, 50])
     assert half[1] / half[0] == pytest.approx(3.0)
     assert (counts * half).sum() == pytest.approx(100)
-    assert np.isfinite(class_weights([5, 0], 1.0)).all()
+
+
+def test_a_class_without_images_leaves_the_weights_of_the_others_as_they_are() -> None:
+    from trainables.optimize import class_weights
+
+    assert class_weights([50, 0], 1.0).tolist() == [1.0, 1.0]
+    for power in (0.5, 1.0):
+        others = class_weights([90, 10], power).tolist()
+        assert class_weights([90, 0, 10], power).tolist() == [others[0], 1.0, others[1]]
 
 
 def steps(recipe: Recipe, gradients: np.ndarray, start: np.ndarray, decayed: float = 1.0) -> np.ndarray:
