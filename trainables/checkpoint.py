@@ -149,7 +149,7 @@ class CheckpointStore:
             raise
         except (
             Exception
-        ):  # damaged, in one of the many words of zip: the trial goes back further and loses only time
+        ):  # damaged, in one of zip's many words: the trial goes back further and loses only time
             return None
         return found and replace(found, was_aside=kind == BEST)
 
