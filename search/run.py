@@ -168,8 +168,9 @@ def _loop(
     job = prepared.job
     search = job.search
     completed, states = _kept(job, folder), CheckpointStore(folder.checkpoints)
-    # Workers of an earlier driver may have written states of stopped trials after it had deleted them.
-    states.keep_only({*completed, *(trial.start.trial_id for trial in resumed.unfinished)})
+    # Workers of an earlier driver may have written states of stopped trials after it had deleted them. One of a trial
+    # that is in no table yet stays: the trial is proposed again.
+    states.drop(set(read_table(folder.root, TRIALS)["trial_id"]) - completed.keys())
     recorder = Recorder(
         writer,
         prepared.strategy,

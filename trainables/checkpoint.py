@@ -106,6 +106,11 @@ class CheckpointStore:
             if trial_id not in trial_ids:
                 self._delete(trial_id)
 
+    def drop(self, trial_ids: Set[str]) -> None:
+        """Delete the states of these trials, of those that have any."""
+        for trial_id in self._bytes_of().keys() & trial_ids:
+            self._delete(trial_id)
+
     def keep_within(self, most_bytes: int, may_go: Sequence[str]) -> None:
         """Delete in the background states of `may_go`, the first first, until all states take `most_bytes` or less."""
         self._writer.submit(self._shrink, most_bytes, tuple(may_go))

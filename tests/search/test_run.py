@@ -51,7 +51,7 @@ def test_a_search_with_a_trial_that_did_not_fail_has_not_failed(
     assert why_all_failed(trials(*rows), "val_accuracy") is None
 
 
-def test_only_states_that_are_gone_on_with_or_kept_outlive_the_driver_that_was_killed(tmp_path: Path) -> None:
+def test_states_of_stopped_trials_do_not_outlive_the_driver_that_was_killed(tmp_path: Path) -> None:
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": {"max_epochs": 9}}
     job = parse_job(content, "job")
     space, folder = prepared_space(job), RunFolder(job.run_root)
@@ -67,10 +67,11 @@ def test_only_states_that_are_gone_on_with_or_kept_outlive_the_driver_that_was_k
             if outcome:
                 facts = TrialFacts(checkpoint=name if outcome is Outcome.COMPLETED else None)
                 writer.append(TRIALS, trial_row(name, asked.config, outcome, [EpochReport(name, 1)], facts))
+    states.save(Checkpoint("t00003", 1, "", (), {}))  # its proposal was still to be written
     states.wait()
     dataset = SimpleNamespace(fingerprint="f")
     prepared: Any = SimpleNamespace(job=job, strategy=new_strategy(job, space), dataset=dataset)
     with RunWriter(folder.root, schemas) as writer:
         _loop(prepared, folder, writer, _resumed(folder, prepared), 0.0)
     left = sorted(path.name for path in Path(folder.checkpoints).iterdir())
-    assert left == ["t00000.npz", "t00002.npz"]
+    assert left == ["t00000.npz", "t00002.npz", "t00003.npz"]
