@@ -5,6 +5,7 @@ Imports keras at the top: only processes that train load this file.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from trainables.costs import Costs
 from trainables.feed import CHUNK_BYTES, StreamedFeed, feed_for
 from trainables.network import Network
 from trainables.state import State
@@ -69,6 +71,10 @@ class FeatureCache:
         _, features, feed = self._kept[place]
         return features, feed
 
+    def holds(self, key: Hashable, split: Split) -> bool:
+        """Whether `get` would compute nothing."""
+        return (key, id(split)) in self._kept
+
     def clear(self) -> None:
         """Give all the memory back."""
         self._kept.clear()
@@ -104,6 +110,7 @@ class CutNetwork:
         self.key, self.width = frozen.key, int(frozen.end.shape[-1])
         self.head = HeadNetwork(keras.Model(frozen.end, model.output), network.outputs)
         self.step = TrainingStep(self.head, engine, watches_loss, parts)
+        self.has_seen = False
         self._images_per_call = max(1, BATCH_IMAGES // parts)
         self._body = Network(keras.Model(model.input, frozen.end), network.outputs)
         self._trained = _places(network.weights, network.sizes, self.head.weights)
@@ -125,6 +132,7 @@ class CutNetwork:
             images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
             seen = ops.convert_to_numpy(self._seen(state.moments.weights, state.others, images))
             found[start : start + size] = seen[: count - start]
+        self.has_seen = True
         return found
 
     def taken(self, state: State) -> State:
@@ -206,10 +214,26 @@ class HeadOnly:
             self._cut = CutNetwork(self._network, self._frozen, self._engine, watches_loss, self._parts)
         return self._cut
 
+    def prepare(self, state: State, splits: Sequence[Split]) -> Costs:
+        """Compile what is needed for the features of splits, and compute them; what that took."""
+        began = time.perf_counter()
+        for split in splits:
+            self._compile(state, split)
+        compiled = time.perf_counter()
+        for split in splits:
+            self.seen(state, split)
+        return Costs(trace_secs=compiled - began, data_secs=time.perf_counter() - compiled)
+
     def seen(self, state: State, split: Split) -> tuple[Split, Feed]:
         """The split with its features for images, and a feed of it."""
         cut = self.cut
         return self._cache.get(cut.key, split, lambda: cut.features(state, split), self._accelerated)
+
+    def _compile(self, state: State, split: Split) -> None:
+        cut = self.cut
+        # XLA compiles at the first call, which is then made in vain; not where another model has left the features.
+        if self._engine.xla and not (cut.has_seen or self._cache.holds(cut.key, split)):
+            cut.features(state, type(split)(images=split.images[:1], labels=split.labels[:1]))
 
 
 def _places(

@@ -32,6 +32,13 @@ class State(NamedTuple):
         named = {"step": self.step, **moments, **others}
         return {name: np.array(ops.convert_to_numpy(value)) for name, value in named.items()}
 
+    def with_empty_optimizer(self) -> State:
+        """The same weights, before the first step of a schedule of their own."""
+        empty = ops.zeros_like(self.moments.first)
+        return self._replace(
+            step=np.asarray(0, np.int32), moments=self.moments._replace(first=empty, second=empty)
+        )
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> State:
         """What `arrays` was taken of, still on the host; other names are passed over."""

@@ -116,12 +116,11 @@ class Trainer:
 
     def try_out(self) -> None:
         """Make a training step and predict a batch of validation in vain: the trial's state stays as it is."""
-        kept, images = self._state, self._task.val.images
-        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
-        self._run_steps(order, self.computation.steps_per_call, only_one=True)
-        self._state = kept
+        self._try_step()
+        images = self._task.val.images
         first = next(batches(images, self._accelerated, self.computation.parts))
-        ops.convert_to_numpy(self._step.compiled_predict(self._scored_weights, kept.others, images[first]))
+        predict = self._step.compiled_predict
+        ops.convert_to_numpy(predict(self._scored_weights, self._state.others, images[first]))
 
     def use(self, task: Task, feed: Feed, computation: Computation) -> None:
         """Train on `feed` and validate on the task's data from now on.
@@ -154,7 +153,8 @@ class Trainer:
         average = flat if self._recipe.ema else np.zeros(0, np.float32)
         self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
         self._enter_phase(1)
-        self._compile_ahead()
+        if not self._keeps_val:
+            self._compile_ahead()
         self._rows_per_call: int | None = None
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -163,10 +163,11 @@ class Trainer:
         Returns each of `Evaluation.scores` with val_ before it, train_accuracy, train_loss (both averaged over
         the epoch's batches, with augmentation and dropout on), learning_rate (of the last step) and
         images_per_sec (training alone). A loss that is not finite ends the epoch at that step: train_loss then
-        says what it was, validation is NaN.
+        says what it was, validation is NaN. What compiling a phase takes is told as such.
         """
         self._enter_phase(epoch)
         self._cut_off_features()
+        self._compile_ahead()
         started = time.perf_counter()
         order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
         loss, accuracy, steps = self._run_steps(order, self.computation.steps_per_call)
@@ -241,13 +242,7 @@ class Trainer:
         if self._course.augment is not None:
             self._state = self._network.augmented(self._state, self._course.augment)
         if epoch == self._course.phase.first_epoch > 1:
-            moments = self._state.moments
-            empty = ops.zeros_like(moments.first)
-            self._load(
-                State(
-                    np.asarray(0, np.int32), moments._replace(first=empty, second=empty), self._state.others
-                )
-            )
+            self._load(self._state.with_empty_optimizer())
 
     def _run_steps(
         self, order: np.ndarray, steps_per_call: int | None, only_one: bool = False
@@ -271,15 +266,26 @@ class Trainer:
         self._costs += Costs(data_secs=chunks.secs)
         return float(totals.loss), float(totals.accuracy), int(state.step) - before
 
+    def _try_step(self) -> None:
+        kept = self._state
+        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
+        self._run_steps(order, self.computation.steps_per_call, only_one=True)
+        self._state = kept
+
     def _compile_ahead(self) -> None:
         """Where XLA compiles at the first call of a shape, make that call in vain, so that no epoch pays for it."""
         is_open, averages = self._course.open_share > 0, self._recipe.ema > 0.0
-        shape = (self._recipe.batch_size, self.computation, is_open, averages)
-        if not self._engine.xla or self._keeps_val or shape in self._compiled:
+        features = self._keeps_val, self._keeps_train
+        shape = (self._recipe.batch_size, self.computation, is_open, averages, features)
+        if not self._engine.xla or shape in self._compiled:
             return
         self._compiled.add(shape)
         began = time.perf_counter()
-        self.try_out()
+        if self._keeps_val:
+            self._try_step()
+            self.evaluate(self._task.val)
+        else:
+            self.try_out()
         self._costs += Costs(trace_secs=time.perf_counter() - began)
 
     @property
@@ -296,15 +302,10 @@ class Trainer:
         return not varied and self._keeps_val and self._head.takes(both)
 
     def _cut_off_features(self) -> None:
-        """Compile the head alone and compute features where this epoch is the first to need them, off its clock."""
-        if not self._keeps_val:
-            return
-        began = time.perf_counter()
-        _ = self._head.cut
-        traced = time.perf_counter()
-        for split in [self._task.val, *([self._task.train] if self._keeps_train else [])]:
-            self._head.seen(self._state, split)
-        self._costs += Costs(trace_secs=traced - began, data_secs=time.perf_counter() - traced)
+        """Where this epoch is the first to need them the head alone and its features are made ready, off its clock."""
+        if self._keeps_val:
+            splits = [self._task.val, *([self._task.train] if self._keeps_train else [])]
+            self._costs += self._head.prepare(self._state, splits)
 
     @property
     def _scored_weights(self) -> Any:

@@ -234,6 +234,9 @@ class TrialRun:
         began = time.perf_counter()
         metrics = trainer.train_epoch(before.epoch + 1)
         secs = time.perf_counter() - began
+        # A phase may have been compiled, which is not training.
+        apart = trainer.take_costs()
+        self._costs, secs = self._costs + apart, max(0.0, secs - apart.trace_secs)
         metrics |= self._measures(trainer, before)
         report = EpochReport(
             self._start.trial_id, before.epoch + 1, metrics, secs, before.elapsed_secs + secs

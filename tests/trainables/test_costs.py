@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from trainables.computation import Computation, Computed
 from trainables.costs import Costs, Idle, device_bytes, memory_share_bytes, process_age_secs, rss_bytes
+from trainables.messages import TrialStart
 
 
 def test_parts_add_up_and_memory_keeps_the_larger() -> None:
@@ -21,6 +26,41 @@ def test_parts_add_up_and_memory_keeps_the_larger() -> None:
 def test_overhead_is_what_is_not_training() -> None:
     costs = Costs(1, 2, 4, 8, 16, 32, data_secs=64, validation_secs=128)
     assert costs.overhead_secs == 63
+
+
+class Compiling:
+    """A trainer that spends all of an epoch on compiling."""
+
+    parameter_count, computation, computed = 1, Computation(), Computed("cpu", "float32", xla=True)
+    compiled_secs = 0.0
+
+    def reset(self, config: Any, seed: int) -> None: ...
+
+    def take_costs(self) -> Costs:
+        taken, self.compiled_secs = Costs(trace_secs=self.compiled_secs), 0.0
+        return taken
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        began = time.perf_counter()
+        time.sleep(0.2)
+        self.compiled_secs = self.told = time.perf_counter() - began
+        return {"val_accuracy": 0.5}
+
+    def latency_ms(self) -> float:
+        return 1.0
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+def test_what_a_phase_compiles_is_no_part_of_its_epoch(
+    tmp_path: Path, run_from: Callable, source_type: type
+) -> None:
+    run = run_from(tmp_path, source_type(trainer := Compiling()))
+    run.begin(TrialStart("t00000", 0, 1, {}))
+    result = run.step()
+    assert 0.0 <= result.report.epoch_secs == result.report.elapsed_secs < 0.2
+    assert result.costs.trace_secs == trainer.told >= 0.2
 
 
 def test_rest_is_the_time_between_an_answer_and_the_next_question() -> None:

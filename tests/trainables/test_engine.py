@@ -65,6 +65,29 @@ print(json.dumps(counts))
 """
 )
 
+PHASES = (
+    TASK
+    + """
+from tests.trainables.test_features import small_family
+trainer, counts, ahead = Trainer(small_family(), config, task), [], [0]
+usual = trainer._compile_ahead
+
+def counting():
+    before = trainer.traces
+    usual()
+    ahead[0] += trainer.traces - before
+
+trainer._compile_ahead = counting
+for epoch in (1, 2, 3, 1, 2):
+    if epoch == 1:
+        trainer.reset(config, seed)
+    trainer.take_costs()
+    trainer.train_epoch(epoch)
+    counts.append([ahead[0], trainer.traces, trainer.take_costs().trace_secs > 0.1])
+print(json.dumps(counts))
+"""
+)
+
 
 def python(code: str, *arguments: str, **environment: str) -> str:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
@@ -107,6 +130,12 @@ def test_under_jax_what_an_average_compiles_anew_is_compiled_before_the_epoch(
 ) -> None:
     counts = run_elsewhere(noise, config, tmp_path, AVERAGED, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
     assert counts == [[1, 1, False], [2, 2, True], [2, 2, False]]
+
+
+def test_under_jax_each_phase_is_compiled_before_its_first_epoch(noise: Task, tmp_path: Path) -> None:
+    config = {"dense_units": 0, "head_epochs": 1, "top_epochs": 2, "batch_size": 16, "backbone": "small"}
+    counts = run_elsewhere(noise, config, tmp_path, PHASES, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    assert counts == [[1, 1, True], [2, 2, True], [2, 2, False], [2, 2, False], [2, 2, False]]
 
 
 def test_thread_limits_hold_and_come_before_the_first_operation() -> None:

@@ -241,7 +241,7 @@ def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start())
     first, second = run.step().costs, run.step().costs
-    assert (first.data_secs, second.data_secs) == (1.0, 0.5), "two takes at the start, one after each step"
+    assert (first.data_secs, second.data_secs) == (1.5, 1.0), "a take at the start, two in each step"
     assert first.rss_bytes > 0
     assert second.setup_secs == 0 and second.waiting_secs > 0
 
