@@ -176,8 +176,9 @@ class StorageSection(Section):
 
     checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
         20.0,
-        description="GB that the trials' states may take; the oldest completed trials' go first, the best one's never.",
+        description="GB that the trials' states may take; the oldest ended trials' go first, the best one's never.",
     )
+    keep_stopped: bool = Field(False, description="Whether trials that were stopped keep their states too.")
 
 
 class TrackingSection(Section):

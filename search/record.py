@@ -25,8 +25,8 @@ class Recorder:
 
     `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
     earlier driver were proposed, `completed` which trials it completed, in order, with their best values (None: not
-    finite). `checkpoint_bytes` is what the states of trials may take on storage (None: no limit). `traded` are the
-    objectives beside the metric.
+    finite). `checkpoint_bytes` is what the states of trials may take on storage (None: no limit); with `keep_stopped`
+    stopped trials keep theirs too, and count as completed ones do. `traded` are the objectives beside the metric.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Recorder:
         sequence: int = 0,
         started_at: dict[str, datetime] | None = None,
         checkpoint_bytes: int | None = None,
+        keep_stopped: bool = False,
         completed: Mapping[str, float | None] | None = None,
         traded: Sequence[str] = (),
     ) -> None:
@@ -51,7 +52,7 @@ class Recorder:
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
-        self._traded = tuple(traded)
+        self._traded, self._keep_stopped = tuple(traded), keep_stopped
         self._notes_told = len(strategy.notes())
         self._checkpoint_bytes, self._completed = checkpoint_bytes, dict(completed or {})
         self._last_discarded: dict[tuple[str, int], str] = {}
@@ -73,11 +74,12 @@ class Recorder:
         self._sequence += 1
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
-        """Write the trial's row; it keeps its state if it is completed, or ended by its own patience."""
+        """Write the trial's row; it keeps its state if it is completed or ended by its own patience, or if stopped ones do too."""
         trial_id = trial.start.trial_id
         config = trial.start.config
         spent = outcome is Outcome.STOPPED and lost_patience(trial.reports, config, self._metric, self._mode)
-        keeps = outcome is Outcome.COMPLETED or bool(spent)
+        asked = outcome is Outcome.STOPPED and self._keep_stopped and bool(trial.reports)
+        keeps = outcome is Outcome.COMPLETED or bool(spent) or asked
         facts = TrialFacts(
             seed=trial.start.seed,
             rung_epochs=self._strategy.rung_of(trial_id),

@@ -125,7 +125,7 @@ def _spent(
     last = {report.trial_id: place for place, report in enumerate(reports)}
     after = arrived[leader[:2]]
     since = sum(
-        last[name] > after if name in last else name > leader[0]
+        last[name] > after if name in last else int(name[1:]) > int(leader[0][1:])
         for name in trials["trial_id"]
         if name != leader[0]
     )

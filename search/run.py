@@ -183,6 +183,7 @@ def _loop(
         sequence=resumed.sequence,
         started_at=resumed.started_at,
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
+        keep_stopped=job.storage.keep_stopped,
         completed=completed,
         traded=search.traded,
     )

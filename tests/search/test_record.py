@@ -100,6 +100,19 @@ def test_only_a_completed_trial_keeps_its_state(recorder, states, tmp_path: Path
     assert list(read_table(tmp_path, TRIALS)["checkpoint"].notna()) == [True, False]
 
 
+@pytest.mark.parametrize("keep_stopped", [False, True])
+def test_a_stopped_trial_keeps_its_state_where_the_job_asks_for_it(
+    recorder, states, tmp_path: Path, keep_stopped: bool
+) -> None:
+    made = recorder(keep_stopped=keep_stopped)
+    saves(states, 0)
+    trial = OpenTrial(TrialStart("t00000", 0, 0, {"rate": 0.5}))
+    trial.reports.append(EpochReport("t00000", 1, {"val_accuracy": 0.5}))
+    made.ended(trial, Outcome.STOPPED, "cut", "")
+    settle(states)
+    assert kept(tmp_path) == (["t00000"] if keep_stopped else [])
+
+
 def test_a_state_that_came_after_its_trial_was_stopped_goes_with_its_workers_next_trial(
     recorder, states, tmp_path: Path
 ) -> None:
