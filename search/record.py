@@ -74,7 +74,7 @@ class Recorder:
         self._sequence += 1
 
     def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
-        """Write the trial's row; it keeps its state if it is completed or ended by its own patience, or if stopped ones do too."""
+        """Write the trial's row; it keeps its state if completed or out of patience, or if the stopped keep theirs."""
         trial_id = trial.start.trial_id
         config = trial.start.config
         spent = outcome is Outcome.STOPPED and lost_patience(trial.reports, config, self._metric, self._mode)
