@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from spaces.problem import InputError
 from trainables.engine import precision_of
 from trainables.export import check_copies
 from trainables.family import checked
 from trainables.fused import fuse
 from trainables.initialize import seeded_build
+from trainables.recipe import RECIPE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 
 def built_model(family: Family, config: Mapping[str, Any], task: Task, precision: str) -> keras.Model:
-    """The family's model of `config`. Raises InputError when it does not fit the task."""
+    """The family's model of `config`. Raises InputError when it does not fit the task, or hangs on the recipe."""
+    watched = _Watched(config)
     with seeded_build(), precision_of(precision):
-        model = checked(family.build(config, task), task)
+        model = checked(family.build(watched, task), task)
+    _check_reads(watched.read)
     check_copies(model)
     # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
     last = last_layer(model)
@@ -33,6 +37,34 @@ def built_model(family: Family, config: Mapping[str, Any], task: Task, precision
         last.dtype_policy = "float32"
     fuse(model)
     return model
+
+
+class _Watched(dict[str, Any]):
+    """A configuration that knows which of its entries were looked up."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of any dictionary."""
+        self.read.add(key)
+        return super().get(key, default)
+
+
+def _check_reads(read: set[str]) -> None:
+    """Raise InputError where the model hangs on the training recipe: trials that differ in it share one model."""
+    shared = sorted(read & RECIPE_KEYS)
+    if shared:
+        given = (
+            f"build reads {', '.join(shared)}, of the training recipe, in which trials of one model differ"
+        )
+        rule = "what changes the model needs a name of its own, such as bn_momentum"
+        raise InputError.single("space.name", given, rule)
 
 
 def last_layer(model: keras.Model) -> keras.Layer:

@@ -158,6 +158,21 @@ def test_a_dial_may_lie_inside_another_model_or_layer(noise: Task, made: Callabl
     assert rates == [pytest.approx(0.4)]
 
 
+def test_a_model_that_hangs_on_the_training_recipe_is_refused_when_it_is_built(noise: Task) -> None:
+    import keras
+
+    from trainables.build import built_model
+
+    class Hanging(WithDials):
+        def build(self, config: Any, task: Task) -> Any:
+            self.inside = keras.layers.BatchNormalization(momentum=config["momentum"])
+            config.get("ema")
+            return super().build(config, task)
+
+    with pytest.raises(InputError, match="build reads ema, momentum, of the training recipe"):
+        built_model(Hanging(None), {"momentum": 0.9, "rate": 0.1}, noise, "float32")
+
+
 def test_a_layer_that_cannot_be_copied_is_refused_when_its_model_is_first_built(noise: Task) -> None:
     import keras
 
