@@ -233,16 +233,15 @@ class TrialRun:
             return before
         began = time.perf_counter()
         metrics = trainer.train_epoch(before.epoch + 1)
-        secs = time.perf_counter() - began
+        self._counted_to = time.perf_counter()
         # A phase may have been compiled, which is not training.
         apart = trainer.take_costs()
-        self._costs, secs = self._costs + apart, max(0.0, secs - apart.trace_secs)
+        self._costs, secs = self._costs + apart, max(0.0, self._counted_to - began - apart.trace_secs)
         metrics |= self._measures(trainer, before)
         report = EpochReport(
             self._start.trial_id, before.epoch + 1, metrics, secs, before.elapsed_secs + secs
         )
         self._history.append(report)
-        self._counted_to = began + secs
         return report
 
     def _measures(self, trainer: Trainer, before: EpochReport) -> dict[str, float]:

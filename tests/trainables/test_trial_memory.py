@@ -157,12 +157,16 @@ def test_seconds_lost_to_want_of_memory_are_told_once(
     monkeypatch.setattr("trainables.trial_run.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     class Slow(Summing):
+        traced_secs = 0.0
+
         def train_epoch(self, epoch: int) -> dict[str, float]:
-            now[0] += 1.0
+            now[0] += 1.25
+            self.traced_secs += 0.25
             return super().train_epoch(epoch)
 
         def take_costs(self) -> Costs:
-            return Costs(trace_secs=0.25)
+            taken, self.traced_secs = Costs(trace_secs=self.traced_secs), 0.0
+            return taken
 
     class Building(source_type):
         def trainer(self, *asked: Any) -> Any:
@@ -176,7 +180,7 @@ def test_seconds_lost_to_want_of_memory_are_told_once(
         result = run.step()
         assert result.report is not None and result.failure is None
         told, costs = result.report.epoch, costs + result.costs
-    assert now[0] == 9 + in_vain + 2.0 * (1 + times)
+    assert now[0] == 1.25 * (9 + in_vain) + 2.0 * (1 + times)
     assert result.report.elapsed_secs == 9
-    apart = 0.25 * (1 + 2 * times)
-    assert costs.setup_secs == now[0] - 9 - apart, "what the trainer tells of is no setup"
+    assert costs.trace_secs == 0.25 * (9 + in_vain)
+    assert costs.setup_secs == now[0] - 9 - costs.trace_secs, "what the trainer tells of is no setup"
