@@ -37,6 +37,7 @@ class Ahead:
         return self._loop.next_trial()
 
     def prepare(self) -> None:
-        """Propose one more if it is time."""
+        """Do what the next proposal begins with, and propose one more if it is time."""
+        self._loop.prepare()
         if len(self._made) < self._wanted and (start := self._loop.propose()) is not None:
             self._made.append(start)

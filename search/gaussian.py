@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 from scipy.optimize import minimize
 
 SQRT5 = float(np.sqrt(5.0))
@@ -35,6 +35,21 @@ def _matern(distance: np.ndarray) -> np.ndarray:
     return kernel
 
 
+# LAPACK's own routines, for matrices so small that checks and copies on the way to them would cost as much again: a
+# proposal does a hundred. They take and give matrices in the order of Fortran.
+def cholesky(matrix: np.ndarray) -> np.ndarray:
+    """The lower triangular factor of a symmetric matrix, zeros above it. Raises LinAlgError when there is none."""
+    factor, failed = dpotrf(matrix.T, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError(f"not positive definite: leading minor {failed}")
+    return np.asarray(factor)
+
+
+def solved(factor: np.ndarray, right: np.ndarray, transposed: bool = False) -> np.ndarray:
+    """The solution x of factor x = right for a lower triangular factor, or for its transpose."""
+    return np.asarray(dtrtrs(factor, right, lower=1, trans=int(transposed))[0])
+
+
 def _noise_loss(log_share: float) -> float:
     """Minus the log density of the noise's prior, but for a constant."""
     return 0.5 * ((log_share - LOG_NOISE) / LOG_NOISE_DEVIATION) ** 2
@@ -55,29 +70,29 @@ def fit_lengths(points: np.ndarray, values: np.ndarray) -> Fit:
     dimension, so that unknown dimensions count little (Hvarfner et al. 2024, "Vanilla Bayesian Optimization Performs
     Great in High Dimensions").
     """
-    dims = points.shape[1]
-    squares = (points[:, None, :] - points[None, :, :]) ** 2
+    count, dims = points.shape
+    squares = ((points[:, None, :] - points[None, :, :]) ** 2).reshape(count * count, dims)
     mean, deviation = np.sqrt(2.0) + 0.5 * np.log(dims), np.sqrt(3.0)
-    count = len(values)
+    identity = np.eye(count)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         inverse = np.exp(-2.0 * theta[:dims])
-        distance = np.sqrt(squares @ inverse)
-        kernel = _matern(distance)
+        scaled = SQRT5 * np.sqrt(squares @ inverse).reshape(count, count)
+        rise, decay = 1.0 + scaled, np.exp(-scaled)
         noise = np.exp(theta[dims])
         try:
-            factor = cho_factor(kernel + (noise + 1e-6) * np.eye(count), lower=True, check_finite=False)
+            factor = cholesky((rise + scaled**2 / 3.0) * decay + (noise + 1e-6) * identity)
         except np.linalg.LinAlgError:
             return 1e10, np.zeros(dims + 1)
-        alpha = cho_solve(factor, values, check_finite=False)
-        precision = cho_solve(factor, np.eye(count), check_finite=False)
+        alpha = dpotrs(factor, values, lower=1)[0]
+        precision = dpotrs(factor, identity, lower=1)[0]
         # The signal variance is profiled out; one pseudo-observation keeps it from vanishing.
         signal = (values @ alpha + 1.0) / (count + 1.0)
-        log_det = 2.0 * np.log(np.diag(factor[0])).sum()
+        log_det = 2.0 * np.log(np.diag(factor)).sum()
         prior = 0.5 * (((theta[:dims] - mean) / deviation) ** 2).sum() + _noise_loss(float(theta[dims]))
         weight = precision - np.outer(alpha, alpha) / signal
-        slope = -(5.0 / 6.0) * (1.0 + SQRT5 * distance) * np.exp(-SQRT5 * distance) * weight
-        by_length = -np.einsum("ij,ijk->k", slope, squares) * inverse
+        slope = -(5.0 / 6.0) * rise * decay * weight
+        by_length = -(slope.ravel() @ squares) * inverse
         gradient = np.append(
             by_length + (theta[:dims] - mean) / deviation**2,
             0.5 * noise * np.trace(weight) + (theta[dims] - LOG_NOISE) / LOG_NOISE_DEVIATION**2,
@@ -112,17 +127,16 @@ class Gaussian:
 
         Likelihood alone takes a handful of results for noise and nothing else, whatever they are.
         """
-        kernel = correlation(points, points, lengths)
+        kernel, identity, spread = correlation(points, points, lengths), np.eye(len(points)), values.var()
         best: tuple[float, Gaussian] | None = None
         for share in NOISE_SHARES:
-            factor = cholesky(kernel + (share + 1e-8) * np.eye(len(points)), lower=True, check_finite=False)
-            whitened = solve_triangular(factor, values, lower=True, check_finite=False)
-            signal = float((whitened @ whitened + values.var()) / (len(values) + 1.0)) + 1e-12
+            factor = cholesky(kernel + (share + 1e-8) * identity)
+            whitened = solved(factor, values)
+            signal = float((whitened @ whitened + spread) / (len(values) + 1.0)) + 1e-12
             likelihood = -0.5 * len(values) * np.log(signal) - np.log(np.diag(factor)).sum()
             loss = _noise_loss(np.log(share)) - likelihood
             if best is None or loss < best[0]:
-                weights = solve_triangular(factor.T, whitened, check_finite=False)
-                best = loss, cls(points, lengths, factor, weights, signal)
+                best = loss, cls(points, lengths, factor, solved(factor, whitened, transposed=True), signal)
         assert best is not None
         return best[1]
 
@@ -134,18 +148,16 @@ class Gaussian:
         """Mean and variance at points of shape (m, d), noise left out; both of shape (m,)."""
         cross = correlation(points, self.points, self.lengths)
         mean = cross @ self.weights
-        explained = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
+        explained = solved(self.factor, cross.T)
         return mean, self.signal * np.maximum(1.0 - (explained**2).sum(0), 1e-10)
 
     def believing(self, points: np.ndarray) -> Gaussian:
         """The same process, sure of its own means at further points (the kriging believer, Ginsbourger et al. 2010)."""
-        cross = solve_triangular(
-            self.factor, correlation(self.points, points, self.lengths), lower=True, check_finite=False
-        )
+        cross = solved(self.factor, correlation(self.points, points, self.lengths))
         own = correlation(points, points, self.lengths) + 1e-4 * np.eye(len(points))
-        corner = cholesky(own - cross.T @ cross, lower=True, check_finite=False)
+        corner = cholesky(own - cross.T @ cross)
         size = len(self.points)
-        factor = np.zeros((size + len(points), size + len(points)))
+        factor = np.zeros((size + len(points), size + len(points)), order="F")
         factor[:size, :size], factor[size:, :size], factor[size:, size:] = self.factor, cross.T, corner
         # The values there are the process's own means, so the old weights stay and the new ones are zero.
         weights = np.concatenate([self.weights, np.zeros(len(points))])

@@ -135,6 +135,11 @@ class SearchLoop:
             return None
         return self._opened(proposal.trial_id, proposal.config)
 
+    def prepare(self) -> None:
+        """Do ahead what the next proposal begins with; call while no worker waits."""
+        if not self.finished:
+            self._strategy.prepare()
+
     def begin(self, start: TrialStart) -> None:
         """A trial that was proposed starts now."""
         if start.trial_id in self._unbegun:

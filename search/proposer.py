@@ -66,6 +66,12 @@ class Proposer:
                 return point, why
         return None
 
+    def prepare(self, evidence: Evidence) -> None:
+        """Do ahead what the next proposal would begin with, while nobody waits for it; changes no proposal."""
+        weighted = any(isinstance(rung, ParetoRung) for rung in evidence.rungs)
+        if self.sampler == DEFAULT and not weighted and (rungs := self._modelled(evidence)):
+            self.model.prepare(rungs, evidence.points)
+
     def _source(self, number: int, evidence: Evidence) -> tuple[str, Callable[[int], Point]]:
         """Why, and the draw of a given attempt."""
         blind = "qmc" if self.sampler == "qmc" else "random"
@@ -89,9 +95,10 @@ class Proposer:
             trusted = [rung for rung in evidence.rungs if rung.epoch >= evidence.first_rung]
             return [rung for rung in [*evidence.prior, *trusted] if len(rung) >= ENOUGH_RESULTS][-1:]
         rungs = [rung for rung in [*evidence.prior, *evidence.rungs] if len(rung) >= ENOUGH_TO_CORRECT]
-        enough = min(max(ENOUGH_RESULTS, _open_parameters(evidence.points)), MOST_AWAITED)
         seen = sum(max(map(len, part), default=0) for part in (evidence.prior, evidence.rungs))
-        return rungs if seen >= enough else []
+        if seen >= MOST_AWAITED:
+            return rungs
+        return rungs if seen >= max(ENOUGH_RESULTS, _open_parameters(evidence.points)) else []
 
     def _stacked(self, number: int, attempt: int, rungs: Sequence[Rung], evidence: Evidence) -> Point:
         rng = np.random.default_rng((self.seed, number, attempt))

@@ -33,6 +33,13 @@ class RungModel:
         self._encoded = 0
         self.prior_line: str | None = None
 
+    def prepare(self, rungs: Sequence[Rung], points: Mapping[int, Point]) -> None:
+        """Work out ahead what a proposal from these rungs begins with and what no further report changes."""
+        self._encode(points)
+        if self._encoding.columns and any(self._lengths.due(rung, self._encoding) for rung in rungs):
+            with one_thread():
+                self._scales(rungs)
+
     @one_thread()
     def propose(
         self,
@@ -50,7 +57,6 @@ class RungModel:
         have no rung. `points` only ever grows, in the order of the trial numbers. `epoch_secs` is what an epoch of
         a trial took; empty where time is not to be weighed.
         """
-        self._points = points
         self._encode(points)
         if not self._encoding.columns:
             return {}
@@ -87,10 +93,15 @@ class RungModel:
         return prior if agreement > 0 else []
 
     def _stack(self, rungs: Sequence[Rung], data: Sequence[RungData]) -> Stack:
-        scales = [self._lengths.of(rung, self._points, self._row, self._encoding) for rung in rungs]
-        return Stack(self._encoding, data, scales)
+        return Stack(self._encoding, data, self._scales(rungs))
+
+    def _scales(self, rungs: Sequence[Rung]) -> list[np.ndarray | None]:
+        return [self._lengths.of(rung, self._points, self._row, self._encoding) for rung in rungs]
 
     def _encode(self, points: Mapping[int, Point]) -> None:
+        self._points = points
+        if len(points) == self._encoded:
+            return
         added = list(islice(points, self._encoded, None))
         self._encoded = len(points)
         if any(self._encoding.lacks(points[number]) for number in added):

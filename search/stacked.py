@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -103,6 +102,10 @@ class LengthScales:
     def __init__(self) -> None:
         self._fitted: dict[tuple[int, int, bool], np.ndarray | None] = {}
 
+    def due(self, rung: Rung, encoding: Encoding) -> bool:
+        """Whether the rung has grown so that `of` would fit anew."""
+        return self._enough(rung, encoding) and self._key(rung) not in self._fitted
+
     def of(
         self,
         rung: Rung,
@@ -114,16 +117,18 @@ class LengthScales:
 
         The rung's scores are in order of arrival; `row` gives the row of a trial among `points`.
         """
-        scores, count = rung.scores, milestone(len(rung))
+        if self.due(rung, encoding):
+            later = set(rung.latest(len(rung) - milestone(len(rung))))
+            ranked = [number for number in rung.best_first() if number in points and number not in later]
+            self._fitted[self._key(rung)] = _lengths(ranked, rung.scores, row, encoding)
+        return self._fitted[self._key(rung)] if self._enough(rung, encoding) else None
+
+    def _enough(self, rung: Rung, encoding: Encoding) -> bool:
+        return milestone(len(rung)) >= 2 * len(encoding.columns)
+
+    def _key(self, rung: Rung) -> tuple[int, int, bool]:
         # Earlier runs have rungs of the same epochs: their trial numbers are negative.
-        key = (rung.epoch, count, next(iter(scores)) < 0)
-        if count < 2 * len(encoding.columns):
-            return None
-        if key not in self._fitted:
-            first = set(islice(scores, count))
-            ranked = [number for number in rung.best_first() if number in first and number in points]
-            self._fitted[key] = _lengths(ranked, scores, row, encoding)
-        return self._fitted[key]
+        return rung.epoch, milestone(len(rung)), next(iter(rung.scores)) < 0
 
 
 def _lengths(

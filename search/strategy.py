@@ -166,6 +166,10 @@ class Strategy:
         number = self._admit(self._next, point.config, point, why)
         return Proposal(trial_id(number), point.config)
 
+    def prepare(self) -> None:
+        """Do ahead, while nobody waits, what the next proposal would begin with; changes no proposal."""
+        self._proposer.prepare(self._evidence())
+
     def report(self, report: EpochReport) -> Decision:
         """Take in one epoch of a trial; the decision is the same again when the report is repeated.
 
@@ -208,6 +212,7 @@ class Strategy:
         for record in records:
             if record.outcome is not None:
                 self.finish(record.trial_id, record.outcome)
+        self.prepare()
         ended = {trial_id(number): trial.outcome for number, trial in self._trials.items()}
         return {
             record.trial_id: outcome
@@ -292,16 +297,10 @@ class Strategy:
         return Decision.KEEP if trial.outcome is Outcome.COMPLETED else Decision.STOP
 
     def _evidence(self) -> Evidence:
-        ladder = self._ladder
-        return Evidence(
-            ladder.rungs,
-            self._earlier.rungs,
-            ladder.first_rung,
-            self._points,
-            self._running,
-            self._failed,
-            self._epoch_secs if self.weighs_time else {},
-        )
+        ladder, prior = self._ladder, self._earlier.rungs
+        secs = self._epoch_secs if self.weighs_time else {}
+        known = self._points, self._running, self._failed, secs
+        return Evidence(ladder.rungs, prior, ladder.first_rung, *known)
 
     @property
     def _running(self) -> set[int]:

@@ -12,6 +12,10 @@ class Numbered:
     def __init__(self, count: int) -> None:
         self.count, self.asked, self.finished = count, 0, False
         self.begun: list[int] = []
+        self.prepared = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def propose(self) -> TrialStart | None:
         if self.asked == self.count:
@@ -48,6 +52,7 @@ def test_one_trial_is_proposed_while_workers_train() -> None:
     ahead = Ahead(loop, most=8)
     assert taken(ahead, 4, is_awaited=False) == [0, 1, 2, 3]
     assert prepared(ahead, loop) == 1
+    assert loop.prepared == 10  # looked at each time: what a proposal begins with may be due without one
     assert loop.begun == [0, 1, 2, 3]
     assert taken(ahead) == [4]
     assert loop.begun == [0, 1, 2, 3, 4]

@@ -34,6 +34,9 @@ class FewTrials:
     def finished(self) -> bool:
         return self.left == 0 and not self.open and self.finished_when_open
 
+    def prepare(self) -> None:
+        """Nothing to do ahead."""
+
     def begin(self, start: TrialStart) -> None:
         assert start.trial_id in self.open
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search import stacked
 from search.strategy import Decision, Strategy, TrialRecord
 from spaces.problem import InputError
 from trainables.report import EpochReport, Outcome
@@ -39,6 +40,36 @@ def test_a_replayed_strategy_goes_on_exactly_as_the_unbroken_one(
     continued.run(20)
     assert {key: unbroken.configs[key] for key in continued.configs} == continued.configs
     assert set(unbroken.configs) == earlier | set(continued.configs)
+
+
+def test_what_is_done_ahead_changes_no_proposal(conditional_space: Any, bench: Any) -> None:
+    plain, ahead = (bench(Strategy.for_space(conditional_space, EPOCHS, 3), EPOCHS) for _ in range(2))
+    plain.run(60)
+    for _ in range(60):
+        ahead.run(1)
+        ahead.strategy.prepare()
+    assert ahead.configs == plain.configs
+
+
+def test_a_proposal_fits_no_length_scales_where_they_were_fitted_ahead(
+    conditional_space: Any, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[int] = []
+    fit_lengths = stacked.fit_lengths
+    monkeypatch.setattr(
+        stacked, "fit_lengths", lambda points, values: fits.append(len(values)) or fit_lengths(points, values)
+    )
+    first = bench(Strategy.for_space(conditional_space, EPOCHS, 3), EPOCHS)
+    first.run(40)
+    first.strategy.prepare()
+    assert fits
+    records = [TrialRecord(key, config, first.outcomes[key]) for key, config in first.configs.items()]
+    restarted = Strategy.for_space(conditional_space, EPOCHS, 3)
+    restarted.replay(first.reports, records)
+    for strategy in (first.strategy, restarted):
+        fits.clear()
+        assert strategy.ask() is not None
+        assert fits == []
 
 
 def test_a_trial_that_trained_between_two_rungs_when_the_driver_died_still_runs(
