@@ -63,6 +63,15 @@ class Rung:
     def __len__(self) -> int:
         return len(self._ordered)
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """How much each objective counts."""
+        return (1.0,)
+
+    def by_objective(self) -> list[Rung]:
+        """The rung by each of its objectives alone: itself, where there is one."""
+        return [self]
+
     def add(self, number: int, score: Any) -> None:
         """Record a score."""
         self.scores[number] = score

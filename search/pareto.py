@@ -51,96 +51,164 @@ class Objectives:
 class ParetoRung(Rung):
     """A rung of score tuples; a trial's one score is minus the number of trials that dominate it. O(n) a result."""
 
-    vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    dominators: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
-    numbers: list[int] = field(default_factory=list)
+    # Buffers that double when they are full: an objective a row, a result a column, in order of arrival.
+    _vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    _dominators: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    _numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    _place: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self._place)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The objectives count alike."""
+        return (1.0 / len(self._vectors),) * len(self._vectors)
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """The scores, shape (objectives, results)."""
+        return self._vectors[:, : len(self)]
+
+    @property
+    def dominators(self) -> np.ndarray:
+        """How many trials dominate each, shape (results,)."""
+        return self._dominators[: len(self)]
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The trials, shape (results,)."""
+        return self._numbers[: len(self)]
 
     def add(self, number: int, score: Score) -> None:
         """Record the scores of one trial."""
-        new = np.array([score], dtype=float)
-        old = self.vectors.reshape(len(self.numbers), new.shape[1])
-        self.dominators = self.dominators + _dominates(new, old)
-        count = int(_dominates(old, new).sum())
-        self.vectors, self.dominators = np.vstack([old, new]), np.append(self.dominators, count)
-        self.scores[number] = -float(count)
-        self.numbers.append(number)
+        place, new = len(self), np.atleast_1d(score)
+        beaten, beating = self._compared(new)
+        self.dominators[beaten] += 1
+        if place == len(self._dominators):
+            self._grow(len(new))
+        self._vectors[:, place], self._dominators[place] = new, np.count_nonzero(beating)
+        self._numbers[place], self._place[number] = number, place
+        self.scores[number] = self.score(number)
 
     def score(self, number: int) -> float:
         """Minus the number of trials that dominate it now."""
-        return -float(self.dominators[self.numbers.index(number)])
+        return -float(self._dominators[self._place[number]])
 
     def standing(self, number: int, score: Score) -> float:
         """Minus the number of trials that dominate it, by its scores here or by later ones, whichever are fewer."""
+        own, later = self._vectors[:, self._place[number]], np.atleast_1d(score)
+        if np.array_equal(own, later):
+            return self.score(number)
         # Its own scores are counted too: where they dominate the later ones, so does whoever dominates them.
-        now = _dominates(self.vectors, np.array([score], dtype=float)).sum()
-        return max(self.score(number), -float(now))
+        return max(self.score(number), -float(np.count_nonzero(self._compared(later)[1])))
 
     def rank(self, number: int, standing: float) -> int:
         """How many trials come before it: those with fewer dominators, and those of as many that stand more alone."""
-        before = int((self.dominators < -standing).sum())
-        moved_up = standing > self.score(number)
-        return before if moved_up else before + self._spread_out(int(-standing)).index(number)
+        before = int(np.count_nonzero(self.dominators < -standing))
+        if standing > self.score(number):
+            return before
+        return before + self._ranked(np.flatnonzero(self.dominators == -standing)).index(number)
 
     def leads(self, number: int, standing: float, places: int) -> bool:
         """Whether it is among the first `places`; how it stands among its equals is looked at where it must be."""
-        before = int((self.dominators < -standing).sum())
-        if before >= places or before + int((self.dominators == -standing).sum()) <= places:
+        before = int(np.count_nonzero(self.dominators < -standing))
+        if before >= places or before + np.count_nonzero(self.dominators == -standing) <= places:
             return before < places
         return self.rank(number, standing) < places
 
     def best_first(self) -> Iterator[int]:
         """The trials from the best to the worst."""
-        for count in np.unique(self.dominators).tolist():
-            yield from self._spread_out(count)
-
-    def _spread_out(self, count: int) -> list[int]:
-        """The trials of so many dominators; the furthest from their nearest neighbour first."""
-        where = np.flatnonzero(self.dominators == count)
-        vectors = self.vectors[where]
-        low, high = vectors.min(axis=0), vectors.max(axis=0)
-        scaled = (vectors - low) / np.where(high > low, high - low, 1.0)
-        members = [
-            (-nearest, self.numbers[i]) for nearest, i in zip(_nearest(scaled).tolist(), where, strict=True)
-        ]
-        return [number for _, number in sorted(members)]
+        return iter(self._ranked(np.arange(len(self))))
 
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
-        return -float(np.partition(self.dominators, rank)[rank])
+        at_most = np.bincount(self.dominators).cumsum()
+        return -float(np.searchsorted(at_most, rank, side="right"))
 
     def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
         """Whether it is, or would be, in the first `places` of the latest `count` results, by dominators alone."""
-        latest: Iterator[tuple[int, int]] = zip(
-            self.numbers[-count:], self.dominators[-count:].tolist(), strict=True
-        )
-        return sum(n < -standing or (n == -standing and other < number) for other, n in latest) < places
+        numbers, dominators = self.numbers[-count:], self.dominators[-count:]
+        ahead = (dominators < -standing) | ((dominators == -standing) & (numbers < number))
+        return int(np.count_nonzero(ahead)) < places
 
     def front(self) -> list[int]:
         """The trials nobody dominates."""
-        return [
-            number for number, count in zip(self.numbers, self.dominators.tolist(), strict=True) if count == 0
-        ]
+        return list(self.numbers[self.dominators == 0].tolist())
 
-    def weighted(self, weights: np.ndarray) -> Rung:
+    def by_objective(self) -> list[Rung]:
+        """The rung by each objective alone, in order of arrival."""
+        numbers = self.numbers.tolist()
+        return [Rung.of(self.epoch, dict(zip(numbers, row.tolist(), strict=True))) for row in self.vectors]
+
+    def weighted(self, weights: np.ndarray) -> WeightedRung:
         """The rung under one weighting of the objectives, each brought to [0, 1] first; in order of arrival."""
-        low, high = self.vectors.min(axis=0), self.vectors.max(axis=0)
-        parts = weights * (self.vectors - low) / np.where(high > low, high - low, 1.0)
-        scores = (parts.min(axis=1) + RHO * parts.sum(axis=1)).tolist()
-        return Rung.of(self.epoch, dict(zip(self.numbers, scores, strict=True)))
+        low, high = self.vectors.min(axis=1), self.vectors.max(axis=1)
+        scale = weights / np.where(high > low, high - low, 1.0)
+        parts = scale[:, None] * (self.vectors - low[:, None])
+        scores = parts.min(axis=0) + RHO * parts.sum(axis=0)
+        by_number = dict(zip(self.numbers.tolist(), scores.tolist(), strict=True))
+        order = np.lexsort((self.numbers, -scores))
+        return WeightedRung(self.epoch, by_number, [], tuple(weights.tolist()), self, self.numbers[order])
+
+    def _compared(self, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which results so far the scores dominate, and which dominate them: no worse anywhere, better somewhere."""
+        no_better = no_worse = np.ones(len(self), dtype=bool)
+        for row, own in zip(self.vectors, score.tolist(), strict=len(self) > 0):
+            no_better, no_worse = no_better & (row <= own), no_worse & (row >= own)
+        return no_better & ~no_worse, no_worse & ~no_better
+
+    def _grow(self, objectives: int) -> None:
+        added = max(64, len(self))
+        empty = self._vectors.reshape(objectives, len(self))
+        self._vectors = np.hstack([empty, np.zeros((objectives, added))])
+        self._dominators = np.append(self._dominators, np.zeros(added, dtype=int))
+        self._numbers = np.append(self._numbers, np.zeros(added, dtype=int))
+
+    def _ranked(self, places: np.ndarray) -> list[int]:
+        """The trials at these places from the best; of equals, the furthest from its nearest neighbour first."""
+        places = places[np.argsort(self.dominators[places], kind="stable")]
+        starts = np.flatnonzero(np.diff(self.dominators[places], prepend=-1))
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(places)))
+        vectors, numbers = self.vectors[:, places], self.numbers[places]
+        low, high = (edge.reduceat(vectors, starts, axis=1)[:, group] for edge in (np.minimum, np.maximum))
+        gaps = _nearest(((vectors - low) / np.where(high > low, high - low, 1.0)).T, group)
+        return list(numbers[np.lexsort((numbers, -gaps, group))].tolist())
 
 
-def _nearest(points: np.ndarray) -> np.ndarray:
-    """The distance, a sum over the columns, of each row to its nearest other row; infinite for a row alone."""
+@dataclass(eq=False)
+class WeightedRung(Rung):
+    """A rung of several objectives under one weighting of them."""
+
+    weights: tuple[float, ...] = ()
+    source: ParetoRung = field(default_factory=lambda: ParetoRung(0))
+    ranked: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    """The trials from the best."""
+
+    def __len__(self) -> int:
+        return len(self.ranked)
+
+    def best_first(self) -> Iterator[int]:
+        """The trials from the best to the worst."""
+        return map(int, self.ranked)
+
+    def score_at(self, rank: int) -> float:
+        """The score of the given rank, 0 the best."""
+        return self.scores[int(self.ranked[rank])]
+
+    def by_objective(self) -> list[Rung]:
+        """The rung by each objective alone."""
+        return self.source.by_objective()
+
+
+def _nearest(points: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """The distance, a sum over columns within [0, 1], of each row to the nearest of its group; infinite when alone."""
     from scipy.spatial import KDTree  # for searches with several objectives alone
 
     if len(points) < 2:
         return np.full(len(points), np.inf)
-    return np.asarray(KDTree(points).query(points, k=2, p=1)[0][:, 1])
-
-
-def _dominates(better: np.ndarray, worse: np.ndarray) -> np.ndarray:
-    """Which rows of the one are at least as good everywhere as those of the other and better somewhere."""
-    return np.asarray((better >= worse).all(axis=1) & (better > worse).any(axis=1))
+    # One tree for all groups, which lie further apart than any two rows of one group can.
+    furthest = points.shape[1]
+    apart = np.column_stack([points, 2.0 * furthest * group])
+    nearest = KDTree(apart).query(apart, k=2, p=1)[0][:, 1]
+    return np.where(nearest <= furthest, nearest, np.inf)

@@ -39,7 +39,6 @@ class Evidence:
     running: Collection[int]
     failed: Collection[int]
     epoch_secs: dict[int, float] = field(default_factory=dict)  # of trials, where time is weighed
-    steady: bool = True  # whether a trial's score is the same for every proposal
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ class Proposer:
 
     def prepare(self, evidence: Evidence) -> None:
         """Do ahead what the next proposal would begin with, while nobody waits for it; changes no proposal."""
-        weighted = any(isinstance(rung, ParetoRung) for rung in evidence.rungs)
-        if self.sampler == DEFAULT and not weighted and (rungs := self._modelled(evidence)):
+        if self.sampler == DEFAULT and (rungs := self._modelled(evidence)):
             self.model.prepare(rungs, evidence.points)
 
     def _source(self, number: int, evidence: Evidence) -> tuple[str, Callable[[int], Point]]:
@@ -104,9 +102,7 @@ class Proposer:
         rng = np.random.default_rng((self.seed, number, attempt))
         prior = [rung for rung in rungs if rung in evidence.prior]
         own = rungs[len(prior) :]
-        # Length scales fitted under one weighting of several objectives are no use under the next one.
-        model = self.model if evidence.steady else RungModel()
-        params = model.propose(
+        params = self.model.propose(
             prior, own, evidence.points, evidence.running, evidence.failed, evidence.epoch_secs, rng
         )
         # A value that another parameter's choice has made impossible is drawn again, at random.
@@ -139,12 +135,12 @@ def _weighted(evidence: Evidence, seed: int) -> Evidence:
     def weighted(rungs: Sequence[Rung]) -> list[Rung]:
         # Uniform over all weightings that add up to one.
         return [
-            rung.weighted(np.random.default_rng(seed).dirichlet(np.ones(rung.vectors.shape[1])))
+            rung.weighted(np.random.default_rng(seed).dirichlet(np.ones(len(rung.weights))))
             for rung in rungs
             if isinstance(rung, ParetoRung) and len(rung)
         ]
 
-    return replace(evidence, rungs=weighted(evidence.rungs), prior=weighted(evidence.prior), steady=False)
+    return replace(evidence, rungs=weighted(evidence.rungs), prior=weighted(evidence.prior))
 
 
 def observations(rung: Rung, evidence: Evidence) -> list[Observation]:

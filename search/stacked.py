@@ -100,7 +100,7 @@ class LengthScales:
     """Length scales by rung, refitted each time a rung has grown by a quarter: a function of its first results."""
 
     def __init__(self) -> None:
-        self._fitted: dict[tuple[int, int, bool], np.ndarray | None] = {}
+        self._fitted: dict[tuple[int, int, bool], list[np.ndarray | None]] = {}
 
     def due(self, rung: Rung, encoding: Encoding) -> bool:
         """Whether the rung has grown so that `of` would fit anew."""
@@ -115,13 +115,18 @@ class LengthScales:
     ) -> np.ndarray | None:
         """Length scales of the features at a rung, shape (features,); None while it has too few results of its own.
 
-        The rung's scores are in order of arrival; `row` gives the row of a trial among `points`.
+        The rung's scores are in order of arrival; `row` gives the row of a trial among `points`. Several objectives
+        have theirs each, which serve every weighting.
         """
         if self.due(rung, encoding):
             later = set(rung.latest(len(rung) - milestone(len(rung))))
-            ranked = [number for number in rung.best_first() if number in points and number not in later]
-            self._fitted[self._key(rung)] = _lengths(ranked, rung.scores, row, encoding)
-        return self._fitted[self._key(rung)] if self._enough(rung, encoding) else None
+            self._fitted[self._key(rung)] = [
+                _lengths(
+                    [n for n in one.best_first() if n in points and n not in later], one.scores, row, encoding
+                )
+                for one in rung.by_objective()
+            ]
+        return joined(rung.weights, self._fitted[self._key(rung)]) if self._enough(rung, encoding) else None
 
     def _enough(self, rung: Rung, encoding: Encoding) -> bool:
         return milestone(len(rung)) >= 2 * len(encoding.columns)
@@ -129,6 +134,19 @@ class LengthScales:
     def _key(self, rung: Rung) -> tuple[int, int, bool]:
         # Earlier runs have rungs of the same epochs: their trial numbers are negative.
         return rung.epoch, milestone(len(rung)), next(iter(rung.scores)) < 0
+
+
+def joined(weights: Sequence[float], scales: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """The length scales of a weighted sum of objectives; None is one that does not vary.
+
+    An inverse length is a slope, and the squared slope of the sum is that of its parts, the weights squared too, where
+    these do not depend on each other. It is told in proportion, so that equal scales stay what they are.
+    """
+    told = [(weight, own) for weight, own in zip(weights, scales, strict=True) if own is not None]
+    if len(told) < 2:
+        return told[0][1] if told else None
+    steepness = sum(weight**2 * own**-2.0 for weight, own in told) / sum(weight**2 for weight, _ in told)
+    return np.asarray(steepness**-0.5)
 
 
 def _lengths(

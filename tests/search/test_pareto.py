@@ -46,6 +46,25 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
     ]
 
 
+def test_a_rung_without_results_has_nobody_first() -> None:
+    assert list(ParetoRung(1).best_first()) == ParetoRung(1).front() == []
+
+
+@given(PAIRS, st.floats(0.0, 1.0))
+def test_a_weighted_rung_is_ordered_by_its_scores_and_knows_each_objective(
+    pairs: list[tuple[int, int]], weight: float
+) -> None:
+    rung = rung_of(pairs)
+    weighted = rung.weighted(np.array([weight, 1.0 - weight]))
+    order = list(weighted.best_first())
+    assert order == sorted(weighted.scores, key=lambda number: (-weighted.scores[number], number))
+    assert [weighted.score_at(rank) for rank in range(len(weighted))] == [weighted.scores[n] for n in order]
+    assert list(weighted.latest(len(pairs))) == list(reversed(range(len(pairs))))
+    assert [list(one.scores.values()) for one in weighted.by_objective()] == [
+        list(c) for c in zip(*pairs, strict=True)
+    ]
+
+
 def test_among_equals_the_one_that_stands_alone_comes_first() -> None:
     rung = rung_of([(0.0, 1.0), (0.05, 0.95), (0.6, 0.4), (1.0, 0.0), (0.95, 0.05)])
     assert rung.rank(2, rung.score(2)) == 0
@@ -53,9 +72,7 @@ def test_among_equals_the_one_that_stands_alone_comes_first() -> None:
 
 def test_a_front_of_thousands_is_ordered_without_a_table_of_all_distances() -> None:
     count = 20_000  # the table would take six gigabytes
-    steps = np.arange(float(count))
-    rung = ParetoRung(1, vectors=np.column_stack([steps, -steps]), numbers=list(range(count)))
-    rung.dominators = np.zeros(count, dtype=int)
+    rung = rung_of([(step, -step) for step in range(count)])
     assert sorted(rung.best_first()) == list(range(count))
 
 

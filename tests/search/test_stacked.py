@@ -10,7 +10,16 @@ from search.encoding import Encoding
 from search.gaussian import Gaussian, fit_lengths
 from search.ladder import Rung
 from search.sampler import Point
-from search.stacked import LengthScales, RungData, Stack, expected_improvement, line, propose, winsorised
+from search.stacked import (
+    LengthScales,
+    RungData,
+    Stack,
+    expected_improvement,
+    joined,
+    line,
+    propose,
+    winsorised,
+)
 
 KIND = FloatDistribution(0.0, 1.0)
 PLANE = Encoding.of([Point({}, {"x": 0.5, "y": 0.5}, {"x": KIND, "y": KIND})])
@@ -77,6 +86,17 @@ def test_without_noise_the_best_alone_tell_which_parameter_matters() -> None:
     expected = fit_lengths(best, (values - values.mean()) / values.std()).lengths
     assert lengths_of(rows, scores) == pytest.approx(expected)
     assert expected[1] < 0.5 * expected[0]
+
+
+def test_several_objectives_share_their_length_scales_by_what_they_count_for() -> None:
+    by_rate, by_width = np.array([0.2, 5.0]), np.array([5.0, 0.2])
+    assert joined((1.0,), [by_rate]) is by_rate
+    assert joined((0.5, 0.5), [by_rate, None]) is by_rate
+    assert joined((0.5, 0.5), [None, None]) is None
+    half, mostly_width = (joined(w, [by_rate, by_width]) for w in ((0.5, 0.5), (0.1, 0.9)))
+    assert half[0] == half[1]
+    assert mostly_width[1] < mostly_width[0]
+    np.testing.assert_allclose(joined((0.0, 1.0), [by_rate, by_width]), by_width)
 
 
 def test_results_too_few_for_length_scales_still_tell_a_direction_in_many_dimensions() -> None:
