@@ -46,6 +46,11 @@ def height(config: dict[str, Any]) -> float:
     return 1.0 - sum((config[f"x{i}"] - 0.3) ** 2 for i in range(7))
 
 
+def size(config: dict[str, Any]) -> float:
+    """A second objective, the smaller the better."""
+    return float(config["x0"] + 0.3 * config["x6"])
+
+
 class Curves:
     """A blackbox of rising curves, an epoch a second."""
 
@@ -79,7 +84,8 @@ def train(strategy: Strategy, trial: Proposal) -> list[float]:
     """Report a trial to its end; returns the seconds of every report."""
     secs = []
     for epoch, rise in enumerate(Curves.rise.tolist(), start=1):
-        report = EpochReport(trial.trial_id, epoch, {"val_accuracy": height(trial.config) * rise})
+        metrics = {"val_accuracy": height(trial.config) * rise, "size": size(trial.config)}
+        report = EpochReport(trial.trial_id, epoch, metrics)
         started = time.process_time()
         decision = strategy.report(report)
         secs.append(time.process_time() - started)
@@ -127,6 +133,23 @@ def reports_a_second(trials: int = 4000) -> float:
     return result.epochs / (time.process_time() - started)
 
 
+def print_costs(what: str, strategy: Strategy, args: argparse.Namespace) -> None:
+    """One line on reports, proposals, what is done ahead of them, and what is left to do after a restart."""
+    reports = 1e3 * np.array(filled(strategy, args.finished, args.running))
+    started = time.process_time()
+    strategy.prepare()
+    restarted = 1e3 * (time.process_time() - started)
+    asks, ahead = (1e3 * np.array(secs) for secs in proposal_secs(strategy, args.proposals))
+    print(
+        f"{what:<14} {args.finished} finished, {args.running} running:"
+        f" report {reports.mean():.4f} ms (99% {np.quantile(reports, 0.99):.4f}, max {reports.max():.2f});"
+        f" proposal {np.median(asks):.1f} ms"
+        f" (99% {np.quantile(asks, 0.99):.1f}, max {asks.max():.1f} of {len(asks)});"
+        f" ahead of one {ahead.mean():.2f} ms (max {ahead.max():.1f}), after a restart {restarted:.0f}",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Print the costs by sampler, the memory by size, and the simulator's speed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,19 +163,9 @@ def main() -> None:
         f"simulator: {np.median(speeds):,.0f} reports a second without the sampler (median of {len(speeds)})"
     )
     for sampler in args.samplers:
-        strategy = Strategy.for_space(space, EPOCHS, 0, sampler=sampler)
-        reports = 1e3 * np.array(filled(strategy, args.finished, args.running))
-        started = time.process_time()
-        strategy.prepare()
-        restarted = 1e3 * (time.process_time() - started)
-        asks, ahead = (1e3 * np.array(secs) for secs in proposal_secs(strategy, args.proposals))
-        print(
-            f"{sampler:<8} {args.finished} finished, {args.running} running:"
-            f" report {reports.mean():.4f} ms (99% {np.quantile(reports, 0.99):.4f}, max {reports.max():.2f});"
-            f" proposal {np.median(asks):.1f} ms"
-            f" (99% {np.quantile(asks, 0.99):.1f}, max {asks.max():.1f} of {len(asks)});"
-            f" ahead of one {ahead.mean():.2f} ms (max {ahead.max():.1f}), after a restart {restarted:.0f}"
-        )
+        print_costs(sampler, Strategy.for_space(space, EPOCHS, 0, sampler=sampler), args)
+    both = Strategy.for_space(space, EPOCHS, 0, objectives={"val_accuracy": "max", "size": "min"})
+    print_costs("two objectives", both, args)
     for finished in (args.finished // 4, args.finished):
         tracemalloc.start()
         strategy = Strategy.for_space(space, EPOCHS, 0)
