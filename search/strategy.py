@@ -270,7 +270,9 @@ class Strategy:
     def _note_prior(self) -> None:
         line = self._proposer.model.prior_line
         told = [note for note in self._notes if note.startswith("earlier runs")]
-        if line and (not told or told[-1].split(":")[0] != line.split(":")[0]):
+        # Under several objectives each proposal weighs anew: what holds for one need not for the next.
+        is_steady = len(self._objectives.metrics) == 1
+        if line and (not told or (is_steady and told[-1].split(":")[0] != line.split(":")[0])):
             self._notes.append(line)
 
     def _weigh_rungs(self, verdict: Verdict) -> None:
