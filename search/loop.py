@@ -58,7 +58,8 @@ class SearchLoop:
     """Joins one `Strategy` with whoever runs the trials.
 
     `unfinished` are trials of an earlier driver with their reports, to go on with before anything is proposed, but
-    for those `settled`: their reports had decided their end. `clock` gives seconds, from any origin.
+    for those `settled`: their reports had decided their end, which `spent` counts already. `clock` gives seconds, from
+    any origin.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class SearchLoop:
         self._observer = observer
         self._metric, self._mode, self._max_epochs = metric, mode, max_epochs
         self._seed, self._gpus, self._clock, self._limits = seed, gpus, clock, limits
-        self._spent = spent or Spent()
+        self._spent = Spent()
         self._began = clock()
         self._open = {trial.start.trial_id: trial for trial in unfinished}
         self._unbegun: set[str] = set()
@@ -94,6 +95,7 @@ class SearchLoop:
         self.abort_reason: str | None = None
         for trial_id, outcome in (settled or {}).items():
             self._end(self._open[trial_id], outcome, f"{strategy.why(trial_id)}, decided before the restart")
+        self._spent = spent or Spent()
         self._waiting = deque(t for name, t in self._open.items() if name not in strategy.paused)
 
     @property
