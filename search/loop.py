@@ -18,7 +18,7 @@ from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ABORT_AFTER_FAILURES = 5
 
@@ -75,7 +75,7 @@ class SearchLoop:
         gpus: float = 0.0,
         spent: Spent | None = None,
         unfinished: Sequence[OpenTrial] = (),
-        settled: Mapping[str, Outcome] | None = None,
+        settled: Iterable[str] = (),
         outcomes: Mapping[Outcome, int] | None = None,
         leader: tuple[str, int, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -93,8 +93,8 @@ class SearchLoop:
         self.outcomes: Counter[Outcome] = Counter(outcomes or {})
         self.stop_reason: str | None = None
         self.abort_reason: str | None = None
-        for trial_id, outcome in (settled or {}).items():
-            self._end(self._open[trial_id], outcome, f"{strategy.why(trial_id)}, decided before the restart")
+        for trial in [self._open[trial_id] for trial_id in settled]:
+            self._act_on(trial, trial.reports[-1], strategy.report(trial.reports[-1]))
         self._spent = spent or Spent()
         self._waiting = deque(t for name, t in self._open.items() if name not in strategy.paused)
 

@@ -155,8 +155,10 @@ def test_trials_whose_end_was_lost_with_the_driver_count_for_a_plateau_as_they_d
             for epoch in range(1, 10):
                 tell(loop, trial, epoch, value)
         assert loop.spent.trials_since_best == 1
+    reasons = list(read_table(tmp_path, TRIALS)["reason"])
     for part in (tmp_path / "trials").glob("*.parquet"):
         part.unlink()
     with driver(tmp_path) as again:
         assert sum(again.outcomes.values()) == 3
         assert again.spent.trials_since_best == 1
+    assert list(read_table(tmp_path, TRIALS)["reason"]) == reasons
