@@ -65,6 +65,7 @@ def retrain_winner(
         _register(job, folder, lambda: _saved_model(folder), earlier)
         return Retrained(folder, earlier, is_new=False)
     folder.check_writable("RUN")
+    _saved(folder, READS_FILE)  # damaged, it is told before the training
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
     parts = parts_of_batches(trials, winner, dataset.counts["train"])
@@ -195,11 +196,14 @@ def _json(content: Any) -> bytes:
 
 
 def _saved(folder: RunFolder, name: str) -> Any:
-    """The content of a JSON file of the run, None where there is none."""
+    """The content of a JSON file of the run, None where there is none. Raises `InputError` where it is damaged."""
     try:
         return json.loads(bytes(Storage.at(folder.root).read(name)))
     except FileNotFoundError:
         return None
+    except ValueError:
+        given = f"{folder.root}/{name} is damaged"
+        raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
 
 
 def _register(job: JobSpec, folder: RunFolder, model: Callable[[], Any], report: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from results.tables import RunWriter
 from search.cli import main
 from search.jobfile import parse_job
 from search.retrain import (
+    READS_FILE,
     REGISTERED_FILE,
     REPORT_FILE,
     _save_model,
@@ -128,6 +129,17 @@ def test_a_model_is_registered_by_the_next_retraining_where_mlflow_did_not_take_
     for _ in range(3):
         assert retrain_winner(folder).report == report
     assert taken == ["the saved model"] * 2
+
+
+@pytest.mark.parametrize("name", [REPORT_FILE, READS_FILE])
+def test_a_damaged_file_of_the_run_is_told_in_one_line_before_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = searched(tmp_path)
+    Storage.at(folder.root).put(name, b"")
+    assert main(["retrain", folder.root]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"toprung: RUN: {folder.root}/{name} is damaged; restore it, or remove it")
 
 
 def test_no_report_of_an_earlier_model_stands_beside_another(tmp_path: Path) -> None:
