@@ -71,11 +71,13 @@ class Desk:
         """A worker is gone; what it held is retried or lost when it `died`."""
         with self._changed:
             start = self._held.pop(seat, None)
-            self._expected.discard(seat)
             if died:
                 self._count_no_show()
             if start is not None and died:
-                self._retry_or_lose(start)
+                # A worker that never came says nothing against its trial, as long as there are some that did.
+                is_blamed = seat not in self._expected or self._held.keys() <= self._expected
+                self._retry_or_lose(start, is_blamed)
+            self._expected.discard(seat)
             self._changed.notify_all()
 
     def serve(self, line: Line) -> None:
@@ -162,8 +164,8 @@ class Desk:
                     "words. Nodes must let workers through to the driver: TOPRUNG_PORT sets the port it listens at"
                 )
 
-    def _retry_or_lose(self, start: TrialStart) -> None:
-        self._deaths[start.trial_id] += 1
+    def _retry_or_lose(self, start: TrialStart, is_blamed: bool) -> None:
+        self._deaths[start.trial_id] += is_blamed
         if self._deaths[start.trial_id] <= self._max_failures:
             self._again.append(start)
         else:
