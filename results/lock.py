@@ -7,6 +7,7 @@ import os
 import socket
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -85,9 +86,10 @@ class RunLock:
         """Let the next search write the run; twice is no error."""
         if self._storage.is_local and self._file is None:
             return
-        holder = self._holder()
-        if holder is not None and holder.owner == self._owner:
-            self._storage.delete(HOLDER_FILE)
+        with suppress(OSError):  # a folder that can no longer be written: the search has told so
+            holder = self._holder()
+            if holder is not None and holder.owner == self._owner:
+                self._storage.delete(HOLDER_FILE)
         if self._file is not None:
             self._file.release()
             self._file = None

@@ -26,14 +26,16 @@ LOOK_EVERY_SECS = 1.0
 class Desk:
     """Gives each worker a seat and each seat its trials, one after the other.
 
-    A trial whose worker died is taken up by the next worker that comes, from its checkpoint, `max_failures` times. At
-    most `most_ahead` trials are proposed ahead, while all workers train.
+    A trial whose worker died is taken up by the next worker that comes, from its checkpoint, `max_failures` times. One
+    whose worker has not come yet goes to a worker that would have to wait: there may be no room for another. At most
+    `most_ahead` trials are proposed ahead, while all workers train.
     """
 
     def __init__(self, loop: SearchLoop, most_ahead: int = 0, max_failures: int = 0) -> None:
         self._loop, self._max_failures = loop, max_failures
         self._ahead = Ahead(loop, most_ahead)
         self._held: dict[str, TrialStart | None] = {}
+        self._expected: set[str] = set()
         self._again: deque[TrialStart] = deque()
         self._deaths: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -62,6 +64,7 @@ class Desk:
             start = self._take()
             if start is not None:
                 self._held[seat] = start
+                self._expected.add(seat)
             return start is not None
 
     def leave(self, seat: str, died: bool) -> None:
@@ -71,7 +74,10 @@ class Desk:
             if died:
                 self._count_no_show()
             if start is not None and died:
-                self._retry_or_lose(start)
+                # A worker that never came says nothing against its trial, as long as there are some that did.
+                is_blamed = seat not in self._expected or self._held.keys() <= self._expected
+                self._retry_or_lose(start, is_blamed)
+            self._expected.discard(seat)
             self._changed.notify_all()
 
     def serve(self, line: Line) -> None:
@@ -113,20 +119,31 @@ class Desk:
 
     def _first(self, seat: str) -> Answer:
         with self._changed:
+            self._expected.discard(seat)
             return self._held.get(seat) or Order.GO_HOME
 
     def _next(self, seat: str) -> Answer:
         start = self._take(is_awaited=True)
         while start is None and not self._loop.finished:
-            self._changed.wait(LOOK_EVERY_SECS)
-            if self._closed or seat not in self._held:
-                return Order.GO_HOME
-            start = self._take()
+            start = self._unclaimed()
+            if start is None:
+                self._changed.wait(LOOK_EVERY_SECS)
+                if self._closed or seat not in self._held:
+                    return Order.GO_HOME
+                start = self._take()
         self._held[seat] = start
         return start or Order.GO_HOME
 
     def _take(self, is_awaited: bool = False) -> TrialStart | None:
         return self._again.popleft() if self._again else self._ahead.take(is_awaited)
+
+    def _unclaimed(self) -> TrialStart | None:
+        """The trial of a seat whose worker has not come, and then finds nothing to do if it ever does."""
+        for seat, start in self._held.items():
+            if seat in self._expected and start is not None:
+                self._held[seat] = None
+                return start
+        return None
 
     def _prepare(self) -> None:
         """Propose ahead, unless another worker is at the desk: a proposal takes longer than a report."""
@@ -147,8 +164,8 @@ class Desk:
                     "words. Nodes must let workers through to the driver: TOPRUNG_PORT sets the port it listens at"
                 )
 
-    def _retry_or_lose(self, start: TrialStart) -> None:
-        self._deaths[start.trial_id] += 1
+    def _retry_or_lose(self, start: TrialStart, is_blamed: bool) -> None:
+        self._deaths[start.trial_id] += is_blamed
         if self._deaths[start.trial_id] <= self._max_failures:
             self._again.append(start)
         else:

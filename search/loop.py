@@ -18,7 +18,7 @@ from trainables.patience import lost_patience
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ABORT_AFTER_FAILURES = 5
 
@@ -58,7 +58,8 @@ class SearchLoop:
     """Joins one `Strategy` with whoever runs the trials.
 
     `unfinished` are trials of an earlier driver with their reports, to go on with before anything is proposed, but
-    for those `settled`: their reports had decided their end. `clock` gives seconds, from any origin.
+    for those `settled`: their reports had decided their end, which `spent` counts already. `clock` gives seconds, from
+    any origin.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class SearchLoop:
         gpus: float = 0.0,
         spent: Spent | None = None,
         unfinished: Sequence[OpenTrial] = (),
-        settled: Mapping[str, Outcome] | None = None,
+        settled: Iterable[str] = (),
         outcomes: Mapping[Outcome, int] | None = None,
         leader: tuple[str, int, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -83,7 +84,7 @@ class SearchLoop:
         self._observer = observer
         self._metric, self._mode, self._max_epochs = metric, mode, max_epochs
         self._seed, self._gpus, self._clock, self._limits = seed, gpus, clock, limits
-        self._spent = spent or Spent()
+        self._spent = Spent()
         self._began = clock()
         self._open = {trial.start.trial_id: trial for trial in unfinished}
         self._unbegun: set[str] = set()
@@ -92,8 +93,9 @@ class SearchLoop:
         self.outcomes: Counter[Outcome] = Counter(outcomes or {})
         self.stop_reason: str | None = None
         self.abort_reason: str | None = None
-        for trial_id, outcome in (settled or {}).items():
-            self._end(self._open[trial_id], outcome, f"{strategy.why(trial_id)}, decided before the restart")
+        for trial in [self._open[trial_id] for trial_id in settled]:
+            self._act_on(trial, trial.reports[-1], strategy.report(trial.reports[-1]))
+        self._spent = spent or Spent()
         self._waiting = deque(t for name, t in self._open.items() if name not in strategy.paused)
 
     @property

@@ -60,12 +60,13 @@ def resume(
     for report in reports:
         by_trial[report.trial_id].append(report)
     leader = _leader(reports, metric, mode)
+    ended = [*outcomes, *settled]
     left = [name for name in sorted(starts) if name not in outcomes]
     return Resumed(
         unfinished=[OpenTrial(starts[name], _by_epoch(by_trial[name])) for name in left],
         settled=settled,
         started_at=dict(zip(proposals["trial_id"], proposals["proposed_at"], strict=True)),
-        spent=_spent(reports, trials, leader, last_gpus if gpus is None else gpus),
+        spent=_spent(reports, trials, ended, leader, last_gpus if gpus is None else gpus),
         sequence=len(reports),
         outcomes=Counter(outcomes.values()),
         leader=leader,
@@ -110,6 +111,7 @@ def _leader(reports: Sequence[EpochReport], metric: str, mode: str) -> tuple[str
 def _spent(
     reports: Sequence[EpochReport],
     trials: pd.DataFrame,
+    ended: Sequence[str],
     leader: tuple[str, int, float] | None,
     open_gpus: float,
 ) -> Spent:
@@ -120,13 +122,13 @@ def _spent(
     gpus = dict(zip(trials["trial_id"], trials["gpus"].fillna(0.0), strict=True))
     gpu_secs = sum(report.epoch_secs * float(gpus.get(report.trial_id, open_gpus)) for report in reports)
     if leader is None:
-        return Spent(len(reports), gpu_secs / 3600, trials_since_best=len(trials))
+        return Spent(len(reports), gpu_secs / 3600, trials_since_best=len(ended))
     arrived = {(report.trial_id, report.epoch): place for place, report in enumerate(reports)}
     last = {report.trial_id: place for place, report in enumerate(reports)}
     after = arrived[leader[:2]]
     since = sum(
         last[name] > after if name in last else int(name[1:]) > int(leader[0][1:])
-        for name in trials["trial_id"]
+        for name in ended
         if name != leader[0]
     )
     return Spent(len(reports), gpu_secs / 3600, 0.0, leader[2], since)

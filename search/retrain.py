@@ -25,7 +25,7 @@ from trainables.quiet import quiet_native
 from trainables.trial_run import SMALLER_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from search.job import JobSpec
     from search.runfolder import RunFolder
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trainables.trainer import Trainer
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
+REGISTERED_FILE = "retrain/registered.json"
 
 CONFUSION_CLASSES = 100  # a report of a thousand classes would hold a million numbers that nobody reads
 
@@ -52,8 +53,8 @@ def retrain_winner(
     """Train the run's best configuration, or that of the given trial, on train + validation, and test it.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
-    again. Raises `InputError` when the run has no winner, its images have changed or it cannot be written, and
-    `SearchFailedError` when the training diverges.
+    again, and registers the model where the first could not. Raises `InputError` when the run has no winner, its images
+    have changed or it cannot be written, and `SearchFailedError` when the training diverges.
     """
     job = override_job(folder.job(), overrides)
     _, epochs, trials = read_tables(folder.root)
@@ -61,8 +62,10 @@ def retrain_winner(
     planned_epochs = job.retrain.epochs or winner.epoch
     earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
+        _register(job, folder, lambda: _saved_model(folder), earlier)
         return Retrained(folder, earlier, is_new=False)
     folder.check_writable("RUN")
+    _saved(folder, READS_FILE)  # damaged, it is told before the training
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
     parts = parts_of_batches(trials, winner, dataset.counts["train"])
@@ -97,7 +100,7 @@ def _train(
         job, winner, dataset, epochs, trainer.evaluate(dataset.test()), reads, trainer.parameter_count
     )
     Storage.at(folder.root).put(REPORT_FILE, _json(report))
-    _register(job, folder, model, report)
+    _register(job, folder, lambda: model, report)
     return report
 
 
@@ -170,10 +173,22 @@ def _report(
 
 
 def _save_model(folder: RunFolder, model: Any) -> None:
+    """Put the model in the place of an earlier one, of which nothing is told from now on."""
+    for name in (REPORT_FILE, REGISTERED_FILE):
+        Storage.at(folder.root).delete(name)
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         path = Path(scratch) / "model.keras"
         model.save(path)
         Storage.at(folder.root).put(MODEL_FILE, path.read_bytes())
+
+
+def _saved_model(folder: RunFolder) -> Any:
+    with quiet_native():
+        import keras
+    with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
+        path = Path(scratch) / "model.keras"
+        path.write_bytes(Storage.at(folder.root).read(MODEL_FILE))
+        return keras.models.load_model(path)
 
 
 def _json(content: Any) -> bytes:
@@ -181,16 +196,22 @@ def _json(content: Any) -> bytes:
 
 
 def _saved(folder: RunFolder, name: str) -> Any:
-    """The content of a JSON file of the run, None where there is none."""
+    """The content of a JSON file of the run, None where there is none. Raises `InputError` where it is damaged."""
     try:
         return json.loads(bytes(Storage.at(folder.root).read(name)))
     except FileNotFoundError:
         return None
+    except ValueError:
+        given = f"{folder.root}/{name} is damaged"
+        raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
 
 
-def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any]) -> None:
-    """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it."""
-    if not job.tracking.enabled:
+def _register(job: JobSpec, folder: RunFolder, model: Callable[[], Any], report: dict[str, Any]) -> None:
+    """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it.
+
+    Once: what says so is written last.
+    """
+    if not job.tracking.enabled or Storage.at(folder.root).exists(REGISTERED_FILE):
         return
     from results.mirror import catch_up
     from results.registry import register_model
@@ -200,12 +221,13 @@ def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any
         catch_up(folder.tracking(job), folder.root)
         registered = register_model(
             folder.tracking(job),
-            model,
+            model(),
             job.retrain.registered_name or job.name,
             trial_id=report["trial_id"],
             config=report["config"],
             metrics=metrics,
         )
+        Storage.at(folder.root).put(REGISTERED_FILE, _json(asdict(registered)))
     except (
         Exception
     ) as error:  # whatever MLflow raises: the model is saved and only its registration is missing

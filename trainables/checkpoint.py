@@ -165,8 +165,13 @@ class CheckpointStore:
             with suppress(FileNotFoundError):
                 self._fs.move(path, self._path(checkpoint.trial_id, BEST))
         target = self._path(checkpoint.trial_id, PARTIAL) if self._is_local else path
-        with self._fs.open_output_stream(target) as file:
-            file.write(_encode(checkpoint))
+        try:
+            with self._fs.open_output_stream(target) as file:
+                file.write(_encode(checkpoint))
+        except OSError:
+            if self._is_local:
+                self._delete(checkpoint.trial_id, PARTIAL)  # it would keep a full disk full
+            raise
         if self._is_local:
             with suppress(FileNotFoundError):  # discarded while it was written: its trial has ended
                 Path(target).replace(path)

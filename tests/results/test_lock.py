@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -163,3 +164,16 @@ def test_losing_a_lease_does_not_end_the_successors(uri: str, monkeypatch: pytes
     monkeypatch.setattr("socket.gethostname", lambda: "a-third-host")
     with pytest.raises(RunBusyError, match="another-host"):
         RunLock(uri, clock, clock)
+
+
+def test_a_folder_that_can_no_longer_be_written_is_let_go_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        lock = RunLock(tmp_path)
+        patch.setattr(Storage, "delete", refuse)
+        lock.release()
+    RunLock(tmp_path).release()

@@ -177,6 +177,17 @@ def test_a_worker_with_nothing_to_do_waits_for_what_the_others_end() -> None:
     assert loop.asked == 3, "the promoted trial was given out once"
 
 
+def test_a_trial_whose_worker_never_came_is_neither_lost_nor_waited_for() -> None:
+    desk = desk_of(FewTrials(2))
+    desk.open("a"), desk.open("b")
+    with served(desk) as address:
+        worker = Caller(address, "a")
+        desk.leave("b", died=True)
+        assert desk.open("c"), "its node was no good; and there is no room for this one"
+        assert worker.tell("t00000") == "t00001"
+        assert name_of(Caller(address, "c").answer) == "GO_HOME", "it comes too late"
+
+
 def test_the_next_trial_is_proposed_while_all_workers_train() -> None:
     loop = FewTrials(5, epochs=2)
     desk = desk_of(loop, most_ahead=2)

@@ -144,3 +144,21 @@ def test_the_trial_that_set_the_best_is_not_one_without_a_new_best(tmp_path: Pat
         assert loop.spent.trials_since_best == 0
     with driver(tmp_path) as again:
         assert again.spent.trials_since_best == 0
+
+
+def test_trials_whose_end_was_lost_with_the_driver_count_for_a_plateau_as_they_did_before(
+    tmp_path: Path,
+) -> None:
+    with driver(tmp_path) as loop:
+        for value in (0.3, 0.5, 0.4):
+            trial = started(loop)
+            for epoch in range(1, 10):
+                tell(loop, trial, epoch, value)
+        assert loop.spent.trials_since_best == 1
+    reasons = list(read_table(tmp_path, TRIALS)["reason"])
+    for part in (tmp_path / "trials").glob("*.parquet"):
+        part.unlink()
+    with driver(tmp_path) as again:
+        assert sum(again.outcomes.values()) == 3
+        assert again.spent.trials_since_best == 1
+    assert list(read_table(tmp_path, TRIALS)["reason"]) == reasons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +11,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from results.registry import Registered
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from results.storage import Storage
 from results.tables import RunWriter
 from search.cli import main
 from search.jobfile import parse_job
-from search.retrain import parts_of_batches, train_through
+from search.retrain import (
+    READS_FILE,
+    REGISTERED_FILE,
+    REPORT_FILE,
+    _save_model,
+    parts_of_batches,
+    retrain_winner,
+    train_through,
+)
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
 from trainables.report import EpochReport, Outcome
@@ -74,9 +85,8 @@ def test_a_retraining_that_diverges_is_told_and_not_gone_on_with(
         train_through(trainer, 3, "t00001")
 
 
-def test_a_run_that_cannot_be_written_is_told_before_the_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def searched(tmp_path: Path) -> RunFolder:
+    """A run of one trial of one epoch."""
     job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
@@ -85,11 +95,59 @@ def test_a_run_that_cannot_be_written_is_told_before_the_training(
         writer.append(PROPOSALS, proposal_row("t00000", {}, 0))
         writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
         writer.append(TRIALS, trial_row("t00000", {}, Outcome.COMPLETED, [report], facts))
+    return folder
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = searched(tmp_path)
     monkeypatch.setattr("os.access", lambda *_: False)
     monkeypatch.setattr("search.retrain.load", lambda _: pytest.fail("the images were loaded"))
     assert main(["retrain", folder.root]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"toprung: RUN: {folder.root} cannot be written (no permission")
+
+
+def test_a_model_is_registered_by_the_next_retraining_where_mlflow_did_not_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = searched(tmp_path)
+    report = {"trial_id": "t00000", "epochs": 1, "config": {}, "test_accuracy": 0.5, "test_loss": 1.0}
+    Storage.at(folder.root).put(REPORT_FILE, json.dumps(report).encode())
+    taken: list[Any] = []
+
+    def register_model(tracking: object, model: object, name: str, **_: object) -> Registered:
+        taken.append(model)
+        if len(taken) == 1:
+            raise ConnectionError("MLflow is down")
+        return Registered(name, 1, "champion", "models:/a@champion", "r")
+
+    monkeypatch.setattr("results.mirror.catch_up", lambda *_: None)
+    monkeypatch.setattr("results.registry.register_model", register_model)
+    monkeypatch.setattr("search.retrain._saved_model", lambda _: "the saved model")
+    for _ in range(3):
+        assert retrain_winner(folder).report == report
+    assert taken == ["the saved model"] * 2
+
+
+@pytest.mark.parametrize("name", [REPORT_FILE, READS_FILE])
+def test_a_damaged_file_of_the_run_is_told_in_one_line_before_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = searched(tmp_path)
+    Storage.at(folder.root).put(name, b"")
+    assert main(["retrain", folder.root]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"toprung: RUN: {folder.root}/{name} is damaged; restore it, or remove it")
+
+
+def test_no_report_of_an_earlier_model_stands_beside_another(tmp_path: Path) -> None:
+    folder, model = RunFolder(str(tmp_path)), SimpleNamespace(save=lambda path: path.write_bytes(b"model"))
+    for name in (REPORT_FILE, REGISTERED_FILE):
+        Storage.at(folder.root).put(name, b"{}")
+    _save_model(folder, model)
+    assert [path.name for path in (tmp_path / "retrain").iterdir()] == ["model.keras"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,18 @@ def test_the_newest_state_replaces_the_older_one(root: str) -> None:
     store.wait()
     loaded = store.load("t00001", "same")
     assert loaded is not None and loaded.epoch == 3
+
+
+def test_what_a_full_disk_did_not_take_is_not_left_there_to_keep_it_full(tmp_path: Path) -> None:
+    store, large = CheckpointStore(str(tmp_path)), replace(checkpoint(), arrays={"w": np.ones(10**6)})
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limit[1]))
+    try:
+        store.save(large)
+        assert not store.settle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_state_of_something_else_is_not_taken(root: str) -> None:
