@@ -77,6 +77,19 @@ def test_a_trial_starts_from_weights_like_those_that_keras_builds(noise: Task) -
 
 
 @pytest.mark.slow
+def test_biases_of_several_axes_are_no_kernels_to_decay(noise: Task) -> None:
+    from trainables.network import Network
+    from trainables.outputs import outputs_for
+
+    network = Network(Sequences().build({}, noise), outputs_for(noise))
+    parts = np.split(network.decayed(), np.cumsum(network.sizes)[:-1])
+    decayed = {variable.path: part for variable, part in zip(network.weights, parts, strict=True)}
+    assert not decayed["attention/query/bias"].any()
+    assert decayed["attention/query/kernel"].all()
+    assert all(part.any() == ("bias" not in path) for path, part in decayed.items())
+
+
+@pytest.mark.slow
 def test_all_that_is_built_in_can_be_loaded(one_thread: None) -> None:
     from spaces import registry
     from trainables import family
