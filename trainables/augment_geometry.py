@@ -60,6 +60,8 @@ def cut_out(images: Any, amount: Any, draws: Any) -> Any:
 def rectangle(height: int, width: int, centre: Any, half_height: Any, half_width: Any) -> Any:
     """Bool (batch, H, W, 1): nearer to `centre`, (batch, 2) as shares of the sides, than the half lengths in pixels."""
     half_height, half_width = ops.expand_dims(half_height, -1), ops.expand_dims(half_width, -1)
-    rows = ops.abs(ops.arange(height, dtype="float32")[None] - centre[:, 0:1] * height) < half_height
-    columns = ops.abs(ops.arange(width, dtype="float32")[None] - centre[:, 1:2] * width) < half_width
+    # Pixel 0 reaches from 0 to 1: measured from middles, a square meets opposite borders alike.
+    down, across = (ops.arange(side, dtype="float32")[None] + 0.5 for side in (height, width))
+    rows = ops.abs(down - centre[:, 0:1] * height) < half_height
+    columns = ops.abs(across - centre[:, 1:2] * width) < half_width
     return ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])

@@ -1,6 +1,7 @@
 """How the steps of a trial are computed: what a job asks for, what a worker takes, what a trial's row tells.
 
-None of it is part of a trial's configuration: it changes the speed, and the result by rounding alone.
+None of it is part of a trial's configuration: it changes the speed, and the result by rounding and,
+between XLA and none, by other draws of dropout alone.
 """
 
 from __future__ import annotations

@@ -33,7 +33,12 @@ class Course:
         self.enter(1)
 
     def enter(self, epoch: int) -> None:
-        """Begin an epoch (1-based)."""
+        """Begin an epoch (1-based); a phase begins with its whole rate, as its losses are not those of the last one."""
+        if self._plateau and epoch == phase_at(self._phases, epoch).first_epoch:
+            self._plateau = Plateau()
+        self._lead(epoch)
+
+    def _lead(self, epoch: int) -> None:
         self.epoch = epoch
         self.phase = phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
@@ -67,4 +72,4 @@ class Course:
         if self._plateau and PLATEAU in state:
             self._plateau = Plateau.from_state(state[PLATEAU])
         if EPOCH in state:
-            self.enter(int(state[EPOCH]))
+            self._lead(int(state[EPOCH]))

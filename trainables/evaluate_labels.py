@@ -64,7 +64,9 @@ class LabelEvaluation(Scored):
         counts = self.confusion
         seen = counts.sum(axis=2)
         right = np.stack([counts[:, 0, 0], counts[:, 1, 1]], axis=1)
-        return float((right[seen > 0] / seen[seen > 0]).mean())
+        # A label that all images share, or none has, is half of a pair and still one label.
+        shares = np.where(seen > 0, right / np.maximum(seen, 1), np.nan)
+        return float(np.nanmean(shares, axis=1).mean())
 
     def _macro_f1(self) -> float:
         counts = self.confusion

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 class FirstValues:
     """How each variable of a freshly built model starts a trial.
 
-    A variable that its layer names an initializer for (`kernel` and `kernel_initializer`, as all stock layers
+    A variable that its layer names a random initializer for (`kernel` and `kernel_initializer`, as all stock layers
     do) is drawn from that initializer; seeds come from the trial's seed; dials from its configuration.
-    Anything else, and every variable of a `pretrained` layer, starts again from its value at construction.
+    Anything else, and every variable of a `pretrained` layer, starts again from its value at construction: an LSTM
+    builds its biases otherwise than the initializer says that it names, and a function has no seed to be given.
     """
 
     def __init__(self, layers: Iterable[keras.Layer], pretrained: Iterable[keras.Layer] = ()) -> None:
@@ -36,7 +37,7 @@ class FirstValues:
         for layer in layers:
             for variable in own_variables(layer):
                 initializer = named_initializer(layer, variable)
-                if initializer is not None and id(variable) not in kept:
+                if hasattr(initializer, "seed") and id(variable) not in kept:
                     self._initializers[id(variable)] = initializer
                 elif not is_seed(variable):
                     self._built[id(variable)] = ops.convert_to_numpy(variable)
@@ -60,9 +61,8 @@ class FirstValues:
         initializer = self._initializers.get(id(variable))
         if initializer is None:
             return self._built[id(variable)]
-        if hasattr(initializer, "seed"):
-            initializer = copy.copy(initializer)
-            initializer.seed = number
+        initializer = copy.copy(initializer)
+        initializer.seed = number
         return np.asarray(ops.convert_to_numpy(initializer(tuple(variable.shape), dtype=variable.dtype)))
 
 
@@ -75,7 +75,20 @@ def named_initializer(layer: keras.Layer, variable: keras.Variable) -> Any:
         "depthwise" if variable.name == "kernel" else "",
     )
     found = (getattr(layer, f"{name}_initializer", None) for name in names if name)
-    return next((initializer for initializer in found if initializer is not None), None)
+    named = next((initializer for initializer in found if initializer is not None), None)
+    is_einsum = isinstance(layer, keras.layers.EinsumDense) and variable.name == "kernel"
+    return _with_axes(named, layer.equation) if is_einsum else named
+
+
+def _with_axes(initializer: Any, equation: str) -> Any:
+    """The initializer told which axes of an EinsumDense's kernel lead in and out, as Keras tells it when it builds."""
+    if getattr(initializer, "input_axes", ()) is not None:
+        return initializer
+    kernel, outputs = equation.split(",")[1].split("->")
+    told = copy.copy(initializer)
+    told.input_axes = [axis for axis, name in enumerate(kernel) if name not in outputs]
+    told.output_axes = [axis for axis, name in enumerate(kernel) if name in outputs]
+    return told
 
 
 @contextmanager

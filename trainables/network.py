@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from trainables.engine import Engine
 
 
+# By Keras' names what no kernel is, also where it has several axes, as attention's biases and norms over images have.
+NO_KERNELS = frozenset({"bias", "beta", "gamma", "scale"})
+
+
 class Network:
     """A model behind its augmentation, as functions of a flat weight vector and the other variables."""
 
@@ -74,7 +78,8 @@ class Network:
 
     def decayed(self) -> np.ndarray:
         """1 for every weight in a kernel (two axes or more), 0 in biases and norms; float32 (weights,)."""
-        flags = [np.full(size, len(v.shape) > 1) for v, size in zip(self.weights, self.sizes, strict=True)]
+        kernels = [len(v.shape) > 1 and v.name not in NO_KERNELS for v in self.weights]
+        flags = [np.full(size, kernel) for kernel, size in zip(kernels, self.sizes, strict=True)]
         return np.concatenate(flags).astype(np.float32)
 
     def depths(self) -> np.ndarray | None:

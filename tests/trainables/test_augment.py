@@ -182,6 +182,17 @@ def test_cutmix_pastes_a_box_and_labels_it_by_its_area(one_thread: None) -> None
     assert 0.05 < area.mean() < 0.4
 
 
+def test_a_square_covers_opposite_borders_alike(one_thread: None) -> None:
+    from trainables.augment_geometry import rectangle
+
+    # Every place of the centre on a grid of 800 a side: whatever one border meets, so does the other.
+    grid = (np.arange(800, dtype=np.float32) + 0.5) / 800
+    covered = np.asarray(rectangle(8, 8, np.stack([grid, grid], axis=1), 1.6, 1.6)).any(axis=2)[..., 0]
+    shares = covered.mean(axis=0)
+    assert shares == pytest.approx(shares[::-1], abs=1 / 800)
+    assert shares[[0, 4]] == pytest.approx([2.1 / 8, 3.2 / 8], abs=1 / 400)
+
+
 def test_with_both_mixes_on_each_image_gets_one_of_them(one_thread: None) -> None:
     values = np.linspace(0, 252, 64, dtype=np.float32)
     flat = np.broadcast_to(values[:, None, None, None], (64, 12, 10, 3)).copy()

@@ -33,6 +33,13 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert {f"val_{name}" for name in scores} == set(validation_metrics(3, "multilabel"))
 
 
+def test_a_label_that_all_images_share_counts_like_any_other() -> None:
+    labels = np.array([[1, 1], [1, 0], [1, 0], [1, 0]])
+    guesses = np.array([[1, 1], [0, 0], [0, 0], [0, 1]])
+    scores = LabelEvaluation.from_logits(guesses - 0.5, labels).scores
+    assert scores["balanced_accuracy"] == pytest.approx((1 / 4 + (1 + 2 / 3) / 2) / 2)
+
+
 def test_probabilities_that_come_true_are_calibrated() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 2))

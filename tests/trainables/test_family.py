@@ -40,6 +40,55 @@ def test_the_worked_example_learns_digits_and_leaves_as_a_model(digits: Task, ga
     assert probabilities == pytest.approx(trainer.evaluate(digits.val).probabilities, abs=1e-5)
 
 
+class Sequences:
+    """What a user may build of layers that read an image row by row."""
+
+    def space(self, trial):
+        return {}
+
+    def build(self, config, task):
+        import keras
+
+        def drawn(shape, dtype=None):
+            return keras.random.normal(shape, stddev=0.1, dtype=dtype)
+
+        images = keras.Input(task.image_shape)
+        rows = keras.layers.Reshape((task.image_shape[0], -1))(keras.layers.Rescaling(1 / 255)(images))
+        rows = keras.layers.Dense(64, kernel_initializer=drawn, name="rows")(rows)
+        rows = keras.layers.MultiHeadAttention(4, 16, name="attention")(rows, rows)
+        return keras.Model(images, keras.layers.Dense(task.outputs)(keras.layers.LSTM(16, name="lstm")(rows)))
+
+
+@pytest.mark.slow
+def test_a_trial_starts_from_weights_like_those_that_keras_builds(noise: Task) -> None:
+    from trainables.initialize import FirstValues
+
+    model = Sequences().build({}, noise)
+    first = FirstValues(model._flatten_layers())
+    drawn, again = (list(first.draw(model.variables, {}, seed=1, stream=0)) for _ in range(2))
+    assert all(np.array_equal(one, other) for one, other in zip(drawn, again, strict=True))
+    values = {variable.path: value for variable, value in zip(model.variables, drawn, strict=True)}
+    kernel = values["attention/query/kernel"]  # (64, 4, 16): 64 in and 64 out, so that the variance is 1 / 64
+    # The sample variance of 4096 uniform draws is within 5 * sqrt(0.8 / 4096) = 0.07 of itself.
+    assert kernel.var() * 64 == pytest.approx(1, abs=0.07)
+    assert (
+        values["lstm/lstm_cell/bias"].tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 32
+    )  # it forgets nothing at first
+
+
+@pytest.mark.slow
+def test_biases_of_several_axes_are_no_kernels_to_decay(noise: Task) -> None:
+    from trainables.network import Network
+    from trainables.outputs import outputs_for
+
+    network = Network(Sequences().build({}, noise), outputs_for(noise))
+    parts = np.split(network.decayed(), np.cumsum(network.sizes)[:-1])
+    decayed = {variable.path: part for variable, part in zip(network.weights, parts, strict=True)}
+    assert not decayed["attention/query/bias"].any()
+    assert decayed["attention/query/kernel"].all()
+    assert all(part.any() == ("bias" not in path) for path, part in decayed.items())
+
+
 @pytest.mark.slow
 def test_all_that_is_built_in_can_be_loaded(one_thread: None) -> None:
     from spaces import registry
