@@ -22,6 +22,7 @@ from trainables.choice import Choices
 from trainables.data import Dataset, load
 from trainables.data_joined import joined
 from trainables.quiet import quiet_native
+from trainables.task import Task
 from trainables.trial_run import SMALLER_PARTS
 
 if TYPE_CHECKING:
@@ -80,11 +81,9 @@ def _train(
 ) -> dict[str, Any]:
     with quiet_native():
         from trainables.family import load_family
-        from trainables.task import Task
         from trainables.warm import WarmTrainers
 
-    everything = joined(dataset.train(), dataset.val())
-    task = Task.of(dataset, job.search.max_epochs, everything)
+    task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
     warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
     trainer = warm.trainer(load_family(job.family), winner.config, task, least_parts=parts)
@@ -99,6 +98,14 @@ def _train(
     Storage.at(folder.root).put(REPORT_FILE, _json(report))
     _register(job, folder, model, report)
     return report
+
+
+def retrain_task(dataset: Dataset, max_epochs: int, epochs: int) -> Task:
+    """The task on train + validation; schedules as long as the search's, or as a retraining that goes on for longer.
+
+    Past the end of its schedule a learning rate is nothing, and so would be the epochs trained with it.
+    """
+    return Task.of(dataset, max(max_epochs, epochs), joined(dataset.train(), dataset.val()))
 
 
 def train_through(trainer: Trainer, epochs: int, trial_id: str) -> None:

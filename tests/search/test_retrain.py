@@ -15,9 +15,10 @@ from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
 from search.cli import main
 from search.jobfile import parse_job
-from search.retrain import parts_of_batches, train_through
+from search.retrain import parts_of_batches, retrain_task, train_through
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
+from trainables.data import load
 from trainables.report import EpochReport, Outcome
 
 TRAIN_IMAGES = 100
@@ -72,6 +73,16 @@ def test_a_retraining_that_diverges_is_told_and_not_gone_on_with(
         return
     with pytest.raises(SearchFailedError, match=f"of t00001 diverged at epoch {epoch}; nothing was saved"):
         train_through(trainer, 3, "t00001")
+
+
+@pytest.mark.parametrize(("epochs", "schedule"), [(6, 9), (9, 9), (14, 14)])
+def test_a_retraining_that_is_longer_than_the_search_has_its_schedule_laid_out_for_all_of_it(
+    epochs: int, schedule: int
+) -> None:
+    dataset = load(parse_job({"name": "a", "data": "digits"}, "job").data_spec())
+    task = retrain_task(dataset, 9, epochs)
+    assert task.max_epochs == schedule
+    assert len(task.train.labels) == dataset.counts["train"] + dataset.counts["val"]
 
 
 def test_a_run_that_cannot_be_written_is_told_before_the_training(
