@@ -9,7 +9,7 @@ import pytest
 
 from spaces.problem import InputError
 from spaces.registry import load_space
-from trainables.family import load_family, structural_signature
+from trainables.family import checked, load_family, structural_signature
 from trainables.task import Task
 
 EXAMPLE = Path(__file__).parent / "my_models.py"
@@ -57,6 +57,12 @@ def test_an_unknown_family_and_one_that_lacks_a_method_are_told(tmp_path: Path) 
     file.write_text("class Half:\n    def space(self, trial): return {}\n")
     with pytest.raises(InputError, match="lacks build"):
         load_family(f"{file}:Half")
+
+
+@pytest.mark.parametrize("returned", [None, ("a model", "a loss")])
+def test_a_build_that_returns_no_model_is_told(returned: object) -> None:
+    with pytest.raises(InputError, match=f"build returned a {type(returned).__name__}; return keras.Model"):
+        checked(returned, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
 def test_dials_do_not_change_a_signature_and_their_presence_does() -> None:
