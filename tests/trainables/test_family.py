@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +65,13 @@ def test_an_unknown_family_and_one_that_lacks_a_method_are_told(tmp_path: Path) 
 def test_a_build_that_returns_no_model_is_told(returned: object) -> None:
     with pytest.raises(InputError, match=f"build returned a {type(returned).__name__}; return keras.Model"):
         checked(returned, Task((8, 8, 3), ("a", "b"), 1, None, None))
+
+
+@pytest.mark.parametrize("shape", [(None, 5, 5, 3), (None, None, None, 3), [(None, 8, 8, 3)] * 2])
+def test_a_model_for_other_images_is_told(shape: object) -> None:
+    model: Any = SimpleNamespace(built=True, input_shape=shape, output_shape=(None, 2))
+    with pytest.raises(InputError, match=r"a model for inputs .*; must be \(None, 8, 8, 3\)"):
+        checked(model, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
 def test_dials_do_not_change_a_signature_and_their_presence_does() -> None:
