@@ -53,8 +53,8 @@ def retrain_winner(
     """Train the run's best configuration, or that of the given trial, on train + validation, and test it.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
-    again. Raises `InputError` when the run has no winner, its images have changed or it cannot be written, and
-    `SearchFailedError` when the training diverges.
+    again; a model that MLflow did not take is then registered. Raises `InputError` when the run has no winner, its
+    images have changed or it cannot be written, and `SearchFailedError` when the training diverges.
     """
     job = override_job(folder.job(), overrides)
     _, epochs, trials = read_tables(folder.root)
@@ -62,6 +62,8 @@ def retrain_winner(
     planned_epochs = job.retrain.epochs or winner.epoch
     earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
+        if earlier.get("registered", "by an earlier version") is None and job.tracking.enabled:
+            _register(job, folder, saved_model(folder), earlier)
         return Retrained(folder, earlier, is_new=False)
     folder.check_writable("RUN")
     dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
@@ -172,6 +174,7 @@ def _report(
         "image_shape": list(data.image_shape),
         "classes": list(data.classes),
         "data_fingerprint": data.fingerprint,
+        "registered": None,
         "winner": {key: value for key, value in asdict(winner).items() if key != "config"},
     }
 
@@ -181,6 +184,16 @@ def _save_model(folder: RunFolder, model: Any) -> None:
         path = Path(scratch) / "model.keras"
         model.save(path)
         Storage.at(folder.root).put(MODEL_FILE, path.read_bytes())
+
+
+def saved_model(folder: RunFolder) -> Any:
+    """The model that an earlier retraining saved, loaded."""
+    with quiet_native():
+        import keras
+    with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
+        path = Path(scratch) / "model.keras"
+        path.write_bytes(bytes(Storage.at(folder.root).read(MODEL_FILE)))
+        return keras.models.load_model(path)
 
 
 def _json(content: Any) -> bytes:
@@ -196,7 +209,10 @@ def _saved(folder: RunFolder, name: str) -> Any:
 
 
 def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any]) -> None:
-    """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it."""
+    """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it.
+
+    Where MLflow has taken it the report says so, under which address.
+    """
     if not job.tracking.enabled:
         return
     from results.mirror import catch_up
@@ -216,8 +232,11 @@ def _register(job: JobSpec, folder: RunFolder, model: Any, report: dict[str, Any
     except (
         Exception
     ) as error:  # whatever MLflow raises: the model is saved and only its registration is missing
-        print(f"note: MLflow did not take the model ({type(error).__name__}: {error})", flush=True)
+        print(f"note: MLflow did not take the model ({type(error).__name__}: {error}); "
+              "the same command tries again", flush=True)  # fmt: skip
         return
+    report["registered"] = registered.uri
+    Storage.at(folder.root).put(REPORT_FILE, _json(report))
     print(
         f"registered {registered.name} version {registered.version} as {registered.alias} ({registered.uri})"
     )

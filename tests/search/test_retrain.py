@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +11,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from results.registry import Registered
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
 from search.cli import main
 from search.jobfile import parse_job
-from search.retrain import parts_of_batches, retrain_task, train_through
+from search.retrain import parts_of_batches, retrain_task, retrain_winner, train_through
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
 from trainables.data import load
@@ -85,10 +87,9 @@ def test_a_retraining_that_is_longer_than_the_search_has_its_schedule_laid_out_f
     assert len(task.train.labels) == dataset.counts["train"] + dataset.counts["val"]
 
 
-def test_a_run_that_cannot_be_written_is_told_before_the_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+def searched(storage: Path) -> RunFolder:
+    """A run of one trial that has ended."""
+    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(storage)}}, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
     report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialFacts(data_fingerprint="a" * 20)
@@ -96,6 +97,42 @@ def test_a_run_that_cannot_be_written_is_told_before_the_training(
         writer.append(PROPOSALS, proposal_row("t00000", {}, 0))
         writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
         writer.append(TRIALS, trial_row("t00000", {}, Outcome.COMPLETED, [report], facts))
+    return folder
+
+
+def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = searched(tmp_path)
+    report = {"trial_id": "t00000", "epochs": 1, "config": {}, "test_accuracy": 0.5, "test_loss": 1.0}
+    path = Path(folder.root) / "retrain" / "report.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({**report, "registered": None}))
+    answers = iter([ConnectionError("refused"), Registered("a", 1, "champion", "models:/a@champion", "run")])
+    models = []
+
+    def register(tracking: Any, model: Any, name: str, **_: Any) -> Registered:
+        models.append(model)
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("results.mirror.catch_up", lambda *_: None)
+    monkeypatch.setattr("results.registry.register_model", register)
+    monkeypatch.setattr("search.retrain.saved_model", lambda _: "the saved model")
+    assert retrain_winner(folder).report["registered"] is None
+    assert "refused); the same command tries again" in capsys.readouterr().out
+    assert retrain_winner(folder).report["registered"] == "models:/a@champion"
+    assert json.loads(path.read_text())["registered"] == "models:/a@champion"
+    assert not retrain_winner(folder).is_new
+    assert models == ["the saved model"] * 2, "registered once"
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = searched(tmp_path)
     monkeypatch.setattr("os.access", lambda *_: False)
     monkeypatch.setattr("search.retrain.load", lambda _: pytest.fail("the images were loaded"))
     assert main(["retrain", folder.root]) == 2
