@@ -61,6 +61,8 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
     """
     import ray
 
+    # Of a worker that died and was replaced Tune tells a page, and at the end that its trials did not complete.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if address is None and "RAY_ADDRESS" not in os.environ:
             stack.enter_context(no_orphans())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -12,14 +13,16 @@ from search.runfolder import RunFolder
 from search.target import picture_target
 from trainables.data import MANIFEST
 from trainables.quiet import quiet_native
+from trainables.recipe import RECIPE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from search.job import JobSpec
     from trainables.data import Dataset
 
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
+NEAR = 0.85  # how alike names are that may be meant for one another; bn_momentum and momentum are not
 NAMED = 10  # unreadable images, and classes
 REASON_CHARS = 200
 STATE_COPIES = 3  # weights and the two moments of Adam
@@ -103,6 +106,7 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
             f"space.fixed.class_balance 1 weighs all classes alike, search.metric val_balanced_accuracy judges so"
         )
     yield from flaws(data)
+    yield from misspelt(prepared.kinds)
     yield from unfit_runs(job, prepared.space)
     if job.search.max_epochs < job.search.reduction_factor:
         yield f"max_epochs {job.search.max_epochs} leaves one rung: nothing is stopped early"
@@ -119,6 +123,13 @@ def flaws(data: Dataset) -> Iterator[str]:
     found = data.duplicates_across_splits
     if found.count:
         yield f"{_images(found.count)} in an earlier split too, such as {found.examples[0]}"
+
+
+def misspelt(names: Collection[str]) -> Iterator[str]:
+    """Parameters of a space that are nearly called as one of the recipe that it lacks; a search tells them too."""
+    for name in sorted({*names} - RECIPE_KEYS):
+        for meant in difflib.get_close_matches(name, sorted(RECIPE_KEYS - {*names}), n=1, cutoff=NEAR):
+            yield f"{name} is none of the training recipe and is taken to change the network; did you mean {meant}?"
 
 
 def _first_of(classes: Sequence[str]) -> str:

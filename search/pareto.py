@@ -38,13 +38,22 @@ class Objectives:
         return tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
 
     def cut_line(self, verdict: Verdict, reduction_factor: int) -> str:
-        """Why a trial was cut, in the metric's own sign."""
-        share = f"(top 1/{reduction_factor} of {verdict.peers})"
-        if len(self.signs) > 1:
-            return f"cut at rung {verdict.rung}: {-verdict.score:.0f} dominate it > {-verdict.cutoff:.0f} {share}"
-        sign = self.signs[0]
-        compared = f"{sign * verdict.score:.4g} {'<' if sign > 0 else '>'} {sign * verdict.cutoff:.4g}"
-        return f"cut at rung {verdict.rung}: {compared} {share}"
+        """Why a trial was cut, in the metric's own sign; after a rung where its later values were held against it."""
+        where = f"cut {'at' if verdict.arrived else 'after'} rung {verdict.rung}"
+        sign = self.signs[0] if len(self.signs) == 1 else -1.0
+        score, cutoff = sign * verdict.score, sign * verdict.cutoff
+        differs, earlier = (
+            ("<" if sign > 0 else ">", "") if score != cutoff else ("=", " of an earlier trial")
+        )
+        given, least = _told_apart(score, cutoff)
+        given += "" if len(self.signs) == 1 else " dominate it"
+        return f"{where}: {given} {differs} {least}{earlier} (top 1/{reduction_factor} of {verdict.peers})"
+
+
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Both in four digits, or in as many as tell them apart."""
+    pairs = [(f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
 
 
 @dataclass(eq=False)

@@ -22,10 +22,11 @@ from trainables.choice import Choices
 from trainables.data import Dataset, load
 from trainables.data_joined import joined
 from trainables.quiet import quiet_native
+from trainables.task import Task
 from trainables.trial_run import SMALLER_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from search.job import JobSpec
     from search.runfolder import RunFolder
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from trainables.trainer import Trainer
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
-REGISTERED_FILE = "retrain/registered.json"
 
 CONFUSION_CLASSES = 100  # a report of a thousand classes would hold a million numbers that nobody reads
 
@@ -53,8 +53,8 @@ def retrain_winner(
     """Train the run's best configuration, or that of the given trial, on train + validation, and test it.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
-    again, and registers the model where the first could not. Raises `InputError` when the run has no winner, its images
-    have changed or it cannot be written, and `SearchFailedError` when the training diverges.
+    again; a model that MLflow did not take is then registered. Raises `InputError` when the run has no winner, its
+    images have changed or it cannot be written, and `SearchFailedError` when the training diverges.
     """
     job = override_job(folder.job(), overrides)
     _, epochs, trials = read_tables(folder.root)
@@ -62,7 +62,8 @@ def retrain_winner(
     planned_epochs = job.retrain.epochs or winner.epoch
     earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
-        _register(job, folder, lambda: _saved_model(folder), earlier)
+        if earlier.get("registered", "by an earlier version") is None and job.tracking.enabled:
+            _register(job, folder, earlier)
         return Retrained(folder, earlier, is_new=False)
     folder.check_writable("RUN")
     _saved(folder, READS_FILE)  # damaged, it is told before the training
@@ -83,11 +84,9 @@ def _train(
 ) -> dict[str, Any]:
     with quiet_native():
         from trainables.family import load_family
-        from trainables.task import Task
         from trainables.warm import WarmTrainers
 
-    everything = joined(dataset.train(), dataset.val())
-    task = Task.of(dataset, job.search.max_epochs, everything)
+    task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
     warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
     trainer = warm.trainer(load_family(job.family), winner.config, task, least_parts=parts)
@@ -100,8 +99,16 @@ def _train(
         job, winner, dataset, epochs, trainer.evaluate(dataset.test()), reads, trainer.parameter_count
     )
     Storage.at(folder.root).put(REPORT_FILE, _json(report))
-    _register(job, folder, lambda: model, report)
+    _register(job, folder, report, model)
     return report
+
+
+def retrain_task(dataset: Dataset, max_epochs: int, epochs: int) -> Task:
+    """The task on train + validation; schedules as long as the search's, or as a retraining that goes on for longer.
+
+    Past the end of its schedule a learning rate is nothing, and so would be the epochs trained with it.
+    """
+    return Task.of(dataset, max(max_epochs, epochs), joined(dataset.train(), dataset.val()))
 
 
 def train_through(trainer: Trainer, epochs: int, trial_id: str) -> None:
@@ -168,26 +175,27 @@ def _report(
         "image_shape": list(data.image_shape),
         "classes": list(data.classes),
         "data_fingerprint": data.fingerprint,
+        "registered": None,
         "winner": {key: value for key, value in asdict(winner).items() if key != "config"},
     }
 
 
 def _save_model(folder: RunFolder, model: Any) -> None:
     """Put the model in the place of an earlier one, of which nothing is told from now on."""
-    for name in (REPORT_FILE, REGISTERED_FILE):
-        Storage.at(folder.root).delete(name)
+    Storage.at(folder.root).delete(REPORT_FILE)
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         path = Path(scratch) / "model.keras"
         model.save(path)
         Storage.at(folder.root).put(MODEL_FILE, path.read_bytes())
 
 
-def _saved_model(folder: RunFolder) -> Any:
+def saved_model(folder: RunFolder) -> Any:
+    """The model that an earlier retraining saved, loaded."""
     with quiet_native():
         import keras
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         path = Path(scratch) / "model.keras"
-        path.write_bytes(Storage.at(folder.root).read(MODEL_FILE))
+        path.write_bytes(bytes(Storage.at(folder.root).read(MODEL_FILE)))
         return keras.models.load_model(path)
 
 
@@ -206,12 +214,12 @@ def _saved(folder: RunFolder, name: str) -> Any:
         raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
 
 
-def _register(job: JobSpec, folder: RunFolder, model: Callable[[], Any], report: dict[str, Any]) -> None:
+def _register(job: JobSpec, folder: RunFolder, report: dict[str, Any], model: Any = None) -> None:
     """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it.
 
-    Once: what says so is written last.
+    Without `model` it is the saved one. Where MLflow has taken it the report says so, under which address.
     """
-    if not job.tracking.enabled or Storage.at(folder.root).exists(REGISTERED_FILE):
+    if not job.tracking.enabled:
         return
     from results.mirror import catch_up
     from results.registry import register_model
@@ -221,18 +229,20 @@ def _register(job: JobSpec, folder: RunFolder, model: Callable[[], Any], report:
         catch_up(folder.tracking(job), folder.root)
         registered = register_model(
             folder.tracking(job),
-            model(),
+            model or saved_model(folder),
             job.retrain.registered_name or job.name,
             trial_id=report["trial_id"],
             config=report["config"],
             metrics=metrics,
         )
-        Storage.at(folder.root).put(REGISTERED_FILE, _json(asdict(registered)))
     except (
         Exception
     ) as error:  # whatever MLflow raises: the model is saved and only its registration is missing
-        print(f"note: MLflow did not take the model ({type(error).__name__}: {error})", flush=True)
+        print(f"note: MLflow did not take the model ({type(error).__name__}: {error}); "
+              "the same command tries again", flush=True)  # fmt: skip
         return
+    report["registered"] = registered.uri
+    Storage.at(folder.root).put(REPORT_FILE, _json(report))
     print(
         f"registered {registered.name} version {registered.version} as {registered.alias} ({registered.uri})"
     )

@@ -19,7 +19,7 @@ from results.schema import PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter, TableWriteError
 from results.tracking import Tracker
 from search.budget import Limits
-from search.check import flaws
+from search.check import flaws, misspelt
 from search.desk import Desk
 from search.display import Display
 from search.gpus import AUTO, measured_gpus
@@ -67,7 +67,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     """
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
-    for note in (*flaws(prepared.dataset), *unfit_runs(job, prepared.space)):
+    unfit = unfit_runs(job, prepared.space)
+    for note in (*flaws(prepared.dataset), *misspelt(prepared.kinds), *unfit):
         print(f"note: {note}", flush=True)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))

@@ -106,6 +106,9 @@ def _described(name: str) -> Mapping[str, BaseDistribution]:
         if not isinstance(config, dict):
             given = f"{name} returned {type(config).__name__}"
             raise InputError.single("space.name", given, "space(trial) must return a dict")
+        for key in config:
+            if not isinstance(key, str):
+                raise InputError.single("space.name", f"{name} returned the key {key!r}", "must be a text")
         return config
 
     try:

@@ -67,8 +67,11 @@ def load_family(name: str) -> Family:
 
 
 def checked(model: keras.Model, task: Task) -> keras.Model:
-    """`model` itself, when it is built and has the task's number of outputs; InputError otherwise."""
+    """`model` itself, when it is built for the task's images and number of outputs; InputError otherwise."""
     where, outputs = "space.name", task.outputs
+    stock = "return keras.Model(inputs, outputs) or keras.Sequential"
+    if not hasattr(model, "built"):
+        raise InputError.single(where, f"build returned a {type(model).__name__}", stock)
     if not model.built:
         raise InputError.single(
             where, "build returned an unbuilt model", "start it with keras.Input(image_shape)"
@@ -77,7 +80,13 @@ def checked(model: keras.Model, task: Task) -> keras.Model:
         given = (
             f"build returned a {type(model).__name__}, whose layers Keras cannot copy for the exported model"
         )
-        raise InputError.single(where, given, "return keras.Model(inputs, outputs) or keras.Sequential")
+        raise InputError.single(where, given, stock)
+    images = (None, *task.image_shape)
+    if tuple(model.input_shape) != images:
+        given = f"build returned a model for inputs {model.input_shape}"
+        raise InputError.single(
+            where, given, f"must be {images}: start it with keras.Input(task.image_shape)"
+        )
     if tuple(model.output_shape) != (None, outputs):
         given = f"build returned a model with outputs {model.output_shape}"
         rule = (

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from results.storage import Storage
-from search.check import describe_job, expected_epochs, flaws
+from search.check import describe_job, expected_epochs, flaws, misspelt
 from search.cli import main
 from search.jobfile import load_job
+from search.prepare import config_kinds
 from search.runfolder import RunFolder
+from spaces.registry import BUILT_IN, load_space
 from trainables.data import DataSpec, load
 
 
@@ -92,6 +94,13 @@ def test_a_search_notes_what_the_check_notes_of_the_images(
     RunFolder(job.run_root).claim(load_job(path, ["seed=1"])).release()
     assert main(["search", str(path)]) == 2
     assert capsys.readouterr().out.splitlines() == [f"note: {flaw}" for flaw in expected]
+
+
+def test_a_parameter_nearly_called_as_one_of_the_recipe_is_pointed_out() -> None:
+    (rate, optimizer) = misspelt(["width", "learning_rat", "optimiser", "bn_momentum", "batch_size"])
+    assert rate.startswith("learning_rat is none of the training recipe")
+    assert rate.endswith("did you mean learning_rate?") and optimizer.endswith("did you mean optimizer?")
+    assert not [note for name in BUILT_IN for note in misspelt(config_kinds(load_space(name)))]
 
 
 def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:

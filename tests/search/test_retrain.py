@@ -20,15 +20,16 @@ from search.cli import main
 from search.jobfile import parse_job
 from search.retrain import (
     READS_FILE,
-    REGISTERED_FILE,
     REPORT_FILE,
     _save_model,
     parts_of_batches,
+    retrain_task,
     retrain_winner,
     train_through,
 )
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
+from trainables.data import load
 from trainables.report import EpochReport, Outcome
 
 TRAIN_IMAGES = 100
@@ -85,9 +86,19 @@ def test_a_retraining_that_diverges_is_told_and_not_gone_on_with(
         train_through(trainer, 3, "t00001")
 
 
-def searched(tmp_path: Path) -> RunFolder:
-    """A run of one trial of one epoch."""
-    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+@pytest.mark.parametrize(("epochs", "schedule"), [(6, 9), (9, 9), (14, 14)])
+def test_a_retraining_that_is_longer_than_the_search_has_its_schedule_laid_out_for_all_of_it(
+    epochs: int, schedule: int
+) -> None:
+    dataset = load(parse_job({"name": "a", "data": "digits"}, "job").data_spec())
+    task = retrain_task(dataset, 9, epochs)
+    assert task.max_epochs == schedule
+    assert len(task.train.labels) == dataset.counts["train"] + dataset.counts["val"]
+
+
+def searched(storage: Path) -> RunFolder:
+    """A run of one trial that has ended."""
+    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(storage)}}, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
     report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialFacts(data_fingerprint="a" * 20)
@@ -96,6 +107,35 @@ def searched(tmp_path: Path) -> RunFolder:
         writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
         writer.append(TRIALS, trial_row("t00000", {}, Outcome.COMPLETED, [report], facts))
     return folder
+
+
+def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = searched(tmp_path)
+    report = {"trial_id": "t00000", "epochs": 1, "config": {}, "test_accuracy": 0.5, "test_loss": 1.0}
+    path = Path(folder.root) / "retrain" / "report.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({**report, "registered": None}))
+    answers = iter([ConnectionError("refused"), Registered("a", 1, "champion", "models:/a@champion", "run")])
+    models = []
+
+    def register(tracking: Any, model: Any, name: str, **_: Any) -> Registered:
+        models.append(model)
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("results.mirror.catch_up", lambda *_: None)
+    monkeypatch.setattr("results.registry.register_model", register)
+    monkeypatch.setattr("search.retrain.saved_model", lambda _: "the saved model")
+    assert retrain_winner(folder).report["registered"] is None
+    assert "refused); the same command tries again" in capsys.readouterr().out
+    assert retrain_winner(folder).report["registered"] == "models:/a@champion"
+    assert json.loads(path.read_text())["registered"] == "models:/a@champion"
+    assert not retrain_winner(folder).is_new
+    assert models == ["the saved model"] * 2, "registered once"
 
 
 def test_a_run_that_cannot_be_written_is_told_before_the_training(
@@ -107,28 +147,6 @@ def test_a_run_that_cannot_be_written_is_told_before_the_training(
     assert main(["retrain", folder.root]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"toprung: RUN: {folder.root} cannot be written (no permission")
-
-
-def test_a_model_is_registered_by_the_next_retraining_where_mlflow_did_not_take_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = searched(tmp_path)
-    report = {"trial_id": "t00000", "epochs": 1, "config": {}, "test_accuracy": 0.5, "test_loss": 1.0}
-    Storage.at(folder.root).put(REPORT_FILE, json.dumps(report).encode())
-    taken: list[Any] = []
-
-    def register_model(tracking: object, model: object, name: str, **_: object) -> Registered:
-        taken.append(model)
-        if len(taken) == 1:
-            raise ConnectionError("MLflow is down")
-        return Registered(name, 1, "champion", "models:/a@champion", "r")
-
-    monkeypatch.setattr("results.mirror.catch_up", lambda *_: None)
-    monkeypatch.setattr("results.registry.register_model", register_model)
-    monkeypatch.setattr("search.retrain._saved_model", lambda _: "the saved model")
-    for _ in range(3):
-        assert retrain_winner(folder).report == report
-    assert taken == ["the saved model"] * 2
 
 
 @pytest.mark.parametrize("name", [REPORT_FILE, READS_FILE])
@@ -144,8 +162,7 @@ def test_a_damaged_file_of_the_run_is_told_in_one_line_before_the_training(
 
 def test_no_report_of_an_earlier_model_stands_beside_another(tmp_path: Path) -> None:
     folder, model = RunFolder(str(tmp_path)), SimpleNamespace(save=lambda path: path.write_bytes(b"model"))
-    for name in (REPORT_FILE, REGISTERED_FILE):
-        Storage.at(folder.root).put(name, b"{}")
+    Storage.at(folder.root).put(REPORT_FILE, b"{}")
     _save_model(folder, model)
     assert [path.name for path in (tmp_path / "retrain").iterdir()] == ["model.keras"]
 

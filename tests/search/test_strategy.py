@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search import stacked
+from search.ladder import Verdict
+from search.pareto import Objectives
 from search.strategy import Decision, Strategy, TrialRecord
 from spaces.problem import InputError
 from trainables.report import EpochReport, Outcome
@@ -226,6 +228,24 @@ def test_smaller_is_better_when_the_mode_says_so(conditional_space: Any) -> None
         decision = strategy.report(EpochReport(f"t0000{number}", 1, {"val_loss": 1.0 + number}))
     assert decision is Decision.STOP
     assert strategy.why("t00002") == "cut at rung 1: 3 > 1 (top 1/3 of 3)"
+
+
+@pytest.mark.parametrize(
+    ("score", "arrived", "told"),
+    [
+        (0.95, True, "cut at rung 3: 0.95 < 0.9554 (top 1/3 of 4)"),
+        (0.9554, True, "cut at rung 3: 0.9554 = 0.9554 of an earlier trial (top 1/3 of 4)"),
+        (0.95539, True, "cut at rung 3: 0.95539 < 0.9554 (top 1/3 of 4)"),
+        (0.95, False, "cut after rung 3: 0.95 < 0.9554 (top 1/3 of 4)"),
+    ],
+    ids=["below", "a tie", "hardly below", "by what it reached since"],
+)
+def test_a_cut_trials_reason_is_true_of_its_values(score: float, arrived: bool, told: str) -> None:
+    verdict = Verdict(Decision.STOP, 3, score, 0.9554, 4, arrived)
+    assert Objectives.of({"val_accuracy": "max"}).cut_line(verdict, 3) == told
+    several = Objectives.of({"val_accuracy": "max", "latency_ms": "min"})
+    tie = Verdict(Decision.STOP, 1, -2.0, -2.0, 6, True)
+    assert several.cut_line(tie, 3) == "cut at rung 1: 2 dominate it = 2 of an earlier trial (top 1/3 of 6)"
 
 
 def test_parallel_proposals_differ_from_each_other(conditional_space: Any, bench: Any) -> None:

@@ -155,6 +155,7 @@ def test_an_unknown_space_is_told_with_the_known_ones() -> None:
 BAD_SPACES = """
 def fails(trial): return 1 / 0
 def number(trial): return 3
+def keys(trial): return {"width": 8, 1: trial.suggest_int("width", 0, 20)}
 nothing = 4
 def rarely(trial): return {"width": 1 / trial.suggest_int("width", 0, 20)}
 def lists(trial): return {"filters": trial.suggest_categorical("filters", [[16, 32], [32, 64]])}
@@ -170,6 +171,7 @@ class Raises:
     [
         ("fails", "ZeroDivisionError"),
         ("number", "returned int"),
+        ("keys", "returned the key 1; must be a text"),
         ("nothing", "no function"),
         ("rarely", "ZeroDivisionError"),  # in one branch alone
         ("lists", "filters: a choice must be a number"),

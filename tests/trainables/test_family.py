@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spaces.problem import InputError
 from spaces.registry import load_space
-from trainables.family import load_family, structural_signature
+from trainables.family import checked, load_family, structural_signature
 from trainables.task import Task
 
 EXAMPLE = Path(__file__).parent / "my_models.py"
@@ -106,6 +108,19 @@ def test_an_unknown_family_and_one_that_lacks_a_method_are_told(tmp_path: Path) 
     file.write_text("class Half:\n    def space(self, trial): return {}\n")
     with pytest.raises(InputError, match="lacks build"):
         load_family(f"{file}:Half")
+
+
+@pytest.mark.parametrize("returned", [None, ("a model", "a loss")])
+def test_a_build_that_returns_no_model_is_told(returned: object) -> None:
+    with pytest.raises(InputError, match=f"build returned a {type(returned).__name__}; return keras.Model"):
+        checked(returned, Task((8, 8, 3), ("a", "b"), 1, None, None))
+
+
+@pytest.mark.parametrize("shape", [(None, 5, 5, 3), (None, None, None, 3), [(None, 8, 8, 3)] * 2])
+def test_a_model_for_other_images_is_told(shape: object) -> None:
+    model: Any = SimpleNamespace(built=True, input_shape=shape, output_shape=(None, 2))
+    with pytest.raises(InputError, match=r"a model for inputs .*; must be \(None, 8, 8, 3\)"):
+        checked(model, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
 def test_dials_do_not_change_a_signature_and_their_presence_does() -> None:
