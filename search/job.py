@@ -142,6 +142,10 @@ class ResourcesSection(Section):
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times a trial is restarted after its worker died."
     )
+    max_epoch_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
+        6.0,
+        description="Hours an epoch may take; a worker that says nothing for longer hangs, and is replaced.",
+    )
 
     @field_validator("gpus", mode="plain")
     @classmethod

@@ -233,6 +233,7 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         asked=job.resources.asked(),
         choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
+        epoch_limit_secs=3600 * job.resources.max_epoch_hours,
     )
 
 

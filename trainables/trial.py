@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -17,11 +18,13 @@ from spaces.shipped import Shipped, received
 from trainables.checkpoint import CheckpointStore
 from trainables.choice import Choices
 from trainables.computation import Asked, Computation
-from trainables.costs import memory_share_bytes, process_age_secs
+from trainables.costs import Costs, memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
+from trainables.deadline import Deadline
 from trainables.lean import not_for_training, without
 from trainables.line import Address, call
-from trainables.messages import Answer, Order, Told, TrialStart, Worker
+from trainables.messages import Answer, EpochResult, Order, Told, TrialStart, Worker
+from trainables.report import Outcome
 from trainables.trial_run import Rules, Trainer, TrainerSource, TrialRun
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ class TrialPlan:
     """Where the workers keep how they chose to compute; each chooses for itself if None."""
     worker_bytes: int | None = None
     """Memory past which a worker is replaced between two trials; 0.8 of its cores' share of its node if None."""
+    epoch_limit_secs: float = 6 * 3600.0
+    """A worker that tells nothing for longer is taken to hang."""
     driver: Address | None = None
     """Where the driver listens; None until it does."""
 
@@ -62,6 +67,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         """Reach the driver; Ray wants a default for `plan` and always gives it."""
         assert plan is not None and plan.driver is not None
         self._seat = config[SEAT]
+        self._limit_secs = plan.epoch_limit_secs
         self._most_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
         self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
         self._line = call(plan.driver)
@@ -73,14 +79,32 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train whatever the driver says, until it sends the worker home."""
         answer: Answer = self._line.ask(self._seat)
+        trial_id = ""
         while answer is not Order.GO_HOME:
-            if isinstance(answer, TrialStart):
-                start = answer
-                self._run.begin(start)
-            result = self._run.step()
-            worker = Worker(socket.gethostname(), os.getpid(), result.costs.rss_bytes > self._most_bytes)
-            answer = self._line.ask(Told(start.trial_id, result, worker))
+            trial_id = answer.trial_id if isinstance(answer, TrialStart) else trial_id
+            with Deadline(self._limit_secs, partial(self._tell_overrun, trial_id)):
+                result = self._trained(answer)
+            answer = self._tell(trial_id, result, result.costs.rss_bytes > self._most_bytes)
         return {DONE: True}
+
+    def _trained(self, answer: Answer) -> EpochResult:
+        if isinstance(answer, TrialStart):
+            self._run.begin(answer)
+        return self._run.step()
+
+    def _tell(self, trial_id: str, result: EpochResult, is_last: bool) -> Answer:
+        answer: Answer = self._line.ask(
+            Told(trial_id, result, Worker(socket.gethostname(), os.getpid(), is_last))
+        )
+        return answer
+
+    def _tell_overrun(self, trial_id: str) -> None:
+        """The trial is over, and so is this process, where a call hangs that nobody can end."""
+        error = f"TimeoutError: no result after {self._limit_secs / 3600:g} hours (resources.max_epoch_hours)"
+        lost = Costs(setup_secs=self._limit_secs)
+        self._tell(
+            trial_id, EpochResult(None, failure=Outcome.TIMEOUT, error=error, costs=lost), is_last=True
+        )
 
     def cleanup(self) -> None:
         """Finish what is still being written."""

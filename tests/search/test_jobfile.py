@@ -87,6 +87,7 @@ def test_every_problem_is_told_at_once_with_its_path(written) -> None:
         "resources.cpus",
         "resources.gpus",
         "resources.worker_memory_gb",
+        "resources.max_epoch_hours",
         "storage.checkpoint_gb",
         "storage.checkpoint_secs",
         "search.trials",

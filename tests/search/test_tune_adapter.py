@@ -72,3 +72,39 @@ def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file
     assert trials["micro_batch_size"].isna().all(), "batches stayed whole"
     assert (trials["startup_secs"] > 0).all() and (trials["rss_bytes"] > 1e6).all()
     assert set(trials["outcome"]) <= {"COMPLETED", "STOPPED"}
+
+
+HANGING_MODEL = """
+import time
+
+from trainables.cnn import CnnFamily
+
+
+class Hanging(CnnFamily):
+    def space(self, trial):
+        return super().space(trial) | {"hangs": trial.suggest_categorical("hangs", [False, True])}
+
+    def build(self, config, task):
+        time.sleep(600 if config["hangs"] else 0)
+        return super().build(config, task)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_trial_that_hangs_is_over_when_its_time_is_and_its_worker_replaced(
+    toprung, job_file, tmp_path: Path
+) -> None:
+    (tmp_path / "hanging.py").write_text(HANGING_MODEL)
+    job = job_file(
+        search={"trials": 2, "max_epochs": 3, "initial_configs": [{"hangs": True}, {"hangs": False}]},
+        space={"name": f"{tmp_path / 'hanging.py'}:Hanging"},
+        resources={"concurrent": 1, "max_epoch_hours": 30 / 3600},
+    )
+    done = toprung("search", job).wait()
+    assert done.returncode == 0, done.stderr
+    trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials").set_index("trial_id")
+    hung, trained = trials.loc["t00000"], trials.loc["t00001"]
+    assert hung["outcome"] == "TIMEOUT" and "resources.max_epoch_hours" in hung["reason"]
+    assert hung["setup_secs"] >= 30
+    assert trained["outcome"] == "COMPLETED"
+    assert trained["worker_pid"] != hung["worker_pid"]
