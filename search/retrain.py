@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from search.jobfile import override_job
 from search.run import SearchFailedError
 from spaces.problem import InputError
 from trainables.choice import Choices
+from trainables.computation import FLOAT32
 from trainables.data import Dataset, load
 from trainables.data_joined import joined
 from trainables.quiet import quiet_native
@@ -26,12 +27,14 @@ from trainables.task import Task
 from trainables.trial_run import SMALLER_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from search.job import JobSpec
     from search.runfolder import RunFolder
     from trainables.evaluate import Scored
+    from trainables.family import Family
     from trainables.trainer import Trainer
+    from trainables.warm import WarmTrainers
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
 
@@ -89,15 +92,15 @@ def _train(
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
     warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
-    trainer = warm.trainer(load_family(job.family), winner.config, task, least_parts=parts)
+    family = load_family(job.family)
+    trainer = warm.trainer(family, winner.config, task, least_parts=parts)
     trainer.reset(winner.config, winner.seed or 0)
     train_through(trainer, epochs, winner.trial_id)
     model = trainer.export()
     _save_model(folder, model)
     reads = _noted_test_read(folder)
-    report = _report(
-        job, winner, dataset, epochs, trainer.evaluate(dataset.test()), reads, trainer.parameter_count
-    )
+    tested = as_saved(trainer, warm, family, winner.config, task).evaluate(dataset.test())
+    report = _report(job, winner, dataset, epochs, tested, reads, trainer.parameter_count)
     Storage.at(folder.root).put(REPORT_FILE, _json(report))
     _register(job, folder, report, model)
     return report
@@ -109,6 +112,23 @@ def retrain_task(dataset: Dataset, max_epochs: int, epochs: int) -> Task:
     Past the end of its schedule a learning rate is nothing, and so would be the epochs trained with it.
     """
     return Task.of(dataset, max(max_epochs, epochs), joined(dataset.train(), dataset.val()))
+
+
+def as_saved(
+    trainer: Trainer, warm: WarmTrainers, family: Family, config: Mapping[str, Any], task: Task
+) -> Trainer:
+    """One with this one's weights that computes as the saved model does: trained in half precision or not, in single.
+
+    What it scores is what whoever loads the model sees. `trainer` may have lost its weights to it.
+    """
+    computation = replace(trainer.computation, precision=FLOAT32)
+    if computation == trainer.computation:
+        return trainer
+    state = trainer.state()
+    single = warm.trainer(family, config, task, computation)
+    single.reset(config, 0)
+    single.load_state(state)
+    return single
 
 
 def train_through(trainer: Trainer, epochs: int, trial_id: str) -> None:

@@ -43,6 +43,26 @@ def test_it_loads_without_toprung_and_predicts_the_same(digits: Task, config: di
     assert predicted.sum(axis=1) == pytest.approx(np.ones(270), abs=1e-5)
 
 
+def test_what_a_retraining_is_scored_by_computes_as_the_exported_model_does(
+    digits: Task, config: dict
+) -> None:
+    from search.retrain import as_saved
+    from trainables.cnn import CnnFamily
+    from trainables.computation import Asked
+    from trainables.warm import WarmTrainers
+
+    warm, family = WarmTrainers(asked=Asked(precision="mixed_bfloat16")), CnnFamily()
+    trainer = warm.trainer(family, config, digits)
+    trainer.reset(config, 0)
+    trainer.train_epoch(1)
+    predicted = trainer.export().predict(digits.val.images, verbose=0)
+    half = trainer.evaluate(digits.val).probabilities
+    assert np.abs(half - predicted).max() > 1e-4, "half precision rounds"
+    single = as_saved(trainer, warm, family, config, digits)
+    assert single.evaluate(digits.val).probabilities == pytest.approx(predicted, abs=1e-5)
+    assert as_saved(single, warm, family, config, digits) is single
+
+
 def test_training_goes_on_after_an_export(noise: Task, config: dict) -> None:
     from trainables.cnn import CnnFamily
     from trainables.trainer import Trainer
