@@ -225,6 +225,11 @@ def _afterwards(options: argparse.Namespace) -> str:
     """What the same command does after an interruption: only a search keeps what it has done."""
     if options.command is retrain:
         return "with the same command the retraining begins again"
+    if any(text.startswith("search.trials=+") for text in getattr(options, "overrides", ())):
+        return (
+            "nothing is lost, the same command goes on with the added trials, "
+            "or adds as many again once all have ended"
+        )
     return "nothing is lost, the same command goes on where this one stopped"
 
 

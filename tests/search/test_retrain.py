@@ -170,14 +170,19 @@ def test_no_report_of_an_earlier_model_stands_beside_another(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("command", "interrupted", "told"),
     [
-        ("retrain", "search.retrain.retrain_winner", "the retraining begins again"),
-        ("search", "search.extend.load_extended", "goes on where this one stopped"),
+        (["retrain", "x"], "search.retrain.retrain_winner", "the retraining begins again"),
+        (["search", "x"], "search.extend.load_extended", "goes on where this one stopped"),
+        (
+            ["search", "x", "--set", "search.trials=+4"],
+            "search.extend.load_extended",
+            "or adds as many again once all",
+        ),
     ],
 )
 def test_an_interrupted_command_says_what_the_next_start_of_it_does(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    command: str,
+    command: list[str],
     interrupted: str,
     told: str,
 ) -> None:
@@ -185,5 +190,5 @@ def test_an_interrupted_command_says_what_the_next_start_of_it_does(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(interrupted, interrupt)
-    assert main([command, "x"]) == 130
+    assert main(command) == 130
     assert told in capsys.readouterr().err
