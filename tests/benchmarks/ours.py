@@ -29,6 +29,9 @@ class ListStrategy:
         self._asked += 1
         return Proposal(f"t{self._asked - 1:05d}", self._items[self._asked - 1]["config"])
 
+    def prepare(self) -> None:
+        """Nothing: a list needs no thought."""
+
     def report(self, report: Any) -> Any:
         from search.strategy import Decision
 
