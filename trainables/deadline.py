@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from typing import TYPE_CHECKING, Self
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+LOOK_EVERY_SECS = 10.0
 
 
 class Deadline:
-    """Ends this process when the block takes longer than `limit_secs`, after `tell`.
+    """Ends this process when a block takes longer than `limit_secs`, after `tell`.
 
-    It is watched by a thread of its own, which runs beside native code that never returns.
+    It is watched by one thread for all blocks, which runs beside native code that never returns; a block costs
+    microseconds.
     """
 
     def __init__(self, limit_secs: float, tell: Callable[[], None]) -> None:
-        self._tell, self._is_over, self._deciding = tell, False, threading.Lock()
-        self._timer = threading.Timer(limit_secs, self._give_up)
-        self._timer.daemon = True
+        self._limit_secs, self._tell = limit_secs, tell
+        self._at, self._deciding = math.inf, threading.Lock()
+        threading.Thread(target=self._watch, name="deadline", daemon=True).start()
 
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """The block has `limit_secs` from now."""
+        self._at = time.monotonic() + self._limit_secs
+        try:
+            yield
+        finally:
+            with self._deciding:  # whoever gives up keeps it: what the block found comes too late
+                self._at = math.inf
 
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._deciding:  # whoever gives up keeps it: what the block found comes too late
-            self._is_over = True
-
-    def _give_up(self) -> None:
-        with self._deciding:
-            if not self._is_over:
-                try:
-                    self._tell()
-                finally:
-                    os._exit(1)
+    def _watch(self) -> None:
+        while True:
+            time.sleep(min(LOOK_EVERY_SECS, self._limit_secs / 4))
+            with self._deciding:
+                if time.monotonic() > self._at:
+                    try:
+                        self._tell()
+                    finally:
+                        os._exit(1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -67,7 +66,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         """Reach the driver; Ray wants a default for `plan` and always gives it."""
         assert plan is not None and plan.driver is not None
         self._seat = config[SEAT]
-        self._limit_secs = plan.epoch_limit_secs
+        self._limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._most_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
         self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
         self._line = call(plan.driver)
@@ -79,32 +78,29 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train whatever the driver says, until it sends the worker home."""
         answer: Answer = self._line.ask(self._seat)
-        trial_id = ""
+        deadline = Deadline(self._limit_secs, self._tell_overrun)
         while answer is not Order.GO_HOME:
-            trial_id = answer.trial_id if isinstance(answer, TrialStart) else trial_id
-            with Deadline(self._limit_secs, partial(self._tell_overrun, trial_id)):
+            with deadline.kept():
                 result = self._trained(answer)
-            answer = self._tell(trial_id, result, result.costs.rss_bytes > self._most_bytes)
+            answer = self._tell(result, result.costs.rss_bytes > self._most_bytes)
         return {DONE: True}
 
     def _trained(self, answer: Answer) -> EpochResult:
         if isinstance(answer, TrialStart):
+            self._trial_id = answer.trial_id
             self._run.begin(answer)
         return self._run.step()
 
-    def _tell(self, trial_id: str, result: EpochResult, is_last: bool) -> Answer:
-        answer: Answer = self._line.ask(
-            Told(trial_id, result, Worker(socket.gethostname(), os.getpid(), is_last))
-        )
+    def _tell(self, result: EpochResult, is_last: bool) -> Answer:
+        worker = Worker(socket.gethostname(), os.getpid(), is_last)
+        answer: Answer = self._line.ask(Told(self._trial_id, result, worker))
         return answer
 
-    def _tell_overrun(self, trial_id: str) -> None:
+    def _tell_overrun(self) -> None:
         """The trial is over, and so is this process, where a call hangs that nobody can end."""
         error = f"TimeoutError: no result after {self._limit_secs / 3600:g} hours (resources.max_epoch_hours)"
         lost = Costs(setup_secs=self._limit_secs)
-        self._tell(
-            trial_id, EpochResult(None, failure=Outcome.TIMEOUT, error=error, costs=lost), is_last=True
-        )
+        self._tell(EpochResult(None, failure=Outcome.TIMEOUT, error=error, costs=lost), is_last=True)
 
     def cleanup(self) -> None:
         """Finish what is still being written."""
