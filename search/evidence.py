@@ -58,7 +58,7 @@ def agreement(rung: Rung, above: Rung) -> Agreement:
 def _ranks(rung: Rung, above: Rung) -> tuple[np.ndarray, np.ndarray]:
     """The ranks on both rungs of the trials that reached both, 0 the best; as the rung above ranks them."""
     # Both are listed best first, so that a trial's place in the list is its rank.
-    below, higher = (np.fromiter(r.best_first(), dtype=np.int64, count=len(r)) for r in (rung, above))
+    below, higher = (np.array(r.best_first(), dtype=np.int64) for r in (rung, above))
     rank = np.full(max(below.max(initial=0), higher.max(initial=0)) + 1, -1)
     rank[below] = np.arange(len(below))
     high = np.flatnonzero(rank[higher] >= 0)

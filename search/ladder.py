@@ -10,12 +10,12 @@ Between two rungs a trial is cut when it has trained longer and is still below t
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 LATEST_SURVIVORS = 9  # how many of the latest results stand above the cut among them
@@ -53,15 +53,19 @@ class Rung:
 
     epoch: int
     scores: dict[int, float] = field(default_factory=dict)
-    _ordered: list[tuple[float, int]] = field(default_factory=list)
+    # From the best, side by side: arrays take a fifth of what pairs do, and are read as a whole in no time.
+    _negated: array[float] = field(default_factory=lambda: array("d"))
+    _numbers: array[int] = field(default_factory=lambda: array("q"))
 
     @classmethod
     def of(cls, epoch: int, scores: dict[int, float]) -> Self:
         """A rung of scores by trial, in order of arrival: sorted once."""
-        return cls(epoch, scores, sorted((-score, number) for number, score in scores.items()))
+        ordered = sorted((-score, number) for number, score in scores.items())
+        negated, numbers = (array("d", [one for one, _ in ordered]), array("q", [one for _, one in ordered]))
+        return cls(epoch, scores, negated, numbers)
 
     def __len__(self) -> int:
-        return len(self._ordered)
+        return len(self._numbers)
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -74,8 +78,10 @@ class Rung:
 
     def add(self, number: int, score: Any) -> None:
         """Record a score."""
+        place = self.rank(number, score)
         self.scores[number] = score
-        insort(self._ordered, (-score, number))
+        self._negated.insert(place, -score)
+        self._numbers.insert(place, number)
 
     def score(self, number: int) -> float:
         """The score of a recorded trial."""
@@ -87,11 +93,14 @@ class Rung:
 
     def rank(self, number: int, standing: float) -> int:
         """The rank of a trial that stands so among all recorded so far, 0 the best."""
-        return bisect_left(self._ordered, (-standing, number))
+        place = bisect_left(self._negated, -standing)
+        if place == len(self._negated) or self._negated[place] != -standing:
+            return place
+        return bisect_left(self._numbers, number, place, bisect_right(self._negated, -standing, place))
 
     def leads(self, number: int, standing: float, places: int) -> bool:
         """Whether a trial that stands so is among the first `places` of all recorded so far."""
-        return bisect_left(self._ordered, (-standing, number)) < places
+        return self.rank(number, standing) < places
 
     def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
         """Whether a trial that stands so is, or would be, in the first `places` of the latest `count` results."""
@@ -106,13 +115,13 @@ class Rung:
         """The trials of the latest results, the last to arrive first."""
         return islice(reversed(self.scores), count)
 
-    def best_first(self) -> Iterator[int]:
-        """The trials from the best to the worst."""
-        return map(itemgetter(1), self._ordered)
+    def best_first(self) -> Sequence[int]:
+        """The trials from the best to the worst; good until the next result comes."""
+        return self._numbers
 
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
-        return -self._ordered[rank][0]
+        return -self._negated[rank]
 
 
 class Verdict(NamedTuple):

@@ -8,7 +8,8 @@ proposals together cover the whole front.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,7 +64,7 @@ class ParetoRung(Rung):
     # Buffers that double when they are full: an objective a row, a result a column, in order of arrival.
     _vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     _dominators: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
-    _numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    _trials: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     _place: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -87,7 +88,7 @@ class ParetoRung(Rung):
     @property
     def numbers(self) -> np.ndarray:
         """The trials, shape (results,)."""
-        return self._numbers[: len(self)]
+        return self._trials[: len(self)]
 
     def add(self, number: int, score: Score) -> None:
         """Record the scores of one trial."""
@@ -97,7 +98,7 @@ class ParetoRung(Rung):
         if place == len(self._dominators):
             self._grow(len(new))
         self._vectors[:, place], self._dominators[place] = new, np.count_nonzero(beating)
-        self._numbers[place], self._place[number] = number, place
+        self._trials[place], self._place[number] = number, place
         self.scores[number] = self.score(number)
 
     def score(self, number: int) -> float:
@@ -126,9 +127,9 @@ class ParetoRung(Rung):
             return before < places
         return self.rank(number, standing) < places
 
-    def best_first(self) -> Iterator[int]:
+    def best_first(self) -> Sequence[int]:
         """The trials from the best to the worst."""
-        return iter(self._ranked(np.arange(len(self))))
+        return self._ranked(np.arange(len(self)))
 
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
@@ -158,7 +159,9 @@ class ParetoRung(Rung):
         scores = parts.min(axis=0) + RHO * parts.sum(axis=0)
         by_number = dict(zip(self.numbers.tolist(), scores.tolist(), strict=True))
         order = np.lexsort((self.numbers, -scores))
-        return WeightedRung(self.epoch, by_number, [], tuple(weights.tolist()), self, self.numbers[order])
+        negated = array("d", (-scores[order]).tobytes())
+        numbers = array("q", self.numbers[order].astype(np.int64).tobytes())
+        return WeightedRung(self.epoch, by_number, negated, numbers, tuple(weights.tolist()), self)
 
     def _compared(self, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which results so far the scores dominate, and which dominate them: no worse anywhere, better somewhere."""
@@ -172,7 +175,7 @@ class ParetoRung(Rung):
         empty = self._vectors.reshape(objectives, len(self))
         self._vectors = np.hstack([empty, np.zeros((objectives, added))])
         self._dominators = np.append(self._dominators, np.zeros(added, dtype=int))
-        self._numbers = np.append(self._numbers, np.zeros(added, dtype=int))
+        self._trials = np.append(self._trials, np.zeros(added, dtype=int))
 
     def _ranked(self, places: np.ndarray) -> list[int]:
         """The trials at these places from the best; of equals, the furthest from its nearest neighbour first."""
@@ -191,19 +194,6 @@ class WeightedRung(Rung):
 
     weights: tuple[float, ...] = ()
     source: ParetoRung = field(default_factory=lambda: ParetoRung(0))
-    ranked: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
-    """The trials from the best."""
-
-    def __len__(self) -> int:
-        return len(self.ranked)
-
-    def best_first(self) -> Iterator[int]:
-        """The trials from the best to the worst."""
-        return map(int, self.ranked)
-
-    def score_at(self, rank: int) -> float:
-        """The score of the given rank, 0 the best."""
-        return self.scores[int(self.ranked[rank])]
 
     def by_objective(self) -> list[Rung]:
         """The rung by each objective alone."""
