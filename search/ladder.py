@@ -61,8 +61,8 @@ class Rung:
     def of(cls, epoch: int, scores: dict[int, float]) -> Self:
         """A rung of scores by trial, in order of arrival: sorted once."""
         ordered = sorted((-score, number) for number, score in scores.items())
-        negated, numbers = (array("d", [one for one, _ in ordered]), array("q", [one for _, one in ordered]))
-        return cls(epoch, scores, negated, numbers)
+        negated = array("d", [one for one, _ in ordered])
+        return cls(epoch, scores, negated, array("q", [number for _, number in ordered]))
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -249,7 +249,7 @@ def _register(job: JobSpec, folder: RunFolder, report: dict[str, Any], model: An
         catch_up(folder.tracking(job), folder.root)
         registered = register_model(
             folder.tracking(job),
-            model or saved_model(folder),
+            saved_model(folder) if model is None else model,
             job.retrain.registered_name or job.name,
             trial_id=report["trial_id"],
             config=report["config"],

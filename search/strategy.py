@@ -299,10 +299,9 @@ class Strategy:
         return Decision.KEEP if trial.outcome is Outcome.COMPLETED else Decision.STOP
 
     def _evidence(self) -> Evidence:
-        ladder, prior = self._ladder, self._earlier.rungs
-        secs = self._epoch_secs if self.weighs_time else {}
-        known = self._points, self._running, self._failed, secs
-        return Evidence(ladder.rungs, prior, ladder.first_rung, *known)
+        ladder = self._ladder
+        return Evidence(ladder.rungs, self._earlier.rungs, ladder.first_rung, self._points, self._running,
+                        self._failed, self._epoch_secs if self.weighs_time else {})  # fmt: skip
 
     @property
     def _running(self) -> set[int]:
