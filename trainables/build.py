@@ -14,8 +14,8 @@ from trainables.engine import precision_of
 from trainables.export import check_copies
 from trainables.family import checked
 from trainables.fused import fuse
-from trainables.initialize import seeded_build
 from trainables.recipe import RECIPE_KEYS
+from trainables.seeded import seeded_build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,6 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import copy
-import random
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -89,21 +87,6 @@ def _with_axes(initializer: Any, equation: str) -> Any:
     told.input_axes = [axis for axis, name in enumerate(kernel) if name not in outputs]
     told.output_axes = [axis for axis, name in enumerate(kernel) if name in outputs]
     return told
-
-
-@contextmanager
-def seeded_build() -> Iterator[None]:
-    """What a layer draws by itself while it is built does not depend on what this process did before.
-
-    The process's own random numbers go on afterwards as if nothing had happened.
-    """
-    before, before_numpy = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(before)
-        np.random.set_state(before_numpy)
 
 
 def own_variables(layer: keras.Layer) -> list[keras.Variable]:
