@@ -121,7 +121,7 @@ class Recorder:
         """Delete once more what the worker's trial before this one left.
 
         A worker reports a rung while it writes its state, so that the file may come after it was deleted; it settles
-        that write before it begins its next trial.
+        that write before it tells of its next trial.
         """
         earlier = self._last_discarded.pop((worker.node, worker.pid), None)
         if earlier is not None:

@@ -88,8 +88,18 @@ class CheckpointStore:
             )
             return False
 
+    def settle_others(self, trial_id: str) -> None:
+        """As `settle` where the write under way, or done last, is of another trial than this one."""
+        if self._last_of != trial_id:
+            self.settle()
+
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
-        """The trial's newest state, or None when there is none of this identity that can be read."""
+        """The trial's newest state, or None when there is none of this identity that can be read.
+
+        One that is being written here is waited for.
+        """
+        if self._last_of == trial_id:
+            self.settle()
         return self._read(trial_id, NEWEST, identity) or self._read(trial_id, BEST, identity)
 
     def load_best(self, trial_id: str, identity: str) -> Checkpoint | None:

@@ -120,7 +120,7 @@ class CutNetwork:
         self._others = [numbers.get(id(variable)) for variable in self.head.others]
         self._own = [ops.convert_to_tensor(variable) for variable in self.head.others]
         self._still_others = [numbers[id(variable)] for variable in self._body.model.non_trainable_variables]
-        images, state = keras.KerasTensor(model.input_shape, "uint8"), network.state_signature()
+        images, state = keras.KerasTensor(model.input_shape, "uint8"), network.state_signature
         self._seen = engine.compile(self._see, [state.moments.weights, state.others, images])
 
     def features(self, state: State, split: Split) -> np.ndarray:

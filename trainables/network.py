@@ -7,7 +7,7 @@ that train load it.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -89,6 +89,7 @@ class Network:
         each = [self._depths.get(id(variable), 0.0) for variable in self.weights]
         return np.repeat(np.asarray(each, np.float32), self.sizes)
 
+    @cached_property
     def state_signature(self) -> State:
         """The shapes and dtypes of a state of this network."""
         flat = keras.KerasTensor((sum(self.sizes),), "float32")
@@ -101,7 +102,7 @@ class Network:
     def as_tensors(self, state: State) -> State:
         """The state on the device, in the dtypes of `state_signature`."""
         moments = Moments(*(ops.convert_to_tensor(value, "float32") for value in state.moments))
-        pairs = zip(state.others, self.state_signature().others, strict=True)
+        pairs = zip(state.others, self.state_signature.others, strict=True)
         others = tuple(ops.convert_to_tensor(value, spec.dtype) for value, spec in pairs)
         return State(ops.convert_to_tensor(state.step, "int32"), moments, others)
 

@@ -59,7 +59,7 @@ class TrainingStep:
         self._watches_loss = watches_loss
         self._decayed, self._depths = network.decayed(), network.depths()
         state, images = (
-            network.state_signature(),
+            network.state_signature,
             keras.KerasTensor(network.model.input_shape, network.input_dtype),
         )
         labels = keras.KerasTensor((None, *network.outputs.label_shape), "int32")
@@ -106,8 +106,9 @@ class TrainingStep:
             return ops.logical_and(more, ops.isfinite(totals.loss)) if self._watches_loss else more
 
         def body(row: Any, state: State, totals: Totals) -> tuple[Any, State, Totals]:
-            batch = ops.cast(ops.take(images, order[row], axis=0), "float32")
-            answers = ops.take(labels, order[row], axis=0)
+            chosen = order[row]
+            batch = ops.cast(ops.take(images, chosen, axis=0), "float32")
+            answers = ops.take(labels, chosen, axis=0)
             return (row + 1, *self._one(state, totals, hyper, batch, answers, is_open, head_only))
 
         _, state, totals = ops.while_loop(goes_on, body, (ops.zeros((), "int32"), state, totals))

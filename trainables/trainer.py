@@ -77,7 +77,7 @@ class Trainer:
         cache = features or FeatureCache()
         self._head = HeadOnly(self._network, frozen, self._engine, self._accelerated, cache, computation)
         self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
-        self._state: State = self._network.state_signature()
+        self._state: State = self._network.state_signature
         self._compiled: set[tuple[object, ...]] = set()
         self.use(task, feed or feed_for(task.train, self._accelerated), computation)
         self.reset(config, 0)
@@ -234,7 +234,7 @@ class Trainer:
 
     def rest(self) -> None:
         """Free the memory of the trial at hand, which is lost; `reset` starts the next one."""
-        self._state = self._network.state_signature()
+        self._state = self._network.state_signature
 
     def _enter_phase(self, epoch: int) -> None:
         """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""

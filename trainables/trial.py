@@ -24,10 +24,12 @@ from trainables.lean import not_for_training, without
 from trainables.line import Address, call
 from trainables.messages import Answer, EpochResult, Order, Told, TrialStart, Worker
 from trainables.report import Outcome
-from trainables.trial_run import Rules, Trainer, TrainerSource, TrialRun
+from trainables.trial_run import Rules, TrialRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from trainables.trainer_source import Trainer, TrainerSource
 
 SEAT = "seat"
 """What a worker is called at its driver's desk; all that its configuration holds."""

@@ -7,12 +7,12 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainables.checkpoint import Checkpoint, CheckpointStore
-from trainables.computation import Computation, Computed
+from trainables.computation import Computation
 from trainables.costs import Costs, Idle, device_bytes, rss_bytes
 from trainables.failure import Failure, failure_in
 from trainables.messages import EpochResult, TrialStart
@@ -20,58 +20,11 @@ from trainables.patience import lost_patience, patience_of
 from trainables.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from trainables.trainer_source import Trainer, TrainerSource
 
 # In how many parts a batch is computed when memory ran out once, and when it did so again.
 SMALLER_PARTS = (2, 8)
 COMPUTATION = "computation"
-
-
-class Trainer(Protocol):
-    """What trains: a model with its optimizer, reset in place for each trial."""
-
-    parameter_count: int
-    computation: Computation
-
-    @property
-    def computed(self) -> Computed:
-        """How the trial at hand is computed, for its row."""
-
-    def reset(self, config: Mapping[str, object], seed: int) -> None:
-        """Start a configuration from scratch."""
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train and validate one epoch (1-based); returns its metrics."""
-
-    def latency_ms(self) -> float:
-        """How long one image takes from array to probabilities, in milliseconds."""
-
-    def take_costs(self) -> Costs:
-        """What building, compiling, waiting for data and validating took since the last call."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything needed to go on bit for bit."""
-
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take up a state that `state` gave."""
-
-
-class TrainerSource(Protocol):
-    """Where a worker's trainers come from."""
-
-    def trainer(
-        self, config: Mapping[str, object], computation: Computation | None, least_parts: int
-    ) -> Trainer:
-        """The trainer of `config`'s structure; it computes as `computation` says (None: as this worker chose).
-
-        Its batches are cut into `least_parts` parts or more.
-        """
-
-    def take_startup_secs(self) -> float:
-        """What getting ready to build any trainer took, told once."""
-
-    def make_room(self) -> None:
-        """Give back the memory of whatever is kept for later trials."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +97,7 @@ class TrialRun:
                 break
             self._try_again_or_fail(failure)
         self._repeat = False
+        self._settle_earlier()
         result = self._result()
         self._idle.rest()
         return result
@@ -161,7 +115,6 @@ class TrialRun:
     def _take_up(self) -> None:
         self._trainer, self._history, self._repeat = None, [], False
         self._best, self._best_epoch, self._newest_is_best = -math.inf, 0, False
-        self._store.settle()
         checkpoint = self._store.load(self._start.trial_id, self.identity)
         history = history_of(checkpoint) if checkpoint else []
         computation = computation_of(checkpoint) if checkpoint else None
@@ -170,6 +123,7 @@ class TrialRun:
         trainer.reset(self._start.config, self._start.seed)
         if checkpoint is not None and history:
             self._go_on_from(checkpoint, history, trainer)
+        self._best_before = self._best, self._best_epoch, self._newest_is_best
         self._trainer = trainer
         self._count_setup(trainer)
         self._saved_at = self._counted_to
@@ -279,6 +233,12 @@ class TrialRun:
         self._saved_at = time.perf_counter()
         self._costs += Costs(checkpoint_secs=self._saved_at - began)
         self._counted_to = self._saved_at
+
+    def _settle_earlier(self) -> None:
+        """Before the driver hears of this trial the last state of the one before is there: it may then be deleted."""
+        began = time.perf_counter()
+        self._store.settle_others(self._start.trial_id)
+        self._costs += Costs(checkpoint_secs=time.perf_counter() - began)
 
     def _result(self) -> EpochResult:
         news, self._told = self._history[self._told :], len(self._history)

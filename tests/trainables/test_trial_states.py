@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -197,3 +198,53 @@ def test_a_damaged_newest_state_does_not_take_the_place_of_the_best(
     newest, best = (load("t00000", second.identity) for load in (store.load, store.load_best))
     assert newest is not None and newest.epoch == last
     assert best is not None and best.epoch == 2
+
+
+class Slow(CheckpointStore):
+    """A storage that takes its time with the first state."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.may_go_on, self.written = threading.Event(), 0
+
+    def _write(self, *state: Any) -> None:
+        if not self.written:
+            assert self.may_go_on.wait(30)
+        super()._write(*state)
+        self.written += 1
+
+
+def test_the_next_trial_trains_while_the_last_ones_state_is_written_and_is_told_when_it_is_there(
+    tmp_path: Path, source_type: type
+) -> None:
+    trainer, store = Falling(), Slow(tmp_path)
+    run = TrialRun(source_type(trainer), store, Rules(max_epochs=2, checkpoint_epochs=frozenset({1})))
+    run.begin(start())
+    run.step()
+    run.begin(replace(start(), trial_id="t00001"))  # would wait for ever if it waited
+    assert store.written == 0
+
+    class LettingGo(Falling):
+        def train_epoch(self, epoch: int) -> dict[str, float]:
+            store.may_go_on.set()
+            return super().train_epoch(epoch)
+
+    trainer.__class__ = LettingGo
+    run.step()
+    assert store.written >= 1, "before it tells of a trial, what the one before left is on storage"
+    run.end()
+    assert {path.name for path in tmp_path.iterdir()} == {"t00000.npz", "t00001.npz"}
+
+
+def test_a_failed_write_of_the_last_trial_takes_nothing_from_the_next_ones_best(
+    tmp_path: Path, source_type: type
+) -> None:
+    run = TrialRun(source_type(Falling()), Refusing(tmp_path, 3), Rules(max_epochs=3, checkpoint_secs=0.0))
+    run.begin(start(peak=2))
+    epochs(run, 3)
+    run.begin(replace(start(peak=0), trial_id="t00001"))
+    epochs(run, 3)
+    run.end()
+    store = CheckpointStore(str(tmp_path))
+    kept = store.load_best("t00001", run.identity)
+    assert kept is not None and kept.epoch == 1
