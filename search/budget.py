@@ -40,5 +40,18 @@ class Limits:
             return f"no new best in {spent.trials_since_best} trials"
         return None
 
+    def secs_left(self, since: Spent, now: Spent) -> float | None:
+        """Until the first limit on what is used up, at the pace since then; None where no such limit can be foreseen.
+
+        `since` is of the driver's start, from which wall-clock is counted.
+        """
+        secs = 3600 * now.wall_clock_hours
+        left = [] if self.wall_clock_hours is None else [3600 * self.wall_clock_hours - secs]
+        for name in ("epochs", "gpu_hours"):
+            limit, used = getattr(self, name), getattr(now, name) - getattr(since, name)
+            if limit is not None and used > 0:
+                left.append((limit - getattr(now, name)) / used * secs)
+        return max(0.0, min(left)) if left else None
+
     def _at_least(self, value: float, target: float) -> bool:
         return value >= target if self.mode == "max" else value <= target

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from search.pace import Pace, duration, per_time
 from trainables.report import Outcome
 
 if TYPE_CHECKING:
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
     from search.loop import SearchLoop
 
-LINE_EVERY_SECS = 5.0
+LOOK_EVERY_SECS = 5.0
 PANEL_EVERY_SECS = 0.25
-RATE_WINDOW_SECS = 30.0
+# Plain lines come with every look at first, then ever more seldom, so that a night's log stays readable.
+LINE_EVERY_SHARE, LINE_EVERY_SECS = 0.02, 60.0
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How a running search stands; `eta_secs` is None until a trial has ended."""
+    """How a running search stands.
+
+    `eta_secs` is None until a trial has ended, or a budget foresees it; `ending` says why no further trial begins.
+    """
 
     running: int
     completed: int
@@ -37,6 +41,7 @@ class Snapshot:
     best: tuple[str, int, float] | None
     elapsed_secs: float
     eta_secs: float | None
+    ending: str | None = None
 
     @property
     def ended(self) -> int:
@@ -52,10 +57,21 @@ class Snapshot:
             if self.best
             else "no result yet"
         )
-        eta = f", about {duration(self.eta_secs)} left" if self.eta_secs is not None else ""
-        rate = f"{self.epochs} epochs at {self.epochs_per_sec:.1f}/s"
         trials = f"{self.ended}/{self.trials} trials, {counts}{failed}"
-        return f"{duration(self.elapsed_secs)}: {trials}; {best}; {rate}{eta}"
+        epochs = f"{self.epochs} epochs{self.rate}"
+        return f"{duration(self.elapsed_secs)}: {trials}; {best}; {epochs}{self.outlook}"
+
+    @property
+    def rate(self) -> str:
+        """How fast epochs come, with a comma before it; empty before the first."""
+        return f", {per_time(self.epochs_per_sec)}" if self.epochs_per_sec else ""
+
+    @property
+    def outlook(self) -> str:
+        """When it will be over, with a comma before it; empty where nothing is known of that."""
+        if self.ending:
+            return f", ending: {self.ending}"
+        return f", about {duration(self.eta_secs)} left" if self.eta_secs is not None else ""
 
 
 class Display:
@@ -68,7 +84,8 @@ class Display:
         self._live = sys.stdout.isatty() if live is None else live
         self._began = time.monotonic()
         self._ended_before = sum(loop.outcomes.values())
-        self._rates: deque[tuple[float, int]] = deque([(self._began, loop.spent.epochs)])
+        self._spent_before = loop.spent
+        self._pace = Pace(self._began, loop.spent.epochs)
         self._notes_shown = 0
         self._done = threading.Event()
         target = self._show_panel if self._live else self._print_lines
@@ -87,11 +104,7 @@ class Display:
     def snapshot(self) -> Snapshot:
         """The loop's state now."""
         loop, now = self._loop, time.monotonic()
-        epochs = loop.spent.epochs
-        self._rates.append((now, epochs))
-        while len(self._rates) > 2 and now - self._rates[0][0] > RATE_WINDOW_SECS:
-            self._rates.popleft()
-        since, epochs_then = self._rates[0]
+        spent = loop.spent
         completed, stopped = loop.outcomes[Outcome.COMPLETED], loop.outcomes[Outcome.STOPPED]
         ended = sum(loop.outcomes.values())
         return Snapshot(
@@ -100,17 +113,19 @@ class Display:
             stopped=stopped,
             failed=ended - completed - stopped,
             trials=self._trials,
-            epochs=epochs,
-            epochs_per_sec=(epochs - epochs_then) / (now - since) if now > since else 0.0,
+            epochs=spent.epochs,
+            epochs_per_sec=self._pace.epochs_per_sec(now, spent.epochs),
             best=loop.leader,
             elapsed_secs=now - self._began,
             eta_secs=self._eta_secs(ended, now),
+            ending=loop.ending,
         )
 
     def _eta_secs(self, ended: int, now: float) -> float | None:
-        here = ended - self._ended_before
-        left = max(0, self._trials - ended)
-        return (now - self._began) / here * left if here else None
+        here, left = ended - self._ended_before, max(0, self._trials - ended)
+        by_trials = (now - self._began) / here * left if here else None
+        by_budget = self._loop.limits.secs_left(self._spent_before, self._loop.spent)
+        return min((secs for secs in (by_trials, by_budget) if secs is not None), default=None)
 
     def _new_notes(self) -> list[str]:
         notes = self._loop.notes()[self._notes_shown :]
@@ -118,8 +133,14 @@ class Display:
         return [f"note: {note}" for note in notes]
 
     def _print_lines(self) -> None:
-        while not self._done.wait(LINE_EVERY_SECS):
-            print("\n".join([*self._new_notes(), self.snapshot().line()]), flush=True)
+        due_secs = 0.0
+        while not self._done.wait(LOOK_EVERY_SECS):
+            lines, now = self._new_notes(), self.snapshot()
+            if now.elapsed_secs >= due_secs:
+                lines.append(now.line())
+                due_secs = now.elapsed_secs + min(LINE_EVERY_SHARE * now.elapsed_secs, LINE_EVERY_SECS)
+            if lines:
+                print("\n".join(lines), flush=True)
 
     def _show_panel(self) -> None:
         from rich.live import Live
@@ -141,21 +162,10 @@ class Display:
             ("", f"{now.ended} of {now.trials} ended: {now.completed} completed, {now.stopped} stopped, "
                  f"{now.failed} failed; {now.running} running"),
             (f"best {self._metric}", f"{now.best[2]:.4f}  ({now.best[0]}, epoch {now.best[1]})" if now.best else "-"),
-            ("epochs", f"{now.epochs}, {now.epochs_per_sec:.1f} a second"),
-            ("time", f"{duration(now.elapsed_secs)}, about {duration(now.eta_secs)} left"
-                     if now.eta_secs is not None else duration(now.elapsed_secs)),
+            ("epochs", f"{now.epochs}{now.rate}"),
+            ("time", duration(now.elapsed_secs) + now.outlook),
         ]  # fmt: skip
         grid = Table.grid(padding=(0, 2))
         for name, value in rows:
             grid.add_row(name, value)
         return Panel(grid, title="toprung", title_align="left", expand=False)
-
-
-def duration(secs: float) -> str:
-    """Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min."""
-    whole = round(secs)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -83,7 +83,7 @@ class SearchLoop:
         self._strategy = strategy
         self._observer = observer
         self._metric, self._mode, self._max_epochs = metric, mode, max_epochs
-        self._seed, self._gpus, self._clock, self._limits = seed, gpus, clock, limits
+        self._seed, self._gpus, self._clock, self.limits = seed, gpus, clock, limits
         self._spent = Spent()
         self._began = clock()
         self._open = {trial.start.trial_id: trial for trial in unfinished}
@@ -109,6 +109,11 @@ class SearchLoop:
     def spent(self) -> Spent:
         """What the run has used, earlier drivers of it counted in, wall-clock of this one alone."""
         return replace(self._spent, wall_clock_hours=(self._clock() - self._began) / 3600)
+
+    @property
+    def ending(self) -> str | None:
+        """Why no trial is proposed any more though there may be some left; None while there is no such reason."""
+        return self.stop_reason or self.limits.reached(self.spent)
 
     @property
     def running(self) -> int:
@@ -247,7 +252,7 @@ class SearchLoop:
             )
 
     def _limit_reached(self) -> bool:
-        self.stop_reason = self.stop_reason or self._limits.reached(self.spent)
+        self.stop_reason = self.stop_reason or self.limits.reached(self.spent)
         return self.stop_reason is not None
 
     def _nearly_done(self, report: EpochReport) -> bool:

@@ -9,6 +9,7 @@ from results.leaderboard import leaderboard, progress
 from results.parts import read_tables
 from results.render import Format, write
 from results.winner import rank_trials
+from search.pace import per_time
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def show_status(folder: RunFolder, top: int) -> None:
     line = (
         f"{now.ended} of {job.search.trials} trials ended: {now.completed} completed, {now.stopped} stopped"
     )
-    rate = f", {now.epochs_per_sec:.1f} a second" if now.running and now.epochs_per_sec else ""
+    rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
     board = _board(job, (proposals, epochs, trials), top)
     if len(board):
