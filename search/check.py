@@ -7,6 +7,7 @@ import math
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from search.expected import expected_epochs
 from search.prepare import Prepared, prepare, unfit_runs
 from search.preview import write_preview
 from search.runfolder import RunFolder
@@ -73,12 +74,6 @@ def _unasked(folder: RunFolder, prepared: Prepared) -> list[str]:
             f"{folder.root} does not answer ({reason}): a run that is there was not compared with this job"
         ]
     return []
-
-
-def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) -> int:
-    """Epochs a search trains if just one trial in `reduction_factor` passes each rung (Li et al. 2020)."""
-    steps = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
-    return sum(max(1, round(trials / reduction_factor**level)) * step for level, step in enumerate(steps))
 
 
 def expected_bytes(prepared: Prepared) -> int:

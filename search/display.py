@@ -28,7 +28,7 @@ LINE_EVERY_SHARE, LINE_EVERY_SECS = 0.02, 60.0
 class Snapshot:
     """How a running search stands.
 
-    `eta_secs` is None until a trial has ended, or a budget foresees it; `ending` says why no further trial begins.
+    `eta_secs` is None until a trial has ended; `ending` says why no further trial begins.
     """
 
     running: int
@@ -123,9 +123,11 @@ class Display:
 
     def _eta_secs(self, ended: int, now: float) -> float | None:
         here, left = ended - self._ended_before, max(0, self._trials - ended)
-        by_trials = (now - self._began) / here * left if here else None
+        if not here:
+            return None
+        by_trials = (now - self._began) / here * left
         by_budget = self._loop.limits.secs_left(self._spent_before, self._loop.spent)
-        return min((secs for secs in (by_trials, by_budget) if secs is not None), default=None)
+        return by_trials if by_budget is None else min(by_trials, by_budget)
 
     def _new_notes(self) -> list[str]:
         notes = self._loop.notes()[self._notes_shown :]

@@ -18,7 +18,7 @@ from results.winner import Winner, pick_winner
 from search.jobfile import override_job
 from search.run import SearchFailedError
 from spaces.problem import InputError
-from trainables.choice import Choices
+from trainables.choice import Choices, Usual
 from trainables.computation import FLOAT32
 from trainables.data import Dataset, load
 from trainables.data_joined import joined
@@ -91,7 +91,8 @@ def _train(
 
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
-    warm = WarmTrainers(asked=job.resources.asked(), choices=Choices(folder.choices))
+    choices = Choices(folder.choices)
+    warm = WarmTrainers(asked=job.resources.asked(), choices=choices, usual=Usual(epochs))
     family = load_family(job.family)
     trainer = warm.trainer(family, winner.config, task, least_parts=parts)
     trainer.reset(winner.config, winner.seed or 0)

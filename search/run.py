@@ -22,6 +22,7 @@ from search.budget import Limits
 from search.check import flaws, misspelt
 from search.desk import Desk
 from search.display import Display
+from search.expected import usual_trials
 from search.gpus import AUTO, measured_gpus
 from search.loop import SearchLoop
 from search.prepare import Prepared, prepare, unfit_runs
@@ -81,7 +82,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         gpus = job.resources.gpus
         need = Need(job.resources.cpus, 0.0 if gpus == AUTO else gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
-        plan = _plan(prepared, folder)
+        plan = _plan(prepared, folder, capacity.concurrent)
         if gpus == AUTO:
             need = replace(need, gpus=measured_gpus(prepared, plan, need, resumed.gpus))
             capacity = capacity_of(need, capacity.host)
@@ -205,7 +206,7 @@ def _loop(
     )
 
 
-def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
+def _plan(prepared: Prepared, folder: RunFolder, workers: int) -> TrialPlan:
     from trainables.trial import TrialPlan
     from trainables.trial_run import Rules
 
@@ -231,6 +232,7 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         rules=rules,
         cpus=job.resources.cpus,
         asked=job.resources.asked(),
+        usual=usual_trials(prepared, workers),
         choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,

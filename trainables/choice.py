@@ -1,7 +1,9 @@
 """Choosing how to compute by timing a few steps, once for each kind of device of a search.
 
-On a CPU nothing is timed: bfloat16 has no fast path in most of them, and XLA makes small convolutions two to three
-times slower there. Elsewhere which is faster depends on the device, the network and the images.
+What counts is the time of a whole trial: most trials of a search are short, and where their models differ each has one
+to compile, for which XLA takes seconds. On a CPU nothing is timed: bfloat16 has no fast path in most of them, and XLA
+makes small convolutions two to three times slower there. Elsewhere which is faster depends on the device, the network,
+the images, and the search.
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from trainables.computation import FLOAT32, PRECISIONS, Asked, Computation
 from trainables.failure import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 # What is less simple has to be faster by this share: the clock is not exact, and equal choices repeat exactly.
 WORTHWHILE = 0.05
@@ -34,8 +36,29 @@ class Device:
     always_xla: bool = False
 
 
+@dataclass(frozen=True)
+class Usual:
+    """What the trials of a search are like: epochs that one trains on average, and examples of configurations.
+
+    There are as many examples as a worker trains trials; none stand for trials that all have a model of their own.
+    """
+
+    epochs: float = 1.0
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+
+class PerTrial(NamedTuple):
+    """What an average trial takes of a worker: models to make ready, at most one, and training steps."""
+
+    models: float
+    steps: float
+
+
 class Timed(Protocol):
     """A model that can be timed."""
+
+    ready_secs: float
+    """Seconds until it was built and compiled and had made a first step."""
 
     def secs_per_step(self, steps_per_call: int | None) -> float:
         """Seconds of a training step, compiling left out, with at most so many steps in a call."""
@@ -55,9 +78,13 @@ def candidates(asked: Asked, device: Device) -> list[Computation]:
 
 
 def chosen(
-    asked: Asked, device: Device, build: Callable[[Computation], Timed], choices: Choices | None = None
+    asked: Asked,
+    device: Device,
+    build: Callable[[Computation], Timed],
+    per_trial: PerTrial,
+    choices: Choices | None = None,
 ) -> Computation:
-    """The candidate with the shortest step of the model that `build` gives.
+    """The candidate with which an average trial takes least time, by the model that `build` gives anew at each call.
 
     An earlier choice on this kind of device, kept in `choices`, is taken without timing. A candidate that runs out of
     memory is left out; raises what the last one raised when all do.
@@ -68,31 +95,37 @@ def chosen(
     earlier = choices.read(device.kind, asked) if choices else None
     if earlier is not None:
         return earlier
-    found = _fastest(open_ones, build)
+    found, model = _fastest(open_ones, build, per_trial)
     if asked.steps_per_call is None:
-        timed = build(found)
-        secs = {steps: timed.secs_per_step(steps) for steps in STEPS_PER_CALL}
+        secs = {steps: model.secs_per_step(steps) for steps in STEPS_PER_CALL}
         found = replace(found, steps_per_call=least(secs.items()))
     if choices:
         choices.write(device.kind, asked, found)
     return found
 
 
-def _fastest(open_ones: list[Computation], build: Callable[[Computation], Timed]) -> Computation:
+def _fastest(
+    open_ones: list[Computation], build: Callable[[Computation], Timed], per_trial: PerTrial
+) -> tuple[Computation, Timed]:
     if len(open_ones) == 1:
-        return open_ones[0]
+        return open_ones[0], build(open_ones[0])
+    built: dict[Computation, Timed] = {}
     secs: dict[Computation, float] = {}
     short: Exception | None = None
-    for candidate in open_ones:
+    # The first is built in vain before: what a process loads with its first model must not count as that one's.
+    for candidate in (open_ones[0], *open_ones):
         try:
-            secs[candidate] = build(candidate).secs_per_step(candidate.steps_per_call)
+            model = built[candidate] = build(candidate)
+            step_secs = model.secs_per_step(candidate.steps_per_call)
+            secs[candidate] = per_trial.models * model.ready_secs + per_trial.steps * step_secs
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             short = error
     if short is not None and not secs:
         raise short
-    return least(secs.items())
+    best = least(secs.items())
+    return best, built[best]
 
 
 def least(timed: Iterable[tuple[Value, float]]) -> Value:

@@ -15,7 +15,7 @@ from ray.tune.result import DONE
 
 from spaces.shipped import Shipped, received
 from trainables.checkpoint import CheckpointStore
-from trainables.choice import Choices
+from trainables.choice import Choices, Usual
 from trainables.computation import Asked, Computation
 from trainables.costs import Costs, memory_share_bytes, process_age_secs
 from trainables.data import DataSpec, load
@@ -47,6 +47,7 @@ class TrialPlan:
     cpus: float
     gpus: float = 0.0
     asked: Asked = field(default_factory=Asked)
+    usual: Usual = field(default_factory=Usual)
     choices: str | None = None
     """Where the workers keep how they chose to compute; each chooses for itself if None."""
     worker_bytes: int | None = None
@@ -167,4 +168,5 @@ class WarmSource:
         keep_to_share(plan.gpus)
         task = Task.of(dataset, plan.rules.max_epochs)
         choices = Choices(plan.choices) if plan.choices else None
-        return WarmTrainers(asked=plan.asked, choices=choices), load_family(received(plan.family)), task
+        warm = WarmTrainers(asked=plan.asked, choices=choices, usual=plan.usual)
+        return warm, load_family(received(plan.family)), task

@@ -6,20 +6,22 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import gc
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trainables.choice import chosen
+from trainables.choice import PerTrial, Usual, chosen
 from trainables.computation import Asked, Computation
 from trainables.engine import device, has_accelerator
 from trainables.family import Signature, structural_signature
 from trainables.features import FeatureCache
-from trainables.feed import feed_for
+from trainables.feed import feed_for, steps_per_epoch
+from trainables.recipe import Recipe
 from trainables.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from trainables.choice import Choices
     from trainables.data import Split
@@ -34,17 +36,21 @@ class WarmTrainers:
     One at a time holds a trial: the state of the others, several times their weights, is freed.
 
     Make one per process, after its heavy imports: what is loaded by then is left out of garbage collection. How to
-    compute is `asked`; what that leaves open is measured with the first structure, unless `choices` knows it from
-    another process on such a device, and holds for all later ones.
+    compute is `asked`; what that leaves open is measured with the first structure, for trials as `usual` says, unless
+    `choices` knows it from another process on such a device, and holds for all later ones.
     """
 
     def __init__(
-        self, capacity: int = 16, asked: Asked | None = None, choices: Choices | None = None
+        self,
+        capacity: int = 16,
+        asked: Asked | None = None,
+        choices: Choices | None = None,
+        usual: Usual | None = None,
     ) -> None:
         # A dropped trainer is a cycle, and collecting it would otherwise walk TensorFlow's modules for 0.4 s.
         gc.freeze()
         self.capacity = capacity
-        self._asked, self._choices = asked or Asked(), choices
+        self._asked, self._choices, self._usual = asked or Asked(), choices, usual or Usual()
         self._computation: Computation | None = None
         self._trainers: OrderedDict[tuple[Signature, Hashable], Trainer] = OrderedDict()
         self._fed: tuple[Split, Feed] | None = None
@@ -69,7 +75,7 @@ class WarmTrainers:
         """
         computation = computation or self._chosen(family, config, task)
         computation = replace(computation, parts=max(computation.parts, least_parts))
-        key = (structural_signature(family, config, task), computation.compiled)
+        key = self._key(family, config, task, computation)
         if self._trainers and next(reversed(self._trainers)) != key:
             self._trainers[next(reversed(self._trainers))].rest()
         if key in self._trainers:
@@ -84,16 +90,34 @@ class WarmTrainers:
         return trainer
 
     def _chosen(self, family: Family, config: Mapping[str, Any], task: Task) -> Computation:
-        def candidate(computation: Computation) -> Trainer:
-            trainer = self.trainer(family, config, task, computation)
-            trainer.reset(config, 0)
-            return trainer
+        def candidate(computation: Computation) -> Candidate:
+            # Built as any trainer, so that the one chosen is there already.
+            self._trainers.pop(self._key(family, config, task, computation), None)
+
+            def reset() -> Trainer:
+                trainer = self.trainer(family, config, task, computation)
+                trainer.reset(config, 0)
+                return trainer
+
+            return Candidate(reset)
 
         if self._computation is None:
-            # The candidates are built as any trainer, so that the one chosen is there already.
-            self._computation = chosen(self._asked, device(), candidate, self._choices)
+            per_trial = self._per_trial(family, config, task)
+            self._computation = chosen(self._asked, device(), candidate, per_trial, self._choices)
             self._drop_others(self._computation)
         return self._computation
+
+    def _per_trial(self, family: Family, config: Mapping[str, Any], task: Task) -> PerTrial:
+        structures = [structural_signature(family, example, task) for example in self._usual.examples]
+        models = len(set(structures)) / len(structures) if structures else 1.0
+        batches = steps_per_epoch(len(task.train.labels), Recipe.from_config(config).batch_size)
+        return PerTrial(models, self._usual.epochs * batches)
+
+    @staticmethod
+    def _key(
+        family: Family, config: Mapping[str, Any], task: Task, computation: Computation
+    ) -> tuple[Signature, Hashable]:
+        return structural_signature(family, config, task), computation.compiled
 
     def clear(self) -> None:
         """Drop every trainer, and the training data on the device, to make room."""
@@ -112,3 +136,17 @@ class WarmTrainers:
         if self._fed is None or self._fed[0] is not split:
             self._fed = (split, feed_for(split, has_accelerator()))
         return self._fed[1]
+
+
+class Candidate:
+    """A model that can be timed; `reset` gives it at the beginning of a trial, and builds it the first time."""
+
+    def __init__(self, reset: Callable[[], Trainer]) -> None:
+        self._reset = reset
+        began = time.perf_counter()
+        reset().try_out()
+        self.ready_secs = time.perf_counter() - began
+
+    def secs_per_step(self, steps_per_call: int | None) -> float:
+        """Seconds of a training step, the trial's state lost."""
+        return self._reset().secs_per_step(steps_per_call)

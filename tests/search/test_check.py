@@ -9,18 +9,13 @@ import pytest
 from PIL import Image
 
 from results.storage import Storage
-from search.check import describe_job, expected_epochs, flaws, misspelt
+from search.check import describe_job, flaws, misspelt
 from search.cli import main
 from search.jobfile import load_job
 from search.prepare import config_kinds
 from search.runfolder import RunFolder
 from spaces.registry import BUILT_IN, load_space
 from trainables.data import DataSpec, load
-
-
-def test_expected_epochs_of_a_ladder_by_hand() -> None:
-    # 27 trials for one epoch, 9 for two more, 3 for six more, 1 for eighteen more.
-    assert expected_epochs(27, (1, 3, 9, 27), 3) == 27 + 9 * 2 + 3 * 6 + 18
 
 
 @pytest.mark.parametrize("counts,told", [((60, 20), True), ((40, 40), False)])

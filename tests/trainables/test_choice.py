@@ -6,29 +6,43 @@ from pathlib import Path
 
 import pytest
 
-from trainables.choice import Choices, Device, candidates, chosen, least
+from trainables.choice import Choices, Device, PerTrial, candidates, chosen, least
 from trainables.computation import Asked, Computation
 
 GPU = Device("NVIDIA A10", accelerated=True)
 OPEN = Asked()
 
 
+# Trials as long as those of a search that stops none early: what compiling takes does not count.
+LONG = PerTrial(models=1.0, steps=1e6)
+
+
 class Model:
-    """Takes the given seconds a step, by precision and XLA; None: has no memory for it."""
+    """Takes the given seconds a step, by precision and XLA; None: has no memory for it. XLA compiles for `xla_secs`."""
 
-    def __init__(self, secs: dict[tuple[str, bool], float | None], call_secs: float = 0.0) -> None:
-        self.secs, self.call_secs, self.built = secs, call_secs, []
+    def __init__(
+        self, secs: dict[tuple[str, bool], float | None], call_secs: float = 0.0, xla_secs: float = 0.0
+    ) -> None:
+        self.secs, self.call_secs, self.xla_secs, self.built = secs, call_secs, xla_secs, []
 
-    def __call__(self, computation: Computation) -> Model:
+    def __call__(self, computation: Computation) -> Built:
         self.built.append(computation)
-        self.now = computation
-        return self
+        return Built(self, computation)
+
+
+class Built:
+    """One model; the first of a process takes a minute more than it would later."""
+
+    def __init__(self, model: Model, computation: Computation) -> None:
+        self.secs = model.secs[computation.precision, computation.xla]
+        self.call_secs = model.call_secs
+        self.ready_secs = 1.0 + (60.0 if len(model.built) == 1 else 0.0)
+        self.ready_secs += model.xla_secs if computation.xla else 0.0
 
     def secs_per_step(self, steps_per_call: int | None) -> float:
-        secs = self.secs[self.now.precision, self.now.xla]
-        if secs is None:
+        if self.secs is None:
             raise MemoryError("no room")
-        return secs + self.call_secs / (steps_per_call or 256)
+        return self.secs + self.call_secs / (steps_per_call or 256)
 
 
 FASTEST_MIXED = {
@@ -39,34 +53,51 @@ FASTEST_MIXED = {
 }
 
 
-def never(_: Computation) -> Model:
+def never(_: Computation) -> Built:
     raise AssertionError("nothing is to be built")
 
 
 def test_on_a_cpu_float32_without_xla_is_taken_without_measuring() -> None:
-    assert chosen(OPEN, Device(), never) == Computation("float32", xla=False)
+    assert chosen(OPEN, Device(), never, LONG) == Computation("float32", xla=False)
     asked = Asked("mixed_bfloat16", xla=True, steps_per_call=5)
-    assert chosen(asked, Device(), never) == Computation("mixed_bfloat16", xla=True, steps_per_call=5)
+    assert chosen(asked, Device(), never, LONG) == Computation("mixed_bfloat16", xla=True, steps_per_call=5)
 
 
 def test_on_an_accelerator_the_fastest_is_taken() -> None:
     model = Model(FASTEST_MIXED)
-    assert chosen(OPEN, GPU, model) == Computation("mixed_bfloat16", xla=True)
+    assert chosen(OPEN, GPU, model, LONG) == Computation("mixed_bfloat16", xla=True)
     assert len(set(model.built)) == 4
+
+
+def test_xla_has_to_save_what_it_takes_to_compile_in_trials_as_long_as_those_of_the_search() -> None:
+    """XLA saves a second a step and takes 100 to compile: it pays past 100 steps a model."""
+    secs = {("float32", False): 4.0, ("float32", True): 3.0}
+    asked = Asked("float32", steps_per_call=16)
+    for models, steps, pays in [(1.0, 50, False), (1.0, 200, True), (0.1, 50, True), (0.1, 8, False)]:
+        model = Model(secs, xla_secs=100.0)
+        assert chosen(asked, GPU, model, PerTrial(models, steps)).xla is pays
+
+
+def test_what_a_process_loads_with_its_first_model_counts_against_none() -> None:
+    """The plain one comes first and would look a minute slower than it is."""
+    model = Model({("float32", False): 4.0, ("float32", True): 3.9}, xla_secs=30.0)
+    asked = Asked("float32", steps_per_call=16)
+    assert not chosen(asked, GPU, model, PerTrial(1.0, 50)).xla
+    assert [built.xla for built in model.built] == [False, False, True]
 
 
 def test_what_the_job_says_is_not_measured() -> None:
     model = Model(FASTEST_MIXED)
-    assert chosen(Asked("float32"), GPU, model).precision == "float32"
+    assert chosen(Asked("float32"), GPU, model, LONG).precision == "float32"
     assert {c.precision for c in model.built} == {"float32"}
     assert candidates(Asked(xla=False), GPU) == [Computation("float32"), Computation("mixed_bfloat16")]
     assert {c.xla for c in candidates(OPEN, Device("TPU", True, always_xla=True))} == {True}
 
 
 def test_calls_are_as_long_as_pays() -> None:
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0)).steps_per_call is None
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0)).steps_per_call == 16
-    assert chosen(Asked(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0)).steps_per_call == 9
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0), LONG).steps_per_call is None
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0), LONG).steps_per_call == 16
+    assert chosen(Asked(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0), LONG).steps_per_call == 9
 
 
 def test_a_small_gain_does_not_outweigh_simplicity() -> None:
@@ -76,23 +107,23 @@ def test_a_small_gain_does_not_outweigh_simplicity() -> None:
 
 def test_what_has_no_memory_is_left_out_and_the_last_error_told() -> None:
     model = Model({**FASTEST_MIXED, ("mixed_bfloat16", True): None})
-    assert chosen(OPEN, GPU, model) == Computation("float32", xla=True)
+    assert chosen(OPEN, GPU, model, LONG) == Computation("float32", xla=True)
     with pytest.raises(MemoryError):
-        chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)))
+        chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)), LONG)
 
 
 def test_a_choice_is_remembered_for_its_kind_of_device_and_its_wishes(tmp_path: Path) -> None:
     choices = Choices(str(tmp_path / "computation"))
-    first = chosen(OPEN, GPU, Model(FASTEST_MIXED), choices)
-    assert chosen(OPEN, GPU, never, Choices(str(tmp_path / "computation"))) == first
+    first = chosen(OPEN, GPU, Model(FASTEST_MIXED), LONG, choices)
+    assert chosen(OPEN, GPU, never, LONG, Choices(str(tmp_path / "computation"))) == first
     other = Model({**FASTEST_MIXED, ("float32", True): 1.0})
-    assert chosen(OPEN, Device("NVIDIA H100", True), other, choices) == Computation("float32", xla=True)
-    assert chosen(Asked(xla=False), GPU, other, choices) != first
+    assert chosen(OPEN, Device("NVIDIA H100", True), other, LONG, choices) == Computation("float32", xla=True)
+    assert chosen(Asked(xla=False), GPU, other, LONG, choices) != first
 
 
 def test_a_damaged_note_of_a_choice_is_measured_again(tmp_path: Path) -> None:
     (tmp_path / "NVIDIA-A10.json").write_text('{"asked": {}, "cho')
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), Choices(str(tmp_path))).xla
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), LONG, Choices(str(tmp_path))).xla
 
 
 def test_a_computation_survives_being_written_down() -> None:

@@ -134,6 +134,30 @@ def test_on_an_accelerator_the_first_structure_decides_how_all_compute(
     assert warm.trainer(CnnFamily(), config, noise, given).computation == given
 
 
+def test_how_to_compute_is_chosen_for_trials_as_the_search_will_have_them(
+    noise: Task, config: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainables import warm as module
+    from trainables.choice import Usual
+    from trainables.cnn import CnnFamily
+    from trainables.computation import Computation
+
+    asked: list[tuple[float, float]] = []
+
+    def chosen(_asked, _device, _build, per_trial, _choices):
+        asked.append(per_trial)
+        return Computation()
+
+    monkeypatch.setattr(module, "chosen", chosen)
+    other_rate = {**config, "learning_rate": 0.5, "dropout": 0.3}
+    examples = (config, other_rate, other_rate, {**config, "filters": 6})
+    for usual in (Usual(3.0, examples), Usual(2.0)):
+        module.WarmTrainers(usual=usual).trainer(CnnFamily(), {**config, "batch_size": 20}, noise)
+    assert asked == [(2 / 4, 3.0 * 3), (1.0, 2.0 * 3)], (
+        "two structures in four trials; 50 images are 3 batches of 20"
+    )
+
+
 def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict, tmp_path) -> None:
     import tensorflow as tf
 
