@@ -135,6 +135,10 @@ class ResourcesSection(Section):
         None,
         description="Training steps in one call of the device at most; what is fastest if none is given.",
     )
+    deterministic: bool = Field(
+        False,
+        description="Whether a trial repeats bit for bit on a GPU too, where that makes steps slower.",
+    )
     worker_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="GB of memory past which a worker is replaced between trials; 0.8 of its cores' share if none.",

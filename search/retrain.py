@@ -86,9 +86,12 @@ def _train(
     parts: int,
 ) -> dict[str, Any]:
     with quiet_native():
+        from trainables.engine import compute_repeatably
         from trainables.family import load_family
         from trainables.warm import WarmTrainers
 
+    if job.resources.deterministic:
+        compute_repeatably()
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
     choices = Choices(folder.choices)

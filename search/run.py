@@ -233,6 +233,7 @@ def _plan(prepared: Prepared, folder: RunFolder, workers: int) -> TrialPlan:
         cpus=job.resources.cpus,
         asked=job.resources.asked(),
         usual=usual_trials(prepared, workers),
+        deterministic=job.resources.deterministic,
         choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,

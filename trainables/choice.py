@@ -81,11 +81,12 @@ def chosen(
     asked: Asked,
     device: Device,
     build: Callable[[Computation], Timed],
-    per_trial: PerTrial,
+    per_trial: Callable[[], PerTrial],
     choices: Choices | None = None,
 ) -> Computation:
     """The candidate with which an average trial takes least time, by the model that `build` gives anew at each call.
 
+    `per_trial` is asked only where something is timed.
     An earlier choice on this kind of device, kept in `choices`, is taken without timing. A candidate that runs out of
     memory is left out; raises what the last one raised when all do.
     """
@@ -95,7 +96,7 @@ def chosen(
     earlier = choices.read(device.kind, asked) if choices else None
     if earlier is not None:
         return earlier
-    found, model = _fastest(open_ones, build, per_trial)
+    found, model = _fastest(open_ones, build, per_trial())
     if asked.steps_per_call is None:
         secs = {steps: model.secs_per_step(steps) for steps in STEPS_PER_CALL}
         found = replace(found, steps_per_call=least(secs.items()))

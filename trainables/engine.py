@@ -1,11 +1,12 @@
-"""Which backend trains, how many threads and how much device memory it may take.
+"""Which backend trains, how many threads and how much device memory it may take, and how exactly it repeats itself.
 
-The two limits only work before the backend's first operation. Heavy libraries are imported inside the
+The limits only work before the backend's first operation. Heavy libraries are imported inside the
 functions.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,6 +71,22 @@ def limit_gpu_memory(megabytes: int) -> None:
     for gpu in tf.config.list_physical_devices("GPU"):
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(megabytes))
         tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def compute_repeatably() -> None:
+    """Let every operation give the same result each time, which the fastest ones on a GPU do not.
+
+    Call it before the backend's first operation. One that cannot raises when it is first run.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def has_accelerator() -> bool:

@@ -48,6 +48,7 @@ class TrialPlan:
     gpus: float = 0.0
     asked: Asked = field(default_factory=Asked)
     usual: Usual = field(default_factory=Usual)
+    deterministic: bool = False
     choices: str | None = None
     """Where the workers keep how they chose to compute; each chooses for itself if None."""
     worker_bytes: int | None = None
@@ -158,7 +159,7 @@ class WarmSource:
             )
         with without(*not_for_training()):
             import keras  # noqa: F401
-        from trainables.engine import limit_threads
+        from trainables.engine import compute_repeatably, limit_threads
         from trainables.family import load_family
         from trainables.gpu_share import keep_to_share
         from trainables.task import Task
@@ -166,6 +167,8 @@ class WarmSource:
 
         limit_threads(max(1, int(plan.cpus)))
         keep_to_share(plan.gpus)
+        if plan.deterministic:
+            compute_repeatably()
         task = Task.of(dataset, plan.rules.max_epochs)
         choices = Choices(plan.choices) if plan.choices else None
         warm = WarmTrainers(asked=plan.asked, choices=choices, usual=plan.usual)

@@ -101,8 +101,10 @@ class WarmTrainers:
 
             return Candidate(reset)
 
+        def per_trial() -> PerTrial:
+            return self._per_trial(family, config, task)
+
         if self._computation is None:
-            per_trial = self._per_trial(family, config, task)
             self._computation = chosen(self._asked, device(), candidate, per_trial, self._choices)
             self._drop_others(self._computation)
         return self._computation

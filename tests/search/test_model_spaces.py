@@ -43,7 +43,7 @@ def test_the_transfer_space_is_searched_and_its_winner_trained(toprung, job_file
         "fixed": {"backbone": "MobileNetV2", "alpha": 0.35, "weights": str(WEIGHTS), "input_size": 32,
                   "dense_units": 0, "batch_size": 128, "head_epochs": 1, "top_epochs": 1},
     }  # fmt: skip
-    job = job_file(search={"trials": 3, "max_epochs": 3})
+    job = job_file(search={"trials": 3, "max_epochs": 3}, resources={"deterministic": True})
     job.write_text(_with_space(job, space))
     ended = toprung("search", job).wait()
     assert ended.returncode == 0, ended.stderr

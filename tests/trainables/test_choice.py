@@ -14,7 +14,8 @@ OPEN = Asked()
 
 
 # Trials as long as those of a search that stops none early: what compiling takes does not count.
-LONG = PerTrial(models=1.0, steps=1e6)
+def long() -> PerTrial:
+    return PerTrial(models=1.0, steps=1e6)
 
 
 class Model:
@@ -58,46 +59,49 @@ def never(_: Computation) -> Built:
 
 
 def test_on_a_cpu_float32_without_xla_is_taken_without_measuring() -> None:
-    assert chosen(OPEN, Device(), never, LONG) == Computation("float32", xla=False)
+    assert chosen(OPEN, Device(), never, long) == Computation("float32", xla=False)
     asked = Asked("mixed_bfloat16", xla=True, steps_per_call=5)
-    assert chosen(asked, Device(), never, LONG) == Computation("mixed_bfloat16", xla=True, steps_per_call=5)
+    assert chosen(asked, Device(), never, long) == Computation("mixed_bfloat16", xla=True, steps_per_call=5)
 
 
 def test_on_an_accelerator_the_fastest_is_taken() -> None:
     model = Model(FASTEST_MIXED)
-    assert chosen(OPEN, GPU, model, LONG) == Computation("mixed_bfloat16", xla=True)
+    assert chosen(OPEN, GPU, model, long) == Computation("mixed_bfloat16", xla=True)
     assert len(set(model.built)) == 4
 
 
-def test_xla_has_to_save_what_it_takes_to_compile_in_trials_as_long_as_those_of_the_search() -> None:
+@pytest.mark.parametrize(
+    ("models", "steps", "pays"), [(1.0, 50, False), (1.0, 200, True), (0.1, 50, True), (0.1, 8, False)]
+)
+def test_xla_has_to_save_what_it_takes_to_compile_in_trials_as_long_as_those_of_the_search(
+    models: float, steps: int, pays: bool
+) -> None:
     """XLA saves a second a step and takes 100 to compile: it pays past 100 steps a model."""
-    secs = {("float32", False): 4.0, ("float32", True): 3.0}
+    model = Model({("float32", False): 4.0, ("float32", True): 3.0}, xla_secs=100.0)
     asked = Asked("float32", steps_per_call=16)
-    for models, steps, pays in [(1.0, 50, False), (1.0, 200, True), (0.1, 50, True), (0.1, 8, False)]:
-        model = Model(secs, xla_secs=100.0)
-        assert chosen(asked, GPU, model, PerTrial(models, steps)).xla is pays
+    assert chosen(asked, GPU, model, lambda: PerTrial(models, steps)).xla is pays
 
 
 def test_what_a_process_loads_with_its_first_model_counts_against_none() -> None:
     """The plain one comes first and would look a minute slower than it is."""
     model = Model({("float32", False): 4.0, ("float32", True): 3.9}, xla_secs=30.0)
     asked = Asked("float32", steps_per_call=16)
-    assert not chosen(asked, GPU, model, PerTrial(1.0, 50)).xla
+    assert not chosen(asked, GPU, model, lambda: PerTrial(1.0, 50)).xla
     assert [built.xla for built in model.built] == [False, False, True]
 
 
 def test_what_the_job_says_is_not_measured() -> None:
     model = Model(FASTEST_MIXED)
-    assert chosen(Asked("float32"), GPU, model, LONG).precision == "float32"
+    assert chosen(Asked("float32"), GPU, model, long).precision == "float32"
     assert {c.precision for c in model.built} == {"float32"}
     assert candidates(Asked(xla=False), GPU) == [Computation("float32"), Computation("mixed_bfloat16")]
     assert {c.xla for c in candidates(OPEN, Device("TPU", True, always_xla=True))} == {True}
 
 
 def test_calls_are_as_long_as_pays() -> None:
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0), LONG).steps_per_call is None
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0), LONG).steps_per_call == 16
-    assert chosen(Asked(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0), LONG).steps_per_call == 9
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0), long).steps_per_call is None
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0), long).steps_per_call == 16
+    assert chosen(Asked(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0), long).steps_per_call == 9
 
 
 def test_a_small_gain_does_not_outweigh_simplicity() -> None:
@@ -107,23 +111,23 @@ def test_a_small_gain_does_not_outweigh_simplicity() -> None:
 
 def test_what_has_no_memory_is_left_out_and_the_last_error_told() -> None:
     model = Model({**FASTEST_MIXED, ("mixed_bfloat16", True): None})
-    assert chosen(OPEN, GPU, model, LONG) == Computation("float32", xla=True)
+    assert chosen(OPEN, GPU, model, long) == Computation("float32", xla=True)
     with pytest.raises(MemoryError):
-        chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)), LONG)
+        chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)), long)
 
 
 def test_a_choice_is_remembered_for_its_kind_of_device_and_its_wishes(tmp_path: Path) -> None:
     choices = Choices(str(tmp_path / "computation"))
-    first = chosen(OPEN, GPU, Model(FASTEST_MIXED), LONG, choices)
-    assert chosen(OPEN, GPU, never, LONG, Choices(str(tmp_path / "computation"))) == first
+    first = chosen(OPEN, GPU, Model(FASTEST_MIXED), long, choices)
+    assert chosen(OPEN, GPU, never, long, Choices(str(tmp_path / "computation"))) == first
     other = Model({**FASTEST_MIXED, ("float32", True): 1.0})
-    assert chosen(OPEN, Device("NVIDIA H100", True), other, LONG, choices) == Computation("float32", xla=True)
-    assert chosen(Asked(xla=False), GPU, other, LONG, choices) != first
+    assert chosen(OPEN, Device("NVIDIA H100", True), other, long, choices) == Computation("float32", xla=True)
+    assert chosen(Asked(xla=False), GPU, other, long, choices) != first
 
 
 def test_a_damaged_note_of_a_choice_is_measured_again(tmp_path: Path) -> None:
     (tmp_path / "NVIDIA-A10.json").write_text('{"asked": {}, "cho')
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), LONG, Choices(str(tmp_path))).xla
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), long, Choices(str(tmp_path))).xla
 
 
 def test_a_computation_survives_being_written_down() -> None:

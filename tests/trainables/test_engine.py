@@ -32,6 +32,8 @@ task = Task(arrays["train_images"].shape[1:], ("a", "b", "c"), 4, split("train")
 config, seed = json.loads(sys.argv[2]), 3
 """
 
+REPEATABLY = "from trainables.engine import compute_repeatably\ncompute_repeatably()\n"
+
 CURVE = (
     TASK
     + """
@@ -159,3 +161,23 @@ def test_a_backend_that_cannot_train_here_is_named(one_thread: None, monkeypatch
     monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
     with pytest.raises(ValueError, match="openvino"):
         engine_for(keras.Sequential(), xla=False)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_on_a_cpu_operations_that_must_repeat_are_the_usual_ones(
+    noise: Task, config: dict, tmp_path: Path, backend: str
+) -> None:
+    environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    usual = run_elsewhere(noise, config, tmp_path, **environment)
+    exact = run_elsewhere(noise, config, tmp_path, REPEATABLY + CURVE, **environment)
+    assert without_clock(exact["curve"]) == without_clock(usual["curve"])
+
+
+def test_under_tensorflow_an_operation_that_cannot_repeat_says_so() -> None:
+    told = python(
+        REPEATABLY + "import tensorflow as tf\n"
+        "try: tf.random.normal(())\n"
+        "except RuntimeError as error: print(error)\n",
+        KERAS_BACKEND="tensorflow",
+    )
+    assert "determinism" in told

@@ -145,7 +145,7 @@ def test_how_to_compute_is_chosen_for_trials_as_the_search_will_have_them(
     asked: list[tuple[float, float]] = []
 
     def chosen(_asked, _device, _build, per_trial, _choices):
-        asked.append(per_trial)
+        asked.append(per_trial())
         return Computation()
 
     monkeypatch.setattr(module, "chosen", chosen)
