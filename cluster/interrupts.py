@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP"))
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """SIGINT and SIGTERM within the block are handled at its end, a second one at once.
+    """SIGINT, SIGTERM and SIGHUP within the block are handled at its end, a second one at once.
 
     Ray's start runs Python from C++, where a KeyboardInterrupt is lost or ends the process with a segmentation fault.
     """

@@ -9,6 +9,7 @@ import argparse
 import math
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from spaces.problem import InputError
 
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_as_by_ctrl_c()
     try:
         return int(options.command(options))
     except InputError as error:
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"toprung: {problem}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print(f"toprung: interrupted; {_afterwards(options)}", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print(f"toprung: interrupted; {_afterwards(options)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -38,6 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, OSError) as error:
         print(f"toprung: {_one_line(error)}", file=sys.stderr)
         return FAILED
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Being terminated, or the terminal's end, is an interrupt; what `nohup` had this process ignore stays ignored."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from search.retrain import (
 )
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
+from spaces.problem import InputError
 from trainables.data import load
 from trainables.report import EpochReport, Outcome
 
@@ -192,3 +194,23 @@ def test_an_interrupted_command_says_what_the_next_start_of_it_does(
     monkeypatch.setattr(interrupted, interrupt)
     assert main(command) == 130
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_being_terminated_and_the_end_of_the_terminal_are_interrupts_unless_ignored(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hang_up(*_: object) -> None:
+        signal.raise_signal(number)
+        raise InputError.single("RUN", "nothing came", "goes on")
+
+    monkeypatch.setattr("search.retrain.retrain_winner", hang_up)
+    before = signal.getsignal(number)
+    try:
+        signal.signal(number, signal.SIG_DFL)
+        assert main(["retrain", "x"]) == 130
+        signal.signal(number, signal.SIG_IGN)
+        assert main(["retrain", "x"]) == 2
+    finally:
+        signal.signal(number, before)
+    assert "nothing came" in capsys.readouterr().err
