@@ -126,9 +126,14 @@ def _job_command(commands: argparse._SubParsersAction[_Parser], name: str, what:
 def _run_command(commands: argparse._SubParsersAction[_Parser], name: str, what: str, run: object
                  ) -> argparse.ArgumentParser:  # fmt: skip
     parser = commands.add_parser(name, help=what, description=what)
-    parser.add_argument("run", metavar="RUN", help="the run folder or URI, such as runs/quickstart")
+    what_run = "the run folder or URI, such as runs/quickstart"
+    parser.add_argument("run", metavar="RUN", type=_run, help=what_run)
     parser.set_defaults(command=run)
     return parser
+
+
+def _run(text: str) -> str:
+    return text.rstrip("/") or text  # shells complete a folder's name with a slash
 
 
 def _count(text: str) -> int:

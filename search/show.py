@@ -54,9 +54,8 @@ def show_status(folder: RunFolder, top: int) -> None:
     job = folder.job()
     proposals, epochs, trials = read_tables(folder.root)
     now = progress(proposals, epochs, trials, job.search.metric, job.search.mode)
-    line = (
-        f"{now.ended} of {job.search.trials} trials ended: {now.completed} completed, {now.stopped} stopped"
-    )
+    trials_in_all = max(job.search.trials, now.proposed)  # a run may have gone on with fewer than it had
+    line = f"{now.ended} of {trials_in_all} trials ended: {now.completed} completed, {now.stopped} stopped"
     rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
     board = _board(job, (proposals, epochs, trials), top)
