@@ -11,6 +11,7 @@ import pytest
 from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from results.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from results.tables import RunWriter
+from search.cli import main
 from search.jobfile import parse_job
 from search.prepare import config_kinds, prepared_space
 from search.run import Ended
@@ -65,6 +66,20 @@ def test_the_commands_shown_can_be_typed_as_they_are_and_a_server_is_shown_as_it
     served = parse_job({**content, "tracking": {"uri": "https://mlflow.example.org"}}, "job")
     show_result(Ended(folder, None), served)
     assert "mlflow     https://mlflow.example.org\n" in capsys.readouterr().out
+
+
+def test_a_run_may_end_in_a_slash_and_have_more_trials_than_its_job_asks_for_by_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": {"trials": 1}}
+    job = parse_job(content, "job")
+    folder = run_of(job, Outcome.COMPLETED)
+    report, config = EpochReport("t00001", 1, {"val_accuracy": 0.5}, 1.0, 1.0), {"learning_rate": 0.2}
+    with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
+        writer.append(PROPOSALS, proposal_row("t00001", config, 0))
+        writer.append(TRIALS, trial_row("t00001", config, Outcome.STOPPED, [report], TrialFacts()))
+    assert main(["status", f"{folder.root}/"]) == 0
+    assert capsys.readouterr().out.startswith("a: 2 of 2 trials ended: 1 completed, 1 stopped")
 
 
 def test_the_pareto_set_can_be_shown_epoch_by_epoch(
