@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return DONE
     except (RuntimeError, OSError) as error:
-        print(f"toprung: {_one_line(error)}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"toprung: {_one_line(error)}", file=sys.stderr)
         return FAILED
 
 

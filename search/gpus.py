@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cluster.session import Need, capacity_of, sharing
 from cluster.whole_gpu import WholeGpuError, with_a_whole_gpu
+from search.expected import usual_trials
 from search.prepare import first_configs
 from search.sampler import draw
 from trainables.gpu_need import need_of
@@ -31,7 +32,9 @@ def measured_gpus(prepared: Prepared, plan: TrialPlan, need: Need, earlier: floa
     most = sharing(need)
     if most <= 1 or earlier > 0.0:
         return earlier or float(most)
-    capacity_of(replace(need, gpus=1.0), "")
+    workers = capacity_of(replace(need, gpus=1.0), "").concurrent
+    # The process that measures also chooses how to compute: for workers that have a GPU each, before it is known.
+    plan = replace(plan, usual=usual_trials(prepared, workers))
     share, line = shared(partial(need_of, plan, configurations(prepared)), most, need.cpus)
     print(f"note: resources.gpus auto: {line}", flush=True)
     return share

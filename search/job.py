@@ -137,7 +137,7 @@ class ResourcesSection(Section):
     )
     deterministic: bool = Field(
         False,
-        description="Whether a trial repeats bit for bit on a GPU too, where that makes steps slower.",
+        description="Whether a trial repeats bit for bit on a GPU too: slower steps, float32 without XLA if on auto.",
     )
     worker_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None,
@@ -167,9 +167,11 @@ class ResourcesSection(Section):
 
     def asked(self) -> Asked:
         """How trials are to be computed, as their workers take it."""
+        # What is timed may come out otherwise the next time.
+        open_precision, open_xla = ("float32", False) if self.deterministic else (None, None)
         return Asked(
-            precision=None if self.precision == "auto" else self.precision,
-            xla=None if self.xla == "auto" else self.xla == "on",
+            precision=open_precision if self.precision == "auto" else self.precision,
+            xla=open_xla if self.xla == "auto" else self.xla == "on",
             steps_per_call=self.steps_per_call,
         )
 

@@ -94,7 +94,7 @@ def _train(
         compute_repeatably()
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
-    choices = Choices(folder.choices)
+    choices = Choices(folder.choices, read_only=True)
     warm = WarmTrainers(asked=job.resources.asked(), choices=choices, usual=Usual(epochs))
     family = load_family(job.family)
     trainer = warm.trainer(family, winner.config, task, least_parts=parts)

@@ -82,7 +82,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
         gpus = job.resources.gpus
         need = Need(job.resources.cpus, 0.0 if gpus == AUTO else gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
-        plan = _plan(prepared, folder, capacity.concurrent)
+        plan = _plan(prepared, folder)
         if gpus == AUTO:
             need = replace(need, gpus=measured_gpus(prepared, plan, need, resumed.gpus))
             capacity = capacity_of(need, capacity.host)
@@ -94,7 +94,8 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
             stack.enter_context(
                 Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
             )
-            _tune(loop, replace(plan, gpus=need.gpus), capacity, job)
+            usual = usual_trials(prepared, capacity.concurrent)
+            _tune(loop, replace(plan, gpus=need.gpus, usual=usual), capacity, job)
         loop.close()
         writer.compact()
         CheckpointStore(folder.checkpoints).keep_only(frozenset(_kept(job, folder)))
@@ -206,7 +207,7 @@ def _loop(
     )
 
 
-def _plan(prepared: Prepared, folder: RunFolder, workers: int) -> TrialPlan:
+def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
     from trainables.trial import TrialPlan
     from trainables.trial_run import Rules
 
@@ -232,7 +233,6 @@ def _plan(prepared: Prepared, folder: RunFolder, workers: int) -> TrialPlan:
         rules=rules,
         cpus=job.resources.cpus,
         asked=job.resources.asked(),
-        usual=usual_trials(prepared, workers),
         deterministic=job.resources.deterministic,
         choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def built_model(family: Family, config: Mapping[str, Any], task: Task, precision: str) -> keras.Model:
     """The family's model of `config`. Raises InputError when it does not fit the task, or hangs on the recipe."""
     watched = _Watched(config)
-    with seeded_build(), precision_of(precision):
+    with seeded_build(_is_built_in(family)), precision_of(precision):
         model = checked(family.build(watched, task), task)
     _check_reads(watched.read)
     check_copies(model)
@@ -37,6 +37,10 @@ def built_model(family: Family, config: Mapping[str, Any], task: Task, precision
         last.dtype_policy = "float32"
     fuse(model)
     return model
+
+
+def _is_built_in(family: Family) -> bool:
+    return type(family).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 class _Watched(dict[str, Any]):

@@ -40,7 +40,8 @@ class Device:
 class Usual:
     """What the trials of a search are like: epochs that one trains on average, and examples of configurations.
 
-    There are as many examples as a worker trains trials; none stand for trials that all have a model of their own.
+    There are as many examples as a worker trains trials, or enough of them to tell how often a model comes again; none
+    stand for trials that all have a model of their own.
     """
 
     epochs: float = 1.0
@@ -91,7 +92,7 @@ def chosen(
     memory is left out; raises what the last one raised when all do.
     """
     open_ones = candidates(asked, device)
-    if len(open_ones) == 1 and not device.accelerated:
+    if len(open_ones) == 1 and (asked.steps_per_call is not None or not device.accelerated):
         return open_ones[0]
     earlier = choices.read(device.kind, asked) if choices else None
     if earlier is not None:
@@ -115,6 +116,7 @@ def _fastest(
     short: Exception | None = None
     # The first is built in vain before: what a process loads with its first model must not count as that one's.
     for candidate in (open_ones[0], *open_ones):
+        secs.pop(candidate, None)
         try:
             model = built[candidate] = build(candidate)
             step_secs = model.secs_per_step(candidate.steps_per_call)
@@ -139,11 +141,15 @@ def least(timed: Iterable[tuple[Value, float]]) -> Value:
 
 
 class Choices:
-    """What a search chose on each kind of device, a file each under `root`, a local folder or a URI."""
+    """What a search chose on each kind of device, a file each under `root`, a local folder or a URI.
 
-    def __init__(self, root: str) -> None:
+    With `read_only` nothing is kept: a retraining's choice is for one long training.
+    """
+
+    def __init__(self, root: str, read_only: bool = False) -> None:
         from pyarrow import fs
 
+        self._read_only = read_only
         self._fs, self._root = fs.FileSystem.from_uri(root if "://" in root else str(Path(root).absolute()))
 
     def read(self, kind: str, asked: Asked) -> Computation | None:
@@ -157,6 +163,8 @@ class Choices:
 
     def write(self, kind: str, asked: Asked, choice: Computation) -> None:
         """Keep a choice. Of workers that choose at once the last one's stands; a trial under way keeps its own."""
+        if self._read_only:
+            return
         self._fs.create_dir(self._root, recursive=True)
         text = json.dumps({"asked": asdict(asked), "chosen": asdict(choice)}, indent=2)
         with self._fs.open_output_stream(self._path(kind)) as file:

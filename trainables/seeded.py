@@ -22,8 +22,12 @@ SEED = 0
 
 
 @contextmanager
-def seeded_build() -> Iterator[None]:
-    """In the block all random numbers start from one seed; Python's and NumPy's go on afterwards as if nothing was."""
+def seeded_build(by_keras_alone: bool = False) -> Iterator[None]:
+    """In the block all random numbers start from one seed; Python's and NumPy's go on afterwards as if nothing was.
+
+    A model that is built `by_keras_alone` draws nothing from TensorFlow itself, and leaves alone what other models of
+    this process run on.
+    """
     before, before_numpy = random.getstate(), np.random.get_state()
     random.seed(SEED)
     np.random.seed(SEED)
@@ -31,7 +35,7 @@ def seeded_build() -> Iterator[None]:
     global_state.set_global_attribute(GLOBAL_RANDOM_SEED, SEED)
     global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
     if keras.backend.backend() == "tensorflow":
-        _seed_tensorflow()
+        _seed_tensorflow(by_keras_alone)
     try:
         yield
     finally:
@@ -39,15 +43,13 @@ def seeded_build() -> Iterator[None]:
         np.random.set_state(before_numpy)
 
 
-def _seed_tensorflow() -> None:
-    """As `tf.random.set_seed`, but only where something was drawn since.
+def _seed_tensorflow(by_keras_alone: bool) -> None:
+    """`tf.random.set_seed` throws away what TensorFlow prepared to run the functions of this process.
 
-    It throws away what TensorFlow prepared to run the functions of this process, and the next call of every compiled
-    model takes 0.1 s longer. What draws is neither Keras' initializers nor any operation in a compiled function.
+    The next call of every compiled model then takes 0.1 s longer. Keras draws without it, from seeds of its own.
     """
     import tensorflow as tf
-    from tensorflow.python.eager.context import context
+    from tensorflow.python.eager.context import global_seed
 
-    seed, numbers = getattr(context(), "_seed", None), getattr(context(), "_rng", None)
-    if seed != SEED or numbers is None or numbers.getstate() != random.Random(SEED).getstate():
+    if not by_keras_alone or global_seed() != SEED:
         tf.random.set_seed(SEED)

@@ -73,7 +73,7 @@ class WarmTrainers:
 
         It computes as `computation` says, by default as was chosen, with a batch in `least_parts` or more.
         """
-        computation = computation or self._chosen(family, config, task)
+        computation = computation or self._chosen(family, config, task, least_parts)
         computation = replace(computation, parts=max(computation.parts, least_parts))
         key = self._key(family, config, task, computation)
         if self._trainers and next(reversed(self._trainers)) != key:
@@ -89,13 +89,14 @@ class WarmTrainers:
         trainer = self._trainers[key] = Trainer(family, config, task, feed, computation, self._features)
         return trainer
 
-    def _chosen(self, family: Family, config: Mapping[str, Any], task: Task) -> Computation:
+    def _chosen(self, family: Family, config: Mapping[str, Any], task: Task, least_parts: int) -> Computation:
         def candidate(computation: Computation) -> Candidate:
             # Built as any trainer, so that the one chosen is there already.
-            self._trainers.pop(self._key(family, config, task, computation), None)
+            in_parts = replace(computation, parts=least_parts)
+            self._trainers.pop(self._key(family, config, task, in_parts), None)
 
             def reset() -> Trainer:
-                trainer = self.trainer(family, config, task, computation)
+                trainer = self.trainer(family, config, task, in_parts)
                 trainer.reset(config, 0)
                 return trainer
 
@@ -106,7 +107,7 @@ class WarmTrainers:
 
         if self._computation is None:
             self._computation = chosen(self._asked, device(), candidate, per_trial, self._choices)
-            self._drop_others(self._computation)
+            self._drop_others(replace(self._computation, parts=least_parts))
         return self._computation
 
     def _per_trial(self, family: Family, config: Mapping[str, Any], task: Task) -> PerTrial:

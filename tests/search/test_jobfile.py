@@ -179,6 +179,13 @@ def test_how_to_compute_is_asked_for_as_yaml_reads_it(written, text: str, xla: b
     assert load_job(written("data: digits")).resources.asked() == Asked()
 
 
+def test_where_trials_are_to_repeat_exactly_nothing_that_rounds_is_left_to_a_measurement(written) -> None:
+    open_job = load_job(written("data: digits\nresources: {deterministic: true}"))
+    assert open_job.resources.asked() == Asked("float32", xla=False)
+    said = load_job(written("data: digits\nresources: {deterministic: true, xla: on}"))
+    assert said.resources.asked() == Asked("float32", xla=True)
+
+
 def test_a_missing_file_and_a_bad_override_are_named(tmp_path: Path, written) -> None:
     assert "no such file" in problems_of(tmp_path / "none.yaml")[0]
     assert "must be KEY.KEY=VALUE" in problems_of(written("data: digits"), "search.trials")[0]

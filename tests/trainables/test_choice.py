@@ -98,6 +98,11 @@ def test_what_the_job_says_is_not_measured() -> None:
     assert {c.xla for c in candidates(OPEN, Device("TPU", True, always_xla=True))} == {True}
 
 
+def test_where_the_job_says_all_nothing_is_built() -> None:
+    asked = Asked("float32", xla=True, steps_per_call=4)
+    assert chosen(asked, GPU, never, long) == Computation("float32", xla=True, steps_per_call=4)
+
+
 def test_calls_are_as_long_as_pays() -> None:
     assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0), long).steps_per_call is None
     assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0), long).steps_per_call == 16
@@ -114,6 +119,22 @@ def test_what_has_no_memory_is_left_out_and_the_last_error_told() -> None:
     assert chosen(OPEN, GPU, model, long) == Computation("float32", xla=True)
     with pytest.raises(MemoryError):
         chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)), long)
+
+
+def test_what_had_memory_only_while_the_process_was_new_is_left_out_too() -> None:
+    class Shrinking(Model):
+        def __call__(self, computation: Computation) -> Built:
+            if len(self.built) == 1:
+                self.secs = {**self.secs, ("float32", False): None}
+            return super().__call__(computation)
+
+    model = Shrinking({("float32", False): 1.0, ("float32", True): 3.0})
+    assert chosen(Asked("float32", steps_per_call=16), GPU, model, long).xla
+
+
+def test_a_choice_may_be_read_without_being_made_for_others(tmp_path: Path) -> None:
+    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), long, Choices(str(tmp_path), read_only=True)).xla
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_choice_is_remembered_for_its_kind_of_device_and_its_wishes(tmp_path: Path) -> None:

@@ -224,16 +224,14 @@ def test_the_next_trial_trains_while_the_last_ones_state_is_written_and_is_told_
     run.begin(replace(start(), trial_id="t00001"))  # would wait for ever if it waited
     assert store.written == 0
 
-    class LettingGo(Falling):
+    class Failing(Falling):
         def train_epoch(self, epoch: int) -> dict[str, float]:
             store.may_go_on.set()
-            return super().train_epoch(epoch)
+            raise RuntimeError("and saves nothing that the first state would have to wait for")
 
-    trainer.__class__ = LettingGo
-    run.step()
-    assert store.written >= 1, "before it tells of a trial, what the one before left is on storage"
-    run.end()
-    assert {path.name for path in tmp_path.iterdir()} == {"t00000.npz", "t00001.npz"}
+    trainer.__class__ = Failing
+    assert run.step().failure is Outcome.FAILED
+    assert [path.name for path in tmp_path.iterdir()] == ["t00000.npz"], "there before this trial is told of"
 
 
 def test_a_failed_write_of_the_last_trial_takes_nothing_from_the_next_ones_best(

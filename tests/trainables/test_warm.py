@@ -134,6 +134,29 @@ def test_on_an_accelerator_the_first_structure_decides_how_all_compute(
     assert warm.trainer(CnnFamily(), config, noise, given).computation == given
 
 
+def test_a_model_that_fits_in_parts_alone_is_timed_in_parts(
+    noise: Task, config: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainables import warm as module
+    from trainables.choice import Device
+    from trainables.cnn import CnnFamily
+    from trainables.computation import Asked
+    from trainables.trainer import Trainer
+
+    def fitting(trainer: Trainer) -> None:
+        if trainer.computation.parts == 1:
+            raise MemoryError("no room")
+
+    monkeypatch.setattr(module, "device", lambda: Device("pretended", accelerated=True))
+    monkeypatch.setattr(Trainer, "try_out", fitting)
+    warm = module.WarmTrainers(asked=Asked("float32", xla=False))
+    with pytest.raises(MemoryError):
+        warm.trainer(CnnFamily(), config, noise)
+    warm.clear()
+    trainer = warm.trainer(CnnFamily(), config, noise, least_parts=2)
+    assert trainer.computation.parts == 2 and len(warm) == 1
+
+
 def test_how_to_compute_is_chosen_for_trials_as_the_search_will_have_them(
     noise: Task, config: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
