@@ -52,6 +52,12 @@ class Storage:
         found = self.files.get_file_info(selector)
         return tuple(sorted(info.base_name for info in found if info.type == pafs.FileType.File))
 
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """The names of the folders in a folder, sorted; none when there is no such folder."""
+        selector = pafs.FileSelector(f"{self.base}/{folder}", allow_not_found=True)
+        found = self.files.get_file_info(selector)
+        return tuple(sorted(info.base_name for info in found if info.type == pafs.FileType.Directory))
+
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name; False also where a folder of its path is a file."""
         return bool(self.files.get_file_info(f"{self.base}/{name}").type == pafs.FileType.File)

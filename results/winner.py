@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from results.confirmed import lead
 from results.leaderboard import UNFIT, leaderboard
 from results.rows import config_of
 from spaces.problem import InputError
 from trainables.report import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from results.confirmed import Confirmed
 
 
 @dataclass(frozen=True)
 class Winner:
     """The configuration to retrain: `score` is the objective `metric` on validation, measured at `epoch`.
 
-    `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained.
+    `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained. Where the best
+    were trained with new seeds, score and epoch are of these trainings and `confirmed` holds them all, best first.
     """
 
     trial_id: str
@@ -35,6 +39,7 @@ class Winner:
     runner_up: str | None
     """The trial id of the next best, None when no other trial has a finite value."""
     runner_up_score: float | None
+    confirmed: tuple[Confirmed, ...] = ()
 
 
 def pick_winner(
@@ -51,11 +56,7 @@ def pick_winner(
     NaN and infinite values never count, and trials that diverged, ran out of memory or failed cannot win: a
     retraining would meet the same end. Raises InputError when no trial is left, or the chosen one cannot win.
     """
-    ranked = rank_trials(trials, epochs, metric, mode)
-    if ranked.empty:
-        raise _nothing_to_choose(trials, metric)
-    if trial_id is not None:
-        ranked = _chosen_first(ranked, trial_id)
+    ranked = eligible(trials, epochs, metric, mode, trial_id)
     first = ranked.iloc[0]
     second = ranked.iloc[1] if len(ranked) > 1 else None
     row = trials[trials["trial_id"] == first["trial_id"]].iloc[-1]
@@ -76,10 +77,42 @@ def pick_winner(
     )
 
 
+def confirmed_winner(
+    winner: Winner, trials: pd.DataFrame, standings: Sequence[Confirmed], mode: str
+) -> Winner:
+    """The winner by trainings with new seeds, in the place of the search's own; `standings` are best first."""
+    first, *others = standings
+    row = trials[trials["trial_id"] == first.trial_id].iloc[-1]
+    return replace(
+        winner,
+        trial_id=first.trial_id,
+        config=config_of({str(name): value for name, value in row.items()}),
+        seed=None if pd.isna(row["seed"]) else int(row["seed"]),
+        score=first.score,
+        epoch=first.epoch,
+        last_epoch=int(row["last_epoch"]),
+        outcome=Outcome(row["outcome"]),
+        why=_why_confirmed(first, others, winner.metric, mode),
+        runner_up=others[0].trial_id if others else None,
+        runner_up_score=others[0].score if others else None,
+        confirmed=tuple(standings),
+    )
+
+
+def eligible(
+    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mode: str, trial_id: str | None = None
+) -> pd.DataFrame:
+    """As `rank_trials`, the one the user chose first; raises InputError as `pick_winner` does."""
+    ranked = rank_trials(trials, epochs, metric, mode)
+    if ranked.empty:
+        raise _nothing_to_choose(trials, metric)
+    return ranked if trial_id is None else _chosen_first(ranked, trial_id)
+
+
 def rank_trials(
     trials: pd.DataFrame, epochs: pd.DataFrame, metric: str = "val_accuracy", mode: str = "max"
 ) -> pd.DataFrame:
-    """The leaderboard of the ended trials that may win, best first; the top k of it are worth confirming."""
+    """The leaderboard of the ended trials that may win, best first."""
     board = leaderboard(trials, epochs, trials, metric, mode)
     return board[board[metric].notna() & ~board["outcome"].isin(UNFIT)].reset_index(drop=True)
 
@@ -91,6 +124,17 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
     lead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
     other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
     return f"best of {count} trials: {measured}, {lead} ({other})"
+
+
+def _why_confirmed(first: Confirmed, others: Sequence[Confirmed], metric: str, mode: str) -> str:
+    told = f"{metric} {first.score:.4f} over {first.seeds} new seeds at epoch {first.epoch}"
+    if not others:
+        return f"{told}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
+    ahead = lead(first, others[0], mode)
+    surely = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
+    return (
+        f"best of {1 + len(others)} confirmed: {told}, {ahead.by:.4f} ahead of {others[0].trial_id}{surely}"
+    )
 
 
 def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:

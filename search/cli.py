@@ -109,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "retrain", "train the winner again, test it once, save it", retrain
     )
     retrain_parser.add_argument("--trial", metavar="ID", help="this trial instead of the best, as in t00012")
+    retrain_parser.add_argument(
+        "--address", type=_address, help="a running Ray cluster that confirms the best, as for search"
+    )
     retrain_parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C",
                                 help="change a setting, as in retrain.epochs=20")  # fmt: skip
     return parser
@@ -233,7 +236,8 @@ def retrain(options: argparse.Namespace) -> int:
         from search.runfolder import RunFolder
         from search.show import show_retrained
 
-    show_retrained(retrain_winner(RunFolder(options.run), options.overrides, options.trial))
+    folder = RunFolder(options.run)
+    show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))
     return DONE
 
 

@@ -62,6 +62,9 @@ class SearchSection(Section):
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
         3, description="One trial in this many survives each rung."
     )
+    min_epochs: Annotated[int, Field(gt=0)] = Field(
+        1, description="Epoch of the first rung; nobody is stopped before it."
+    )
     sampler: str = Field(
         "stacked",
         description="stacked (ours: every rung helps), tpe, cmaes, random, qmc, gp (needs torch), or module:function.",
@@ -89,6 +92,12 @@ class SearchSection(Section):
         if self.metric not in self.objectives or len(set(self.objectives)) < max(2, len(self.objectives)):
             given = ", ".join(self.objectives)
             raise ValueError(f"objectives is [{given}], and must hold {self.metric} and others, each once")
+        return self
+
+    @model_validator(mode="after")
+    def a_rung_stands_within_the_training(self) -> SearchSection:
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(f"min_epochs is {self.min_epochs}, and max_epochs {self.max_epochs} is less")
         return self
 
     @property
@@ -200,7 +209,14 @@ class TrackingSection(Section):
 
 
 class RetrainSection(Section):
-    """How the winner is trained again."""
+    """How the winner is chosen for good, and trained again."""
+
+    confirm: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="The best so many trials are trained with new seeds, and their mean picks the winner."
+    )
+    seeds: Annotated[int, Field(ge=2, le=100)] = Field(
+        3, description="New seeds that each of them is trained with, for max_epochs."
+    )
 
     epochs: Annotated[int, Field(gt=0)] | None = Field(
         None, description="Epochs on train + validation; the epoch of its best validation value if none."
@@ -217,7 +233,7 @@ class JobSpec(Section):
         description="Name of the run folder; the job file's own name if none is given."
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        0, description="Seed of splits, proposals and trials."
+        0, description="Seed of proposals and trials, and of the splits where data.seed gives none."
     )
     data: DataSection
     space: SpaceSection = SpaceSection()
@@ -239,6 +255,11 @@ class JobSpec(Section):
             return f"{self.storage.path.rstrip('/')}/{self.name}"
         return str(Path(self.storage.path).expanduser().absolute() / self.name)
 
+    @property
+    def split_seed(self) -> int:
+        """The seed that draws the splits."""
+        return self.seed if self.data.seed is None else self.data.seed
+
     def data_spec(self) -> DataSpec:
         """The data section as the trials' data layer takes it."""
-        return self.data.spec(self.seed)
+        return self.data.spec(self.split_seed)

@@ -54,6 +54,9 @@ class DataSection(Section):
         description="softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
     )
     splits: Splits = Splits()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
+        None, description="Seed of the splits; the job's if none, with which another seed draws others."
+    )
     max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
     )

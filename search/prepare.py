@@ -69,6 +69,7 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         job.search.mode,
         metric=job.search.metric,
         reduction_factor=job.search.reduction_factor,
+        min_epochs=job.search.min_epochs,
         sampler=job.search.sampler,
         variant=job.search.variant,
         max_trials=job.search.trials,

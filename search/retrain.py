@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
-import tempfile
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from results.parts import read_tables
-from results.storage import Storage
-from results.winner import Winner, pick_winner
+from results.winner import Winner, confirmed_winner, eligible, pick_winner
+from search.confirm import confirm, describe
 from search.jobfile import override_job
-from search.run import SearchFailedError
+from search.retrained import (
+    READS_FILE,
+    REPORT_FILE,
+    noted_test_read,
+    put_report,
+    read_json,
+    register,
+    report_of,
+    save_model,
+    told,
+)
+from search.run import SearchFailedError, run_search
 from spaces.problem import InputError
 from trainables.choice import Choices, Usual
 from trainables.computation import FLOAT32
@@ -31,14 +38,9 @@ if TYPE_CHECKING:
 
     from search.job import JobSpec
     from search.runfolder import RunFolder
-    from trainables.evaluate import Scored
     from trainables.family import Family
     from trainables.trainer import Trainer
     from trainables.warm import WarmTrainers
-
-MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
-
-CONFUSION_CLASSES = 100  # a report of a thousand classes would hold a million numbers that nobody reads
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,14 @@ class Retrained:
 
 
 def retrain_winner(
-    folder: RunFolder, overrides: Sequence[str] = (), trial_id: str | None = None
+    folder: RunFolder,
+    overrides: Sequence[str] = (),
+    trial_id: str | None = None,
+    address: str | None = None,
 ) -> Retrained:
     """Train the run's best configuration, or that of the given trial, on train + validation, and test it.
+
+    Where the job has the best confirmed, that is done first, on the Ray cluster at `address`, and picks the best.
 
     The test set is read once for a winner: a second call with the same winner and epochs gives the first report
     again; a model that MLflow did not take is then registered. Raises `InputError` when the run has no winner, its
@@ -61,20 +68,59 @@ def retrain_winner(
     """
     job = override_job(folder.job(), overrides)
     _, epochs, trials = read_tables(folder.root)
-    winner = pick_winner(trials, epochs, job.search.metric, job.search.mode, trial_id)
+    earlier: dict[str, Any] | None = read_json(folder, REPORT_FILE)
+    winner = _winner(job, folder, trials, epochs, trial_id, address)
     planned_epochs = job.retrain.epochs or winner.epoch
-    earlier: dict[str, Any] | None = _saved(folder, REPORT_FILE)
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
-        if earlier.get("registered", "by an earlier version") is None and job.tracking.enabled:
-            _register(job, folder, earlier)
-        return Retrained(folder, earlier, is_new=False)
-    folder.check_writable("RUN")
-    _saved(folder, READS_FILE)  # damaged, it is told before the training
-    dataset = _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
+        return _as_before(job, folder, earlier, winner)
+    dataset = _ready(job, folder, trials)
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
     parts = parts_of_batches(trials, winner, dataset.counts["train"])
     report = _train(job, winner, dataset, planned_epochs, folder, parts)
     return Retrained(folder, report, is_new=True)
+
+
+def _winner(
+    job: JobSpec,
+    folder: RunFolder,
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame,
+    trial_id: str | None,
+    address: str | None,
+) -> Winner:
+    """The best trial by the tables; where the job has the best confirmed, by their trainings with new seeds."""
+    metric, mode = job.search.metric, job.search.mode
+    winner = pick_winner(trials, epochs, metric, mode, trial_id)
+    if not job.retrain.confirm:
+        return winner
+
+    def train(asked: JobSpec) -> None:
+        _ready(job, folder, trials)
+        each = f"{asked.search.trials} trainings of {asked.search.max_epochs} epochs"
+        print(f"confirming the best: {each}, tables in {asked.run_root}", flush=True)
+        run_search(asked, address)
+
+    board = eligible(trials, epochs, metric, mode, trial_id)
+    confirmation = confirm(job, folder, board if trial_id is None else board.head(1), train)
+    print("\n".join(["confirmed, means over new seeds:", *describe(confirmation, board, metric)]), flush=True)
+    return confirmed_winner(winner, trials, confirmation.standings, mode)
+
+
+def _ready(job: JobSpec, folder: RunFolder, trials: pd.DataFrame) -> Dataset:
+    """The run's images; raises `InputError` for whatever would end the retraining, before anything is trained."""
+    folder.check_writable("RUN")
+    read_json(folder, READS_FILE)
+    return _same_images(job, folder, str(trials["data_fingerprint"].dropna().iloc[0]))
+
+
+def _as_before(job: JobSpec, folder: RunFolder, report: dict[str, Any], winner: Winner) -> Retrained:
+    """The earlier retraining of the same; what has been confirmed or registered since is added to its report."""
+    if winner.confirmed and report.get("winner") != told(winner):
+        report["winner"] = told(winner)
+        put_report(folder, report)
+    if report.get("registered", "by an earlier version") is None and job.tracking.enabled:
+        register(job, folder, report)
+    return Retrained(folder, report, is_new=False)
 
 
 def _train(
@@ -101,12 +147,12 @@ def _train(
     trainer.reset(winner.config, winner.seed or 0)
     train_through(trainer, epochs, winner.trial_id)
     model = trainer.export()
-    _save_model(folder, model)
-    reads = _noted_test_read(folder)
+    save_model(folder, model)
+    reads = noted_test_read(folder)
     tested = as_saved(trainer, warm, family, winner.config, task).evaluate(dataset.test())
-    report = _report(job, winner, dataset, epochs, tested, reads, trainer.parameter_count)
-    Storage.at(folder.root).put(REPORT_FILE, _json(report))
-    _register(job, folder, report, model)
+    report = report_of(job, winner, dataset, epochs, tested, reads, trainer.parameter_count)
+    put_report(folder, report)
+    register(job, folder, report, model)
     return report
 
 
@@ -161,115 +207,6 @@ def parts_of_batches(trials: pd.DataFrame, winner: Winner, train_images: int) ->
     fewest: int = math.ceil(whole / size)
     # Where a last part was filled up altogether, fewer have the same size.
     return next((parts for parts in SMALLER_PARTS if math.ceil(whole / parts) == size), fewest)
-
-
-def _noted_test_read(folder: RunFolder) -> list[str]:
-    """When the test set was read for this run, this time included: written down before it is read."""
-    reads = [*(_saved(folder, READS_FILE) or []), datetime.now(UTC).isoformat(timespec="seconds")]
-    Storage.at(folder.root).put(READS_FILE, _json(reads))
-    return reads
-
-
-def _report(
-    job: JobSpec,
-    winner: Winner,
-    data: Dataset,
-    epochs: int,
-    evaluation: Scored,
-    reads: list[str],
-    parameters: int,
-) -> dict[str, Any]:
-    per_class = dict(zip(data.classes, map(float, evaluation.class_accuracy), strict=True))
-    return {
-        "run": job.name,
-        "trial_id": winner.trial_id,
-        "test_accuracy": evaluation.accuracy,
-        "test_loss": evaluation.loss,
-        "test_scores": evaluation.scores,
-        "test_images": data.counts["test"],
-        "test_accuracy_per_class": per_class,
-        "test_confusion": evaluation.confusion.tolist() if len(data.classes) <= CONFUSION_CLASSES else None,
-        "task": data.kind,
-        "test_reads": reads,
-        "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
-        "epochs": epochs,
-        "seed": winner.seed,
-        "config": dict(winner.config),
-        "parameters": parameters,
-        "image_shape": list(data.image_shape),
-        "classes": list(data.classes),
-        "data_fingerprint": data.fingerprint,
-        "registered": None,
-        "winner": {key: value for key, value in asdict(winner).items() if key != "config"},
-    }
-
-
-def _save_model(folder: RunFolder, model: Any) -> None:
-    """Put the model in the place of an earlier one, of which nothing is told from now on."""
-    Storage.at(folder.root).delete(REPORT_FILE)
-    with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
-        path = Path(scratch) / "model.keras"
-        model.save(path)
-        Storage.at(folder.root).put(MODEL_FILE, path.read_bytes())
-
-
-def saved_model(folder: RunFolder) -> Any:
-    """The model that an earlier retraining saved, loaded."""
-    with quiet_native():
-        import keras
-    with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
-        path = Path(scratch) / "model.keras"
-        path.write_bytes(bytes(Storage.at(folder.root).read(MODEL_FILE)))
-        return keras.models.load_model(path)
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
-
-
-def _saved(folder: RunFolder, name: str) -> Any:
-    """The content of a JSON file of the run, None where there is none. Raises `InputError` where it is damaged."""
-    try:
-        return json.loads(bytes(Storage.at(folder.root).read(name)))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        given = f"{folder.root}/{name} is damaged"
-        raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
-
-
-def _register(job: JobSpec, folder: RunFolder, report: dict[str, Any], model: Any = None) -> None:
-    """Log the report and the model to MLflow and point the alias `champion` at it; the files stand without it.
-
-    Without `model` it is the saved one. Where MLflow has taken it the report says so, under which address.
-    """
-    if not job.tracking.enabled:
-        return
-    from results.mirror import catch_up
-    from results.registry import register_model
-
-    metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
-    try:
-        catch_up(folder.tracking(job), folder.root)
-        registered = register_model(
-            folder.tracking(job),
-            saved_model(folder) if model is None else model,
-            job.retrain.registered_name or job.name,
-            trial_id=report["trial_id"],
-            config=report["config"],
-            metrics=metrics,
-        )
-    except (
-        Exception
-    ) as error:  # whatever MLflow raises: the model is saved and only its registration is missing
-        print(f"note: MLflow did not take the model ({type(error).__name__}: {error}); "
-              "the same command tries again", flush=True)  # fmt: skip
-        return
-    report["registered"] = registered.uri
-    Storage.at(folder.root).put(REPORT_FILE, _json(report))
-    print(
-        f"registered {registered.name} version {registered.version} as {registered.alias} ({registered.uri})"
-    )
 
 
 def _same_images(job: JobSpec, folder: RunFolder, fingerprint: str) -> Dataset:

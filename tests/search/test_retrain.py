@@ -19,15 +19,8 @@ from results.storage import Storage
 from results.tables import RunWriter
 from search.cli import main
 from search.jobfile import parse_job
-from search.retrain import (
-    READS_FILE,
-    REPORT_FILE,
-    _save_model,
-    parts_of_batches,
-    retrain_task,
-    retrain_winner,
-    train_through,
-)
+from search.retrain import parts_of_batches, retrain_task, retrain_winner, train_through
+from search.retrained import READS_FILE, REPORT_FILE, save_model
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
 from spaces.problem import InputError
@@ -131,7 +124,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
 
     monkeypatch.setattr("results.mirror.catch_up", lambda *_: None)
     monkeypatch.setattr("results.registry.register_model", register)
-    monkeypatch.setattr("search.retrain.saved_model", lambda _: "the saved model")
+    monkeypatch.setattr("search.retrained.saved_model", lambda _: "the saved model")
     assert retrain_winner(folder).report["registered"] is None
     assert "refused); the same command tries again" in capsys.readouterr().out
     assert retrain_winner(folder).report["registered"] == "models:/a@champion"
@@ -165,7 +158,7 @@ def test_a_damaged_file_of_the_run_is_told_in_one_line_before_the_training(
 def test_no_report_of_an_earlier_model_stands_beside_another(tmp_path: Path) -> None:
     folder, model = RunFolder(str(tmp_path)), SimpleNamespace(save=lambda path: path.write_bytes(b"model"))
     Storage.at(folder.root).put(REPORT_FILE, b"{}")
-    _save_model(folder, model)
+    save_model(folder, model)
     assert [path.name for path in (tmp_path / "retrain").iterdir()] == ["model.keras"]
 
 

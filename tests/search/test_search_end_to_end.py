@@ -155,6 +155,30 @@ def test_from_a_job_file_to_a_trained_registered_winner(toprung, job_file, tmp_p
 
     assert_model_takes_raw_images(run / "retrain" / "model.keras", report)
     assert_tracked(run, trials=6, report=report)
+    assert_confirmed_by_new_seeds(toprung, run, report)
+
+
+def assert_confirmed_by_new_seeds(toprung, run: Path, before: dict) -> None:
+    """The best two trained twice more by real workers, once; their mean is the winner's score."""
+    command = ["retrain", run, "--set", "retrain.confirm=2", "--set", "retrain.seeds=2"]
+    done = toprung(*command).wait()
+    assert done.returncode == 0, done.stderr
+    assert "confirming the best: 4 trainings of" in done.stdout and "best of 2 confirmed" in done.stdout
+    (confirmed,) = (run / "confirm").iterdir()
+    found = tables(confirmed)
+    assert set(found["trials"]["outcome"]) == {"COMPLETED"} and len(found["trials"]) == 4
+    assert not set(found["trials"]["seed"]) & set(tables(run)["trials"]["seed"]), "new seeds"
+    assert set(found["trials"]["data_fingerprint"]) == set(tables(run)["trials"]["data_fingerprint"])
+    assert not list((confirmed / "checkpoints").iterdir()), "no state is of use any more"
+    report = json.loads((run / "retrain" / "report.json").read_text())
+    best, second = report["winner"]["confirmed"]
+    assert best["low"] < best["score"] < best["high"] and second["score"] <= best["score"]
+    assert report["winner"]["score"] == best["score"] and report["epochs"] == best["epoch"]
+    trained_anew = (report["trial_id"], report["epochs"]) != (before["trial_id"], before["epochs"])
+    assert len(report["test_reads"]) == 1 + trained_anew
+    again = toprung(*command).wait()
+    assert "retrained already" in again.stdout and "confirming" not in again.stdout
+    assert json.loads((run / "retrain" / "report.json").read_text()) == report
 
 
 def assert_model_takes_raw_images(path: Path, report: dict) -> None:

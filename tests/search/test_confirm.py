@@ -1,0 +1,189 @@
+"""Confirming: the best few are trained with new seeds, what was trained already counts, the mean picks the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from results.parts import read_tables
+from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from results.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
+from results.tables import RunWriter
+from results.winner import confirmed_winner, eligible, pick_winner
+from search.confirm import confirm, describe
+from search.confirm_runs import confirming, ended_runs
+from search.job import JobSpec
+from search.jobfile import dump_job, override_job, parse_job, read_mapping
+from search.prepare import prepare
+from search.run import SearchFailedError
+from search.runfolder import RunFolder
+from trainables.report import EpochReport, Outcome
+
+Config = Mapping[str, Any]
+SEARCHED = [(0.1, [0.2, 0.9]), (0.2, [0.5, 0.8]), (0.3, [0.6, 0.7]), (0.1, [0.5, 0.6]), (0.4, [0.1, 0.2])]
+KINDS = kinds_of([{"learning_rate": 0.1}])
+
+
+def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[float], Outcome]]) -> None:
+    """The tables of a search of these trials, the value of each epoch given."""
+    folder.claim(job).release()
+    with RunWriter(folder.root, run_schemas(KINDS)) as writer:
+        for number, (config, values, outcome) in enumerate(trials):
+            trial_id = f"t{number:05d}"
+            reports = [
+                EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1 - value})
+                for epoch, value in enumerate(values, start=1)
+            ]
+            writer.append(PROPOSALS, proposal_row(trial_id, config, number))
+            for report in reports:
+                writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "keep"))
+            facts = TrialFacts(seed=number, data_fingerprint="a" * 20)
+            writer.append(TRIALS, trial_row(trial_id, config, outcome, reports, facts))
+
+
+class Trained:
+    """Takes the place of a search: every training has the mean of its configuration, and its seed's own noise."""
+
+    def __init__(
+        self, mean: Callable[[float], float], outcomes: Mapping[float, Outcome] | None = None
+    ) -> None:
+        self.jobs: list[JobSpec] = []
+        self.mean, self.outcomes = mean, outcomes or {}
+
+    def __call__(self, job: JobSpec) -> None:
+        self.jobs.append(job)
+        configs = job.search.initial_configs or []
+        noise = [0.01 * (1 + number) for number in range(len(configs))]
+        trials = [
+            (config, [0.1, self.mean(rate) + more], self.outcomes.get(rate, Outcome.COMPLETED))
+            for config, more in zip(configs, noise, strict=True)
+            for rate in [config["learning_rate"]]
+        ]
+        written(RunFolder(job.run_root), job, trials)  # type: ignore[arg-type]
+
+    @property
+    def rates(self) -> list[list[Any]]:
+        return [[config["learning_rate"] for config in job.search.initial_configs or []] for job in self.jobs]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    job = parse_job(
+        {
+            "name": "a",
+            "seed": 5,
+            "data": "digits",
+            "search": {"max_epochs": 2, "budgets": {"epochs": 9}, "objectives": ["val_accuracy", "val_loss"]},
+            "storage": {"path": str(tmp_path)},
+            "retrain": {"confirm": 3, "seeds": 2},
+        },
+        "job",
+    )
+    folder = RunFolder(job.run_root)
+    written(folder, job, [({"learning_rate": rate}, values, Outcome.COMPLETED) for rate, values in SEARCHED])
+    return folder
+
+
+def board(folder: RunFolder) -> pd.DataFrame:
+    _, epochs, trials = read_tables(folder.root)
+    return eligible(trials, epochs, "val_accuracy", "max")
+
+
+def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) -> None:
+    train = Trained(lambda rate: rate)  # the more, the better; the search had it the other way round
+    found = confirm(folder.job(), folder, board(folder), train)
+    assert train.rates == [[0.1, 0.1, 0.2, 0.2, 0.3, 0.3]], "three different ones: two trials were of 0.1"
+    assert [one.trial_id for one in found.standings] == ["t00002", "t00001", "t00000"]
+    assert found.standings[0].score == pytest.approx(0.3 + 0.01 * (5 + 6) / 2)
+    assert [one.seeds for one in found.standings] == [2, 2, 2]
+    _, epochs, trials = read_tables(folder.root)
+    searched = pick_winner(trials, epochs)
+    winner = confirmed_winner(searched, trials, found.standings, "max")
+    assert (searched.trial_id, winner.trial_id, winner.runner_up) == ("t00000", "t00002", "t00001")
+    assert (winner.config, winner.seed, winner.epoch) == ({"learning_rate": 0.3}, 2, 2)
+    assert winner.why.startswith(
+        "best of 3 confirmed: val_accuracy 0.3550 over 2 new seeds at epoch 2, 0.1200 ahead"
+    )
+    told = describe(found, board(folder), "val_accuracy")
+    assert told[0].startswith("  t00002  val_accuracy 0.3550 (0.3") and told[0].endswith(
+        "0.7000 in the search"
+    )
+
+
+def test_a_lead_that_chance_may_explain_is_told_as_such(folder: RunFolder) -> None:
+    found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: 0.5 + rate / 100))
+    _, epochs, trials = read_tables(folder.root)
+    winner = confirmed_winner(pick_winner(trials, epochs), trials, found.standings, "max")
+    assert "; by chance it may be up to 0.0" in winner.why and winner.why.endswith(" behind")
+
+
+def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_early_stop(
+    folder: RunFolder,
+) -> None:
+    job = folder.job()
+    asked = confirming(job, folder, [{"learning_rate": 0.1}], 0)
+    assert asked.data_spec() == job.data_spec() and asked.seed != job.seed
+    assert asked.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
+    assert (asked.search.trials, asked.search.traded, asked.search.budgets.epochs) == (1, (), None)
+    assert asked.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
+    assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked, "it is a job file"
+    assert prepare(asked).strategy.rung_epochs == (2,)
+    assert confirming(job, folder, [{"learning_rate": 0.1}], 0) == asked
+    others = [
+        confirming(job, folder, [{"learning_rate": 0.2}], 0),
+        confirming(job, folder, [{"learning_rate": 0.1}], 1),
+        confirming(override_job(job, ["seed=6"]), folder, [{"learning_rate": 0.1}], 0),
+    ]
+    assert len({one.seed for one in [asked, *others]}) == len({one.name for one in [asked, *others]}) == 4
+
+
+def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None:
+    job, train = folder.job(), Trained(lambda rate: rate)
+    first = confirm(job, folder, board(folder), train)
+    assert confirm(job, folder, board(folder), train) == first and len(train.jobs) == 1
+    more = confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
+    assert train.rates[1:] == [[0.1, 0.2, 0.3]] and train.jobs[1].seed != train.jobs[0].seed
+    assert [one.seeds for one in more.standings] == [3, 3, 3]
+    confirm(override_job(job, ["retrain.confirm=4"]), folder, board(folder), train)
+    assert train.rates[2:] == [[0.4, 0.4]]
+    longer = override_job(job, ["search.max_epochs=4"])
+    assert list(ended_runs(folder, longer)) == [], "trained for less"
+
+
+def test_an_unfinished_confirmation_is_gone_on_with(folder: RunFolder) -> None:
+    def interrupted(job: JobSpec) -> None:
+        RunFolder(job.run_root).claim(job).release()
+        raise KeyboardInterrupt
+
+    asked: list[JobSpec] = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            confirm(folder.job(), folder, board(folder), lambda job: [asked.append(job), interrupted(job)])
+    assert asked[0] == asked[1]
+
+
+def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFolder) -> None:
+    train = Trained(lambda rate: rate, {0.3: Outcome.DIVERGED})
+    found = confirm(folder.job(), folder, board(folder), train)
+    assert [one.trial_id for one in found.standings] == ["t00001", "t00000"]
+    assert found.failed == {"t00002": Outcome.DIVERGED}
+    assert describe(found, board(folder), "val_accuracy")[-1] == "  t00002  DIVERGED with a new seed"
+
+
+def test_what_lost_its_worker_is_trained_again_by_the_same_command(folder: RunFolder) -> None:
+    lost = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], Outcome.PREEMPTED))
+    with pytest.raises(SearchFailedError, match=r"t00000 0 trained, .*trains again what lost its worker"):
+        confirm(folder.job(), folder, board(folder), lost)
+    train = Trained(lambda rate: rate)
+    assert len(confirm(folder.job(), folder, board(folder), train).standings) == 3
+    assert train.rates == lost.rates and train.jobs[0].run_root != lost.jobs[0].run_root
+
+
+def test_where_every_configuration_fails_there_is_no_winner(folder: RunFolder) -> None:
+    failing = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], Outcome.DIVERGED))
+    with pytest.raises(SearchFailedError, match="no configuration could be confirmed"):
+        confirm(folder.job(), folder, board(folder), failing)
