@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from results.curve import steady_epoch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LEVEL = 0.95
-SMOOTHED = 3  # the epoch is chosen on the curve averaged over this part of it, one in so many
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,7 @@ def _best_epoch(curves: np.ndarray, mode: str, epoch: int | None) -> int:
     """The given epoch, at most the last; else the first, from 1, at which the smoothed mean of the curves is best."""
     if epoch is not None:
         return min(epoch, len(curves[0]))
-    mean = _smoothed(curves.mean(axis=0))
-    return 1 + int(np.argmax(mean if mode == "max" else -mean))
-
-
-def _smoothed(mean: np.ndarray) -> np.ndarray:
-    """Each value averaged with its neighbours on both sides, as far as there are any."""
-    reach = round(len(mean) / SMOOTHED) // 2
-    number = np.arange(len(mean))
-    low, high = np.maximum(number - reach, 0), np.minimum(number + reach + 1, len(mean))
-    sums = np.concatenate([[0.0], np.cumsum(mean)])
-    return np.asarray((sums[high] - sums[low]) / (high - low))
+    return steady_epoch(curves.mean(axis=0), mode)
 
 
 def _half_widths(values: Mapping[str, np.ndarray]) -> dict[str, float]:

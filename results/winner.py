@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from results.confirmed import lead
+from results.curve import curve_of, steady_epoch
 from results.leaderboard import UNFIT, leaderboard
 from results.rows import config_of
 from spaces.problem import InputError
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class Winner:
     """The configuration to retrain: `score` is the objective `metric` on validation, measured at `epoch`.
 
-    `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained. Where the best
-    were trained with new seeds, score and epoch are of these trainings and `confirmed` holds them all, best first.
+    `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained, `train_epochs`
+    the one up to which to train again: where its curve is best on the whole. Where the best were trained with new
+    seeds, score and epochs are of these trainings and `confirmed` holds them all, best first.
     """
 
     trial_id: str
@@ -34,6 +36,7 @@ class Winner:
     score: float
     epoch: int
     last_epoch: int
+    train_epochs: int
     outcome: Outcome
     why: str
     runner_up: str | None
@@ -68,6 +71,7 @@ def pick_winner(
         score=float(first[metric]),
         epoch=int(first["best_epoch"]),
         last_epoch=int(first["last_epoch"]),
+        train_epochs=steady_epoch(curve_of(epochs, str(first["trial_id"]), metric), mode),
         outcome=Outcome(first["outcome"]),
         why=_why(first, second, len(ranked), metric)
         if trial_id is None
@@ -91,6 +95,7 @@ def confirmed_winner(
         score=first.score,
         epoch=first.epoch,
         last_epoch=int(row["last_epoch"]),
+        train_epochs=first.epoch,
         outcome=Outcome(row["outcome"]),
         why=_why_confirmed(first, others, winner.metric, mode),
         runner_up=others[0].trial_id if others else None,

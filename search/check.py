@@ -54,6 +54,12 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     full = search.trials * search.max_epochs
     yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
     yield f"budgets    {_budgets(job)}"
+    if best := min(job.retrain.confirm, search.trials):
+        more = best * job.retrain.seeds * search.max_epochs
+        yield (
+            f"confirm    the best {best:,} with {job.retrain.seeds} new seeds each before one is retrained: "
+            f"{more:,} epochs"
+        )
     yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
     for pitfall in (*unasked, *pitfalls(prepared)):
         yield f"note       {pitfall}"

@@ -244,7 +244,7 @@ def retrain(options: argparse.Namespace) -> int:
 def _afterwards(options: argparse.Namespace) -> str:
     """What the same command does after an interruption: only a search keeps what it has done."""
     if options.command is retrain:
-        return "with the same command the retraining begins again"
+        return "with the same command the retraining begins again; a confirmation goes on where it stopped"
     if any(text.startswith("search.trials=+") for text in getattr(options, "overrides", ())):
         return (
             "nothing is lost, the same command goes on with the added trials, "

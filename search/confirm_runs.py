@@ -8,8 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from results.curve import curve_of
 from results.leaderboard import UNFIT
 from results.parts import read_table, read_tables
 from results.schema import TRIALS
@@ -22,11 +21,9 @@ from trainables.report import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import pandas as pd
-
     from search.job import JobSpec
 
-    Config = Mapping[str, Any]
+    Params = Mapping[str, Any]
 
 FOLDER = "confirm"
 NAME_CHARS = 80  # of the run's name in that of its confirmation
@@ -40,18 +37,18 @@ class Training:
     curve: tuple[float, ...]
 
 
-def confirming(job: JobSpec, folder: RunFolder, configs: Sequence[Config], earlier_runs: int) -> JobSpec:
-    """The job that trains each of the configurations once to its end, on the run's images, with seeds of its own.
+def confirming(job: JobSpec, folder: RunFolder, points: Sequence[Params], earlier_runs: int) -> JobSpec:
+    """The job that trains each of these points of the space once to its end: the same images, seeds of its own.
 
     Its name and its seed follow from all of that, so that the same question goes on with the same run, and another one,
     after as many as `earlier_runs` have ended, has new seeds.
     """
-    text = json.dumps([job.seed, _basis(job), [*map(key, configs)], earlier_runs])
+    text = json.dumps([job.seed, _basis(job), [*map(key, points)], earlier_runs])
     digest = hashlib.sha256(text.encode()).hexdigest()
     search = {
-        "trials": len(configs),
+        "trials": len(points),
         "min_epochs": job.search.max_epochs,  # nobody is stopped early
-        "initial_configs": [dict(config) for config in configs],
+        "initial_configs": [dict(params) for params in points],
         "sampler": "random",
         "variant": "stop",
         "objectives": [],
@@ -83,34 +80,25 @@ def ended_runs(folder: RunFolder, job: JobSpec) -> Iterator[RunFolder]:
 
 
 def trainings(runs: Sequence[RunFolder], metric: str) -> defaultdict[str, list[Training]]:
-    """Every training of these runs that tells something of its configuration, by the latter's `key`.
+    """Every training of these runs that tells something of its configuration, by the `key` of its point.
 
     One that lost its worker, or hung, tells nothing.
     """
     known: defaultdict[str, list[Training]] = defaultdict(list)
     for run in runs:
-        configs = run.job().search.initial_configs or []
+        points = run.job().search.initial_configs or []
         _, epochs, trials = read_tables(run.root)
         for row in trials.sort_values("trial_id").itertuples():
             outcome, trial_id = Outcome(str(row.outcome)), str(row.trial_id)
             if outcome in {Outcome.COMPLETED, Outcome.STOPPED, *UNFIT}:
-                curve = _curve(epochs[epochs["trial_id"] == trial_id], metric)
-                known[key(configs[number_of(trial_id)])].append(Training(outcome, curve))
+                curve = curve_of(epochs, trial_id, metric)
+                known[key(points[number_of(trial_id)])].append(Training(outcome, curve))
     return known
 
 
-def key(config: Config) -> str:
-    """The same text for the same configuration."""
-    return json.dumps(dict(config), sort_keys=True)
-
-
-def _curve(epochs: pd.DataFrame, metric: str) -> tuple[float, ...]:
-    """The values by epoch, up to the first that is not finite."""
-    values = (
-        epochs.drop_duplicates("epoch").sort_values("epoch")[metric].to_numpy(dtype=float, na_value=np.nan)
-    )
-    finite = np.isfinite(values)
-    return tuple(map(float, values[: len(values) if finite.all() else int(np.argmin(finite))]))
+def key(params: Params) -> str:
+    """The same text for the same point of the space."""
+    return json.dumps(dict(params), sort_keys=True)
 
 
 def _basis(job: JobSpec) -> list[Any]:

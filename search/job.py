@@ -219,7 +219,8 @@ class RetrainSection(Section):
     )
 
     epochs: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Epochs on train + validation; the epoch of its best validation value if none."
+        None,
+        description="Epochs on train + validation; where its validation curve is best on the whole if none.",
     )
     registered_name: str | None = Field(
         None, description="Registered model; the job's name if none is given."

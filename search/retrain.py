@@ -70,7 +70,7 @@ def retrain_winner(
     _, epochs, trials = read_tables(folder.root)
     earlier: dict[str, Any] | None = read_json(folder, REPORT_FILE)
     winner = _winner(job, folder, trials, epochs, trial_id, address)
-    planned_epochs = job.retrain.epochs or winner.epoch
+    planned_epochs = job.retrain.epochs or winner.train_epochs
     if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
         return _as_before(job, folder, earlier, winner)
     dataset = _ready(job, folder, trials)

@@ -18,6 +18,22 @@ from spaces.registry import BUILT_IN, load_space
 from trainables.data import DataSpec, load
 
 
+def test_the_first_rung_is_where_the_job_has_it(job_file) -> None:
+    lines = list(describe_job(load_job(job_file(search={"min_epochs": 3}))))
+    assert "rungs      epochs 3, 9; 1 in 3 survives each" in lines
+    lines = list(describe_job(load_job(job_file(search={"min_epochs": 9}))))
+    assert "rungs      epochs 9; 1 in 3 survives each" in lines
+    assert "note       max_epochs 9 leaves one rung: nothing is stopped early" in lines
+
+
+def test_what_confirming_will_take_is_told_where_it_is_asked_for(job_file) -> None:
+    told = [line for line in describe_job(load_job(job_file())) if line.startswith("confirm")]
+    assert not told
+    asking = load_job(job_file(retrain={"confirm": 3, "seeds": 2}))
+    (line,) = [line for line in describe_job(asking) if line.startswith("confirm")]
+    assert line == "confirm    the best 3 with 2 new seeds each before one is retrained: 54 epochs"
+
+
 @pytest.mark.parametrize("counts,told", [((60, 20), True), ((40, 40), False)])
 def test_classes_of_very_different_sizes_are_pointed_out(
     job_file, tmp_path: Path, counts: tuple[int, int], told: bool

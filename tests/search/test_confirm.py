@@ -21,11 +21,20 @@ from search.jobfile import dump_job, override_job, parse_job, read_mapping
 from search.prepare import prepare
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
+from spaces.problem import InputError
 from trainables.report import EpochReport, Outcome
 
 Config = Mapping[str, Any]
 SEARCHED = [(0.1, [0.2, 0.9]), (0.2, [0.5, 0.8]), (0.3, [0.6, 0.7]), (0.1, [0.5, 0.6]), (0.4, [0.1, 0.2])]
 KINDS = kinds_of([{"learning_rate": 0.1}])
+FAMILY = """
+class Tenths:
+    def space(self, trial):
+        return {"learning_rate": trial.suggest_int("tenths", 1, 9) / 10}
+
+    def build(self, config, task):
+        raise NotImplementedError
+"""
 
 
 def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[float], Outcome]]) -> None:
@@ -38,7 +47,8 @@ def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[flo
                 EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1 - value})
                 for epoch, value in enumerate(values, start=1)
             ]
-            writer.append(PROPOSALS, proposal_row(trial_id, config, number))
+            suggested = {"tenths": round(10 * config["learning_rate"])}
+            writer.append(PROPOSALS, proposal_row(trial_id, config, number, suggested=suggested))
             for report in reports:
                 writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "keep"))
             facts = TrialFacts(seed=number, data_fingerprint="a" * 20)
@@ -56,25 +66,30 @@ class Trained:
 
     def __call__(self, job: JobSpec) -> None:
         self.jobs.append(job)
-        configs = job.search.initial_configs or []
-        noise = [0.01 * (1 + number) for number in range(len(configs))]
         trials = [
-            (config, [0.1, self.mean(rate) + more], self.outcomes.get(rate, Outcome.COMPLETED))
-            for config, more in zip(configs, noise, strict=True)
-            for rate in [config["learning_rate"]]
+            ({"learning_rate": rate}, [0.1, self.mean(rate) + 0.01 * number], self._outcome(rate))
+            for number, rate in enumerate(self.rates[-1], start=1)
         ]
-        written(RunFolder(job.run_root), job, trials)  # type: ignore[arg-type]
+        written(RunFolder(job.run_root), job, trials)
+
+    def _outcome(self, rate: float) -> Outcome:
+        return self.outcomes.get(rate, Outcome.COMPLETED)
 
     @property
-    def rates(self) -> list[list[Any]]:
-        return [[config["learning_rate"] for config in job.search.initial_configs or []] for job in self.jobs]
+    def rates(self) -> list[list[float]]:
+        """The learning rate of every training of every job."""
+        points = [job.search.initial_configs or [] for job in self.jobs]
+        return [[float(params["tenths"] or 0) / 10 for params in some] for some in points]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
+    family = tmp_path / f"family_of_{tmp_path.name}.py"  # modules are known by their names
+    family.write_text(FAMILY)
     job = parse_job(
         {
             "name": "a",
+            "space": {"name": f"{family}:Tenths"},
             "seed": 5,
             "data": "digits",
             "search": {"max_epochs": 2, "budgets": {"epochs": 9}, "objectives": ["val_accuracy", "val_loss"]},
@@ -125,18 +140,18 @@ def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_earl
     folder: RunFolder,
 ) -> None:
     job = folder.job()
-    asked = confirming(job, folder, [{"learning_rate": 0.1}], 0)
+    asked = confirming(job, folder, [{"tenths": 1}], 0)
     assert asked.data_spec() == job.data_spec() and asked.seed != job.seed
     assert asked.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
     assert (asked.search.trials, asked.search.traded, asked.search.budgets.epochs) == (1, (), None)
     assert asked.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
     assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked, "it is a job file"
     assert prepare(asked).strategy.rung_epochs == (2,)
-    assert confirming(job, folder, [{"learning_rate": 0.1}], 0) == asked
+    assert confirming(job, folder, [{"tenths": 1}], 0) == asked
     others = [
-        confirming(job, folder, [{"learning_rate": 0.2}], 0),
-        confirming(job, folder, [{"learning_rate": 0.1}], 1),
-        confirming(override_job(job, ["seed=6"]), folder, [{"learning_rate": 0.1}], 0),
+        confirming(job, folder, [{"tenths": 2}], 0),
+        confirming(job, folder, [{"tenths": 1}], 1),
+        confirming(override_job(job, ["seed=6"]), folder, [{"tenths": 1}], 0),
     ]
     assert len({one.seed for one in [asked, *others]}) == len({one.name for one in [asked, *others]}) == 4
 
@@ -187,3 +202,9 @@ def test_where_every_configuration_fails_there_is_no_winner(folder: RunFolder) -
     failing = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], Outcome.DIVERGED))
     with pytest.raises(SearchFailedError, match="no configuration could be confirmed"):
         confirm(folder.job(), folder, board(folder), failing)
+
+
+def test_a_space_that_lacks_a_configuration_by_now_is_told_in_one_line(folder: RunFolder) -> None:
+    narrowed = override_job(folder.job(), ["space.ranges={tenths: [3, 9]}"])
+    with pytest.raises(InputError, match="space: t00000 is no configuration of it any more"):
+        confirm(narrowed, folder, board(folder), Trained(lambda rate: rate))

@@ -137,6 +137,11 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
             "data: digits\nspace: {fixed: {learning_rate: [1]}}",
             "learning_rate: [1] given; must be a valid string or a valid integer or a valid number or",
         ),
+        (
+            "data: digits\nsearch: {max_epochs: 9, min_epochs: 10}",
+            "min_epochs is 10, and max_epochs 9 is less",
+        ),
+        ("data: digits\nretrain: {seeds: 1}", "retrain.seeds: 1 given; must be greater than or equal to 2"),
         ("data: digits\nsearch: {trials: true}", "search.trials: True given; must be a number"),
         ("data: digits\nsearch: {budgets: {epochs: true}}", "epochs: True given; must be a number"),
         ("data: {source: digits, splits: {val: true}}", "val: True given; must be a number"),
@@ -177,6 +182,13 @@ def test_how_to_compute_is_asked_for_as_yaml_reads_it(written, text: str, xla: b
     assert job.resources.asked() == Asked("mixed_bfloat16", xla, 8)
     assert parse_job(job.model_dump(mode="json"), "saved") == job
     assert load_job(written("data: digits")).resources.asked() == Asked()
+
+
+def test_the_splits_are_drawn_by_the_jobs_seed_or_by_their_own(written) -> None:
+    job = load_job(written("data: digits\nseed: 4"))
+    assert (job.data_spec().seed, job.split_seed) == (4, 4)
+    held = load_job(written("data: {source: digits, seed: 4}\nseed: 5"))
+    assert held.data_spec() == job.data_spec(), "another seed for the trials alone"
 
 
 def test_where_trials_are_to_repeat_exactly_nothing_that_rounds_is_left_to_a_measurement(written) -> None:
