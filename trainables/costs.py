@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+
+from trainables.container import cores, memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,10 +89,8 @@ def rss_bytes() -> int:
 
 
 def memory_share_bytes(cpus: float) -> int:
-    """What a worker with `cpus` of this machine's cores may hold before it is to be replaced: 0.8 of their share."""
-    import psutil
-
-    return int(0.8 * psutil.virtual_memory().total * min(1.0, cpus / (os.cpu_count() or 1)))
+    """What a worker with `cpus` of the cores here may hold before it is to be replaced: 0.8 of their share."""
+    return int(0.8 * memory_bytes() * min(1.0, cpus / cores()))
 
 
 def device_bytes() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from spaces.problem import InputError, Problem
+from trainables.container import whole_cores
 from trainables.data_cache import VARIABLE
 from trainables.data_decode import UnreadableImageError, pixels
 from trainables.data_splits import LEFT_OUT, SPLITS, Places
@@ -85,7 +85,7 @@ class Build:
             raise InputError(problems)
 
     def _decoded(self) -> Iterator[Decoded]:
-        threads = min(MOST_THREADS, _cpus())
+        threads = min(MOST_THREADS, whole_cores())
         chunks = chain.from_iterable(self._chunks(part) for part in self.listing.parts)
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             for batch in in_order(pool, self._decode_chunk, chunks, threads + 2):
@@ -188,7 +188,3 @@ def in_order(
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}x{shape[2]}"
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

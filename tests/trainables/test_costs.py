@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainables.computation import Computation, Computed
+from trainables.container import cores, memory_bytes
 from trainables.costs import Costs, Idle, device_bytes, memory_share_bytes, process_age_secs, rss_bytes
 from trainables.messages import TrialStart
 
@@ -93,8 +93,5 @@ def test_mapped_images_do_not_count_as_a_workers_memory(tmp_path: Path) -> None:
 
 
 def test_all_workers_of_a_machine_together_stay_below_its_memory() -> None:
-    import psutil
-
-    cores = os.cpu_count() or 1
-    assert cores * memory_share_bytes(1) <= psutil.virtual_memory().total
-    assert memory_share_bytes(2 * cores) == memory_share_bytes(cores)
+    assert cores() * memory_share_bytes(1) <= memory_bytes()
+    assert memory_share_bytes(2 * cores()) == memory_share_bytes(cores())

@@ -1,0 +1,65 @@
+"""What this process may use of its machine: the limits of its control groups where there are any, else all of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def memory_bytes(groups: Path = GROUPS, own: Path = OWN_GROUPS) -> int:
+    """Bytes of memory: of the machine, or what its container or batch job may take."""
+    import psutil
+
+    limits = [float(psutil.virtual_memory().total)]
+    for folder in _folders("memory", groups, own):
+        limits += _numbers(folder / "memory.max") + _numbers(folder / "memory.limit_in_bytes")
+    return int(min(limit for limit in limits if limit > 0))
+
+
+def cores(groups: Path = GROUPS, own: Path = OWN_GROUPS) -> float:
+    """Cores this process may run on, or as many as its container or batch job may keep busy; may be less than one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    limits = [float(len(affinity(0)) if affinity else os.cpu_count() or 1)]
+    for folder in _folders("cpu", groups, own):
+        split = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
+        for told in (_numbers(folder / "cpu.max"), split):
+            if len(told) == 2 and min(told) > 0:
+                limits.append(told[0] / told[1])
+    return min(limits)
+
+
+def whole_cores() -> int:
+    """As many processes as can compute at once, 1 at least."""
+    return max(1, int(cores()))
+
+
+def _folders(controller: str, groups: Path, own: Path) -> Iterator[Path]:
+    """The folders of this process's group and of those it lies in: what any of them limits is limited.
+
+    In version 2 a line `0::/path` names the group, in version 1 one such as `4:cpu,cpuacct:/path` for each controller.
+    """
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = own.read_text().splitlines()
+    yield groups
+    yield groups / controller
+    for line in lines:
+        controllers, _, path = line.partition(":")[2].partition(":")
+        if not controllers or controller in controllers.split(","):
+            root = groups / controller if controllers else groups
+            place = PurePosixPath(path.lstrip("/"))
+            yield from (root / part for part in (place, *place.parents))
+
+
+def _numbers(file: Path) -> list[float]:
+    """The numbers in a file; none where there is no such file, or where it says `max` for no limit."""
+    with suppress(OSError, ValueError):
+        return [float(word) for word in file.read_text().split()]
+    return []
