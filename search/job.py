@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from trainables.data import DataSpec
 
 # Here .inf passes for the space to judge: it tells in one line what the parameter may be.
 JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
+MLFLOW_KINDS = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks"})
 Metric = Literal[
     "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
 ]
@@ -206,6 +208,20 @@ class TrackingSection(Section):
     uri: str | None = Field(None, description="MLflow tracking URI; SQLite inside the run folder if none.")
     experiment: str = Field("toprung", min_length=1, description="MLflow experiment.")
     enabled: bool = Field(True, description="Whether MLflow is written at all.")
+
+    @field_validator("uri")
+    @classmethod
+    def mlflow_knows_its_kind(cls, value: str | None) -> str | None:
+        kind, separator, _ = (value or "").partition("://")
+        plugins = (
+            {plugin.name for plugin in entry_points(group="mlflow.tracking_store")} if separator else set()
+        )
+        # A database's kind may name its driver, as in postgresql+psycopg2.
+        if separator and kind.partition("+")[0] not in MLFLOW_KINDS | plugins:
+            raise PydanticCustomError(
+                "uri", f"must begin with {', '.join(sorted(MLFLOW_KINDS | plugins))}, or be a path"
+            )
+        return value
 
 
 class RetrainSection(Section):

@@ -10,6 +10,7 @@ from results.parts import read_tables
 from results.render import Format, write
 from results.winner import rank_trials
 from search.pace import per_time
+from search.retrained import REPORT_FILE
 from spaces.problem import InputError
 
 if TYPE_CHECKING:
@@ -122,9 +123,8 @@ def show_retrained(done: Retrained) -> None:
     """The report of a retrained winner."""
     report = done.report
     if not done.is_new:
-        print(
-            f"{report['trial_id']} was retrained already; the test set was read at {report['test_reads'][-1]}"
-        )
+        again = f"remove {shown(done.folder.root)}/{REPORT_FILE} to train it again"
+        print(f"{report['trial_id']} was retrained already ({again})")
     seen = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
     print(f"test accuracy {report['test_accuracy']:.4f} ({seen})")
     worst = sorted(report["test_accuracy_per_class"].items(), key=lambda item: item[1])[:3]

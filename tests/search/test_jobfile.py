@@ -165,6 +165,10 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
         ("data: digits\nresources: {steps_per_call: 0}", "steps_per_call: 0 given; must be greater than 0"),
         ("data: digits\nname: ../up", "name: '../up' given; must be up to 100 letters, digits, dots"),
         ("data: digits\nspace: {fixed: [1, 2]}", "space.fixed: [1, 2] given; must be keys and values"),
+        (
+            "data: digits\ntracking: {uri: 'htp://server:5000'}",
+            "tracking.uri: 'htp://server:5000' given; must begin with databricks, file, http, https, mssql, mysql,",
+        ),
         ("data: {path: ''}", "data.path: '' given; must have at least 1 character"),
     ],
 )
@@ -182,6 +186,13 @@ def test_how_to_compute_is_asked_for_as_yaml_reads_it(written, text: str, xla: b
     assert job.resources.asked() == Asked("mixed_bfloat16", xla, 8)
     assert parse_job(job.model_dump(mode="json"), "saved") == job
     assert load_job(written("data: digits")).resources.asked() == Asked()
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql+psycopg2://user@server/mlflow", "sqlite:///a.db", "mlruns", "databricks"]
+)
+def test_mlflow_may_be_any_store_that_it_knows(written, uri: str) -> None:
+    assert load_job(written(f"data: digits\ntracking: {{uri: '{uri}'}}")).tracking.uri == uri
 
 
 def test_the_splits_are_drawn_by_the_jobs_seed_or_by_their_own(written) -> None:
