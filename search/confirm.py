@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,10 @@ def candidates_of(
 def describe(confirmation: Confirmation, board: pd.DataFrame, metric: str) -> list[str]:
     """A line for each candidate: its mean over new seeds with its 95% interval, and what the search had for it."""
     searched = dict(zip(board["trial_id"], board[metric], strict=True))
+    most = math.inf if metric.endswith("loss") else 1.0
     lines = [
-        f"  {one.trial_id}  {metric} {one.score:.4f} ({one.low:.4f} to {one.high:.4f}) at epoch {one.epoch}, "
-        f"{one.seeds} seeds; {searched[one.trial_id]:.4f} in the search"
+        f"  {one.trial_id}  {metric} {one.score:.4f} ({max(one.low, 0.0):.4f} to {min(one.high, most):.4f}) "
+        f"at epoch {one.epoch}, {one.seeds} seeds; {searched[one.trial_id]:.4f} in the search"
         for one in confirmation.standings
     ]
     return [
