@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cluster.interrupts import held_back
 from cluster.reaper import no_orphans
 from spaces.problem import InputError, Problem
-from trainables.container import whole_cores
+from trainables.container import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +80,9 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
 def _start_local(need: Need) -> None:
     import ray
 
-    available = whole_cores()
+    available = max(1.0, cores())
     if need.cpus > available:
-        raise InputError.single("resources.cpus", f"{need.cpus:g} asked", f"{available} may be used here")
+        raise InputError.single("resources.cpus", f"{need.cpus:g} asked", f"{available:g} may be used here")
     fits = int(available // need.cpus)
     wanted = min(fits, need.concurrent or fits)
     logging.getLogger("ray").setLevel(logging.ERROR)

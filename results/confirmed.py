@@ -55,8 +55,9 @@ def confirmed(
     values is too good by its noise, and 95% intervals around it held the truth in 44 to 95% of simulations (27 and 81
     epochs, 2 to 8 seeds, noise of neighbouring epochs correlated by 0 to 0.95); on the smoothed curve in 93 to 97%.
     The variance s^2 is pooled within the configurations, so that a few trainings of each tell it, and mean +- t s /
-    sqrt(n) is Student's interval with as many degrees of freedom. Trials without a curve are left out; equal means
-    stay in the order given.
+    sqrt(n) is Student's interval with as many degrees of freedom. It is that of a configuration named beforehand and
+    spread as the others: the first of k equal ones is too good by its choice (k = 3, n = 3: by 0.5 s, held in 93%; k =
+    10: 0.9 s, 79%). Trials without a curve are left out; equal means stay in the order given.
     """
     at = {name: _best_epoch(_aligned(rows), mode, epoch) for name, rows in curves.items() if len(rows)}
     values = {name: np.array([row[at[name] - 1] for row in curves[name]], dtype=float) for name in at}

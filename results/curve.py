@@ -22,10 +22,9 @@ def steady_epoch(curve: Sequence[float] | np.ndarray, mode: str = "max") -> int:
     """
     values = np.asarray(curve, dtype=float)
     reach = round(len(values) / SMOOTHED) // 2
-    number = np.arange(len(values))
-    low, high = np.maximum(number - reach, 0), np.minimum(number + reach + 1, len(values))
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    mean = np.round((sums[high] - sums[low]) / (high - low), 12)  # equal ones differ in their last digits
+    around = [values[max(0, number - reach) : number + reach + 1] for number in range(len(values))]
+    # Equal means differ in their last digits.
+    mean = np.array([float(f"{part.mean():.12g}") for part in around])
     return 1 + int(np.argmax(mean if mode == "max" else -mean))
 
 

@@ -71,7 +71,7 @@ def pick_winner(
         score=float(first[metric]),
         epoch=int(first["best_epoch"]),
         last_epoch=int(first["last_epoch"]),
-        train_epochs=steady_epoch(curve_of(epochs, str(first["trial_id"]), metric), mode),
+        train_epochs=_train_epochs(first, epochs, metric, mode),
         outcome=Outcome(first["outcome"]),
         why=_why(first, second, len(ranked), metric)
         if trial_id is None
@@ -129,6 +129,11 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
     lead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
     other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
     return f"best of {count} trials: {measured}, {lead} ({other})"
+
+
+def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, metric: str, mode: str) -> int:
+    curve = curve_of(epochs, str(first["trial_id"]), metric)
+    return steady_epoch(curve, mode) if curve else int(first["best_epoch"])
 
 
 def _why_confirmed(first: Confirmed, others: Sequence[Confirmed], metric: str, mode: str) -> str:

@@ -110,7 +110,7 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
     yield from misspelt(prepared.kinds)
     yield from unfit_runs(job, prepared.space)
     if len(prepared.strategy.rung_epochs) == 1:
-        yield f"max_epochs {job.search.max_epochs} leaves one rung: nothing is stopped early"
+        yield f"the only rung is that of epoch {job.search.max_epochs}, the last: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:
         yield f"{job.search.trials} trials are few for a reduction factor of {job.search.reduction_factor}"
 

@@ -7,33 +7,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from results.confirmed import Confirmed, confirmed
-from results.leaderboard import UNFIT
 from results.parts import read_table
 from results.rows import config_of, suggested_of
 from results.schema import PROPOSALS
-from search.confirm_runs import FOLDER, confirming, ended_runs, key, trainings
+from search.confirm_runs import BLAMED, FOLDER, confirming, key, runs_of, trainings
 from search.prepare import prepared_space
 from search.run import SearchFailedError
-from search.runfolder import RunFolder
 from search.sampler import place
 from spaces.problem import InputError
 from trainables.checkpoint import CheckpointStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
+    from search.confirm_runs import ConfirmRun, Training
     from search.job import JobSpec
-    from trainables.report import Outcome
+    from search.runfolder import RunFolder
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The candidates that trained well, best first, and by trial id what the others ended as under a new seed."""
+    """The candidates that trained well, best first; by trial id why others are left out; trainings still lacking."""
 
     standings: tuple[Confirmed, ...]
-    failed: Mapping[str, Outcome]
+    left_out: Mapping[str, str]
+    lacking: int
 
 
 def confirm(
@@ -41,35 +41,54 @@ def confirm(
 ) -> Confirmation:
     """Train the first `job.retrain.confirm` configurations of the board with `job.retrain.seeds` new seeds each.
 
-    `train` runs a job, or goes on with it; trainings of ended confirmations of this run count. A configuration that
-    cannot be trained with one of the seeds is none to rely on: it is among `failed`. Raises what `train` raises,
-    `InputError` when the space has changed, and `SearchFailedError` when no configuration has two trainings, without
-    which there is no spread to tell.
+    `train` runs a job, or goes on with it; what earlier confirmations of this run have trained counts. A configuration
+    that diverges, or runs out of memory, with one of the seeds is none to rely on and is left out. Raises what `train`
+    raises, `InputError` when the space has changed, and `SearchFailedError` when no configuration has two trainings,
+    without which there is no spread to tell.
     """
-    candidates = candidates_of(job, folder, board, job.retrain.confirm)
-    runs = list(ended_runs(folder, job))
-    known = trainings(runs, job.search.metric)
-    lacking = [
-        params for params in candidates.values() for _ in range(job.retrain.seeds - len(known[key(params)]))
-    ]
-    if lacking:
-        asked = confirming(job, folder, lacking, len(runs))
+    points = candidates_of(job, folder, board, job.retrain.confirm)
+    runs = list(runs_of(folder, job))
+    asked = _lacking_job(job, folder, points, [run for run in runs if run.has_ended])
+    if asked and asked.run_root not in [run.folder.root for run in runs]:
+        # None that was begun asks just this: what any of them has trained counts, and the rest is new.
+        asked = _lacking_job(job, folder, points, runs)
+    if asked:
         train(asked)
-        run = RunFolder(asked.run_root)
-        CheckpointStore(run.checkpoints).keep_only(frozenset())  # of no use any more
-        known = trainings([*runs, run], job.search.metric)
-    ended = {name: known[key(params)] for name, params in candidates.items()}
-    failed = {name: one.outcome for name, found in ended.items() for one in found if one.outcome in UNFIT}
-    curves = {
-        name: [one.curve for one in found if one.curve] for name, found in ended.items() if name not in failed
+        runs = list(runs_of(folder, job))
+    for run in runs:
+        if run.has_ended:
+            CheckpointStore(run.folder.checkpoints).keep_only(frozenset())  # of no use any more
+    known = trainings(runs, job.search.metric)
+    return _confirmation(job, folder, {name: known[key(params)] for name, params in points.items()})
+
+
+def _lacking_job(
+    job: JobSpec, folder: RunFolder, points: Mapping[str, Mapping[str, Any]], runs: Sequence[ConfirmRun]
+) -> JobSpec | None:
+    """The job of the trainings that these runs lack; None when there are enough of each."""
+    known = trainings(runs, job.search.metric)
+    lacking = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[key(p)]))]
+    return confirming(job, folder, lacking, len(runs)) if lacking else None
+
+
+def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[Training]]) -> Confirmation:
+    """What the trainings of each candidate come to."""
+    left_out = {
+        name: f"{one.outcome} with a new seed"
+        for name, some in found.items()
+        for one in some
+        if one.outcome in BLAMED
     }
-    if all(len(found) < 2 for found in curves.values()):
-        told = ", ".join(f"{name} {failed.get(name) or f'{len(ended[name])} trained'}" for name in ended)
+    left_out |= {name: "no training ended well" for name, some in found.items() if not some}
+    curves = {name: [one.curve for one in some] for name, some in found.items() if name not in left_out}
+    if all(len(some) < 2 for some in curves.values()):
+        told = ", ".join(f"{name} {left_out.get(name, 'trained once')}" for name in found)
         raise SearchFailedError(
             f"no configuration could be confirmed ({told}); see the column `reason` of "
-            f"{folder.root}/{FOLDER}/*/trials; the same command trains again what lost its worker"
+            f"{folder.root}/{FOLDER}/*/trials; the same command tries again what failed or lost its worker"
         )
-    return Confirmation(tuple(confirmed(curves, job.search.mode, job.retrain.epochs)), failed)
+    lacking = sum(max(0, job.retrain.seeds - len(some)) for some in found.values())
+    return Confirmation(tuple(confirmed(curves, job.search.mode, job.retrain.epochs)), left_out, lacking)
 
 
 def candidates_of(
@@ -88,7 +107,8 @@ def candidates_of(
             configs[str(row["trial_id"])] = config
     points = {name: place(space, config, beside.get(name)) for name, config in configs.items()}
     for name, point in points.items():
-        if point is None:
+        # Fixed values may have been laid over those it was searched with.
+        if point is None or point.config != configs[name]:
             raise InputError.single(
                 "space", f"{name} is no configuration of it any more", "must allow the best"
             )
@@ -104,7 +124,9 @@ def describe(confirmation: Confirmation, board: pd.DataFrame, metric: str) -> li
         f"at epoch {one.epoch}, {one.seeds} seeds; {searched[one.trial_id]:.4f} in the search"
         for one in confirmation.standings
     ]
-    return [
-        *lines,
-        *(f"  {name}  {outcome} with a new seed" for name, outcome in confirmation.failed.items()),
-    ]
+    lines += [f"  {name}  left out: {reason}" for name, reason in confirmation.left_out.items()]
+    if confirmation.lacking:
+        lines.append(
+            f"  {confirmation.lacking} trainings failed or lost their workers; the same command tries again"
+        )
+    return lines

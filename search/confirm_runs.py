@@ -1,4 +1,4 @@
-"""The searches that train chosen configurations with new seeds: the job of one, and what ended ones have found."""
+"""The searches that train chosen configurations with new seeds: the job of one, and what those of a run have found."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from results.curve import curve_of
-from results.leaderboard import UNFIT
 from results.parts import read_table, read_tables
 from results.schema import TRIALS
 from results.storage import Storage
 from search.job import Budgets
-from search.runfolder import JOB_FILE, RunFolder
+from search.runfolder import CODE, JOB_FILE, RunFolder, code_name
 from search.settings import number_of
+from spaces.shipped import shipped
 from trainables.report import Outcome
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FOLDER = "confirm"
 NAME_CHARS = 80  # of the run's name in that of its confirmation
+BLAMED = frozenset({Outcome.DIVERGED, Outcome.OOM})
+"""Outcomes that say that a configuration cannot be relied on; a worker's death or a raised error may be an accident."""
+TELLING = BLAMED | {Outcome.COMPLETED, Outcome.STOPPED}
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,20 @@ class Training:
     curve: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class ConfirmRun:
+    """A confirmation that was begun; `has_ended` when nothing is left to train in it."""
+
+    folder: RunFolder
+    has_ended: bool
+
+
 def confirming(job: JobSpec, folder: RunFolder, points: Sequence[Params], earlier_runs: int) -> JobSpec:
     """The job that trains each of these points of the space once to its end: the same images, seeds of its own.
 
-    Its name and its seed follow from all of that, so that the same question goes on with the same run, and another one,
-    after as many as `earlier_runs` have ended, has new seeds.
+    Its name and its seed follow from all that a run may not change, so that the same question goes on with the same
+    run, and another one, or after as many as `earlier_runs`, has new seeds.
     """
-    text = json.dumps([job.seed, _basis(job), [*map(key, points)], earlier_runs])
-    digest = hashlib.sha256(text.encode()).hexdigest()
     search = {
         "trials": len(points),
         "min_epochs": job.search.max_epochs,  # nobody is stopped early
@@ -56,43 +65,45 @@ def confirming(job: JobSpec, folder: RunFolder, points: Sequence[Params], earlie
         "budgets": Budgets(),
     }
     storage = {"path": f"{folder.root}/{FOLDER}", "keep_stopped": False}
-    return job.model_copy(
+    tracking = {"uri": folder.tracking(job).uri} if job.tracking.enabled else {}
+    asked = job.model_copy(
         update={
-            "name": f"{job.name[:NAME_CHARS]}-confirm-{digest[:8]}",
-            "seed": int(digest[:7], 16),
             "data": job.data.model_copy(update={"seed": job.split_seed}),
             "search": job.search.model_copy(update=search),
             "storage": job.storage.model_copy(update=storage),
-            "tracking": job.tracking.model_copy(update={"uri": folder.tracking(job).uri}),
+            "tracking": job.tracking.model_copy(update=tracking),
         }
     )
+    settled = [asked.seed, _basis(asked), asked.search.model_dump(mode="json"), _code(job), earlier_runs]
+    digest = hashlib.sha256(json.dumps(settled).encode()).hexdigest()
+    name = f"{job.name[:NAME_CHARS]}-confirm-{digest[:8]}"
+    return asked.model_copy(update={"name": name, "seed": int(digest[:7], 16)})
 
 
-def ended_runs(folder: RunFolder, job: JobSpec) -> Iterator[RunFolder]:
-    """The confirmations of this run whose trainings have all ended, and were of the same kind."""
+def runs_of(folder: RunFolder, job: JobSpec) -> Iterator[ConfirmRun]:
+    """The confirmations of this run with the job's data, space and epochs, and the model's file as it is now."""
     for name in Storage.at(folder.root).folders(FOLDER):
         run = RunFolder(f"{folder.root}/{FOLDER}/{name}")
-        if Storage.at(run.root).exists(JOB_FILE):
-            theirs = run.job()
-            has_ended = len(read_table(run.root, TRIALS)) >= theirs.search.trials
-            if has_ended and _basis(theirs) == _basis(job):
-                yield run
+        storage = Storage.at(run.root)
+        code = _code(job)
+        if not storage.exists(JOB_FILE) or (code and storage.list(CODE) != (code,)):
+            continue
+        theirs = run.job()
+        if _basis(theirs) == _basis(job):
+            yield ConfirmRun(run, len(read_table(run.root, TRIALS)) >= theirs.search.trials)
 
 
-def trainings(runs: Sequence[RunFolder], metric: str) -> defaultdict[str, list[Training]]:
-    """Every training of these runs that tells something of its configuration, by the `key` of its point.
-
-    One that lost its worker, or hung, tells nothing.
-    """
+def trainings(runs: Sequence[ConfirmRun], metric: str) -> defaultdict[str, list[Training]]:
+    """Every training of these runs that tells something of its configuration, by the `key` of its point."""
     known: defaultdict[str, list[Training]] = defaultdict(list)
     for run in runs:
-        points = run.job().search.initial_configs or []
-        _, epochs, trials = read_tables(run.root)
+        points = run.folder.job().search.initial_configs or []
+        _, epochs, trials = read_tables(run.folder.root)
         for row in trials.sort_values("trial_id").itertuples():
             outcome, trial_id = Outcome(str(row.outcome)), str(row.trial_id)
-            if outcome in {Outcome.COMPLETED, Outcome.STOPPED, *UNFIT}:
-                curve = curve_of(epochs, trial_id, metric)
-                known[key(points[number_of(trial_id)])].append(Training(outcome, curve))
+            if outcome in TELLING:
+                training = Training(outcome, curve_of(epochs, trial_id, metric))
+                known[key(points[number_of(trial_id)])].append(training)
     return known
 
 
@@ -105,3 +116,7 @@ def _basis(job: JobSpec) -> list[Any]:
     """What trainings must share to be compared: images may have moved, but not changed."""
     data = job.data.model_dump(mode="json", exclude={"path", "seed"})
     return [data, job.space.model_dump(mode="json"), job.search.max_epochs, job.split_seed]
+
+
+def _code(job: JobSpec) -> str | None:
+    return code_name(shipped(job.family))

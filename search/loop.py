@@ -210,13 +210,17 @@ class SearchLoop:
             self._end(trial, Outcome.STOPPED, self._strategy.why(trial_id))
         elif report.epoch >= self._max_epochs:
             self._end(trial, Outcome.COMPLETED, f"trained all {self._max_epochs} epochs")
-        elif reason := lost_patience(trial.reports, trial.start.config, self._metric, self._mode):
+        elif reason := self._lost_patience(trial):
             self._end(trial, Outcome.STOPPED, reason)
         elif decision is Decision.KEEP and self._limit_reached() and not self._nearly_done(report):
             self._end(trial, Outcome.STOPPED, str(self.stop_reason))
         else:
             return decision
         return Decision.STOP
+
+    def _lost_patience(self, trial: OpenTrial) -> str | None:
+        first_rung = self._strategy.rung_epochs[0]
+        return lost_patience(trial.reports, trial.start.config, self._metric, self._mode, first_rung)
 
     def _count(self, trial: OpenTrial, report: EpochReport) -> None:
         trial.reports.append(report)

@@ -77,7 +77,9 @@ class Recorder:
         """Write the trial's row; it keeps its state if completed or out of patience, or if the stopped keep theirs."""
         trial_id = trial.start.trial_id
         config = trial.start.config
-        spent = outcome is Outcome.STOPPED and lost_patience(trial.reports, config, self._metric, self._mode)
+        first_rung = self._strategy.rung_epochs[0]
+        lost = lost_patience(trial.reports, config, self._metric, self._mode, first_rung)
+        spent = outcome is Outcome.STOPPED and lost
         asked = outcome is Outcome.STOPPED and self._keep_stopped and bool(trial.reports)
         keeps = outcome is Outcome.COMPLETED or bool(spent) or asked
         facts = TrialFacts(

@@ -70,14 +70,38 @@ def retrain_winner(
     _, epochs, trials = read_tables(folder.root)
     earlier: dict[str, Any] | None = read_json(folder, REPORT_FILE)
     winner = _winner(job, folder, trials, epochs, trial_id, address)
-    planned_epochs = job.retrain.epochs or winner.train_epochs
-    if earlier and (earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned_epochs):
+    is_plain = not (trial_id or job.retrain.confirm or job.retrain.epochs)
+    if earlier and (
+        _is_the_same(earlier, winner, job.retrain.epochs) or (is_plain and _stands_confirmed(earlier, winner))
+    ):
         return _as_before(job, folder, earlier, winner)
+    planned_epochs = job.retrain.epochs or winner.train_epochs
     dataset = _ready(job, folder, trials)
     print(f"winner {winner.trial_id}: {winner.why}", flush=True)
     parts = parts_of_batches(trials, winner, dataset.counts["train"])
     report = _train(job, winner, dataset, planned_epochs, folder, parts)
     return Retrained(folder, report, is_new=True)
+
+
+def _is_the_same(earlier: Mapping[str, Any], winner: Winner, epochs: int | None) -> bool:
+    """Whether an earlier report is of this winner's training, for these epochs where they are given."""
+    # Earlier versions trained for as many epochs as the winner's best value took.
+    as_now = "train_epochs" in earlier.get("winner", {})
+    planned = epochs or (winner.train_epochs if as_now or winner.confirmed else winner.epoch)
+    return bool((earlier["trial_id"], earlier["epochs"]) == (winner.trial_id, planned))
+
+
+def _stands_confirmed(earlier: Mapping[str, Any], winner: Winner) -> bool:
+    """Whether an earlier model was confirmed against this winner, which did not come off better.
+
+    Raises `InputError` where it was confirmed against others: it is not to be replaced by what may be better by chance.
+    """
+    confirmed = [one["trial_id"] for one in earlier.get("winner", {}).get("confirmed", [])]
+    if confirmed and winner.trial_id not in confirmed:
+        given = f"the model of {earlier['trial_id']} was confirmed, {winner.trial_id} is the best by now and was not"
+        allowed = f"give --set retrain.confirm=K as before, or remove RUN/{REPORT_FILE}"
+        raise InputError.single("retrain.confirm", given, allowed)
+    return bool(confirmed)
 
 
 def _winner(
@@ -103,7 +127,8 @@ def _winner(
     board = eligible(trials, epochs, metric, mode, trial_id)
     confirmation = confirm(job, folder, board if trial_id is None else board.head(1), train)
     print("\n".join(["confirmed, means over new seeds:", *describe(confirmation, board, metric)]), flush=True)
-    return confirmed_winner(winner, trials, confirmation.standings, mode)
+    winner = confirmed_winner(winner, trials, confirmation.standings, mode)
+    return winner if trial_id is None else replace(winner, why=f"chosen by its name: {winner.why}")
 
 
 def _ready(job: JobSpec, folder: RunFolder, trials: pd.DataFrame) -> Dataset:

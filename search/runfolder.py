@@ -100,11 +100,10 @@ class RunFolder:
 
         Returns a line for the log where the run has another version already: its trials are of both.
         """
-        if code.source is None:
+        name = code_name(code)
+        if name is None or code.source is None:
             return None
-        file = Path(code.reference.rpartition(":")[0])
-        storage, digest = Storage.at(self.root), hashlib.sha256(code.source.encode()).hexdigest()[:8]
-        name = f"{file.stem}-{digest}.py"
+        file, storage = Path(code.reference.rpartition(":")[0]), Storage.at(self.root)
         versions = [known for known in storage.list(CODE) if known.startswith(f"{file.stem}-")]
         if name not in versions:
             storage.put(f"{CODE}/{name}", code.source.encode())
@@ -159,6 +158,14 @@ class RunFolder:
             given = f"the images are others than those of {self.root} (fingerprint {fingerprint[:12]})"
             rule = f"must be {str(known)[:12]}, or give another `name`; an earlier version may have read them otherwise"
             raise InputError.single("data", given, rule)
+
+
+def code_name(code: Shipped) -> str | None:
+    """The name under which a run keeps this version of a model's file; None where the model is in no file."""
+    if code.source is None:
+        return None
+    digest = hashlib.sha256(code.source.encode()).hexdigest()[:8]
+    return f"{Path(code.reference.rpartition(':')[0]).stem}-{digest}.py"
 
 
 def _reason(error: OSError) -> str:

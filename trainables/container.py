@@ -43,7 +43,8 @@ def whole_cores() -> int:
 def _folders(controller: str, groups: Path, own: Path) -> Iterator[Path]:
     """The folders of this process's group and of those it lies in: what any of them limits is limited.
 
-    In version 2 a line `0::/path` names the group, in version 1 one such as `4:cpu,cpuacct:/path` for each controller.
+    In version 2 a line `0::/path` names the group, in version 1 one such as `4:cpu,cpuacct:/path` for each controller;
+    where both are there, version 2 has a folder of its own.
     """
     lines: list[str] = []
     with suppress(OSError):
@@ -53,9 +54,11 @@ def _folders(controller: str, groups: Path, own: Path) -> Iterator[Path]:
     for line in lines:
         controllers, _, path = line.partition(":")[2].partition(":")
         if not controllers or controller in controllers.split(","):
-            root = groups / controller if controllers else groups
             place = PurePosixPath(path.lstrip("/"))
-            yield from (root / part for part in (place, *place.parents))
+            roots = (
+                {groups / controller, groups / controllers} if controllers else {groups, groups / "unified"}
+            )
+            yield from (root / part for root in roots for part in (place, *place.parents))
 
 
 def _numbers(file: Path) -> list[float]:

@@ -18,14 +18,14 @@ def patience_of(config: Mapping[str, Any]) -> int:
 
 
 def lost_patience(
-    reports: Sequence[EpochReport], config: Mapping[str, Any], metric: str, mode: str
+    reports: Sequence[EpochReport], config: Mapping[str, Any], metric: str, mode: str, min_epochs: int = 1
 ) -> str | None:
-    """Why a trial with these finite reports, in order, is to end; None when it is to go on.
+    """Why a trial with these finite reports, in order, is to end; None when it is to go on, as before `min_epochs`.
 
     A function of the reports alone, so that a search that goes on after a kill decides alike.
     """
     patience = patience_of(config)
-    if not patience or not reports:
+    if not patience or not reports or reports[-1].epoch < min_epochs:
         return None
     sign = 1.0 if mode == "max" else -1.0
     best = max(reports, key=lambda report: (sign * report.metrics[metric], -report.epoch))

@@ -178,7 +178,8 @@ class TrialRun:
 
     def _lost_patience(self) -> bool:
         """Whether the driver will end the trial here, so that no later epoch may become its best state."""
-        spent = lost_patience(self._history, self._start.config, self._rules.metric, self._rules.mode)
+        rules, first_rung = self._rules, min(self._rules.checkpoint_epochs, default=1)
+        spent = lost_patience(self._history, self._start.config, rules.metric, rules.mode, first_rung)
         return spent is not None
 
     def _train(self, trainer: Trainer) -> EpochReport:

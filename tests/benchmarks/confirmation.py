@@ -34,7 +34,7 @@ from results.curve import steady_epoch  # noqa: E402
 from results.parts import read_tables  # noqa: E402
 from results.winner import eligible, pick_winner  # noqa: E402
 from search.confirm import candidates_of  # noqa: E402
-from search.confirm_runs import ended_runs, key, trainings  # noqa: E402
+from search.confirm_runs import key, runs_of, trainings  # noqa: E402
 from search.runfolder import RunFolder  # noqa: E402
 
 Row = tuple[float, float, float]  # told, true, held
@@ -87,7 +87,7 @@ def _compare(
     _, reports, trials = read_tables(folder.root)
     winner = pick_winner(trials, reports, job.search.metric, job.search.mode)
     board = eligible(trials, reports, job.search.metric, job.search.mode)
-    known = trainings(list(ended_runs(folder, job)), job.search.metric)
+    known = trainings(list(runs_of(folder, job)), job.search.metric)
     points = candidates_of(job, folder, board, options.of)
     curves = {name: np.array([one.curve for one in known[key(params)]]) for name, params in points.items()}
     own = curves[winner.trial_id].mean(axis=0)

@@ -26,6 +26,10 @@ def test_the_epoch_is_where_the_curve_is_best_with_its_neighbours(curve: list[fl
     assert steady_epoch([1 - value for value in curve], "min") == epoch
 
 
+def test_a_loss_that_was_huge_once_hides_nothing_of_the_rest() -> None:
+    assert steady_epoch([1e17, *[1.0] * 10, 0.2, 0.1, 0.1, 0.1], "min") == 15
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.01, 1))
 def test_what_rises_to_its_end_is_best_there(steps: list[float], least: float) -> None:
     assert steady_epoch(np.cumsum([step + least for step in steps])) == len(steps)

@@ -23,7 +23,7 @@ def test_the_first_rung_is_where_the_job_has_it(job_file) -> None:
     assert "rungs      epochs 3, 9; 1 in 3 survives each" in lines
     lines = list(describe_job(load_job(job_file(search={"min_epochs": 9}))))
     assert "rungs      epochs 9; 1 in 3 survives each" in lines
-    assert "note       max_epochs 9 leaves one rung: nothing is stopped early" in lines
+    assert "note       the only rung is that of epoch 9, the last: nothing is stopped early" in lines
 
 
 def test_what_confirming_will_take_is_told_where_it_is_asked_for(job_file) -> None:

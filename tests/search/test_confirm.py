@@ -15,13 +15,14 @@ from results.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from results.tables import RunWriter
 from results.winner import confirmed_winner, eligible, pick_winner
 from search.confirm import confirm, describe
-from search.confirm_runs import confirming, ended_runs
+from search.confirm_runs import confirming, runs_of
 from search.job import JobSpec
 from search.jobfile import dump_job, override_job, parse_job, read_mapping
 from search.prepare import prepare
 from search.run import SearchFailedError
 from search.runfolder import RunFolder
 from spaces.problem import InputError
+from spaces.shipped import shipped
 from trainables.report import EpochReport, Outcome
 
 Config = Mapping[str, Any]
@@ -40,6 +41,7 @@ class Tenths:
 def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[float], Outcome]]) -> None:
     """The tables of a search of these trials, the value of each epoch given."""
     folder.claim(job).release()
+    folder.keep_code(shipped(job.family))
     with RunWriter(folder.root, run_schemas(KINDS)) as writer:
         for number, (config, values, outcome) in enumerate(trials):
             trial_id = f"t{number:05d}"
@@ -59,10 +61,13 @@ class Trained:
     """Takes the place of a search: every training has the mean of its configuration, and its seed's own noise."""
 
     def __init__(
-        self, mean: Callable[[float], float], outcomes: Mapping[float, Outcome] | None = None
+        self,
+        mean: Callable[[float], float],
+        outcomes: Mapping[float, Outcome] | None = None,
+        upto: int | None = None,
     ) -> None:
         self.jobs: list[JobSpec] = []
-        self.mean, self.outcomes = mean, outcomes or {}
+        self.mean, self.outcomes, self.upto = mean, outcomes or {}, upto
 
     def __call__(self, job: JobSpec) -> None:
         self.jobs.append(job)
@@ -70,7 +75,7 @@ class Trained:
             ({"learning_rate": rate}, [0.1, self.mean(rate) + 0.01 * number], self._outcome(rate))
             for number, rate in enumerate(self.rates[-1], start=1)
         ]
-        written(RunFolder(job.run_root), job, trials)
+        written(RunFolder(job.run_root), job, trials[: self.upto])
 
     def _outcome(self, rate: float) -> Outcome:
         return self.outcomes.get(rate, Outcome.COMPLETED)
@@ -165,46 +170,122 @@ def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None
     assert [one.seeds for one in more.standings] == [3, 3, 3]
     confirm(override_job(job, ["retrain.confirm=4"]), folder, board(folder), train)
     assert train.rates[2:] == [[0.4, 0.4]]
-    longer = override_job(job, ["search.max_epochs=4"])
-    assert list(ended_runs(folder, longer)) == [], "trained for less"
+    assert len(list(runs_of(folder, job))) == len(train.jobs) == 3
+    for other in ("search.max_epochs=4", "data.image_size=16", "data.seed=7", "space.fixed={augment: 0}"):
+        assert list(runs_of(folder, override_job(job, [other]))) == [], f"trained with another {other}"
+    assert len(list(runs_of(folder, override_job(job, ["search.metric=val_loss"])))) == 3, "measured as well"
 
 
-def test_an_unfinished_confirmation_is_gone_on_with(folder: RunFolder) -> None:
+def test_an_interrupted_confirmation_is_gone_on_with_and_counts_for_another(folder: RunFolder) -> None:
+    job, asked = folder.job(), []
+
     def interrupted(job: JobSpec) -> None:
-        RunFolder(job.run_root).claim(job).release()
+        if not asked:
+            Trained(lambda rate: rate, upto=4)(job)
+        asked.append(job)
         raise KeyboardInterrupt
 
-    asked: list[JobSpec] = []
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            confirm(folder.job(), folder, board(folder), lambda job: [asked.append(job), interrupted(job)])
-    assert asked[0] == asked[1]
-
-
-def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFolder) -> None:
-    train = Trained(lambda rate: rate, {0.3: Outcome.DIVERGED})
-    found = confirm(folder.job(), folder, board(folder), train)
-    assert [one.trial_id for one in found.standings] == ["t00001", "t00000"]
-    assert found.failed == {"t00002": Outcome.DIVERGED}
-    assert describe(found, board(folder), "val_accuracy")[-1] == "  t00002  DIVERGED with a new seed"
-
-
-def test_what_lost_its_worker_is_trained_again_by_the_same_command(folder: RunFolder) -> None:
-    lost = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], Outcome.PREEMPTED))
-    with pytest.raises(SearchFailedError, match=r"t00000 0 trained, .*trains again what lost its worker"):
-        confirm(folder.job(), folder, board(folder), lost)
+            confirm(job, folder, board(folder), interrupted)
+    assert asked[0] == asked[1], "the same run"
+    assert [run.has_ended for run in runs_of(folder, job)] == [False]
     train = Trained(lambda rate: rate)
-    assert len(confirm(folder.job(), folder, board(folder), train).standings) == 3
-    assert train.rates == lost.rates and train.jobs[0].run_root != lost.jobs[0].run_root
+    for best in ("retrain.confirm=1", "retrain.confirm=2"):
+        confirm(override_job(job, [best]), folder, board(folder), train)
+    assert not train.jobs, "two of 0.1 and two of 0.2 had ended"
+    confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
+    assert train.rates == [[0.1, 0.2, 0.3, 0.3, 0.3]] and train.jobs[0].run_root != asked[0].run_root
 
 
-def test_where_every_configuration_fails_there_is_no_winner(folder: RunFolder) -> None:
-    failing = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], Outcome.DIVERGED))
-    with pytest.raises(SearchFailedError, match="no configuration could be confirmed"):
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OOM])
+def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFolder, outcome: Outcome) -> None:
+    found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: rate, {0.3: outcome}))
+    assert [one.trial_id for one in found.standings] == ["t00001", "t00000"]
+    assert found.left_out == {"t00002": f"{outcome} with a new seed"}
+    assert (
+        describe(found, board(folder), "val_accuracy")[-1] == f"  t00002  left out: {outcome} with a new seed"
+    )
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.FAILED])
+def test_what_may_have_been_an_accident_is_told_and_tried_again(folder: RunFolder, outcome: Outcome) -> None:
+    job, train = folder.job(), Trained(lambda rate: rate, {0.3: outcome})
+    found = confirm(job, folder, board(folder), train)
+    assert found.left_out == {"t00002": "no training ended well"} and found.lacking == 2
+    told = describe(found, board(folder), "val_accuracy")
+    assert told[-1] == "  2 trainings failed or lost their workers; the same command tries again"
+    mended = Trained(lambda rate: rate)
+    assert len(confirm(job, folder, board(folder), mended).standings) == 3
+    assert mended.rates == [[0.3, 0.3]] and mended.jobs[0].seed != train.jobs[0].seed
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.PREEMPTED])
+def test_where_no_configuration_trains_twice_there_is_no_winner(folder: RunFolder, outcome: Outcome) -> None:
+    failing = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], outcome))
+    with pytest.raises(
+        SearchFailedError, match=r"no configuration could be confirmed \(t00000 .*tries again"
+    ):
         confirm(folder.job(), folder, board(folder), failing)
+
+
+def test_trainings_by_another_version_of_the_models_file_do_not_count(folder: RunFolder) -> None:
+    job, train = folder.job(), Trained(lambda rate: rate)
+    confirm(job, folder, board(folder), train)
+    file = Path(job.space.name.rpartition(":")[0])
+    file.write_text(file.read_text() + "\n# mended\n")
+    confirm(job, folder, board(folder), train)
+    assert train.rates[0] == train.rates[1] and train.jobs[0].seed != train.jobs[1].seed
+
+
+def test_states_of_an_ended_confirmation_are_removed(folder: RunFolder) -> None:
+    def train(job: JobSpec) -> None:
+        Trained(lambda rate: rate)(job)
+        state = Path(RunFolder(job.run_root).checkpoints) / "t00000.npz"
+        state.parent.mkdir()
+        state.touch()
+        states.append(state)
+
+    states: list[Path] = []
+    confirm(folder.job(), folder, board(folder), train)
+    assert not states[0].exists()
+
+
+def test_the_longest_name_and_every_setting_make_a_job_that_can_be_read_again(folder: RunFolder) -> None:
+    changes = [
+        "search.variant=promote",
+        "search.sampler=tpe",
+        "storage.keep_stopped=true",
+        "name=" + "n" * 100,
+    ]
+    job = override_job(folder.job(), [*changes, f"search.warm_start=[{folder.root}]"])
+    asked = confirming(job, folder, [{"tenths": 1}], 0)
+    assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked
+    search, storage = asked.search, asked.storage
+    assert (search.variant, search.sampler, search.warm_start, storage.keep_stopped) == (
+        "stop",
+        "random",
+        [],
+        False,
+    )
+
+
+def test_where_nothing_is_tracked_no_place_is_made_for_it(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = RunFolder("memory://bucket/a")
+    assert confirming(
+        override_job(folder.job(), ["tracking.enabled=false"]), elsewhere, [{"tenths": 1}], 0
+    ).name
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_space_that_lacks_a_configuration_by_now_is_told_in_one_line(folder: RunFolder) -> None:
     narrowed = override_job(folder.job(), ["space.ranges={tenths: [3, 9]}"])
-    with pytest.raises(InputError, match="space: t00000 is no configuration of it any more"):
+    refused = pytest.raises(InputError, match="space: t00000 is no configuration of it any more")
+    with refused:
         confirm(narrowed, folder, board(folder), Trained(lambda rate: rate))
+    other = override_job(folder.job(), ["space.fixed={tenths: 5}"])
+    with refused:  # it would be trained with 5 instead
+        confirm(other, folder, board(folder), Trained(lambda rate: rate))

@@ -80,6 +80,22 @@ def test_it_ends_as_stopped_at_the_first_epoch_that_waited_long_enough() -> None
     assert facts.ends[start.trial_id] == (Outcome.STOPPED, why)
 
 
+def test_nobody_loses_patience_before_the_first_rung() -> None:
+    for first_rung, ended in [(1, 6), (6, 6), (7, MAX_EPOCHS), (MAX_EPOCHS, MAX_EPOCHS)]:
+        strategy = Strategy.for_space(
+            space, MAX_EPOCHS, 0, max_trials=1, sampler="random", min_epochs=first_rung
+        )
+        facts = Facts()
+        loop = new_loop(facts, strategy)
+        start = loop.next_trial()
+        assert start is not None
+        told = reports(MAX_EPOCHS, start.trial_id)
+        decisions = [loop.report(start.trial_id, EpochResult(report)) for report in told]
+        assert decisions.index(Decision.STOP) + 1 == ended
+        outcome = Outcome.COMPLETED if ended == MAX_EPOCHS else Outcome.STOPPED
+        assert facts.ends[start.trial_id][0] is outcome
+
+
 def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike() -> None:
     strategy = Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random")
     facts = Facts()
@@ -154,3 +170,12 @@ def test_the_best_state_is_saved_and_no_epoch_is_trained_past_the_end(tmp_path: 
     run.end()
     best = store.load_best("t00000", run.identity)
     assert best is not None and best.epoch == 3
+
+
+def test_a_worker_trains_on_to_the_first_rung_whatever_the_curve_does(tmp_path: Path) -> None:
+    rules = Rules(MAX_EPOCHS, frozenset({MAX_EPOCHS}), checkpoint_secs=1e9, report_secs=1e9)
+    run = TrialRun(_Source(), CheckpointStore(str(tmp_path)), rules)
+    run.begin(TrialStart("t00000", 0, 0, {"patience_epochs": 3}))
+    told = run.step()
+    assert told.report is not None and told.report.epoch == MAX_EPOCHS
+    run.end()

@@ -133,6 +133,51 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
     assert models == ["the saved model"] * 2, "registered once"
 
 
+@pytest.mark.parametrize(
+    ("winner", "epochs", "overrides", "is_kept"),
+    [
+        ({}, 1, [], True),
+        ({}, 1, ["retrain.epochs=1"], True),
+        ({}, 2, ["retrain.epochs=1"], False),
+        ({"confirmed": [{"trial_id": "t00000"}, {"trial_id": "t00007"}]}, 5, [], True),
+        ({"confirmed": [{"trial_id": "t00000"}]}, 5, ["retrain.epochs=1"], False),
+    ],
+    ids=[
+        "of an earlier version",
+        "as asked",
+        "not as asked",
+        "confirmed",
+        "confirmed, and other epochs asked",
+    ],
+)
+def test_an_earlier_model_is_kept_where_it_is_of_the_same_or_was_confirmed_against_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    winner: dict[str, Any],
+    epochs: int,
+    overrides: list[str],
+    is_kept: bool,
+) -> None:
+    folder = searched(tmp_path)
+    report = {"trial_id": "t00000", "epochs": epochs, "registered": "there", "winner": winner}
+    Storage.at(folder.root).put(REPORT_FILE, json.dumps(report).encode())
+    monkeypatch.setattr("search.retrain._ready", lambda *_: SimpleNamespace(counts={"train": 1}))
+    monkeypatch.setattr("search.retrain._train", lambda *_: {"trained": True})
+    done = retrain_winner(folder, overrides)
+    assert done.report == (report if is_kept else {"trained": True})
+
+
+def test_a_confirmed_model_is_not_replaced_by_a_winner_that_was_not_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = searched(tmp_path)
+    before = {"trial_id": "t00003", "epochs": 5, "winner": {"confirmed": [{"trial_id": "t00003"}]}}
+    Storage.at(folder.root).put(REPORT_FILE, json.dumps(before).encode())
+    assert main(["retrain", folder.root]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the model of t00003 was confirmed, t00000 is the best by now and was not; give --set" in line
+
+
 def test_a_run_that_cannot_be_written_is_told_before_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

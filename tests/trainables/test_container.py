@@ -52,12 +52,16 @@ def laid_out(root: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
             {
                 "memory/memory.limit_in_bytes": "9223372036854771712\n",
                 "memory/job/memory.limit_in_bytes": "1048576\n",
-                "cpu/job/cpu.cfs_quota_us": "50000\n",
-                "cpu/job/cpu.cfs_period_us": "100000\n",
+                "cpu,cpuacct/job/cpu.cfs_quota_us": "50000\n",
+                "cpu,cpuacct/job/cpu.cfs_period_us": "100000\n",
             },
         ),
+        (
+            "1:name=systemd:/job\n0::/job\n",
+            {"unified/job/memory.max": "1048576\n", "unified/job/cpu.max": "50000 100000\n"},
+        ),
     ],
-    ids=["container", "batch job", "container of version 1", "batch job of version 1"],
+    ids=["container", "batch job", "container of version 1", "batch job of version 1", "both versions"],
 )
 def test_the_tightest_limit_of_the_groups_it_lies_in_holds(
     tmp_path: Path, own: str, files: dict[str, str]
