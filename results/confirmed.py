@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,15 @@ class Confirmed:
     """What a trial's configuration is worth: `score` is the mean of the objective on validation over new seeds.
 
     The interval from `low` to `high` holds the mean over all seeds, on these validation images, with 95%
-    confidence; both are NaN where no configuration was trained twice. All are measured at `epoch`.
+    confidence: `half_width` on both sides, as far as there are such values. All three are NaN where no configuration
+    was trained twice. All are measured at `epoch`.
     """
 
     trial_id: str
     score: float
     low: float
     high: float
+    half_width: float
     epoch: int
     seeds: int
 
@@ -46,9 +49,14 @@ class Lead:
 
 
 def confirmed(
-    curves: Mapping[str, Sequence[Sequence[float]]], mode: str = "max", epoch: int | None = None
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    mode: str = "max",
+    epoch: int | None = None,
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> list[Confirmed]:
     """The trials with their means, best first; `curves` holds the finite values of each training, an epoch each.
+
+    No value of the objective lies outside of `limits`.
 
     A configuration is measured at one epoch: the given one, or the last before it, else where the mean of its
     trainings is best. That is looked for on the mean smoothed over a third of its epochs: the best of many noisy
@@ -62,12 +70,11 @@ def confirmed(
     at = {name: _best_epoch(_aligned(rows), mode, epoch) for name, rows in curves.items() if len(rows)}
     values = {name: np.array([row[at[name] - 1] for row in curves[name]], dtype=float) for name in at}
     half = _half_widths(values)
-    found = [
-        Confirmed(
-            name, mean := float(value.mean()), mean - half[name], mean + half[name], at[name], len(value)
-        )
-        for name, value in values.items()
-    ]
+    found = []
+    for name, value in values.items():
+        mean = float(value.mean())
+        low, high = np.clip([mean - half[name], mean + half[name]], *limits)
+        found.append(Confirmed(name, mean, float(low), float(high), half[name], at[name], len(value)))
     return sorted(found, key=lambda one: -one.score if mode == "max" else one.score)
 
 
@@ -75,7 +82,7 @@ def lead(first: Confirmed, second: Confirmed, mode: str = "max") -> Lead:
     """How far the first is ahead of the second."""
     by = first.score - second.score if mode == "max" else second.score - first.score
     # Both half widths are t s / sqrt(n) of the same t and s: squares add up.
-    half = float(np.hypot(first.high - first.score, second.high - second.score))
+    half = math.hypot(first.half_width, second.half_width)
     return Lead(by, by - half, by + half)
 
 

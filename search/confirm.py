@@ -88,7 +88,9 @@ def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[
             f"{folder.root}/{FOLDER}/*/trials; the same command tries again what failed or lost its worker"
         )
     lacking = sum(max(0, job.retrain.seeds - len(some)) for some in found.values())
-    return Confirmation(tuple(confirmed(curves, job.search.mode, job.retrain.epochs)), left_out, lacking)
+    limits = (0.0, math.inf if job.search.metric == "val_loss" else 1.0)
+    standings = confirmed(curves, job.search.mode, job.retrain.epochs, limits)
+    return Confirmation(tuple(standings), left_out, lacking)
 
 
 def candidates_of(
@@ -118,9 +120,8 @@ def candidates_of(
 def describe(confirmation: Confirmation, board: pd.DataFrame, metric: str) -> list[str]:
     """A line for each candidate: its mean over new seeds with its 95% interval, and what the search had for it."""
     searched = dict(zip(board["trial_id"], board[metric], strict=True))
-    most = math.inf if metric.endswith("loss") else 1.0
     lines = [
-        f"  {one.trial_id}  {metric} {one.score:.4f} ({max(one.low, 0.0):.4f} to {min(one.high, most):.4f}) "
+        f"  {one.trial_id}  {metric} {one.score:.4f} ({one.low:.4f} to {one.high:.4f}) "
         f"at epoch {one.epoch}, {one.seeds} seeds; {searched[one.trial_id]:.4f} in the search"
         for one in confirmation.standings
     ]

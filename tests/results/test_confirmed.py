@@ -43,9 +43,16 @@ def test_the_interval_is_students_with_the_spread_of_all_configurations() -> Non
 
 
 def test_a_lead_is_clear_where_its_interval_is_above_nothing_whichever_way_is_better() -> None:
-    high, low = Confirmed("a", 0.9, 0.85, 0.95, 1, 3), Confirmed("b", 0.7, 0.65, 0.75, 1, 3)
+    high, low = Confirmed("a", 0.9, 0.85, 0.95, 0.05, 1, 3), Confirmed("b", 0.7, 0.65, 0.75, 0.05, 1, 3)
     assert lead(high, low).is_clear and lead(low, high, "min").is_clear
     assert not lead(low, high).is_clear
+
+
+def test_an_interval_ends_where_there_are_no_values_any_more_and_a_lead_is_the_same() -> None:
+    curves = {"a": [[0.99], [0.97]], "b": [[0.5], [0.6]]}
+    free, limited = confirmed(curves), confirmed(curves, limits=(0.0, 1.0))
+    assert free[0].high > 1.0 and limited[0].high == 1.0 and free[0].low == limited[0].low
+    assert lead(*free) == lead(*limited)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
