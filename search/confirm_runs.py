@@ -29,7 +29,7 @@ FOLDER = "confirm"
 NAME_CHARS = 80  # of the run's name in that of its confirmation
 BLAMED = frozenset({Outcome.DIVERGED, Outcome.OOM})
 """Outcomes that say that a configuration cannot be relied on; a worker's death or a raised error may be an accident."""
-TELLING = BLAMED | {Outcome.COMPLETED, Outcome.STOPPED}
+TELLING = BLAMED | {Outcome.COMPLETED}
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFold
     )
 
 
-@pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.FAILED])
+@pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.FAILED, Outcome.STOPPED])
 def test_what_may_have_been_an_accident_is_told_and_tried_again(folder: RunFolder, outcome: Outcome) -> None:
     job, train = folder.job(), Trained(lambda rate: rate, {0.3: outcome})
     found = confirm(job, folder, board(folder), train)
