@@ -62,11 +62,11 @@ def pick_winner(
     ranked = eligible(trials, epochs, metric, mode, trial_id)
     first = ranked.iloc[0]
     second = ranked.iloc[1] if len(ranked) > 1 else None
-    row = trials[trials["trial_id"] == first["trial_id"]].iloc[-1]
+    row = _row_of(str(first["trial_id"]), trials)
     return Winner(
-        trial_id=str(first["trial_id"]),
-        config=config_of({str(name): value for name, value in row.items()}),
-        seed=None if pd.isna(row["seed"]) else int(row["seed"]),
+        trial_id=row["trial_id"],
+        config=config_of(row),
+        seed=_seed_in(row),
         metric=metric,
         score=float(first[metric]),
         epoch=int(first["best_epoch"]),
@@ -86,12 +86,12 @@ def confirmed_winner(
 ) -> Winner:
     """The winner by trainings with new seeds, in the place of the search's own; `standings` are best first."""
     first, *others = standings
-    row = trials[trials["trial_id"] == first.trial_id].iloc[-1]
+    row = _row_of(first.trial_id, trials)
     return replace(
         winner,
         trial_id=first.trial_id,
-        config=config_of({str(name): value for name, value in row.items()}),
-        seed=None if pd.isna(row["seed"]) else int(row["seed"]),
+        config=config_of(row),
+        seed=_seed_in(row),
         score=first.score,
         epoch=first.epoch,
         last_epoch=int(row["last_epoch"]),
@@ -122,13 +122,22 @@ def rank_trials(
     return board[board[metric].notna() & ~board["outcome"].isin(UNFIT)].reset_index(drop=True)
 
 
+def _row_of(trial_id: str, trials: pd.DataFrame) -> dict[str, Any]:
+    row = trials[trials["trial_id"] == trial_id].iloc[-1]
+    return {str(name): value for name, value in row.items()}
+
+
+def _seed_in(row: Mapping[str, Any]) -> int | None:
+    return None if pd.isna(row["seed"]) else int(row["seed"])
+
+
 def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metric: str) -> str:
     measured = f"{metric} {first[metric]:.4f} at epoch {int(first['best_epoch'])}"
     if second is None:
         return f"{measured}: the only trial with a finite value"
-    lead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
+    ahead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
     other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
-    return f"best of {count} trials: {measured}, {lead} ({other})"
+    return f"best of {count} trials: {measured}, {ahead} ({other})"
 
 
 def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, metric: str, mode: str) -> int:

@@ -82,10 +82,10 @@ def confirming(job: JobSpec, folder: RunFolder, points: Sequence[Params], earlie
 
 def runs_of(folder: RunFolder, job: JobSpec) -> Iterator[ConfirmRun]:
     """The confirmations of this run with the job's data, space and epochs, and the model's file as it is now."""
+    code = _code(job)
     for name in Storage.at(folder.root).folders(FOLDER):
         run = RunFolder(f"{folder.root}/{FOLDER}/{name}")
         storage = Storage.at(run.root)
-        code = _code(job)
         if not storage.exists(JOB_FILE) or (code and storage.list(CODE) != (code,)):
             continue
         theirs = run.job()

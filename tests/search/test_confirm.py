@@ -34,7 +34,10 @@ class Tenths:
         return {"learning_rate": trial.suggest_int("tenths", 1, 9) / 10}
 
     def build(self, config, task):
-        raise NotImplementedError
+        import keras
+
+        images = keras.Input(task.image_shape)
+        return keras.Model(images, keras.layers.Dense(task.outputs)(keras.layers.Flatten()(images)))
 """
 
 
