@@ -3,7 +3,7 @@
 Ray's own processes mostly follow a killed driver, and some (its agents) stay. This small process is told of the
 driver's end by the end of its standard input, which happens however the driver dies.
 
-    python -m cluster.reaper DRIVER_PID EARLIER_PID...
+    python -m toprung.cluster.reaper DRIVER_PID EARLIER_PID...
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def no_orphans() -> Iterator[None]:
     """
     driver = psutil.Process()
     pids = [driver.pid, *(child.pid for child in driver.children())]
-    command = [sys.executable, "-m", "cluster.reaper", *map(str, pids)]
+    command = [sys.executable, "-P", "-m", "toprung.cluster.reaper", *map(str, pids)]
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield

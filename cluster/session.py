@@ -10,20 +10,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cluster.interrupts import held_back
-from cluster.reaper import no_orphans
-from spaces.problem import InputError, Problem
-from trainables.container import cores
+from toprung.cluster.interrupts import held_back
+from toprung.cluster.reaper import no_orphans
+from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.system.resource_limits import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 AUTH_HINT = (
     "a cluster started with `ray start` asks for a token: set RAY_AUTH_MODE=token and "
     "RAY_AUTH_TOKEN_PATH=FILE (64 hex digits) for every process, or RAY_AUTH_MODE=disabled for all of them"
 )
-
-
 KNOCK_SECS = 10.0
 LOCAL_HOST = "127.0.0.1"
 

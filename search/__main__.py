@@ -1,6 +1,8 @@
-"""`python -m search` is `toprung`."""
+"""`python -m toprung.search` is `toprung`."""
 
-from search.cli import main
+from __future__ import annotations
+
+from toprung.search.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -20,7 +20,7 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says how it went: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
-    from spaces.problem import InputError
+    from toprung.spaces.errors import InputError
 
     options = _parser().parse_args(arguments)
     _end_as_by_ctrl_c()
@@ -169,8 +169,8 @@ def _share(text: str) -> float:
 
 def check(options: argparse.Namespace) -> int:
     """`toprung check JOB`."""
-    from search.check import describe_job
-    from search.extend import load_extended
+    from toprung.search.commands.check import describe_job
+    from toprung.search.runs.run_folder import load_extended
 
     for line in describe_job(load_extended(options.job, options.overrides), options.preview):
         print(line)
@@ -179,12 +179,12 @@ def check(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """`toprung search JOB`."""
-    from cluster.interrupts import held_back
+    from toprung.cluster.interrupts import held_back
 
     with held_back():  # libraries may swallow an interrupt while they are imported
-        from search.extend import load_extended
-        from search.run import run_search
-        from search.show import show_result
+        from toprung.search.commands.output import show_result
+        from toprung.search.driver.run_search import run_search
+        from toprung.search.runs.run_folder import load_extended
 
     job = load_extended(options.job, options.overrides)
     ended = run_search(job, options.address)
@@ -194,8 +194,8 @@ def search(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """`toprung status RUN`."""
-    from search.runfolder import RunFolder
-    from search.show import show_status
+    from toprung.search.commands.output import show_status
+    from toprung.search.runs.run_folder import RunFolder
 
     show_status(RunFolder(options.run), options.top)
     return DONE
@@ -203,8 +203,8 @@ def status(options: argparse.Namespace) -> int:
 
 def table(options: argparse.Namespace) -> int:
     """`toprung table RUN`."""
-    from search.runfolder import RunFolder
-    from search.show import show_table
+    from toprung.search.commands.output import show_table
+    from toprung.search.runs.run_folder import RunFolder
 
     show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
     return DONE
@@ -212,9 +212,9 @@ def table(options: argparse.Namespace) -> int:
 
 def simulate(options: argparse.Namespace) -> int:
     """`toprung simulate JOB`."""
-    from search.extend import load_extended
-    from search.show import show_forecasts
-    from search.simulate import Conditions
+    from toprung.search.commands.output import show_forecasts
+    from toprung.search.runs.run_folder import load_extended
+    from toprung.search.simulation.simulator import Conditions
 
     job = load_extended(options.job, options.overrides)
     conditions = Conditions(
@@ -229,12 +229,12 @@ def simulate(options: argparse.Namespace) -> int:
 
 def retrain(options: argparse.Namespace) -> int:
     """`toprung retrain RUN`."""
-    from cluster.interrupts import held_back
+    from toprung.cluster.interrupts import held_back
 
     with held_back():
-        from search.retrain import retrain_winner
-        from search.runfolder import RunFolder
-        from search.show import show_retrained
+        from toprung.search.commands.output import show_retrained
+        from toprung.search.runs.run_folder import RunFolder
+        from toprung.search.winner.retrain import retrain_winner
 
     folder = RunFolder(options.run)
     show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))

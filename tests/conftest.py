@@ -31,10 +31,10 @@ class Command:
     """A `toprung` process in its own session, so that a signal reaches it alone and leftovers can be found."""
 
     def __init__(self, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
-        settings = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
+        settings = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.marker = f"toprung-test-{os.getpid()}-{time.monotonic_ns()}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "search", *arguments],
+            [sys.executable, "-P", "-m", "toprung.search", *arguments],
             cwd=cwd,
             env={**settings, "TOPRUNG_TEST_MARKER": self.marker},
             stdout=subprocess.PIPE,

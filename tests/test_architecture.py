@@ -58,7 +58,12 @@ def test_top_level_is_what_the_user_fixed() -> None:
 
 def test_what_help_and_spaces_need_loads_no_heavy_library() -> None:
     code = (
-        "import sys, spaces.registry, trainables.family, trainables.recipe, trainables.engine, trainables.task\n"
+        "import sys\n"
+        "from toprung.spaces.families import registry\n"
+        "from toprung.trainables.models import family\n"
+        "from toprung.trainables.optimization import recipe\n"
+        "from toprung.trainables.backend import engine\n"
+        "from toprung.trainables.task import task\n"
         "print(sorted({'tensorflow', 'keras', 'jax', 'optuna', 'numpy'} & set(sys.modules)))"
     )
     loaded = subprocess.run(

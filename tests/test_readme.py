@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from results.rows import TrialFacts, epoch_row, proposal_row, trial_row
-from results.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
-from results.tables import RunWriter
-from search.cli import _parser
-from search.job import JobSpec
-from search.jobfile import parse_job
-from spaces.describe import describe
-from spaces.registry import load_space
-from trainables.report import EpochReport, Outcome
+from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
+from toprung.results.tables.writer import RunWriter
+from toprung.search.cli import _parser
+from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import JobSpec
+from toprung.spaces.definition.introspection import describe
+from toprung.spaces.families.registry import load_space
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -75,8 +75,8 @@ def test_the_model_shown_is_a_family_with_a_space(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.slow
 def test_the_model_shown_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainables.family import load_family
-    from trainables.task import Task
+    from toprung.trainables.models.family import load_family
+    from toprung.trainables.task.task import Task
 
     (code,) = [code for code in blocks("python") if code.startswith("class MyFamily")]
     (tmp_path / "built_from_readme.py").write_text(code)

@@ -19,10 +19,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from search.strategy import Strategy
-    from trainables.data import Dataset
-    from trainables.task import Task
-    from trainables.trainer import Trainer
+    from toprung.search.strategy.strategy import Strategy
+    from toprung.trainables.data.dataset import Dataset
+    from toprung.trainables.task.task import Task
+    from toprung.trainables.training.trainer import Trainer
 
 Clock = Callable[[], float]
 SEARCH_SHARE = 0.6
@@ -52,9 +52,9 @@ def main() -> None:
     """Print one line for the search and one for each preset."""
     arguments = _arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from spaces.presets import PRESETS
-    from trainables.data import DataSpec, load
-    from trainables.engine import limit_threads
+    from toprung.spaces.families.presets import PRESETS
+    from toprung.trainables.backend.engine import limit_threads
+    from toprung.trainables.data.dataset import DataSpec, load
 
     limit_threads(1)
     clock: Clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
@@ -81,11 +81,11 @@ def show(line: Line) -> None:
 
 def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> Line:
     """A search by the default strategy, then its winner trained again."""
-    from search.settings import fitting_part
-    from search.strategy import Strategy
-    from spaces.registry import load_space
-    from trainables.family import load_family
-    from trainables.warm import WarmTrainers
+    from toprung.search.strategy.settings import fitting_part
+    from toprung.search.strategy.strategy import Strategy
+    from toprung.spaces.families.registry import load_space
+    from toprung.trainables.models.family import load_family
+    from toprung.trainables.training.trainer_cache import WarmTrainers
 
     began = clock()
     space = load_space(space_name)
@@ -114,8 +114,8 @@ def one_trial(
     strategy: Strategy, trainer: Trainer, trial_id: str, until: float, clock: Clock
 ) -> tuple[float, float]:
     """Train one proposal until the strategy stops it or the time is over: its best validation accuracy, its seconds."""
-    from search.strategy import Decision
-    from trainables.report import EpochReport, Outcome
+    from toprung.search.strategy.strategy import Decision
+    from toprung.trainables.trial.report import EpochReport, Outcome
 
     best, began = -1.0, clock()
     for epoch in range(1, MAX_EPOCHS + 1):
@@ -134,9 +134,9 @@ def trained(
     name: str, family_name: str, config: Mapping[str, Any], data: Dataset, secs: float, clock: Clock
 ) -> Line:
     """Train on train and validation for the epochs that fit into `secs`, then test."""
-    from search.retrain import joined
-    from trainables.family import load_family
-    from trainables.trainer import Trainer
+    from toprung.search.winner.retrain import joined
+    from toprung.trainables.models.family import load_family
+    from toprung.trainables.training.trainer import Trainer
 
     began = clock()
     family, task = load_family(family_name), task_of(data, 1)
@@ -164,7 +164,7 @@ def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
 
 def task_of(data: Dataset, max_epochs: int) -> Task:
     """The task of a data set."""
-    from trainables.task import Task
+    from toprung.trainables.task.task import Task
 
     train, val = data.train(), data.val()
     return Task(

@@ -29,13 +29,13 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from results.confirmed import confirmed  # noqa: E402
-from results.curve import steady_epoch  # noqa: E402
-from results.parts import read_tables  # noqa: E402
-from results.winner import eligible, pick_winner  # noqa: E402
-from search.confirm import candidates_of  # noqa: E402
-from search.confirm_runs import key, runs_of, trainings  # noqa: E402
-from search.runfolder import RunFolder  # noqa: E402
+from toprung.results.analysis.confirmation import confirmed  # noqa: E402
+from toprung.results.analysis.learning_curve import steady_epoch  # noqa: E402
+from toprung.results.analysis.winner import eligible, pick_winner  # noqa: E402
+from toprung.results.tables.parts import read_tables  # noqa: E402
+from toprung.search.runs.run_folder import RunFolder  # noqa: E402
+from toprung.search.winner.confirm import candidates_of  # noqa: E402
+from toprung.search.winner.confirm_jobs import key, runs_of, trainings  # noqa: E402
 
 Row = tuple[float, float, float]  # told, true, held
 CONFIRMED = [(best, seeds) for best in (1, 3, 5) for seeds in (2, 3, 5)]
@@ -76,7 +76,7 @@ def _searched(options: argparse.Namespace, home: Path, seed: int) -> RunFolder:
 
 
 def _toprung(*arguments: str) -> None:
-    command = [sys.executable, "-m", "search", *arguments]
+    command = [sys.executable, "-m", "toprung.search", *arguments]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -29,7 +29,7 @@ FIXED = {"blocks": 1, "convs_per_block": 1, "kernel_size": 3, "batch_norm": True
 
 def job_of(options: argparse.Namespace, folder: str) -> Any:
     """A job on the bundled digits, tables and MLflow on."""
-    from search.job import JobSpec
+    from toprung.search.jobs.schema import JobSpec
 
     content = {
         "name": "driver",
@@ -45,7 +45,7 @@ def job_of(options: argparse.Namespace, folder: str) -> Any:
 
 def run_loop(options: argparse.Namespace, folder: str) -> int:
     """Our driver alone; returns the number of reports."""
-    import search.run
+    from toprung.search.driver import run_search
 
     told = 0
 
@@ -57,16 +57,16 @@ def run_loop(options: argparse.Namespace, folder: str) -> int:
         print(f"    while trials ran: {told / secs:.0f} reports/s, {1e3 * secs / options.trials:.2f} ms a trial; the "
               "rest is writing what MLflow has not taken yet", flush=True)  # fmt: skip
 
-    search.run._tune = drive  # type: ignore[assignment]
-    search.run.connected = no_cluster(options.at_once)  # type: ignore[assignment]
-    search.run.run_search(job_of(options, folder), live=False)
+    run_search.run_workers = drive  # type: ignore[assignment]
+    run_search.connected = no_cluster(options.at_once)  # type: ignore[assignment]
+    run_search.run_search(job_of(options, folder), live=False)
     return told
 
 
 def no_cluster(at_once: int) -> Any:
     from contextlib import contextmanager
 
-    from cluster.session import Capacity
+    from toprung.cluster.session import Capacity
 
     @contextmanager
     def connected(address: Any, need: Any) -> Any:
@@ -77,9 +77,9 @@ def no_cluster(at_once: int) -> Any:
 
 def drive_loop(loop: Any, at_once: int) -> int:
     """Take the running trials in turns, an epoch each."""
-    from search.strategy import Decision
-    from trainables.messages import EpochResult
-    from trainables.report import EpochReport
+    from toprung.search.strategy.strategy import Decision
+    from toprung.trainables.trial.messages import EpochResult
+    from toprung.trainables.trial.report import EpochReport
 
     running: deque[tuple[Any, int]] = deque()
     told = 0
@@ -106,19 +106,19 @@ def run_ray(options: argparse.Namespace, folder: str) -> int:
     """A whole search with actors that train nothing."""
     from idle_trial import IdleTrial
 
-    import search.run
-    import trainables.trial
+    from toprung.search.driver import run_search
+    from toprung.trainables.worker import ray_trainable
 
-    trainables.trial.KerasTrial = IdleTrial  # type: ignore[misc]
-    tune, ran = search.run._tune, [0.0]
+    ray_trainable.KerasTrial = IdleTrial  # type: ignore[misc]
+    tune, ran = run_search.run_workers, [0.0]
 
     def timed(*arguments: Any) -> None:
         began = time.perf_counter()
         tune(*arguments)
         ran[0] = time.perf_counter() - began
 
-    search.run._tune = timed  # type: ignore[assignment]
-    search.run.run_search(job_of(options, folder), live=False)
+    run_search.run_workers = timed  # type: ignore[assignment]
+    run_search.run_search(job_of(options, folder), live=False)
     reports = epochs_in(folder)
     print(
         f"    while trials ran: {reports / ran[0]:.0f} reports/s, {1e3 * ran[0] / options.trials:.1f} ms a trial"
@@ -195,7 +195,7 @@ def main() -> None:
         run_here(options.here, options)
         return
     for kind in options.kinds:
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--here", kind], env=env, check=True)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ray import tune
 
-from trainables.computation import Computation, Computed
-from trainables.costs import Costs
-from trainables.trial import KerasTrial, TrialPlan
+from toprung.trainables.trial.execution import Computation, Computed
+from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.worker.ray_trainable import KerasTrial, TrialPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

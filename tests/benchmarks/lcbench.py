@@ -121,6 +121,6 @@ class LCBench:
 
 
 def _storage() -> Any:
-    from search.history import HistoryStorage
+    from toprung.search.strategy.sampling.frozen_study import HistoryStorage
 
     return HistoryStorage([], 0)

@@ -22,7 +22,7 @@ class ListStrategy:
         return self._asked >= len(self._items)
 
     def ask(self) -> Any:
-        from search.strategy import Proposal
+        from toprung.search.strategy.strategy import Proposal
 
         if self.exhausted:
             return None
@@ -33,7 +33,7 @@ class ListStrategy:
         """Nothing: a list needs no thought."""
 
     def report(self, report: Any) -> Any:
-        from search.strategy import Decision
+        from toprung.search.strategy.strategy import Decision
 
         item = self._items[int(report.trial_id[1:])]
         return Decision.STOP if report.epoch >= item["epochs"] else Decision.KEEP
@@ -73,12 +73,12 @@ def job_file(job: dict[str, Any], folder: Path) -> Path:
 
 def run_toprung(job: dict[str, Any], folder: Path) -> Path:
     """Run the list; returns the run folder."""
-    import search.run
-    from search.jobfile import load_job
+    from toprung.search.driver import run_search
+    from toprung.search.jobs.load import load_job
 
     def prepared(spec: Any) -> Any:
         return replace(prepare(spec), strategy=ListStrategy(job["items"], tuple(job["rungs"])))
 
-    prepare, search.run.prepare = search.run.prepare, prepared  # type: ignore[attr-defined, assignment]
-    search.run.run_search(load_job(job_file(job, folder)))
+    prepare, run_search.prepare = run_search.prepare, prepared  # type: ignore[attr-defined, assignment]
+    run_search.run_search(load_job(job_file(job, folder)))
     return folder / "bench"

@@ -6,8 +6,8 @@ from typing import Any
 
 import optuna
 
-from search.strategy import Decision, Proposal, trial_id
-from trainables.report import EpochReport, Outcome
+from toprung.search.strategy.strategy import Decision, Proposal, trial_id
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 
 class OptunaPolicy:

@@ -8,8 +8,8 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from search.strategy import Decision, Proposal, trial_id
-from trainables.report import EpochReport, Outcome
+from toprung.search.strategy.strategy import Decision, Proposal, trial_id
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 METRIC = "val_accuracy"
 

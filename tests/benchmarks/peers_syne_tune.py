@@ -15,9 +15,9 @@ from syne_tune.config_space import choice, lograndint, loguniform, randint, unif
 from syne_tune.optimizer.baselines import ASHA, ASHACQR, BOHB
 from syne_tune.optimizer.scheduler import SchedulerDecision
 
-from search.sampler import draw
-from search.strategy import Decision, Proposal, trial_id
-from trainables.report import EpochReport, Outcome
+from toprung.search.strategy.sampling.samplers import draw
+from toprung.search.strategy.strategy import Decision, Proposal, trial_id
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 METRIC, EPOCH = "val_accuracy", "epoch"
 STARTED = datetime(2000, 1, 1)

@@ -12,8 +12,8 @@ from typing import Any
 
 def load_task(data: dict[str, Any], max_epochs: int) -> Any:
     """The images as toprung's workers get them: decoded once, memory-mapped."""
-    from trainables.data import DataSpec, load
-    from trainables.task import Task
+    from toprung.trainables.data.dataset import DataSpec, load
+    from toprung.trainables.task.task import Task
 
     found = load(DataSpec(**data))
     return Task(found.image_shape, found.classes, max_epochs, found.train(), found.val())
@@ -22,7 +22,7 @@ def load_task(data: dict[str, Any], max_epochs: int) -> Any:
 def one_thread() -> None:
     """Compute as a worker with one CPU does, and take of a GPU's memory what is needed."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from trainables.engine import limit_threads
+    from toprung.trainables.backend.engine import limit_threads
 
     limit_threads(1)
     import tensorflow as tf
@@ -35,8 +35,8 @@ def compiled_model(config: dict[str, Any], task: Any) -> Any:
     """The structure that toprung's CNN family builds, compiled with Keras' optimizer and cosine schedule."""
     import keras
 
-    from trainables.cnn import CnnFamily
-    from trainables.feed import steps_per_epoch
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training.batches import steps_per_epoch
 
     steps = steps_per_epoch(len(task.train.labels), config["batch_size"]) * task.max_epochs
     warmup = int(config["warmup_share"] * steps)
@@ -77,8 +77,8 @@ def augmentation(config: dict[str, Any]) -> Any:
 
     import keras
 
-    from trainables import augment_colour as colour
-    from trainables import augment_geometry as geometry
+    from toprung.trainables.augment import color as colour
+    from toprung.trainables.augment import geometry
 
     strength = config["augment"]
     layer, range_255 = keras.layers, (0, 255)

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import optuna
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from lcbench import DATA, TASKS, LCBench, Surrogate  # noqa: E402
+from lcbench import DATA, TASKS, LCBench, Surrogate
 
-from search.simulate import simulate  # noqa: E402
-from search.strategy import Strategy  # noqa: E402
+from toprung.search.simulation.simulator import simulate
+from toprung.search.strategy.strategy import Strategy
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 FULL_TRAININGS = 60

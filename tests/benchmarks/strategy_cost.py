@@ -25,9 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from search.simulate import simulate
-from search.strategy import Decision, Proposal, Strategy, TrialRecord, trial_id
-from trainables.report import EpochReport, Outcome
+from toprung.search.simulation.simulator import simulate
+from toprung.search.strategy.strategy import Decision, Proposal, Strategy, TrialRecord, trial_id
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 EPOCHS = 27
 
@@ -67,7 +67,7 @@ class Curves:
 
 def filled(strategy: Strategy, finished: int, running: int, seed: int = 0) -> list[float]:
     """Bring random trials into the strategy by replay; returns the seconds of every report."""
-    from search.sampler import draw
+    from toprung.search.strategy.sampling.samplers import draw
 
     configs = [draw(space, "random", seed, number).config for number in range(finished + running)]
     strategy.replay(

@@ -56,8 +56,8 @@ class Measured(NamedTuple):
 
 def the_list(trials: int, max_epochs: int, structures: int, size: int, seed: int = 0) -> dict[str, Any]:
     """The job: data, and `trials` configurations with the epochs that halving by three gives."""
-    from spaces.describe import RecordingTrial
-    from spaces.registry import load_space
+    from toprung.spaces.definition.introspection import RecordingTrial
+    from toprung.spaces.families.registry import load_space
 
     rng = random.Random(seed)
     rungs = [3**power for power in range(20) if 3**power < max_epochs] + [max_epochs]
@@ -82,7 +82,7 @@ def run_contender(name: str, job: dict[str, Any]) -> Measured:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         (folder / "job.json").write_text(json.dumps(job))
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
         began = time.time()
         command = [sys.executable, __file__, "--contender", name, "--folder", scratch]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -190,7 +190,7 @@ def print_row(name: str, run: Measured, options: argparse.Namespace, runs: dict[
 def compare_steps(options: argparse.Namespace) -> None:
     """Images a second of our step and of `fit` on one core, in turns."""
     code = f"import throughput; throughput.steps_here({options.image_size}, {options.rounds})"
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True, stderr=subprocess.DEVNULL)
 
 
@@ -200,8 +200,8 @@ def steps_here(size: int, rounds: int) -> None:
     import plain_keras
 
     plain_keras.one_thread()
-    from trainables.cnn import CnnFamily
-    from trainables.trainer import Trainer
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training.trainer import Trainer
 
     job = the_list(1, 27, 1, size)
     task, config = plain_keras.load_task(job["data"], 27), {**job["items"][0]["config"], "augment": 0.5}

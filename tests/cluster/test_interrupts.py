@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cluster.interrupts import held_back
+from toprung.cluster.interrupts import held_back
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.reaper import LOOK_EVERY_SECS, no_orphans
+from toprung.cluster.reaper import LOOK_EVERY_SECS, no_orphans
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ sys.stdin.readline()
 """
 KILLED_DRIVER = f"""
 import os, subprocess, sys, time
-from cluster.reaper import no_orphans
+from toprung.cluster.reaper import no_orphans
 earlier = subprocess.Popen({SLEEP!r}).pid
 with no_orphans():
     print(earlier, subprocess.Popen({SLEEP!r}).pid, flush=True)

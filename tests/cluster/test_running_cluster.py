@@ -125,7 +125,7 @@ def test_submitted_from_outside_as_a_ray_job(job_file, tmp_path: Path, cluster: 
     job = job_file("submitted", resources={"concurrent": None}, search={"trials": 4, "max_epochs": 3})
     ended = ray_command(
         "job", "submit", "--address", f"http://127.0.0.1:{cluster.dashboard}", "--working-dir", str(ROOT), "--",
-        sys.executable, "-m", "search", "search", str(job), env=cluster.env, check=False,
+        sys.executable, "-m", "toprung.search", "search", str(job), env=cluster.env, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "toprung retrain" in ended.stdout

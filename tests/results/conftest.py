@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from results.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
-from trainables.report import EpochReport, Outcome
+from toprung.results.tables.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CONFIGS: list[dict[str, Any]] = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from search.strategy import Decision, Strategy
-from trainables.report import EpochReport, Outcome
+from toprung.search.strategy.strategy import Decision, Strategy
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 
 def space(trial: Any) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spaces.problem import InputError
-from trainables.checkpoint import CheckpointStore
-from trainables.computation import Computation
-from trainables.data import DataSpec, load
-from trainables.task import Task
-from trainables.trial_run import Rules, TrialRun
+from toprung.spaces.errors import InputError
+from toprung.trainables.data.dataset import DataSpec, load
+from toprung.trainables.task.task import Task
+from toprung.trainables.trial.execution import Computation
+from toprung.trainables.worker.checkpoints import CheckpointStore
+from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
 
 def split(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
@@ -42,7 +42,7 @@ def problem_of() -> Callable[[DataSpec, Path], tuple[str, str]]:
 @pytest.fixture(scope="session")
 def one_thread() -> None:
     """Keras, computing as a worker with one CPU does (unless an earlier test has already started it)."""
-    from trainables.engine import limit_threads
+    from toprung.trainables.backend.engine import limit_threads
 
     with contextlib.suppress(RuntimeError):
         limit_threads(1)
@@ -78,8 +78,8 @@ def new_trainer() -> Callable:
     """Make a trainer of the small CNN family."""
 
     def make(config: dict, task: Task, **named: Any) -> Any:
-        from trainables.cnn import CnnFamily
-        from trainables.trainer import Trainer
+        from toprung.trainables.models.cnn import CnnFamily
+        from toprung.trainables.training.trainer import Trainer
 
         return Trainer(CnnFamily(), config, task, **named)
 

@@ -1,0 +1,129 @@
+"""A leaderboard for people (rich) and for programs (csv, json, parquet)."""
+
+from __future__ import annotations
+
+import io
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from toprung.results.tables.rows import config_of
+from toprung.results.tables.schema import CONFIG, EXTRA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Format = Literal["rich", "csv", "json", "parquet"]
+CONFIG_ROOM = 32  # characters, with less of which a configuration goes below the table
+FORMATS: tuple[Format, ...] = ("rich", "csv", "json", "parquet")
+
+
+def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, color: bool = False) -> bytes:
+    """The frame as UTF-8 text or as a Parquet file. NaN and missing values are empty, null in JSON.
+
+    csv, json (one object a row, times in ISO 8601) and parquet hold every column. rich is for `width`
+    characters and joins the config/ columns in one, each trial with the parameters it has: what all of them share is
+    said once below the table, and where there is no room beside it all configurations are.
+    """
+    if fmt == "csv":
+        return frame.to_csv(index=False).encode()
+    if fmt == "json":
+        text = frame.to_json(
+            orient="records", date_format="iso", indent=1, double_precision=15, force_ascii=False
+        )
+        return (text.replace("\\/", "/") + "\n").encode()  # pandas escapes slashes, which JSON does not need
+    if fmt == "parquet":
+        sink = io.BytesIO()
+        frame.to_parquet(sink, index=False)
+        return sink.getvalue()
+    return _rich(frame, title, width, color).encode()
+
+
+def write(frame: pd.DataFrame, fmt: Format, out: Path | None = None, title: str = "") -> None:
+    """Render to a file or to standard output, there in color and as wide as the terminal if it is one."""
+    if out is not None:
+        out.write_bytes(render(frame, fmt, title))
+        return
+    sys.stdout.flush()
+    terminal = sys.stdout.isatty()
+    width = _terminal_width() if terminal else 160
+    sys.stdout.buffer.write(render(frame, fmt, title, width, terminal))
+    sys.stdout.buffer.flush()
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """A configuration on one line: `blocks=3 learning_rate=0.0123 optimizer=adam`."""
+    return " ".join(f"{name}={_text(value)}" for name, value in sorted(config.items()))
+
+
+def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    records = [{str(name): value for name, value in record.items()} for record in frame.to_dict("records")]
+    plain = [str(name) for name in frame.columns if not str(name).startswith(CONFIG) and name != EXTRA]
+    cells = [["" if pd.isna(record[name]) else _text(record[name]) for name in plain] for record in records]
+    texts, shared = _configurations(records)
+    is_beside = any(texts) and width - _width(plain, cells) >= CONFIG_ROOM
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
+    for name in plain:
+        is_number = pd.api.types.is_numeric_dtype(frame[name])
+        table.add_column(Text(_heading(name)), justify="right" if is_number else "left", no_wrap=True)
+    if is_beside:
+        table.add_column(Text(_heading("configuration")), overflow="fold")
+    for row, text in zip(cells, texts, strict=True):
+        table.add_row(*map(Text, [*row, text] if is_beside else row))
+    console = Console(file=io.StringIO(), width=width, force_terminal=color, no_color=True)
+    with console.capture() as captured:
+        console.print(table)
+    named = (
+        []
+        if is_beside
+        else [(str(record.get("trial_id", "")), text) for record, text in zip(records, texts, strict=True)]
+    )
+    below = [_folded(name, text, width) for name, text in [*named, ("in all", shared)] if text]
+    return captured.get() + "".join(f"{text}\n" for text in below)
+
+
+def _configurations(records: Sequence[dict[str, Any]]) -> tuple[list[str], str]:
+    """Each record's configuration on a line, and what all of them have in common on another."""
+    configs = [config_of(record) for record in records]
+    first = configs[0] if len(configs) > 1 else {}
+    shared = {k: v for k, v in first.items() if all(k in config and config[k] == v for config in configs)}
+    own = [config_text({k: v for k, v in config.items() if k not in shared}) for config in configs]
+    return own, config_text(shared)
+
+
+def _width(names: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Characters that columns of these cells take, two of space behind each."""
+    columns = [[*_heading(name).split("\n"), *(row[i] for row in cells)] for i, name in enumerate(names)]
+    return sum(max(map(len, column)) + 2 for column in columns)
+
+
+def _folded(name: str, text: str, width: int) -> str:
+    """A named line cut at spaces, its further parts set in below the first."""
+    return textwrap.fill(
+        f"{name:6}  {text}", max(width, 20), subsequent_indent=" " * 8, break_on_hyphens=False
+    )
+
+
+def _heading(name: str) -> str:
+    """Two short lines, which leave room for the configuration."""
+    first, _, rest = name.partition("_")
+    return f"{first}\n{rest}" if rest else f"\n{first}"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+
+
+def _terminal_width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns

@@ -1,0 +1,177 @@
+"""The winner of a search: chosen by validation only, its value never without the epoch it was measured at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from toprung.results.analysis.confirmation import lead
+from toprung.results.analysis.leaderboard import UNFIT, leaderboard
+from toprung.results.analysis.learning_curve import curve_of, steady_epoch
+from toprung.results.tables.rows import config_of
+from toprung.spaces.errors import InputError
+from toprung.trainables.trial.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from toprung.results.analysis.confirmation import Confirmed
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The configuration to retrain: `score` is the objective `metric` on validation, measured at `epoch`.
+
+    `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained, `train_epochs`
+    the one up to which to train again: where its curve is best on the whole. Where the best were trained with new
+    seeds, score and epochs are of these trainings and `confirmed` holds them all, best first.
+    """
+
+    trial_id: str
+    config: Mapping[str, Any]
+    seed: int | None
+    metric: str
+    score: float
+    epoch: int
+    last_epoch: int
+    train_epochs: int
+    outcome: Outcome
+    why: str
+    runner_up: str | None
+    """The trial id of the next best, None when no other trial has a finite value."""
+    runner_up_score: float | None
+    confirmed: tuple[Confirmed, ...] = ()
+
+
+def pick_winner(
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame,
+    metric: str = "val_accuracy",
+    mode: str = "max",
+    trial_id: str | None = None,
+) -> Winner:
+    """The ended trial with the best finite value of `metric` at any epoch, or the one the user chose, `trial_id`.
+
+    Ties are settled as in the leaderboard.
+
+    NaN and infinite values never count, and trials that diverged, ran out of memory or failed cannot win: a
+    retraining would meet the same end. Raises InputError when no trial is left, or the chosen one cannot win.
+    """
+    ranked = eligible(trials, epochs, metric, mode, trial_id)
+    first = ranked.iloc[0]
+    second = ranked.iloc[1] if len(ranked) > 1 else None
+    row = _row_of(str(first["trial_id"]), trials)
+    return Winner(
+        trial_id=row["trial_id"],
+        config=config_of(row),
+        seed=_seed_in(row),
+        metric=metric,
+        score=float(first[metric]),
+        epoch=int(first["best_epoch"]),
+        last_epoch=int(first["last_epoch"]),
+        train_epochs=_train_epochs(first, epochs, metric, mode),
+        outcome=Outcome(first["outcome"]),
+        why=_why(first, second, len(ranked), metric)
+        if trial_id is None
+        else _why_chosen(first, ranked, metric),
+        runner_up=None if second is None else str(second["trial_id"]),
+        runner_up_score=None if second is None else float(second[metric]),
+    )
+
+
+def confirmed_winner(
+    winner: Winner, trials: pd.DataFrame, standings: Sequence[Confirmed], mode: str
+) -> Winner:
+    """The winner by trainings with new seeds, in the place of the search's own; `standings` are best first."""
+    first, *others = standings
+    row = _row_of(first.trial_id, trials)
+    return replace(
+        winner,
+        trial_id=first.trial_id,
+        config=config_of(row),
+        seed=_seed_in(row),
+        score=first.score,
+        epoch=first.epoch,
+        last_epoch=int(row["last_epoch"]),
+        train_epochs=first.epoch,
+        outcome=Outcome(row["outcome"]),
+        why=_why_confirmed(first, others, winner.metric, mode),
+        runner_up=others[0].trial_id if others else None,
+        runner_up_score=others[0].score if others else None,
+        confirmed=tuple(standings),
+    )
+
+
+def eligible(
+    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mode: str, trial_id: str | None = None
+) -> pd.DataFrame:
+    """As `rank_trials`, the one the user chose first; raises InputError as `pick_winner` does."""
+    ranked = rank_trials(trials, epochs, metric, mode)
+    if ranked.empty:
+        raise _nothing_to_choose(trials, metric)
+    return ranked if trial_id is None else _chosen_first(ranked, trial_id)
+
+
+def rank_trials(
+    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str = "val_accuracy", mode: str = "max"
+) -> pd.DataFrame:
+    """The leaderboard of the ended trials that may win, best first."""
+    board = leaderboard(trials, epochs, trials, metric, mode)
+    return board[board[metric].notna() & ~board["outcome"].isin(UNFIT)].reset_index(drop=True)
+
+
+def _row_of(trial_id: str, trials: pd.DataFrame) -> dict[str, Any]:
+    row = trials[trials["trial_id"] == trial_id].iloc[-1]
+    return {str(name): value for name, value in row.items()}
+
+
+def _seed_in(row: Mapping[str, Any]) -> int | None:
+    return None if pd.isna(row["seed"]) else int(row["seed"])
+
+
+def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metric: str) -> str:
+    measured = f"{metric} {first[metric]:.4f} at epoch {int(first['best_epoch'])}"
+    if second is None:
+        return f"{measured}: the only trial with a finite value"
+    ahead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
+    other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
+    return f"best of {count} trials: {measured}, {ahead} ({other})"
+
+
+def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, metric: str, mode: str) -> int:
+    curve = curve_of(epochs, str(first["trial_id"]), metric)
+    return steady_epoch(curve, mode) if curve else int(first["best_epoch"])
+
+
+def _why_confirmed(first: Confirmed, others: Sequence[Confirmed], metric: str, mode: str) -> str:
+    told = f"{metric} {first.score:.4f} over {first.seeds} new seeds at epoch {first.epoch}"
+    if not others:
+        return f"{told}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
+    ahead = lead(first, others[0], mode)
+    surely = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
+    return (
+        f"best of {1 + len(others)} confirmed: {told}, {ahead.by:.4f} ahead of {others[0].trial_id}{surely}"
+    )
+
+
+def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:
+    is_chosen = ranked["trial_id"] == trial_id
+    if not is_chosen.any():
+        best = ", ".join(ranked["trial_id"].head(5))
+        raise InputError.single("--trial", repr(trial_id), f"must be a trial that ended well, such as {best}")
+    return pd.concat([ranked[is_chosen], ranked[~is_chosen]], ignore_index=True)
+
+
+def _why_chosen(chosen: pd.Series[Any], ranked: pd.DataFrame, metric: str) -> str:
+    measured = f"{metric} {chosen[metric]:.4f} at epoch {int(chosen['best_epoch'])}"
+    return f"chosen by its name, rank {int(chosen['rank'])} of {len(ranked)} trials: {measured}"
+
+
+def _nothing_to_choose(trials: pd.DataFrame, metric: str) -> InputError:
+    counts = trials["outcome"].value_counts().sort_index()
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none has ended"
+    return InputError.single(
+        "run", f"no trial has a finite {metric} to choose from ({ended})", "search on first"
+    )

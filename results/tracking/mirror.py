@@ -1,0 +1,212 @@
+"""The one MLflow writer of a run: a process of its own that reads the tables and brings MLflow up to date with them.
+
+    python -m toprung.results.tracking.mirror          started by results.tracking, told what to do on standard input
+
+MLflow is a view of the tables. It takes seconds to import, tens of milliseconds a trial and may be down for hours; all
+of that happens here, at a low priority. A trial is written when it has ended; those that run are written in turn, for a
+moment every time. The process ends with whoever started it, and what it missed is written the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from toprung.results.tables.parts import read_parts
+from toprung.results.tables.run_lock import RunBusyError, RunLock
+from toprung.results.tables.schema import EPOCHS, EXTRA, PROPOSALS, TABLES, TRIALS
+from toprung.results.tracking.mlflow_runs import MlflowRuns, Tracking, TrialNews
+from toprung.trainables.system.storage import Root, Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from toprung.results.tables.rows import Row
+
+PERIOD_SECS = 2.0
+LONGEST_PAUSE_SECS = 60.0
+
+
+RUNNING_SECS = 0.25
+"""How long trials that run are written, every time."""
+
+
+READING_SHARE = 0.1
+"""Of the time at most is spent on reading the tables anew."""
+NICENESS = 10
+
+
+class Runs(Protocol):
+    """What is written to; writing the same rows again must change nothing."""
+
+    def write(self, trial_id: str, news: TrialNews) -> None:
+        """Bring one trial up to date."""
+
+    def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
+        """Close the search's own run."""
+
+
+class Tail:
+    """The rows of a run's tables that were not there at the last call; rows are only ever added, in order."""
+
+    def __init__(self, root: Root) -> None:
+        self._storage = Storage.at(root)
+        self._seen = dict.fromkeys(TABLES, 0)
+
+    def news(self) -> dict[str, list[Row]]:
+        """New rows by table. A trial that is there as ended has all its epochs, an epoch has its proposal."""
+        fresh = {table: self._new_rows(table) for table in reversed(TABLES)}
+        # Only now: where one table cannot be read, all are news the next time.
+        for table, rows in fresh.items():
+            self._seen[table] += len(rows)
+        return fresh
+
+    def _new_rows(self, table: str) -> list[Row]:
+        rows = read_parts(self._storage, table)
+        if rows is None:
+            return []
+        fresh: list[Row] = rows.slice(self._seen[table]).to_pylist()
+        return [{**row, **json.loads(row[EXTRA] or "{}")} for row in fresh]
+
+
+class Mirror:
+    """Writes what is new in the tables to MLflow, as often as `sync` is called."""
+
+    def __init__(self, tail: Tail, connect: Callable[[], Runs]) -> None:
+        self._tail, self._connect = tail, connect
+        self._news: dict[str, TrialNews] = {}
+        self._runs: Runs | None = None
+        self.reading_secs = 0.0
+        """What the last reading of the tables took."""
+
+    def sync(self, everything: bool = False) -> None:
+        """Write the trials that have ended, then those that run: at least one, all of them with `everything`.
+
+        Raises what reading and writing raise; what was not written is kept and is tried again by the next call.
+        """
+        try:
+            self._runs = self._runs or self._connect()
+            self._read()
+            for trial_id in [name for name, news in self._news.items() if news.end is not None]:
+                self._write(self._runs, trial_id)
+            until = time.monotonic() + RUNNING_SECS
+            for trial_id in list(self._news):
+                self._write(self._runs, trial_id)
+                if not everything and time.monotonic() > until:
+                    break
+        except Exception:
+            self._runs = None
+            raise
+
+    def end(self, status: str, metrics: Mapping[str, float]) -> None:
+        """Close the search's own run; after a `sync` that wrote everything."""
+        self._runs = self._runs or self._connect()
+        self._runs.end_search(status, metrics)
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        for table, rows in self._tail.news().items():
+            for row in rows:
+                self._take(table, row)
+        self.reading_secs = time.monotonic() - began
+
+    def _take(self, table: str, row: Row) -> None:
+        news = self._news.setdefault(str(row["trial_id"]), TrialNews())
+        if table == PROPOSALS:
+            news.proposal = row
+        elif table == EPOCHS:
+            news.epochs[int(row["epoch"])] = row
+        elif table == TRIALS:
+            news.end = row
+
+    def _write(self, runs: Runs, trial_id: str) -> None:
+        news = self._news.pop(trial_id)
+        try:
+            runs.write(trial_id, news)
+        except Exception:
+            self._news[trial_id] = news  # now the last in line: a trial MLflow refuses holds up no other
+            raise
+
+
+class Orders:
+    """What the driver tells this process, a line of JSON each: first where, in the end how the search ended."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        start = json.loads(next(lines))
+        self.root: str = start["root"]
+        self.period_secs: float = start["period_secs"]
+        self.tracking = Tracking(**start["tracking"])
+        self.end: tuple[str, Mapping[str, float]] | None = None
+        self.ending = threading.Event()
+        self._lines = lines
+
+    def listen(self) -> None:
+        """Return when there are no more orders: whoever started this process has gone, or waits no longer."""
+        for line in self._lines:
+            end = json.loads(line)
+            self.end = (end["status"], end["metrics"])
+            self.ending.set()
+
+
+def follow(mirror: Mirror, orders: Orders, warn: Callable[[str], None]) -> None:
+    """Keep MLflow up to date until the search has ended and all of it is written; `warn` hears of trouble once."""
+    pause_secs = orders.period_secs
+    warned = False
+    while True:
+        orders.ending.wait(pause_secs)
+        end = orders.end
+        try:
+            mirror.sync(everything=end is not None)
+            if end is not None:
+                mirror.end(*end)
+                return
+            pause_secs = max(orders.period_secs, mirror.reading_secs / READING_SHARE)
+        except Exception as error:  # whatever MLflow or the storage raises: the search goes on
+            if not warned:
+                warn(f"does not answer ({_cause(error)}); the search goes on without it")
+            warned = True
+            pause_secs = min(max(2 * pause_secs, 2 * orders.period_secs), LONGEST_PAUSE_SECS)
+            if end is not None:
+                time.sleep(min(pause_secs, PERIOD_SECS))
+
+
+def catch_up(tracking: Tracking, root: Root) -> None:
+    """Write here and now what MLflow lacks of a search that is over; one that a search still writes is left to it.
+
+    Raises whatever MLflow and the storage raise.
+    """
+    with suppress(RunBusyError), RunLock(root):
+        mirror = Mirror(Tail(root), lambda: MlflowRuns(tracking))
+        mirror.sync(everything=True)
+        mirror.end("FINISHED", {})
+
+
+def _cause(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _listen_and_leave(orders: Orders) -> None:
+    orders.listen()
+    os._exit(1)
+
+
+def main() -> None:
+    """Follow a run; a line on standard output is a note for the user, exit code 0 says that MLflow has everything."""
+    with suppress(OSError):
+        os.nice(NICENESS)
+    notes = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # MLflow prints as it likes
+    orders = Orders(sys.stdin)
+    threading.Thread(target=_listen_and_leave, args=(orders,), daemon=True).start()
+    mirror = Mirror(Tail(orders.root), lambda: MlflowRuns(orders.tracking))
+    follow(mirror, orders, lambda line: print(line, file=notes))
+    os._exit(0)  # a thread still reads standard input, which Python would wait for
+
+
+if __name__ == "__main__":
+    main()

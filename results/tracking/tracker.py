@@ -1,0 +1,93 @@
+"""MLflow beside a search: starts the process that mirrors the run's tables, and tells it when the search is over."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from toprung.results.tracking.mirror import PERIOD_SECS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from toprung.results.tracking.mlflow_runs import Tracking
+    from toprung.trainables.system.storage import Root
+
+_log = logging.getLogger("toprung")
+
+
+class Tracker:
+    """Keeps MLflow up to date with the tables at `root`, those of earlier drivers included, from a process of its own.
+
+    The search never waits for it, and it costs the driver nothing. When MLflow does not answer, `warn` hears of it
+    once and it is tried again after a growing pause. The process ends with this one, however that ends.
+    """
+
+    def __init__(
+        self,
+        tracking: Tracking,
+        root: Root,
+        warn: Callable[[str], None] = _log.warning,
+        period_secs: float = PERIOD_SECS,
+    ) -> None:
+        self._uri, self._warn = tracking.uri, warn
+        self._closed = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "toprung.results.tracking.mirror"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the driver alone
+        )
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin
+        self._tell({"tracking": asdict(tracking), "root": str(root), "period_secs": period_secs})
+        self._ears = threading.Thread(target=self._hear, name="toprung-mlflow", daemon=True)
+        self._ears.start()
+
+    def close(
+        self, status: str = "FINISHED", metrics: Mapping[str, float] | None = None, timeout_secs: float = 30.0
+    ) -> bool:
+        """Have the rest of the tables written and the parent run ended as FINISHED, KILLED or FAILED; twice is no
+        error. Everything must be in the tables by now.
+
+        Returns whether MLflow has everything; after `timeout_secs` it gives up, with a warning.
+        """
+        if not self._closed:
+            self._closed = True
+            finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+            self._tell({"status": status, "metrics": finite})
+            self._await_end(timeout_secs)
+        return self._process.returncode == 0
+
+    def _await_end(self, timeout_secs: float) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_secs)
+        self._process.kill()
+        complete = self._process.wait() == 0
+        self._ears.join()
+        with suppress(OSError):
+            self._pipe.close()
+        if not complete:
+            self._warn(
+                f"MLflow at {self._uri} lacks part of this search; the tables have all of it, and the next `search` "
+                "or `retrain` of this run writes the rest"
+            )
+
+    def _tell(self, order: Mapping[str, object]) -> None:
+        with suppress(OSError):  # it has died: its exit code says so in the end
+            self._pipe.write(json.dumps(order) + "\n")
+            self._pipe.flush()
+
+    def _hear(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._warn(f"MLflow at {self._uri} {line.rstrip()}")

@@ -1,0 +1,143 @@
+"""What the commands print of a run: leaders, progress, tables, the retrained winner."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from toprung.results.analysis.leaderboard import leaderboard, progress
+from toprung.results.analysis.render import Format, write
+from toprung.results.analysis.winner import rank_trials
+from toprung.results.tables.parts import read_tables
+from toprung.search.driver.progress import per_time
+from toprung.search.winner.retrain_report import REPORT_FILE
+from toprung.spaces.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from toprung.search.driver.run_search import Ended
+    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.runs.run_folder import RunFolder
+    from toprung.search.simulation.simulator import Conditions
+    from toprung.search.winner.retrain import Retrained
+
+LEADERS_SHOWN = 5
+DRAWINGS = (".png", ".jpg", ".svg", ".pdf")
+Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
+
+
+def show_result(ended: Ended, job: JobSpec) -> None:
+    """The end of a search: leaders, where the tables are, what to type next."""
+    show_status(ended.folder, LEADERS_SHOWN)
+    if ended.stop_reason:
+        print(f"ended because the {ended.stop_reason}")
+    print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
+    if job.tracking.enabled:
+        print(f"mlflow     {_mlflow(ended.folder.tracking(job).uri)}")
+    print(f"next       {_next_step(ended.folder, job)}")
+
+
+def _next_step(folder: RunFolder, job: JobSpec) -> str:
+    _, epochs, trials = read_tables(folder.root)
+    if rank_trials(trials, epochs, job.search.metric, job.search.mode).empty:
+        return f"no trial can be retrained: the column `reason` of {shown(folder.root)}/trials says why"
+    return f"toprung retrain {quote(shown(folder.root))}"
+
+
+def _mlflow(uri: str) -> str:
+    """Where the runs are seen: a server has its own pages, a file needs one."""
+    return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {quote(uri)}"
+
+
+def show_status(folder: RunFolder, top: int) -> None:
+    """Progress and leaders, from the tables alone."""
+    job = folder.job()
+    proposals, epochs, trials = read_tables(folder.root)
+    now = progress(proposals, epochs, trials, job.search.metric, job.search.mode)
+    trials_in_all = max(job.search.trials, now.proposed)  # a run may have gone on with fewer than it had
+    line = f"{now.ended} of {trials_in_all} trials ended: {now.completed} completed, {now.stopped} stopped"
+    rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
+    print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
+    board = _board(job, (proposals, epochs, trials), top)
+    if len(board):
+        write(board, "rich")
+
+
+def show_table(
+    folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool, pareto: bool = False
+) -> None:
+    """The trials, best first, or every epoch; as a table, or in a format for programs on standard output.
+
+    With `pareto` only the trials that no other beats in every objective; InputError when the job has but one.
+    """
+    job = folder.job()
+    if pareto and not job.search.traded:
+        raise InputError.single(
+            "--pareto", f"{job.name} has one objective", "search.objectives names several"
+        )
+    proposals, epochs, trials = read_tables(folder.root)
+    board = _board(job, (proposals, epochs, trials), None)
+    frame = epochs.sort_values("sequence").drop(columns="extra") if epochs_wanted else board
+    if pareto:
+        frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
+    write(frame.head(top or len(frame)), layout)
+
+
+def _board(job: JobSpec, tables: Tables, top: int | None) -> pd.DataFrame:
+    search = job.search
+    traded = {name: search.modes[name] for name in search.traded}
+    return leaderboard(*tables, search.metric, search.mode, top, traded)
+
+
+def show_forecasts(
+    job: JobSpec,
+    workers: list[int],
+    run: str | None,
+    epoch_secs: float,
+    out: str | None,
+    conditions: Conditions,
+) -> None:
+    """What the search would cost on each number of workers; drawn to `out` where it is given."""
+    from toprung.search.commands.output_path import picture_target
+    from toprung.search.simulation.forecast import draw, forecast
+
+    target = picture_target(out, "--out", DRAWINGS) if out else None
+    coming = forecast(job, workers, run, epoch_secs, conditions)
+    basis = f"curves of {run}" if run else f"typical curves, {epoch_secs:g} s an epoch"
+    advice = "" if run else "; give --from RUN for real ones"
+    print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}{advice}")
+    print("workers      hours  gpu hours     epochs  completed       best")
+    forecasts = []
+    for one in coming:
+        forecasts.append(one)
+        best = f"{one.best:10.4f}" if run else "         -"
+        numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
+        print(f"{one.workers:7,} {numbers} {best}", flush=True)
+    if target:
+        draw(forecasts, job.search.metric, f"{job.name}, simulated on {basis}", target)
+        print(f"drawn to {target}")
+
+
+def show_retrained(done: Retrained) -> None:
+    """The report of a retrained winner."""
+    report = done.report
+    if not done.is_new:
+        again = f"remove {shown(done.folder.root)}/{REPORT_FILE} to train it again"
+        print(f"{report['trial_id']} was retrained already ({again})")
+    seen = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
+    print(f"test accuracy {report['test_accuracy']:.4f} ({seen})")
+    worst = sorted(report["test_accuracy_per_class"].items(), key=lambda item: item[1])[:3]
+    print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
+    if len(report["test_reads"]) > 1:
+        print(f"note: the test set was read {len(report['test_reads'])} times for this run")
+    print(f"model      {done.folder.root}/retrain/model.keras (takes raw uint8 images)")
+    print(f"report     {done.folder.root}/retrain/report.json")
+
+
+def shown(root: str) -> str:
+    """The root as short as it can be typed from here."""
+    from pathlib import Path
+
+    here = str(Path.cwd())
+    return root.removeprefix(f"{here}/")

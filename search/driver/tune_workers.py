@@ -1,0 +1,111 @@
+"""Ray Tune's Searcher: Ray starts the workers of a search and starts others for those that die.
+
+A trial of Ray's is the working life of one worker. What it trains it hears at the desk: for Ray itself a new trial is
+tens of milliseconds of folders, resets and round trips, and a result is four, in which the worker would wait. Trials
+keep their own checkpoints, so that one may go on with any worker and Ray needs to restore nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.search import Searcher
+
+from toprung.cluster.session import Capacity
+from toprung.cluster.worker_server import listening
+from toprung.search.driver.dispatcher import Desk
+from toprung.search.driver.search_loop import SearchLoop
+from toprung.trainables.worker.ray_trainable import SEAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toprung.search.jobs.schema import JobSpec
+    from toprung.trainables.worker.ray_trainable import TrialPlan
+
+
+class SeatSearcher(Searcher):  # type: ignore[misc]
+    """Hands Ray a seat at the desk for each of `concurrent` workers."""
+
+    def __init__(self, desk: Desk, concurrent: int) -> None:
+        super().__init__(metric=None, mode=None)
+        self._desk, self._concurrent = desk, concurrent
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A seat for one worker, None to be asked again, FINISHED when no more are needed."""
+        self._desk.check()
+        if self._desk.seats < self._concurrent and self._desk.open(trial_id):
+            return {SEAT: trial_id}
+        return str(Searcher.FINISHED) if self._desk.finished else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A worker has gone home, or has died."""
+        self._desk.leave(trial_id, died=error)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray writes its searcher to disk to restore it, and the tables are the only memory."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the tables are the only memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the tables are the only memory."""
+
+
+def run_workers(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobSpec) -> None:
+    from ray import tune
+
+    from toprung.trainables.worker.ray_trainable import KerasTrial
+
+    resources = {"cpu": plan.cpus, "gpu": plan.gpus}
+    ahead = capacity.concurrent if capacity.proposes_ahead else 0
+    desk = Desk(loop, ahead, job.resources.max_failures)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="toprung-"))
+        stack.enter_context(_quiet_tune(capacity))
+        plan = replace(plan, driver=stack.enter_context(listening(capacity.host, desk.serve)))
+        stack.callback(desk.close)
+        tune.Tuner(
+            tune.with_resources(tune.with_parameters(KerasTrial, plan=plan), resources),
+            tune_config=tune.TuneConfig(
+                search_alg=SeatSearcher(desk, capacity.concurrent),
+                num_samples=-1,
+                trial_name_creator=lambda trial: str(trial.trial_id),
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name=job.name,
+                storage_path=scratch,
+                verbose=0,
+                # The desk counts failures, for each trial of ours.
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        ).fit()
+        desk.check()  # nobody asks any more when the last trial has ended
+
+
+@contextmanager
+def _quiet_tune(capacity: Capacity) -> Iterator[None]:
+    """Ray Tune without what the tables already do, and with as many trials starting at once as there is room for."""
+    settings = {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+        "TUNE_MAX_PENDING_TRIALS_PG": str(capacity.concurrent),
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

@@ -1,0 +1,1 @@
+"""What a job file may say: its sections, how it is read, and the shipped examples."""

@@ -1,0 +1,1 @@
+"""A search on a virtual clock: simulator, learning curves without training, and cost forecasts."""

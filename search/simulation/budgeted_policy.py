@@ -1,0 +1,60 @@
+"""A strategy as a search runs it, for the simulator: under the job's budgets, and by the patience of its trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toprung.search.driver.budgets import Limits
+from toprung.search.driver.search_loop import SearchLoop
+from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.strategy.strategy import Decision, Proposal, Strategy
+from toprung.trainables.trial.messages import EpochResult, TrialStart
+from toprung.trainables.trial.report import EpochReport, Outcome
+
+if TYPE_CHECKING:
+    from toprung.search.jobs.schema import JobSpec
+
+
+class AsSearched:
+    """The loop of a search in the place of its strategy; of the budgets the hours are the simulator's own."""
+
+    def __init__(self, job: JobSpec, strategy: Strategy, gpus: float) -> None:
+        search = job.search
+        self.searched_for, self.rung_epochs = strategy.searched_for, strategy.rung_epochs
+        budgets = search.budgets.model_copy(update={"wall_clock_hours": None})
+        self._loop = SearchLoop(
+            strategy,
+            _Nobody(),
+            metric=search.metric,
+            mode=search.mode,
+            max_epochs=search.max_epochs,
+            seed=job.seed,
+            limits=Limits(**budgets.model_dump(), mode=search.mode),
+            gpus=gpus,
+        )
+
+    def ask(self) -> Proposal | None:
+        """The trial to start or to resume; None when there is none now."""
+        start = self._loop.next_trial()
+        return None if start is None else Proposal(start.trial_id, dict(start.config))
+
+    def report(self, report: EpochReport) -> Decision:
+        """Take in one epoch of a trial; one that has trained to its end is not stopped."""
+        decision = self._loop.report(report.trial_id, EpochResult(report))
+        completed = report.epoch >= self.rung_epochs[-1] and report.is_finite
+        return Decision.KEEP if completed else decision
+
+    def finish(self, trial_id: str, outcome: Outcome) -> None:
+        """Take in the end of a trial, where it did not follow from its reports."""
+        self._loop.report(trial_id, EpochResult(None, failure=outcome))
+
+
+class _Nobody:
+    def proposed(self, start: TrialStart, why: str) -> None:
+        """Not recorded."""
+
+    def reported(self, report: EpochReport, decision: Decision) -> None:
+        """Not recorded."""
+
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+        """Not recorded."""

@@ -1,0 +1,1 @@
+"""Successive halving: rungs, the trials that pass them, and how well a rung predicts the next one."""

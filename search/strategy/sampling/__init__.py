@@ -1,0 +1,1 @@
+"""Draws from an Optuna define-by-run space: samplers, points and distributions."""

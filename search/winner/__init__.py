@@ -1,0 +1,1 @@
+"""The winner of a search: confirmed with new seeds, retrained, tested once, saved and registered."""

@@ -1,0 +1,1 @@
+"""Rules for any space: overrides, validation, introspection, bounds and first configuration."""

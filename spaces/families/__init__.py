@@ -1,0 +1,1 @@
+"""The built-in spaces and the registry that names them."""

@@ -1,0 +1,51 @@
+"""A user's one file of code, carried to processes on machines that do not have it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from toprung.spaces.errors import InputError
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A reference as a job names code, and the text of its file; None for "module:name" and built-in names."""
+
+    reference: str
+    source: str | None = None
+
+
+def shipped(reference: str, where: str = "space.name") -> Shipped:
+    """`reference` with the text of the file it names; raises InputError, pointing at `where`, without the file."""
+    file, colon, _ = reference.rpartition(":")
+    if not colon or not file.endswith(".py"):
+        return Shipped(reference)
+    try:
+        return Shipped(reference, Path(file).expanduser().read_text())
+    except OSError as error:
+        raise InputError.single(where, f"cannot read {file}", "give a Python file") from error
+
+
+def received(code: Shipped) -> str:
+    """A reference that resolves on this machine to the code as it was shipped.
+
+    The file itself where it is there unchanged; else a copy in a folder named after its content.
+    """
+    if code.source is None:
+        return code.reference
+    file, _, attribute = code.reference.rpartition(":")
+    path = Path(file).expanduser()
+    if path.is_file() and path.read_text() == code.source:
+        return code.reference
+    digest = hashlib.sha256(code.source.encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir(), f"toprung-code-{os.getuid()}", digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as new:
+        new.write(code.source)
+    # Several workers of a node may arrive at once: each puts a whole file in its place.
+    Path(new.name).replace(folder / path.name)
+    return f"{folder / path.name}:{attribute}"

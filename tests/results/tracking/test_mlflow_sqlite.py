@@ -1,0 +1,67 @@
+"""MLflow's database is there whole or not at all, whenever the process that makes it is killed."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from toprung.results.tracking.mlflow_runs import quiet_client
+from toprung.results.tracking.mlflow_sqlite import ensure_database
+
+pytestmark = pytest.mark.slow
+MAKE = "import sys; from toprung.results.tracking.mlflow_runs import quiet_client; quiet_client(sys.argv[1])"
+
+
+@pytest.mark.parametrize("after_secs", [0.05, 0.4])
+def test_a_process_killed_while_making_it_leaves_nothing_in_the_way(
+    tmp_path: Path, after_secs: float
+) -> None:
+    path = tmp_path / "mlflow.db"
+    maker = subprocess.Popen([sys.executable, "-c", MAKE, f"sqlite:///{path}"], cwd=Path(__file__).parents[3])
+    while maker.poll() is None and not list(tmp_path.glob(".mlflow.db.*")):
+        time.sleep(0.01)
+    time.sleep(after_secs)
+    maker.kill()
+    maker.wait()
+    client = quiet_client(f"sqlite:///{path}")
+    assert client.create_experiment("after the kill")
+
+
+def test_a_database_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    experiment = quiet_client(uri).create_experiment("kept")
+    ensure_database(uri)
+    assert quiet_client(uri).get_experiment(experiment).name == "kept"
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_server_needs_no_file(tmp_path: Path) -> None:
+    ensure_database("http://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    assert quiet_client(f"sqlite:///{tmp_path / 'mlflow.db'}").create_experiment("made")
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_database_that_cannot_be_made_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        ensure_database(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []

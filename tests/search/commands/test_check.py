@@ -1,0 +1,130 @@
+"""What `toprung check` says of a job before anything is spent on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toprung.search.cli import main
+from toprung.search.commands.check import describe_job
+from toprung.search.jobs.load import load_job
+from toprung.search.preparation.job_warnings import flaws, misspelt
+from toprung.search.preparation.prepare import config_kinds
+from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.families.registry import BUILT_IN, load_space
+from toprung.trainables.data.dataset import DataSpec, load
+from toprung.trainables.system.storage import Storage
+
+
+def test_the_first_rung_is_where_the_job_has_it(job_file) -> None:
+    lines = list(describe_job(load_job(job_file(search={"min_epochs": 3}))))
+    assert "rungs      epochs 3, 9; 1 in 3 survives each" in lines
+    lines = list(describe_job(load_job(job_file(search={"min_epochs": 9}))))
+    assert "rungs      epochs 9; 1 in 3 survives each" in lines
+    assert "note       the only rung is that of epoch 9, the last: nothing is stopped early" in lines
+
+
+def test_what_confirming_will_take_is_told_where_it_is_asked_for(job_file) -> None:
+    told = [line for line in describe_job(load_job(job_file())) if line.startswith("confirm")]
+    assert not told
+    asking = load_job(job_file(retrain={"confirm": 3, "seeds": 2}))
+    (line,) = [line for line in describe_job(asking) if line.startswith("confirm")]
+    assert line == "confirm    the best 3 with 2 new seeds each before one is retrained: 54 epochs"
+
+
+@pytest.mark.parametrize("counts,told", [((60, 20), True), ((40, 40), False)])
+def test_classes_of_very_different_sizes_are_pointed_out(
+    job_file, tmp_path: Path, counts: tuple[int, int], told: bool
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (sum(counts), 8, 8, 1), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.repeat([0, 1], counts))
+    job = load_job(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
+    said = [line for line in describe_job(job) if "largest class" in line]
+    assert len(said) == told
+    assert all("42 training images and the smallest 14" in line for line in said)
+
+
+def small_images(folder: Path, count: int) -> Path:
+    rng = np.random.default_rng(0)
+    for number in range(2 * count):
+        home = folder / "cats" if number % 2 else folder / "dogs"
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(home / f"{number}.png")
+    return folder
+
+
+def flawed_images(folder: Path) -> Path:
+    """Images of which 12 cannot be read and 20 are there twice."""
+    small_images(folder, 30)
+    for number in range(12):
+        (folder / "cats" / f"bad{number:02d}.jpg").touch()
+    for number in range(1, 40, 2):
+        (folder / "cats" / f"copy{number}.png").write_bytes((folder / "cats" / f"{number}.png").read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("classes", "named"), [(10, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"), (12, "8, 9 and 2 more")]
+)
+def test_the_first_classes_are_named(job_file, tmp_path: Path, classes: int, named: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (classes * 20, 8, 8, 1), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(classes * 20) % classes)
+    job = load_job(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
+    (line,) = [line for line in describe_job(job) if line.startswith("classes ")]
+    assert line.endswith(f" {named}")
+
+
+def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> None:
+    folder = flawed_images(tmp_path / "images")
+    data = load(DataSpec("folder", str(folder), max_corrupt_fraction=0.2), tmp_path / "cache")
+    unreadable, shared = flaws(data)
+    assert unreadable.startswith("12 images are unreadable and left out: cats/bad00.jpg (empty), ")
+    assert "bad09.jpg" in unreadable and "bad10.jpg" not in unreadable
+    assert unreadable.endswith(f"and 2 more in {data.folder}/manifest.json")
+    assert "bad11.jpg" in (data.folder / "manifest.json").read_text()
+    assert f"{data.duplicates_across_splits.count} images are in an earlier split too, such as" in shared
+    clean = load(DataSpec("folder", str(small_images(tmp_path / "clean", 10))), tmp_path / "cache")
+    assert list(flaws(clean)) == []
+
+
+def test_a_search_notes_what_the_check_notes_of_the_images(
+    job_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOPRUNG_CACHE", str(tmp_path / "cache"))
+    images = flawed_images(tmp_path / "images")
+    path = job_file(
+        data={"source": "folder", "path": str(images), "channels": 1, "max_corrupt_fraction": 0.2}
+    )
+    job = load_job(path)
+    expected = list(flaws(load(job.data_spec())))
+    assert len(expected) == 2
+    assert set(expected) <= {line.removeprefix("note       ") for line in describe_job(job)}
+    # The folder is another job's, so that the search ends before it starts Ray.
+    RunFolder(job.run_root).claim(load_job(path, ["seed=1"])).release()
+    assert main(["search", str(path)]) == 2
+    assert capsys.readouterr().out.splitlines() == [f"note: {flaw}" for flaw in expected]
+
+
+def test_a_parameter_nearly_called_as_one_of_the_recipe_is_pointed_out() -> None:
+    (rate, optimizer) = misspelt(["width", "learning_rat", "optimiser", "bn_momentum", "batch_size"])
+    assert rate.startswith("learning_rat is none of the training recipe")
+    assert rate.endswith("did you mean learning_rate?") and optimizer.endswith("did you mean optimizer?")
+    assert not [note for name in BUILT_IN for note in misspelt(config_kinds(load_space(name)))]
+
+
+def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:
+    overrides = ["space.fixed.class_balance=1", "search.metric=val_balanced_accuracy"]
+    assert any("the job is valid" in line for line in describe_job(load_job(job_file(), overrides)))
+
+
+def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> bool:
+        raise OSError("AWS Error NETWORK_CONNECTION\nduring HeadObject")
+
+    monkeypatch.setattr(Storage, "exists", unreachable)
+    told = "\n".join(describe_job(load_job(job_file())))
+    assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in told
+    assert "rungs" in told and "next" in told

@@ -1,0 +1,103 @@
+"""What a search prints at its end, from the tables alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.writer import RunWriter
+from toprung.search.cli import main
+from toprung.search.commands.output import show_result, show_table
+from toprung.search.driver.run_search import Ended
+from toprung.search.jobs.load import parse_job
+from toprung.search.preparation.prepare import config_kinds, prepared_space
+from toprung.search.runs.run_folder import RunFolder
+from toprung.trainables.trial.report import EpochReport, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toprung.search.jobs.schema import JobSpec
+
+
+def run_of(job: JobSpec, outcome: Outcome, value: float = 0.9) -> RunFolder:
+    """The job's run with one trial of one epoch."""
+    folder = RunFolder(job.run_root)
+    folder.claim(job).release()
+    report, config = EpochReport("t00000", 1, {"val_accuracy": value}, 1.0, 1.0), {"learning_rate": 0.1}
+    with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
+        writer.append(PROPOSALS, proposal_row("t00000", config, 0))
+        writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
+        writer.append(TRIALS, trial_row("t00000", config, outcome, [report], TrialFacts()))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "next_step"),
+    [
+        (0.9, Outcome.COMPLETED, "next       toprung retrain"),
+        (math.nan, Outcome.DIVERGED, "next       no trial can be retrained: the column `reason`"),
+    ],
+)
+def test_a_search_ends_with_what_can_be_done_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float, outcome: Outcome, next_step: str
+) -> None:
+    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+    folder = run_of(job, outcome, value)
+    show_result(Ended(folder, None), job)
+    assert next_step in capsys.readouterr().out
+
+
+def test_the_commands_shown_can_be_typed_as_they_are_and_a_server_is_shown_as_its_address(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path / "our runs")}}
+    job = parse_job(content, "job")
+    folder = run_of(job, Outcome.COMPLETED)
+    show_result(Ended(folder, None), job)
+    said = capsys.readouterr().out
+    assert f"mlflow     mlflow ui --backend-store-uri 'sqlite:///{folder.root}/mlflow.db'" in said
+    assert f"next       toprung retrain '{folder.root}'" in said
+    served = parse_job({**content, "tracking": {"uri": "https://mlflow.example.org"}}, "job")
+    show_result(Ended(folder, None), served)
+    assert "mlflow     https://mlflow.example.org\n" in capsys.readouterr().out
+
+
+def test_a_run_may_end_in_a_slash_and_have_more_trials_than_its_job_asks_for_by_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": {"trials": 1}}
+    job = parse_job(content, "job")
+    folder = run_of(job, Outcome.COMPLETED)
+    report, config = EpochReport("t00001", 1, {"val_accuracy": 0.5}, 1.0, 1.0), {"learning_rate": 0.2}
+    with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
+        writer.append(PROPOSALS, proposal_row("t00001", config, 0))
+        writer.append(TRIALS, trial_row("t00001", config, Outcome.STOPPED, [report], TrialFacts()))
+    assert main(["status", f"{folder.root}/"]) == 0
+    assert capsys.readouterr().out.startswith("a: 2 of 2 trials ended: 1 completed, 1 stopped")
+
+
+def test_the_pareto_set_can_be_shown_epoch_by_epoch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = {"objectives": ["val_accuracy", "val_loss"]}
+    content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": search}
+    job = parse_job(content, "job")
+    folder = RunFolder(job.run_root)
+    folder.claim(job).release()
+    with RunWriter(folder.root, run_schemas({}, traded=("val_loss",))) as writer:
+        for number, accuracy in enumerate((0.9, 0.5)):
+            trial_id, values = f"t{number:05d}", {"val_accuracy": accuracy, "val_loss": 1 - accuracy}
+            reports = [EpochReport(trial_id, epoch, values) for epoch in (1, 2)]
+            writer.append(PROPOSALS, proposal_row(trial_id, {}, number))
+            for report in reports:
+                writer.append(EPOCHS, epoch_row(report, 2 * number + report.epoch, "KEEP"))
+            writer.append(TRIALS, trial_row(trial_id, {}, Outcome.COMPLETED, reports, TrialFacts()))
+    show_table(folder, None, "json", epochs_wanted=True, pareto=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["trial_id"], row["epoch"]) for row in rows] == [("t00000", 1), ("t00000", 2)]

@@ -1,0 +1,76 @@
+"""What a driver left in its tables is all that the next one needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from toprung.results.tables.parts import read_reports, read_table
+from toprung.results.tables.schema import PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.writer import RunWriter
+from toprung.search.driver.recorder import Recorder
+from toprung.search.driver.resume import resume
+from toprung.search.preparation.prepare import config_kinds
+from toprung.search.runs.trial_records import records_of
+from toprung.search.strategy.strategy import Strategy
+from toprung.trainables.trial.messages import TrialStart
+from toprung.trainables.trial.report import EpochReport
+from toprung.trainables.worker.checkpoints import CheckpointStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def derived(trial: Any) -> dict[str, Any]:
+    """Nothing in the configuration is what was suggested: one name is another, one value is another."""
+    return {
+        "units": 2 ** trial.suggest_int("log_units", 3, 9),
+        "rate": 10 ** trial.suggest_float("rate", -5, -1),
+    }
+
+
+def broken_off(root: Path, trials: int) -> Strategy:
+    """A search that trained some trials and was killed."""
+    strategy = Strategy.for_space(derived, 3, 0)
+    with RunWriter(root, run_schemas(config_kinds(derived))) as writer:
+        recorder = Recorder(
+            writer,
+            strategy,
+            CheckpointStore(f"{root}/checkpoints"),
+            metric="val_accuracy",
+            mode="max",
+            fingerprint="",
+            cpus=1.0,
+            gpus=0.0,
+        )
+        for number in range(trials):
+            trial_id, config = strategy.ask()
+            recorder.proposed(TrialStart(trial_id, number, 0, config), "")
+            for epoch in (1, 2, 3):
+                report = EpochReport(trial_id, epoch, {"val_accuracy": -abs(config["rate"] - 0.01)})
+                decision = strategy.report(report)
+                recorder.reported(report, decision)
+                if decision != "KEEP":
+                    break
+    return strategy
+
+
+def test_a_space_that_computes_with_what_was_suggested_is_resumed_with_all_its_evidence(
+    tmp_path: Path,
+) -> None:
+    unbroken = broken_off(tmp_path, 20)
+    resumed = Strategy.for_space(derived, 3, 0)
+    resume(
+        resumed,
+        read_table(tmp_path, PROPOSALS),
+        read_reports(tmp_path),
+        read_table(tmp_path, TRIALS),
+        metric="val_accuracy",
+        mode="max",
+    )
+    assert [resumed.ask() for _ in range(3)] == [unbroken.ask() for _ in range(3)]
+
+
+def test_a_warm_start_learns_from_a_space_that_computes_with_what_was_suggested(tmp_path: Path) -> None:
+    broken_off(tmp_path, 6)
+    records = records_of(read_table(tmp_path, PROPOSALS), read_table(tmp_path, TRIALS))
+    assert Strategy.for_space(derived, 3, 0).warm_start(read_reports(tmp_path), records) == 6

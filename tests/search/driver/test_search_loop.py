@@ -1,0 +1,317 @@
+"""The loop joins strategy and workers: what is recorded, when trials end and why, how a killed search goes on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from toprung.search.driver.budgets import Limits
+from toprung.search.driver.search_loop import SearchLoop, exception_in, trial_seed
+from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
+from toprung.trainables.trial.execution import Computed
+from toprung.trainables.trial.failures import failure_in
+from toprung.trainables.trial.messages import EpochResult, TrialStart
+from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.resource_usage import Costs
+
+MAX_EPOCHS = 9
+
+
+def space(trial: Any) -> dict[str, Any]:
+    return {"x": trial.suggest_float("x", 0.0, 1.0)}
+
+
+@dataclass
+class Facts:
+    """An observer that keeps what it is told."""
+
+    proposed_ids: list[str] = field(default_factory=list)
+    reports: list[EpochReport] = field(default_factory=list)
+    ends: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
+    configs: dict[str, Any] = field(default_factory=dict)
+    trials: dict[str, OpenTrial] = field(default_factory=dict)
+
+    def proposed(self, start: TrialStart, why: str) -> None:
+        assert why
+        self.proposed_ids.append(start.trial_id)
+        self.configs[start.trial_id] = start.config
+
+    def reported(self, report: EpochReport, decision: Decision) -> None:
+        self.reports.append(report)
+
+    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+        assert trial.start.trial_id not in self.ends, "a trial ends once"
+        self.trials[trial.start.trial_id] = trial
+        self.ends[trial.start.trial_id] = (outcome, reason)
+
+
+def loop_of(facts: Facts, strategy: Strategy | None = None, trials: int = 12, **settings: Any) -> SearchLoop:
+    strategy = strategy or new_strategy(trials)
+    settings = {"limits": Limits(), **settings}
+    return SearchLoop(
+        strategy, facts, metric="val_accuracy", mode="max", max_epochs=MAX_EPOCHS, seed=0, **settings
+    )
+
+
+def new_strategy(trials: int = 12, **settings: Any) -> Strategy:
+    return Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=trials, sampler="random", **settings)
+
+
+def result(start: TrialStart, epoch: int, value: float | None = None) -> EpochResult:
+    value = float(start.config["x"]) * epoch if value is None else value
+    return EpochResult(EpochReport(start.trial_id, epoch, {"val_accuracy": value}, 1.0, float(epoch)))
+
+
+def run_trial(loop: SearchLoop, start: TrialStart, first_epoch: int = 1) -> None:
+    for epoch in range(first_epoch, MAX_EPOCHS + 1):
+        if loop.report(start.trial_id, result(start, epoch)) is not Decision.KEEP:
+            return
+
+
+def run_all(loop: SearchLoop) -> None:
+    while (start := loop.next_trial()) is not None:
+        run_trial(loop, start)
+
+
+def test_a_search_ends_with_every_trial_accounted_for() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    run_all(loop)
+    assert loop.finished and loop.running == 0
+    assert sorted(facts.ends) == sorted(facts.proposed_ids) == [f"t{n:05d}" for n in range(12)]
+    assert sum(loop.outcomes.values()) == 12
+    for trial_id, (outcome, _) in facts.ends.items():
+        last = max(report.epoch for report in facts.reports if report.trial_id == trial_id)
+        assert (outcome is Outcome.COMPLETED) == (last == MAX_EPOCHS), (
+            "a stopped trial is never called complete"
+        )
+
+
+def test_the_leader_is_the_best_report_with_its_epoch() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    run_all(loop)
+    best = max(facts.reports, key=lambda report: report.metrics["val_accuracy"])
+    assert loop.leader == (best.trial_id, best.epoch, best.metrics["val_accuracy"])
+
+
+def test_what_the_steps_of_a_trial_took_adds_up() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    for epoch, value in ((1, 0.5), (2, math.nan)):
+        costs = Costs(build_secs=2.0 - epoch, waiting_secs=0.25, rss_bytes=epoch)
+        computed = Computed("cpu", "float32", xla=False, steps_per_call=epoch)
+        told = replace(result(start, epoch, value), costs=costs, computed=computed)
+        loop.report(start.trial_id, replace(told, wanted_bytes=7 if epoch == 1 else None))
+    trial = facts.trials[start.trial_id]
+    assert trial.computed == computed, "the newest counts"
+    assert trial.wanted_bytes == 7, "a retry that fits does not hide what did not"
+    costs = trial.costs
+    assert (costs.build_secs, costs.waiting_secs, costs.rss_bytes) == (1.0, 0.5, 2)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_ends_the_trial_as_diverged(value: float) -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    assert loop.report(start.trial_id, result(start, 1, value)) is Decision.STOP
+    assert facts.ends[start.trial_id][0] is Outcome.DIVERGED
+    assert loop.leader is None
+
+
+def test_a_failed_trial_is_recorded_and_the_search_goes_on() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    loop.report(start.trial_id, EpochResult(None, failure=Outcome.OOM, error="Traceback\nno room for 3 GiB"))
+    assert facts.ends[start.trial_id] == (Outcome.OOM, "no room for 3 GiB")
+    run_all(loop)
+    assert len(facts.ends) == 12
+
+
+def test_a_search_in_which_nothing_works_is_aborted_with_the_reason() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    while (start := loop.next_trial()) is not None:
+        loop.report(start.trial_id, EpochResult(None, failure=Outcome.FAILED, error="KeyError: 'filters'"))
+    assert loop.finished
+    assert len(facts.ends) == 5
+    assert "KeyError: 'filters'" in str(loop.abort_reason)
+
+
+def test_the_reason_of_a_failure_is_its_exception_with_the_whole_message_on_one_line() -> None:
+    def build() -> None:
+        raise ValueError("my\n  own\nerror")
+
+    assert exception_in(failure_in(build).error) == "ValueError: my own error"
+    assert exception_in("cut off\nwithin its message\n") == "within its message"
+    assert exception_in("cut off, Arguments received:\n  • training=None\n") == "• training=None"
+    assert exception_in("") == "no message"
+
+
+def test_a_lost_worker_ends_its_trial_as_preempted() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    loop.report(start.trial_id, result(start, 1))
+    loop.lost(start.trial_id, "SIGKILL")
+    assert facts.ends[start.trial_id][0] is Outcome.PREEMPTED
+    assert loop.report(start.trial_id, result(start, 2)) is Decision.STOP
+
+
+def test_an_epoch_trained_again_after_a_restart_is_recorded_once() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    for epoch in (1, 2, 1, 2, 3):
+        loop.report(start.trial_id, result(start, epoch))
+    assert [report.epoch for report in facts.reports] == [1, 2, 3]
+    assert loop.spent.epochs == 3
+
+
+def test_reports_that_only_the_checkpoint_remembers_are_recorded() -> None:
+    facts = Facts()
+    loop = loop_of(facts)
+    start = loop.next_trial()
+    assert start is not None
+    known = [result(start, epoch).report for epoch in (1, 2, 3)]
+    newest = EpochResult(known[2], history=(known[0], known[1]))  # type: ignore[arg-type]
+    loop.report(start.trial_id, newest)
+    assert [report.epoch for report in facts.reports] == [1, 2, 3]
+
+
+def test_a_reached_budget_starts_nothing_and_lets_nearly_done_trials_finish() -> None:
+    facts = Facts()
+    strategy = Strategy.for_space(space, 30, 0, sampler="random", max_trials=5)
+    loop = SearchLoop(
+        strategy, facts, metric="val_accuracy", mode="max", max_epochs=30, seed=0, limits=Limits(epochs=32)
+    )
+    nearly, far = loop.next_trial(), loop.next_trial()
+    assert nearly is not None and far is not None
+    for epoch in range(1, 30):
+        assert loop.report(nearly.trial_id, result(nearly, epoch)) is Decision.KEEP
+    assert loop.report(far.trial_id, result(far, 1)) is Decision.KEEP
+    assert loop.report(far.trial_id, result(far, 2)) is Decision.KEEP
+    assert loop.report(far.trial_id, result(far, 3)) is Decision.STOP
+    assert facts.ends[far.trial_id] == (Outcome.STOPPED, "budget of 32 epochs is spent")
+    assert loop.next_trial() is None and loop.finished
+    assert loop.report(nearly.trial_id, result(nearly, 30)) is Decision.STOP
+    assert facts.ends[nearly.trial_id][0] is Outcome.COMPLETED
+
+
+def test_wall_clock_is_read_from_the_clock_given() -> None:
+    now = [0.0]
+    loop = loop_of(Facts(), limits=Limits(wall_clock_hours=1), clock=lambda: now[0])
+    assert loop.next_trial() is not None
+    now[0] = 3600.0
+    assert loop.next_trial() is None
+    assert "wall clock" in str(loop.stop_reason)
+
+
+@pytest.mark.parametrize("killed_after", range(0, 40, 3))
+def test_a_search_killed_anywhere_goes_on_as_if_it_had_not_been(killed_after: int) -> None:
+    unbroken = Facts()
+    run_all(loop_of(unbroken, trials=10))
+
+    first = Facts()
+    strategy = new_strategy(10)
+    loop = loop_of(first, strategy)
+    told = 0
+    while told < killed_after and (start := loop.next_trial()) is not None:
+        for epoch in range(1, MAX_EPOCHS + 1):
+            told += 1
+            if loop.report(start.trial_id, result(start, epoch)) is not Decision.KEEP or told >= killed_after:
+                break
+
+    second = Facts(list(first.proposed_ids), list(first.reports), dict(first.ends), dict(first.configs))
+    rebuilt = new_strategy(10)
+    records = [
+        TrialRecord(name, first.configs[name], first.ends[name][0] if name in first.ends else None)
+        for name in first.proposed_ids
+    ]
+    settled = rebuilt.replay(first.reports, records)
+    unfinished = [
+        OpenTrial(
+            TrialStart(name, int(name[1:]), trial_seed(0, int(name[1:])), first.configs[name]),
+            [report for report in first.reports if report.trial_id == name],
+        )
+        for name in first.proposed_ids
+        if name not in first.ends
+    ]
+    loop = loop_of(second, rebuilt, unfinished=unfinished, settled=settled)
+    while (start := loop.next_trial()) is not None:
+        known = [report.epoch for report in second.reports if report.trial_id == start.trial_id]
+        run_trial(loop, start, first_epoch=max(known, default=1))
+    assert second.ends.keys() == unbroken.ends.keys()
+    assert {name: end[0] for name, end in second.ends.items()} == {
+        name: end[0] for name, end in unbroken.ends.items()
+    }
+    assert second.reports == unbroken.reports
+    assert second.configs == unbroken.configs
+
+
+def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does() -> None:
+    facts = Facts()
+    loop = loop_of(facts, new_strategy(9, variant="promote"))
+    starts: list[str] = []
+    epoch_of: dict[str, int] = {}
+    while (start := loop.next_trial()) is not None:
+        starts.append(start.trial_id)
+        for epoch in range(epoch_of.get(start.trial_id, 0) + 1, MAX_EPOCHS + 1):
+            epoch_of[start.trial_id] = epoch
+            if loop.report(start.trial_id, result(start, epoch)) is not Decision.KEEP:
+                break
+    loop.close()
+    assert loop.finished
+    assert set(facts.ends) == {f"t{n:05d}" for n in range(9)}
+    assert len(starts) > len(set(starts)), "the promoted were started again"
+    assert facts.proposed_ids == sorted(set(starts)), "and proposed once"
+    assert {end[0] for end in facts.ends.values()} == {Outcome.COMPLETED, Outcome.STOPPED}
+
+
+def test_a_trial_proposed_ahead_that_never_begins_leaves_no_trace() -> None:
+    facts = Facts()
+    loop = loop_of(facts, limits=Limits(epochs=1))
+    first = loop.next_trial()
+    assert first is not None
+    ahead = loop.propose()
+    assert ahead is not None and ahead.trial_id == "t00001"
+    assert loop.running == 1
+    loop.report(first.trial_id, result(first, 1))
+    loop.close()
+    assert facts.proposed_ids == list(facts.ends) == [first.trial_id]
+    rebuilt = new_strategy()
+    outcome = facts.ends[first.trial_id][0]
+    rebuilt.replay(facts.reports, [TrialRecord(first.trial_id, first.config, outcome)])
+    again = loop_of(Facts(), rebuilt).next_trial()
+    assert again is not None and again.trial_id == ahead.trial_id, "a greater budget finds it again"
+
+
+def test_after_a_restart_paused_trials_wait_for_their_promotion() -> None:
+    first = Facts()
+    loop = loop_of(first, new_strategy(9, variant="promote"))
+    paused = loop.next_trial()
+    assert paused is not None
+    assert loop.report(paused.trial_id, result(paused, 1)) is Decision.PAUSE
+    rebuilt = new_strategy(9, variant="promote")
+    rebuilt.replay(first.reports, [TrialRecord(paused.trial_id, paused.config, None)])
+    again = loop_of(Facts(), rebuilt, unfinished=[OpenTrial(paused, list(first.reports))])
+    following = again.next_trial()
+    assert following is not None and following.trial_id == "t00001"
+    again.close()
+    assert again.outcomes[Outcome.STOPPED] == 2
+
+
+def test_trials_of_a_search_have_seeds_of_their_own() -> None:
+    assert len({trial_seed(3, number) for number in range(10_000)}) == 10_000

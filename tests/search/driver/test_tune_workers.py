@@ -1,0 +1,110 @@
+"""What Ray Tune asks and is told: a seat at the desk for each worker, none that is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def searcher_of(trials: int, concurrent: int) -> Any:
+    from toprung.search.driver.tune_workers import SeatSearcher
+
+    desk = SimpleNamespace(seats=0, left=trials, gone=[], check=lambda: None)
+
+    def open_seat(seat: str) -> bool:
+        desk.left, found = desk.left - 1, desk.left > 0
+        desk.seats += found
+        return found
+
+    desk.open, desk.leave = open_seat, lambda seat, died: desk.gone.append((seat, died))
+    desk.finished = False
+    return SeatSearcher(desk, concurrent)
+
+
+def test_no_more_seats_than_workers_and_none_without_a_trial() -> None:
+    searcher = searcher_of(trials=9, concurrent=2)
+    assert [searcher.suggest(name) for name in "abc"] == [{"seat": "a"}, {"seat": "b"}, None]
+    searcher = searcher_of(trials=1, concurrent=2)
+    assert [searcher.suggest(name) for name in "ab"] == [{"seat": "a"}, None]
+
+
+def test_ray_hears_that_no_more_workers_are_needed() -> None:
+    searcher = searcher_of(trials=0, concurrent=2)
+    assert searcher.suggest("a") is None
+    searcher._desk.finished = True
+    assert searcher.suggest("a") == "FINISHED"
+
+
+def test_the_desk_hears_whether_a_worker_went_home_or_died() -> None:
+    searcher = searcher_of(trials=2, concurrent=2)
+    searcher.on_trial_complete("a", result={})
+    searcher.on_trial_complete("b", error=True)
+    assert searcher._desk.gone == [("a", False), ("b", True)]
+
+
+@pytest.mark.timeout(600)
+def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(
+        search={"trials": 4, "max_epochs": 3},
+        resources={
+            "concurrent": 2,
+            "gpus": "auto",
+            "worker_memory_gb": 0.001,
+            "precision": "mixed_bfloat16",
+            "steps_per_call": 3,
+        },
+    )
+    done = toprung("search", job).wait()
+    assert done.returncode == 0, done.stderr
+    trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials")
+    assert len(trials) == 4
+    assert (trials["gpus"] == 0).all(), "there is none to share"
+    assert trials["worker_recycled"].all()
+    assert trials["worker_pid"].is_unique, "each trial had a process of its own"
+    assert set(trials["precision"]) == {"mixed_bfloat16"} and set(trials["device"]) == {"cpu"}
+    assert set(trials["steps_per_call"]) == {3} and not trials["xla"].any()
+    assert trials["micro_batch_size"].isna().all(), "batches stayed whole"
+    assert (trials["startup_secs"] > 0).all() and (trials["rss_bytes"] > 1e6).all()
+    assert set(trials["outcome"]) <= {"COMPLETED", "STOPPED"}
+
+
+HANGING_MODEL = """
+import time
+
+from toprung.trainables.models.cnn import CnnFamily
+
+
+class Hanging(CnnFamily):
+    def space(self, trial):
+        return super().space(trial) | {"hangs": trial.suggest_categorical("hangs", [False, True])}
+
+    def build(self, config, task):
+        time.sleep(600 if config["hangs"] else 0)
+        return super().build(config, task)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_trial_that_hangs_is_over_when_its_time_is_and_its_worker_replaced(
+    toprung, job_file, tmp_path: Path
+) -> None:
+    (tmp_path / "hanging.py").write_text(HANGING_MODEL)
+    job = job_file(
+        search={"trials": 2, "max_epochs": 3, "initial_configs": [{"hangs": True}, {"hangs": False}]},
+        space={"name": f"{tmp_path / 'hanging.py'}:Hanging"},
+        resources={"concurrent": 1, "max_epoch_hours": 30 / 3600},
+    )
+    done = toprung("search", job).wait()
+    assert done.returncode == 0, done.stderr
+    trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials").set_index("trial_id")
+    hung, trained = trials.loc["t00000"], trials.loc["t00001"]
+    assert hung["outcome"] == "TIMEOUT" and "resources.max_epoch_hours" in hung["reason"]
+    assert hung["setup_secs"] >= 30
+    assert trained["outcome"] == "COMPLETED"
+    assert trained["worker_pid"] != hung["worker_pid"]

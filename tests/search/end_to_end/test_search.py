@@ -1,0 +1,344 @@
+"""The whole of a search as its user meets it: real processes, real Ray, real training on the bundled digits."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from toprung.results.tables.parts import read_table
+from toprung.results.tables.rows import configs_of
+from toprung.search.jobs.load import load_job
+from toprung.search.preparation.prepare import new_strategy, prepared_space
+from toprung.search.simulation.simulator import simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+TIMES = ["reported_at", "epoch_secs", "elapsed_secs", "images_per_sec"]
+
+
+def tables(run: Path) -> dict[str, pd.DataFrame]:
+    return {name: pd.read_parquet(run / name) for name in ("proposals", "epochs", "trials")}
+
+
+def decided(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What a search decided and measured, without what depends on the clock."""
+    found = tables(run)
+    epochs = found["epochs"].drop(columns=[*TIMES, "sequence"]).sort_values(["trial_id", "epoch"])
+    config = [name for name in found["trials"] if name.startswith("config/")]
+    columns = [
+        "trial_id",
+        "outcome",
+        "best_val_accuracy",
+        "best_epoch",
+        "last_epoch",
+        "rung_epochs",
+        "seed",
+        *config,
+    ]
+    trials = found["trials"][columns].sort_values("trial_id")
+    return epochs.reset_index(drop=True), trials.reset_index(drop=True)
+
+
+def wait_for(condition, secs: float = 90) -> bool:
+    deadline = time.monotonic() + secs
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def rows(run: Path, table: str) -> int:
+    return len(read_table(run, table))  # also while the parts are being merged
+
+
+def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
+    toprung, job_file, tmp_path: Path
+) -> None:
+    # Slow enough that a second is the middle of something: rows reach the disk once a second.
+    networks = {"filters": 16, "blocks": 2, "convs_per_block": 2}
+    job = job_file(data={"image_size": 16}, search={"trials": 16}, space={"fixed": networks})
+    done = toprung("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
+    assert done.returncode == 0, done.stderr
+    unbroken = tmp_path / "unbroken" / "small"
+
+    run, moments, kills = tmp_path / "runs" / "small", random.Random(7), 0
+    while True:
+        command = toprung("search", job)
+        # Anywhere in what is left: before Ray is up, between two trials, in the middle of an epoch or of a write.
+        known = rows(run, "epochs") if run.exists() else 0
+        wait_for(lambda known=known, command=command: command.process.poll() is not None
+                 or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
+        time.sleep(moments.uniform(0, 1.0))
+        if command.process.poll() is not None or kills == 4:
+            break
+        command.signal(signal.SIGKILL)
+        kills += 1
+        assert wait_for(lambda command=command: not command.alive(), 30), f"orphans: {command.alive()}"
+        for name in ("proposals", "epochs"):
+            pd.read_parquet(run / name)
+    done = command.wait()
+    assert done.returncode == 0, done.stderr
+    assert kills >= 2
+    for mine, theirs in zip(decided(run), decided(unbroken), strict=True):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    assert tables(run)["epochs"]["sequence"].is_unique
+
+
+def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
+    job, run = (
+        job_file(resources={"concurrent": 2}, search={"trials": 40, "max_epochs": 9}),
+        tmp_path / "runs" / "small",
+    )
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "trials").exists() and rows(run, "trials") > 0)
+    command.signal(signal.SIGINT)
+    ended = command.wait(60)
+    assert ended.returncode == 130, ended.stderr
+    assert "goes on where this one stopped" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert wait_for(lambda: not command.alive(), 30), f"orphans: {command.alive()}"
+
+    status = toprung("status", run).wait()
+    assert status.returncode == 0 and "not ended" in status.stdout
+    before = {name: len(frame) for name, frame in tables(run).items() if name != "trials"}
+    done = toprung("search", job).wait()
+    assert done.returncode == 0, done.stderr
+    after = tables(run)
+    assert len(after["trials"]) == 40 and after["trials"]["trial_id"].is_unique
+    assert len(after["epochs"]) >= before["epochs"]
+    assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
+    for _, epochs in after["epochs"].groupby("trial_id"):
+        assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1)), "no epoch is missing"
+
+    again = toprung("search", job).wait()
+    assert again.returncode == 0, again.stderr
+    assert tables(run)["epochs"].equals(after["epochs"]), "a finished search is not run again"
+
+
+def test_from_a_job_file_to_a_trained_registered_winner(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(tracking={"enabled": True}, resources={"concurrent": 2})
+    run = tmp_path / "runs" / "small"
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 0)
+    second_shell = toprung("status", run).wait()
+    assert second_shell.returncode == 0 and "trials ended" in second_shell.stdout
+    found = command.wait()
+    assert found.returncode == 0, found.stderr
+    for text in ("rank", "learning_rate=", f"next       toprung retrain {run}", f"{run}/{{trials"):
+        assert text in found.stdout
+    assert "Traceback" not in found.stderr
+
+    as_csv = toprung("table", run, "--format", "csv", "--top", "3").wait()
+    assert len(as_csv.stdout.strip().splitlines()) == 4
+    as_json = toprung("table", run, "--epochs", "--format", "json").wait()
+    assert {row["trial_id"] for row in json.loads(as_json.stdout)} == {f"t{n:05d}" for n in range(6)}
+
+    trained = toprung("retrain", run, env={"TF_CPP_MIN_LOG_LEVEL": "3"}).wait()
+    assert trained.returncode == 0, trained.stderr
+    report = json.loads((run / "retrain" / "report.json").read_text())
+    assert report["test_accuracy"] > 0.5, "ten classes: chance is 0.1"
+    assert len(report["test_accuracy_per_class"]) == 10
+    assert len(report["test_reads"]) == 1
+    repeated = toprung("retrain", run).wait()
+    assert "retrained already" in repeated.stdout
+    assert json.loads((run / "retrain" / "report.json").read_text()) == report, "the test set is read once"
+
+    assert_model_takes_raw_images(run / "retrain" / "model.keras", report)
+    assert_tracked(run, trials=6, report=report)
+    assert_confirmed_by_new_seeds(toprung, run, report)
+
+
+def assert_confirmed_by_new_seeds(toprung, run: Path, before: dict) -> None:
+    """The best two trained twice more by real workers, once; their mean is the winner's score."""
+    command = ["retrain", run, "--set", "retrain.confirm=2", "--set", "retrain.seeds=2"]
+    done = toprung(*command).wait()
+    assert done.returncode == 0, done.stderr
+    assert "confirming the best: 4 trainings of" in done.stdout and "best of 2 confirmed" in done.stdout
+    (confirmed,) = (run / "confirm").iterdir()
+    found = tables(confirmed)
+    assert set(found["trials"]["outcome"]) == {"COMPLETED"} and len(found["trials"]) == 4
+    assert not set(found["trials"]["seed"]) & set(tables(run)["trials"]["seed"]), "new seeds"
+    assert set(found["trials"]["data_fingerprint"]) == set(tables(run)["trials"]["data_fingerprint"])
+    assert not list((confirmed / "checkpoints").iterdir()), "no state is of use any more"
+    report = json.loads((run / "retrain" / "report.json").read_text())
+    best, second = report["winner"]["confirmed"]
+    assert best["low"] < best["score"] < best["high"] and second["score"] <= best["score"]
+    assert report["winner"]["score"] == best["score"] and report["epochs"] == best["epoch"]
+    trained_anew = (report["trial_id"], report["epochs"]) != (before["trial_id"], before["epochs"])
+    assert len(report["test_reads"]) == 1 + trained_anew
+    again = toprung(*command).wait()
+    assert "retrained already" in again.stdout and "confirming" not in again.stdout
+    assert json.loads((run / "retrain" / "report.json").read_text()) == report
+
+
+def assert_model_takes_raw_images(path: Path, report: dict) -> None:
+    """Loaded in a process that cannot import toprung, on pixels no one has scaled."""
+    import subprocess
+    import sys
+
+    from toprung.trainables.data.dataset import DataSpec, load
+
+    test = load(DataSpec(source="digits", image_size=8)).test()
+    np.savez(path.parent / "test.npz", images=test.images, labels=test.labels)
+    script = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['search', 'cluster', 'results', 'trainables', 'spaces']))\n"
+        "import numpy as np, keras\n"
+        "model = keras.models.load_model(sys.argv[1]); data = np.load(sys.argv[2])\n"
+        "assert data['images'].dtype == np.uint8\n"
+        "print(float((model.predict(data['images'], verbose=0).argmax(1) == data['labels']).mean()))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-I", "-c", script, str(path), str(path.parent / "test.npz")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    ).stdout
+    assert float(out.split()[-1]) == pytest.approx(report["test_accuracy"], abs=1e-6)
+
+
+def assert_tracked(run: Path, trials: int, report: dict) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{run}/mlflow.db"
+    client = mlflow.MlflowClient(uri, registry_uri=uri)
+    experiment = client.get_experiment_by_name("toprung")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if "toprung.trial_id" in r.data.tags]
+    assert (len(parents), len(children)) == (1, trials)
+    epochs = pd.read_parquet(run / "epochs")
+    for child in children:
+        history = client.get_metric_history(child.info.run_id, "val_accuracy")
+        mine = epochs[epochs["trial_id"] == child.data.tags["toprung.trial_id"]].sort_values("epoch")
+        assert [metric.step for metric in history] == list(mine["epoch"])
+        np.testing.assert_allclose([metric.value for metric in history], mine["val_accuracy"])
+    champion = client.get_model_version_by_alias("small", "champion")
+    tested = client.get_run(champion.run_id).data.metrics["test_accuracy"]
+    assert tested == pytest.approx(report["test_accuracy"])
+
+
+def test_no_more_gpus_than_there_are(toprung, job_file) -> None:
+    ended = toprung("search", job_file(resources={"gpus": 2, "concurrent": None})).wait()
+    assert ended.returncode == 2
+    assert "resources.gpus: 2 asked; the largest node of the cluster has 0" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_two_searches_do_not_write_one_run(toprung, job_file, tmp_path: Path) -> None:
+    job, run = job_file(), tmp_path / "runs" / "small"
+    first = toprung("search", job)
+    assert wait_for(lambda: (run / "proposals").exists())
+    second = toprung("search", job).wait()
+    assert second.returncode == 2
+    assert "another search" in second.stderr
+    assert first.wait().returncode == 0
+
+
+def test_one_worker_and_one_seed_give_one_search(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(search={"trials": 4, "max_epochs": 3})
+    for name in ("one", "two"):
+        assert toprung("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
+    for mine, theirs in zip(
+        decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True
+    ):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: Path) -> None:
+    job = job_file(search={"trials": 9, "max_epochs": 9, "variant": "promote"})
+    assert toprung("search", job).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    assert "PAUSE" in set(found["epochs"]["decision"].str.upper())
+    assert set(found["trials"]["outcome"]) == {"COMPLETED", "STOPPED"}
+    paused_then_went_on = found["epochs"].groupby("trial_id")["epoch"].max() > 1
+    assert paused_then_went_on.any()
+    for _, epochs in found["epochs"].groupby("trial_id"):
+        assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+
+
+def test_several_objectives_leave_a_pareto_set_in_the_tables(toprung, job_file, tmp_path: Path) -> None:
+    wanted = ["val_accuracy", "parameter_count", "latency_ms"]
+    job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted})
+    content = yaml.safe_load(job.read_text())
+    del content["space"]["fixed"]["filters"]
+    content["space"]["ranges"]["filters"] = {"choices": [8, 16]}
+    job.write_text(yaml.safe_dump(content))
+    run = tmp_path / "runs" / "small"
+    assert toprung("search", job).wait().returncode == 0
+    found = tables(run)
+    assert found["trials"]["parameter_count"].nunique() == 2
+    assert (found["epochs"].groupby("trial_id")["latency_ms"].nunique() == 1).all()
+    assert (found["trials"]["latency_ms"] > 0).all()
+    shown = toprung("table", run, "--pareto", "--format", "json").wait()
+    front = {row["trial_id"] for row in json.loads(shown.stdout)}
+    board = json.loads(toprung("table", run, "--format", "json").wait().stdout)
+    assert front == {row["trial_id"] for row in board if row["pareto"]}
+    assert board[0]["trial_id"] in front
+    again = toprung("search", job, "--set", "search.trials=+1").wait()
+    assert again.returncode == 0, again.stderr
+    assert len(tables(run)["trials"]) == 6
+
+
+def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> None:
+    slow = {"filters": 32, "blocks": 2, "convs_per_block": 2, "kernel_size": 5, "batch_size": 32}
+    job = job_file(data={"image_size": 16}, search={"trials": 3, "max_epochs": 9}, space={"fixed": slow})
+    run = tmp_path / "runs" / "small"
+    command = toprung("search", job)
+    assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 1)
+    started = psutil.Process(command.process.pid).children(recursive=True)
+    workers = [process for process in started if "Trainable" in " ".join(process.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    ended = command.wait()
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr and "did not complete" not in ended.stderr
+    found = tables(run)
+    assert set(found["trials"]["outcome"]) <= {"COMPLETED", "STOPPED"}
+    assert len(found["trials"]) == 3
+    assert not found["epochs"].duplicated(["trial_id", "epoch"]).any()
+
+
+def test_the_simulator_decides_as_the_search_through_ray_did(toprung, job_file, tmp_path: Path) -> None:
+    path = job_file(search={"trials": 10, "max_epochs": 9})
+    assert toprung("search", path).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    job = load_job(path)
+    space = prepared_space(job)
+    configs = configs_of(found["proposals"])
+    curves = {
+        json.dumps(configs[trial_id], sort_keys=True): np.pad(
+            epochs.sort_values("epoch")["val_accuracy"].to_numpy(),
+            (0, 9 - len(epochs)),
+            constant_values=np.nan,
+        )
+        for trial_id, epochs in found["epochs"].groupby("trial_id")
+    }
+
+    class Recorded:
+        """What the search measured; NaN where it trained no further, which would end a trial as DIVERGED."""
+
+        max_epochs = 9
+
+        def space(self, trial):
+            return space(trial)
+
+        def curve(self, config):
+            return curves[json.dumps(config, sort_keys=True)], np.arange(1.0, 10.0)
+
+    simulated = simulate(new_strategy(job, space), Recorded(), workers=1, budget_secs=1e9)
+    ended = dict(zip(found["trials"]["trial_id"], found["trials"]["outcome"], strict=True))
+    assert {name: str(outcome) for name, outcome in simulated.outcomes.items()} == ended
+    assert simulated.epochs == len(found["epochs"])

@@ -1,0 +1,99 @@
+"""A run folder belongs to one job: it is continued by that job, and by no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toprung.results.tables.rows import proposal_row
+from toprung.results.tables.schema import run_schemas
+from toprung.results.tables.writer import RunWriter
+from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.load import parse_job
+from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.source_files import Shipped
+
+
+def job(tmp_path: Path, **content: Any) -> JobSpec:
+    return parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, **content}, "job")
+
+
+def test_the_effective_job_is_read_back_from_the_folder(tmp_path: Path) -> None:
+    mine = job(tmp_path, search={"trials": 7})
+    folder = RunFolder(mine.run_root)
+    folder.claim(mine).release()
+    assert folder.job() == mine
+    assert folder.root == str(tmp_path / "a")
+
+
+def test_more_budget_other_resources_and_moved_images_continue_the_run(tmp_path: Path) -> None:
+    folder = RunFolder(job(tmp_path).run_root)
+    folder.claim(job(tmp_path)).release()
+    more = job(tmp_path, search={"trials": 99, "budgets": {"epochs": 5}}, resources={"cpus": 2})
+    folder.claim(more).release()
+    assert folder.job().search.trials == 99
+
+
+def test_other_images_are_refused_from_the_first_proposal_on_and_the_run_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    mine, others = job(tmp_path), job(tmp_path, data={"source": "digits", "path": "elsewhere"})
+    folder = RunFolder(mine.run_root)
+    with folder.claim(mine, "a" * 20) as lock, RunWriter(folder.root, run_schemas({}), lock=lock) as writer:
+        writer.append("proposals", proposal_row("t00000", {}, 0, data_fingerprint="a" * 20))
+    with pytest.raises(InputError, match="others than those of"):
+        folder.claim(others, "b" * 20)
+    assert folder.job() == mine
+    folder.claim(mine, "a" * 20).release()
+
+
+def test_another_job_is_told_each_difference_and_the_run_stays_as_it_is(tmp_path: Path) -> None:
+    folder = RunFolder(job(tmp_path).run_root)
+    folder.claim(job(tmp_path)).release()
+    with pytest.raises(InputError) as caught:
+        folder.claim(
+            job(tmp_path, seed=5, search={"max_epochs": 3}, space={"fixed": {"filters": 16}})
+        ).release()
+    lines = [str(problem) for problem in caught.value.problems]
+    assert [line.split(":")[0] for line in lines] == [
+        "search.max_epochs",
+        "seed",
+        "space.fixed.filters",
+    ]
+    assert "belongs to another job" in lines[0]
+    assert folder.job() == job(tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be a run folder"):
+        RunFolder(str(tmp_path)).job()
+
+
+def test_a_storage_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    mine = job(tmp_path, storage={"path": str(tmp_path / "file")})
+    with pytest.raises(InputError, match=r"storage\.path: .* cannot be written"):
+        RunFolder(mine.run_root).claim(mine)
+
+
+def test_a_second_search_is_refused_before_it_changes_anything(tmp_path: Path) -> None:
+    folder = RunFolder(job(tmp_path).run_root)
+    lock = folder.claim(job(tmp_path))
+    with pytest.raises(InputError, match="another search"):
+        folder.claim(job(tmp_path, search={"trials": 99}))
+    assert folder.job() == job(tmp_path)
+    lock.release()
+
+
+def test_each_version_of_the_models_file_is_kept_and_a_change_is_told(tmp_path: Path) -> None:
+    folder = RunFolder(str(tmp_path / "run"))
+    first, second = Shipped("my_models.py:Mine", "a = 1\n"), Shipped("my_models.py:Mine", "a = 2\n")
+    assert folder.keep_code(Shipped("cnn")) is None
+    assert [folder.keep_code(first), folder.keep_code(first)] == [None, None]
+    line = folder.keep_code(second)
+    assert line is not None and line.startswith("my_models.py has changed")
+    kept = sorted(path.read_text() for path in (tmp_path / "run" / "code").iterdir())
+    assert kept == ["a = 1\n", "a = 2\n"]

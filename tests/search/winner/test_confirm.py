@@ -1,0 +1,294 @@
+"""Confirming: the best few are trained with new seeds, what was trained already counts, the mean picks the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from toprung.results.analysis.winner import confirmed_winner, eligible, pick_winner
+from toprung.results.tables.parts import read_tables
+from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
+from toprung.results.tables.writer import RunWriter
+from toprung.search.driver.run_search import SearchFailedError
+from toprung.search.jobs.load import dump_job, override_job, parse_job, read_mapping
+from toprung.search.jobs.schema import JobSpec
+from toprung.search.preparation.prepare import prepare
+from toprung.search.runs.run_folder import RunFolder
+from toprung.search.winner.confirm import confirm, describe
+from toprung.search.winner.confirm_jobs import confirming, runs_of
+from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.source_files import shipped
+from toprung.trainables.trial.report import EpochReport, Outcome
+
+Config = Mapping[str, Any]
+SEARCHED = [(0.1, [0.2, 0.9]), (0.2, [0.5, 0.8]), (0.3, [0.6, 0.7]), (0.1, [0.5, 0.6]), (0.4, [0.1, 0.2])]
+KINDS = kinds_of([{"learning_rate": 0.1}])
+FAMILY = """
+class Tenths:
+    def space(self, trial):
+        return {"learning_rate": trial.suggest_int("tenths", 1, 9) / 10}
+
+    def build(self, config, task):
+        import keras
+
+        images = keras.Input(task.image_shape)
+        return keras.Model(images, keras.layers.Dense(task.outputs)(keras.layers.Flatten()(images)))
+"""
+
+
+def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[float], Outcome]]) -> None:
+    """The tables of a search of these trials, the value of each epoch given."""
+    folder.claim(job).release()
+    folder.keep_code(shipped(job.family))
+    with RunWriter(folder.root, run_schemas(KINDS)) as writer:
+        for number, (config, values, outcome) in enumerate(trials):
+            trial_id = f"t{number:05d}"
+            reports = [
+                EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1 - value})
+                for epoch, value in enumerate(values, start=1)
+            ]
+            suggested = {"tenths": round(10 * config["learning_rate"])}
+            writer.append(PROPOSALS, proposal_row(trial_id, config, number, suggested=suggested))
+            for report in reports:
+                writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "keep"))
+            facts = TrialFacts(seed=number, data_fingerprint="a" * 20)
+            writer.append(TRIALS, trial_row(trial_id, config, outcome, reports, facts))
+
+
+class Trained:
+    """Takes the place of a search: every training has the mean of its configuration, and its seed's own noise."""
+
+    def __init__(
+        self,
+        mean: Callable[[float], float],
+        outcomes: Mapping[float, Outcome] | None = None,
+        upto: int | None = None,
+    ) -> None:
+        self.jobs: list[JobSpec] = []
+        self.mean, self.outcomes, self.upto = mean, outcomes or {}, upto
+
+    def __call__(self, job: JobSpec) -> None:
+        self.jobs.append(job)
+        trials = [
+            ({"learning_rate": rate}, [0.1, self.mean(rate) + 0.01 * number], self._outcome(rate))
+            for number, rate in enumerate(self.rates[-1], start=1)
+        ]
+        written(RunFolder(job.run_root), job, trials[: self.upto])
+
+    def _outcome(self, rate: float) -> Outcome:
+        return self.outcomes.get(rate, Outcome.COMPLETED)
+
+    @property
+    def rates(self) -> list[list[float]]:
+        """The learning rate of every training of every job."""
+        points = [job.search.initial_configs or [] for job in self.jobs]
+        return [[float(params["tenths"] or 0) / 10 for params in some] for some in points]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    family = tmp_path / f"family_of_{tmp_path.name}.py"  # modules are known by their names
+    family.write_text(FAMILY)
+    job = parse_job(
+        {
+            "name": "a",
+            "space": {"name": f"{family}:Tenths"},
+            "seed": 5,
+            "data": "digits",
+            "search": {"max_epochs": 2, "budgets": {"epochs": 9}, "objectives": ["val_accuracy", "val_loss"]},
+            "storage": {"path": str(tmp_path)},
+            "retrain": {"confirm": 3, "seeds": 2},
+        },
+        "job",
+    )
+    folder = RunFolder(job.run_root)
+    written(folder, job, [({"learning_rate": rate}, values, Outcome.COMPLETED) for rate, values in SEARCHED])
+    return folder
+
+
+def board(folder: RunFolder) -> pd.DataFrame:
+    _, epochs, trials = read_tables(folder.root)
+    return eligible(trials, epochs, "val_accuracy", "max")
+
+
+def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) -> None:
+    train = Trained(lambda rate: rate)  # the more, the better; the search had it the other way round
+    found = confirm(folder.job(), folder, board(folder), train)
+    assert train.rates == [[0.1, 0.1, 0.2, 0.2, 0.3, 0.3]], "three different ones: two trials were of 0.1"
+    assert [one.trial_id for one in found.standings] == ["t00002", "t00001", "t00000"]
+    assert found.standings[0].score == pytest.approx(0.3 + 0.01 * (5 + 6) / 2)
+    assert [one.seeds for one in found.standings] == [2, 2, 2]
+    _, epochs, trials = read_tables(folder.root)
+    searched = pick_winner(trials, epochs)
+    winner = confirmed_winner(searched, trials, found.standings, "max")
+    assert (searched.trial_id, winner.trial_id, winner.runner_up) == ("t00000", "t00002", "t00001")
+    assert (winner.config, winner.seed, winner.epoch) == ({"learning_rate": 0.3}, 2, 2)
+    assert winner.why.startswith(
+        "best of 3 confirmed: val_accuracy 0.3550 over 2 new seeds at epoch 2, 0.1200 ahead"
+    )
+    told = describe(found, board(folder), "val_accuracy")
+    assert told[0].startswith("  t00002  val_accuracy 0.3550 (0.3") and told[0].endswith(
+        "0.7000 in the search"
+    )
+
+
+def test_a_lead_that_chance_may_explain_is_told_as_such(folder: RunFolder) -> None:
+    found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: 0.5 + rate / 100))
+    _, epochs, trials = read_tables(folder.root)
+    winner = confirmed_winner(pick_winner(trials, epochs), trials, found.standings, "max")
+    assert "; by chance it may be up to 0.0" in winner.why and winner.why.endswith(" behind")
+
+
+def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_early_stop(
+    folder: RunFolder,
+) -> None:
+    job = folder.job()
+    asked = confirming(job, folder, [{"tenths": 1}], 0)
+    assert asked.data_spec() == job.data_spec() and asked.seed != job.seed
+    assert asked.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
+    assert (asked.search.trials, asked.search.traded, asked.search.budgets.epochs) == (1, (), None)
+    assert asked.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
+    assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked, "it is a job file"
+    assert prepare(asked).strategy.rung_epochs == (2,)
+    assert confirming(job, folder, [{"tenths": 1}], 0) == asked
+    others = [
+        confirming(job, folder, [{"tenths": 2}], 0),
+        confirming(job, folder, [{"tenths": 1}], 1),
+        confirming(override_job(job, ["seed=6"]), folder, [{"tenths": 1}], 0),
+    ]
+    assert len({one.seed for one in [asked, *others]}) == len({one.name for one in [asked, *others]}) == 4
+
+
+def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None:
+    job, train = folder.job(), Trained(lambda rate: rate)
+    first = confirm(job, folder, board(folder), train)
+    assert confirm(job, folder, board(folder), train) == first and len(train.jobs) == 1
+    more = confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
+    assert train.rates[1:] == [[0.1, 0.2, 0.3]] and train.jobs[1].seed != train.jobs[0].seed
+    assert [one.seeds for one in more.standings] == [3, 3, 3]
+    confirm(override_job(job, ["retrain.confirm=4"]), folder, board(folder), train)
+    assert train.rates[2:] == [[0.4, 0.4]]
+    assert len(list(runs_of(folder, job))) == len(train.jobs) == 3
+    for other in ("search.max_epochs=4", "data.image_size=16", "data.seed=7", "space.fixed={augment: 0}"):
+        assert list(runs_of(folder, override_job(job, [other]))) == [], f"trained with another {other}"
+    assert len(list(runs_of(folder, override_job(job, ["search.metric=val_loss"])))) == 3, "measured as well"
+
+
+def test_an_interrupted_confirmation_is_gone_on_with_and_counts_for_another(folder: RunFolder) -> None:
+    job, asked = folder.job(), []
+
+    def interrupted(job: JobSpec) -> None:
+        if not asked:
+            Trained(lambda rate: rate, upto=4)(job)
+        asked.append(job)
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            confirm(job, folder, board(folder), interrupted)
+    assert asked[0] == asked[1], "the same run"
+    assert [run.has_ended for run in runs_of(folder, job)] == [False]
+    train = Trained(lambda rate: rate)
+    for best in ("retrain.confirm=1", "retrain.confirm=2"):
+        confirm(override_job(job, [best]), folder, board(folder), train)
+    assert not train.jobs, "two of 0.1 and two of 0.2 had ended"
+    confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
+    assert train.rates == [[0.1, 0.2, 0.3, 0.3, 0.3]] and train.jobs[0].run_root != asked[0].run_root
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OOM])
+def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFolder, outcome: Outcome) -> None:
+    found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: rate, {0.3: outcome}))
+    assert [one.trial_id for one in found.standings] == ["t00001", "t00000"]
+    assert found.left_out == {"t00002": f"{outcome} with a new seed"}
+    assert (
+        describe(found, board(folder), "val_accuracy")[-1] == f"  t00002  left out: {outcome} with a new seed"
+    )
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.FAILED, Outcome.STOPPED])
+def test_what_may_have_been_an_accident_is_told_and_tried_again(folder: RunFolder, outcome: Outcome) -> None:
+    job, train = folder.job(), Trained(lambda rate: rate, {0.3: outcome})
+    found = confirm(job, folder, board(folder), train)
+    assert found.left_out == {"t00002": "no training ended well"} and found.lacking == 2
+    told = describe(found, board(folder), "val_accuracy")
+    assert told[-1] == "  2 trainings failed or lost their workers; the same command tries again"
+    mended = Trained(lambda rate: rate)
+    assert len(confirm(job, folder, board(folder), mended).standings) == 3
+    assert mended.rates == [[0.3, 0.3]] and mended.jobs[0].seed != train.jobs[0].seed
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.PREEMPTED])
+def test_where_no_configuration_trains_twice_there_is_no_winner(folder: RunFolder, outcome: Outcome) -> None:
+    failing = Trained(lambda rate: rate, dict.fromkeys([0.1, 0.2, 0.3], outcome))
+    with pytest.raises(
+        SearchFailedError, match=r"no configuration could be confirmed \(t00000 .*tries again"
+    ):
+        confirm(folder.job(), folder, board(folder), failing)
+
+
+def test_trainings_by_another_version_of_the_models_file_do_not_count(folder: RunFolder) -> None:
+    job, train = folder.job(), Trained(lambda rate: rate)
+    confirm(job, folder, board(folder), train)
+    file = Path(job.space.name.rpartition(":")[0])
+    file.write_text(file.read_text() + "\n# mended\n")
+    confirm(job, folder, board(folder), train)
+    assert train.rates[0] == train.rates[1] and train.jobs[0].seed != train.jobs[1].seed
+
+
+def test_states_of_an_ended_confirmation_are_removed(folder: RunFolder) -> None:
+    def train(job: JobSpec) -> None:
+        Trained(lambda rate: rate)(job)
+        state = Path(RunFolder(job.run_root).checkpoints) / "t00000.npz"
+        state.parent.mkdir()
+        state.touch()
+        states.append(state)
+
+    states: list[Path] = []
+    confirm(folder.job(), folder, board(folder), train)
+    assert not states[0].exists()
+
+
+def test_the_longest_name_and_every_setting_make_a_job_that_can_be_read_again(folder: RunFolder) -> None:
+    changes = [
+        "search.variant=promote",
+        "search.sampler=tpe",
+        "storage.keep_stopped=true",
+        "name=" + "n" * 100,
+    ]
+    job = override_job(folder.job(), [*changes, f"search.warm_start=[{folder.root}]"])
+    asked = confirming(job, folder, [{"tenths": 1}], 0)
+    assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked
+    search, storage = asked.search, asked.storage
+    assert (search.variant, search.sampler, search.warm_start, storage.keep_stopped) == (
+        "stop",
+        "random",
+        [],
+        False,
+    )
+
+
+def test_where_nothing_is_tracked_no_place_is_made_for_it(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = RunFolder("memory://bucket/a")
+    assert confirming(
+        override_job(folder.job(), ["tracking.enabled=false"]), elsewhere, [{"tenths": 1}], 0
+    ).name
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_space_that_lacks_a_configuration_by_now_is_told_in_one_line(folder: RunFolder) -> None:
+    narrowed = override_job(folder.job(), ["space.ranges={tenths: [3, 9]}"])
+    refused = pytest.raises(InputError, match="space: t00000 is no configuration of it any more")
+    with refused:
+        confirm(narrowed, folder, board(folder), Trained(lambda rate: rate))
+    other = override_job(folder.job(), ["space.fixed={tenths: 5}"])
+    with refused:  # it would be trained with 5 instead
+        confirm(other, folder, board(folder), Trained(lambda rate: rate))

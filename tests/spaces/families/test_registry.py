@@ -1,0 +1,247 @@
+"""Spaces by name, narrowed by the job: what holds, and what the user is told when it does not."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toprung.spaces.definition.introspection import describe, shifting
+from toprung.spaces.definition.recipe_vocabulary import SETS, TECHNIQUES
+from toprung.spaces.errors import InputError
+from toprung.spaces.families.registry import BUILT_IN, load_space
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def draw(space, seed: int = 0):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    return space(trial), trial
+
+
+def problems(*arguments, **named) -> dict[str, str]:
+    with pytest.raises(InputError) as caught:
+        load_space(*arguments, **named)
+    return {problem.where: str(problem) for problem in caught.value.problems}
+
+
+def test_the_cnn_space_draws_a_flat_configuration_from_an_optuna_trial() -> None:
+    config, trial = draw(load_space("cnn"))
+    assert {"filters", "blocks", "dropout", "learning_rate", "warmup_share", "augment"} <= set(config)
+    assert all(isinstance(value, int | float | str | bool) for value in config.values())
+    assert set(trial.params) <= set(config)
+
+
+def test_a_fixed_parameter_is_set_and_never_sampled() -> None:
+    config, trial = draw(load_space("cnn", fixed={"filters": 32, "weight_decay": 0}))
+    assert (config["filters"], config["weight_decay"]) == (32, 0.0)
+    assert not {"filters", "weight_decay"} & set(trial.params)
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+def test_narrowed_ranges_are_never_left(seed: int) -> None:
+    ranges = {
+        "learning_rate": [1e-3, 2e-3],
+        "blocks": {"low": 2, "high": 3},
+        "filters": {"choices": [8, 16]},
+        "batch_size": [64, 128],
+        "dropout": {"choices": [0.0, 0.1]},
+    }
+    config, _ = draw(load_space("cnn", ranges=ranges), seed)
+    assert 1e-3 <= config["learning_rate"] <= 2e-3
+    assert config["blocks"] in (2, 3)
+    assert config["filters"] in (8, 16)
+    assert config["batch_size"] in (64, 128)
+    assert config["dropout"] in (0.0, 0.1)
+
+
+def test_a_narrowed_range_keeps_its_scale() -> None:
+    _, trial = draw(load_space("cnn", ranges={"learning_rate": [1e-3, 1e-2]}))
+    assert trial.distributions["learning_rate"] == optuna.distributions.FloatDistribution(
+        1e-3, 1e-2, log=True
+    )
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
+    ranges = {"learning_rate": ["1e-3", "5E-3"], "dropout": {"low": "1e-1", "high": 0.2}}
+    config, trial = draw(load_space("cnn", fixed={"weight_decay": "1.5e-4"}, ranges=ranges))
+    assert config["weight_decay"] == 1.5e-4
+    assert trial.distributions["learning_rate"] == optuna.distributions.FloatDistribution(
+        1e-3, 5e-3, log=True
+    )
+    assert 0.1 <= config["dropout"] <= 0.2
+
+
+def test_steps_and_the_branches_they_open_are_described() -> None:
+    def space(trial):
+        share = trial.suggest_float("share", 0.0, 1.0, step=0.25)
+        return {
+            "share": share,
+            **({"deep": trial.suggest_int("deep", 1, 9, step=4)} if share == 0.75 else {}),
+        }
+
+    assert set(describe(space)) == {"share", "deep"}
+
+
+def test_a_space_survives_pickling() -> None:
+    space = load_space("cnn", fixed={"filters": 8}, ranges={"blocks": [1, 2]})
+    assert draw(pickle.loads(pickle.dumps(space)), 3)[0] == draw(space, 3)[0]
+
+
+def test_the_description_holds_the_parameters_of_every_branch() -> None:
+    described = describe(load_space("cnn"))
+    assert "momentum" in described  # asked for with SGD alone
+    assert described["batch_size"] == optuna.distributions.CategoricalDistribution((32, 64, 128, 256))
+    assert "filters" not in describe(load_space("cnn", fixed={"filters": 8}))
+
+
+def test_branches_with_different_bounds_are_described_by_the_widest() -> None:
+    def space(trial):
+        if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+            return {"x": trial.suggest_float("x", 0.0, 1.0)}
+        return {"x": trial.suggest_float("x", 0.5, 3.0)}
+
+    assert describe(space)["x"] == optuna.distributions.FloatDistribution(0.0, 3.0)
+
+
+@pytest.mark.parametrize("seed", range(4))  # which branch is seen first
+def test_branches_with_different_scales_and_steps_are_described_without_either(seed: int) -> None:
+    def space(trial):
+        if trial.suggest_categorical("wide", [True, False]):
+            return {"x": trial.suggest_float("x", 0.0, 1.0), "n": trial.suggest_int("n", 0, 10, step=5)}
+        return {
+            "x": trial.suggest_float("x", 1e-5, 1e-2, log=True),
+            "n": trial.suggest_int("n", 1, 9, log=True),
+        }
+
+    described = describe(space, seed)
+    assert described["x"] == optuna.distributions.FloatDistribution(0.0, 1.0)
+    assert described["n"] == optuna.distributions.IntDistribution(0, 10)
+    assert set(shifting(space, seed)) == {"x", "n"}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_in_our_spaces_a_parameter_has_the_same_choices_and_scale_everywhere(name: str) -> None:
+    assert shifting(load_space(name)) == []
+
+
+def test_a_user_function_and_a_user_family_are_spaces_too(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "our_spaces_in_a_file.py").write_text(
+        "def small(trial):\n    return {'units': trial.suggest_int('units', 1, 9)}\n"
+        "class Family:\n    def space(self, trial):\n        return small(trial)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "our_spaces_in_a_file.py:small",
+        "our_spaces_in_a_file.py:Family",
+        "our_spaces_in_a_file:small",
+    ):
+        assert draw(load_space(name, fixed={"units": 4}))[0] == {"units": 4}
+
+
+def test_an_unknown_space_is_told_with_the_known_ones() -> None:
+    assert "did you mean" in problems("cnnn")["space.name"]
+    assert "module:function" in problems("resnet152")["space.name"]
+    assert "no file" in problems("nowhere.py:space")["space.name"]
+    assert "no module" in problems("not_a_module_at_all:space")["space.name"]
+    assert "architecture" in problems("toprung.spaces.families.cnn:architektur")["space.name"]
+
+
+BAD_SPACES = """
+def fails(trial): return 1 / 0
+def number(trial): return 3
+def keys(trial): return {"width": 8, 1: trial.suggest_int("width", 0, 20)}
+nothing = 4
+def rarely(trial): return {"width": 1 / trial.suggest_int("width", 0, 20)}
+def lists(trial): return {"filters": trial.suggest_categorical("filters", [[16, 32], [32, 64]])}
+class Asks:
+    def __init__(self, depth): ...
+class Raises:
+    def __init__(self): 1 / 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("fails", "ZeroDivisionError"),
+        ("number", "returned int"),
+        ("keys", "returned the key 1; must be a text"),
+        ("nothing", "no function"),
+        ("rarely", "ZeroDivisionError"),  # in one branch alone
+        ("lists", "filters: a choice must be a number"),
+        ("Asks", "missing 1 required positional argument"),
+        ("Raises", "ZeroDivisionError"),
+    ],
+)
+def test_a_space_or_family_that_cannot_be_is_told_before_the_search(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    path = tmp_path / f"space_that_{name}.py"  # a process loads one file of a name
+    path.write_text(BAD_SPACES)
+    assert told in problems(f"{path}:{name}")["space.name"]
+
+
+def test_every_problem_is_told_at_once_with_its_place() -> None:
+    told = problems(
+        "cnn",
+        fixed={"filterz": 8, "optimizer": "adamm", "blocks": 2.5, "dropout": float("nan")},
+        ranges={
+            "learning_rat": [1, 2],
+            "learning_rate": [1e-2, 1e-3],
+            "dropout": [0.0, 7.0],
+            "kernel_size": [3, 4],
+            "blocks": ["a", "b"],
+            "warmup_share": "wide",
+            "head": {"choices": []},
+        },
+    )
+    assert set(told) == {
+        "space.fixed.filterz",
+        "space.fixed.optimizer",
+        "space.fixed.blocks",
+        "space.fixed.dropout",
+        "space.ranges.learning_rat",
+        "space.ranges.learning_rate",
+        "space.ranges.dropout",
+        "space.ranges.kernel_size",
+        "space.ranges.blocks",
+        "space.ranges.warmup_share",
+        "space.ranges.head",
+    }
+    assert 'did you mean "filters"?' in told["space.fixed.filterz"]
+    assert "low 0.01 is above high 0.001" in told["space.ranges.learning_rate"]
+    assert "within [0.0, 0.4]" in told["space.ranges.dropout"]
+    assert all("\n" not in line for line in told.values())
+
+
+def test_an_image_gets_at_most_all_techniques() -> None:
+    most = len(TECHNIQUES)
+    assert (
+        draw(load_space("cnn", fixed={"augment_set": "photo", "augment_picks": most}))[0]["augment_picks"]
+        == most
+    )
+    fixed = problems("cnn", fixed={"augment_picks": most + 1})["space.fixed.augment_picks"]
+    assert f"got {most + 1}; must be a whole number from 0 to {most}" in fixed
+    for outside in ([0, most + 1], {"choices": [1, most + 1]}):
+        assert "space.ranges.augment_picks" in problems("cnn", ranges={"augment_picks": outside})
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_techniques_and_picks_that_the_job_names_hold_in_every_set(kind: str) -> None:
+    named = {"augment_hue": False, "augment_mixup": True, "augment_picks": 2}
+    config, _ = draw(load_space("cnn", fixed={"augment_set": kind, **named}))
+    assert config.items() >= named.items()
+    assert ("augment_crop" in config) == (kind == "chosen"), "what the job does not name is as it was"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_momentum_that_the_job_names_is_that_of_every_optimizer(optimizer: str) -> None:
+    assert draw(load_space("cnn", fixed={"optimizer": optimizer, "momentum": 0.5}))[0]["momentum"] == 0.5
+    config, trial = draw(load_space("cnn", {"optimizer": optimizer}, {"momentum": [0.8, 0.82]}))
+    assert config["momentum"] == trial.params["momentum"] <= 0.82

@@ -1,0 +1,263 @@
+"""While only the head learns the frozen network sees each image once, and the training is the same as without that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from toprung.trainables.task.task import Task
+from toprung.trainables.trial.execution import Computation
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def some(count: int, seed: int) -> SimpleNamespace:
+    """Random 8x8 colour images; a class is brighter the higher its number."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count).astype(np.int32)
+    images = rng.integers(0, 120, (count, 8, 8, 3)) + 60 * labels[:, None, None, None]
+    return SimpleNamespace(images=images.astype(np.uint8), labels=labels)
+
+
+@pytest.fixture(scope="session")
+def bright(one_thread: None) -> Task:
+    return Task((8, 8, 3), ("a", "b", "c"), 4, some(70, 0), some(30, 1))
+
+
+@pytest.fixture
+def config() -> dict[str, object]:
+    return {
+        "backbone": "small", "dense_units": 4, "head_dropout": 0.2, "head_epochs": 2, "top_epochs": 1, "top_share": 0.5,
+        "learning_rate": 1e-2, "batch_size": 16, "optimizer": "adamw", "weight_decay": 0.05, "ema": 0.9,
+        "clip_norm": 1.0, "class_balance": 1.0,
+    }  # fmt: skip
+
+
+def small_family():
+    """The transfer family on a pretrained network of two layers, which is there in no time."""
+    import keras
+
+    from toprung.trainables.models.layers import DialledDropout, InInference
+    from toprung.trainables.models.transfer import TransferFamily
+
+    class SmallFamily(TransferFamily):
+        def build(self, config, task):
+            inputs = keras.Input((8, 8, 3))
+            x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.BatchNormalization()(inputs))
+            body = keras.Model(inputs, keras.layers.Conv2D(12, 3)(x))
+            images = keras.Input(task.image_shape)
+            x = InInference(body, name="pretrained")(keras.layers.Rescaling(1 / 255)(images))
+            x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+            if config["dense_units"]:
+                x = keras.layers.Dense(config["dense_units"], activation="relu")(x)
+            x = DialledDropout("head_dropout")(x)
+            return keras.Model(images, keras.layers.Dense(task.outputs, name="logits")(x))
+
+    return SmallFamily()
+
+
+def new_trainer(config: dict, task: Task, cache=None, family=None, computation=None):
+    from toprung.trainables.training.trainer import Trainer
+
+    trainer = Trainer(family or small_family(), config, task, features=cache, computation=computation)
+    trainer.reset(config, 1)
+    return trainer
+
+
+def exactly_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
+
+
+def no_cache():
+    from toprung.trainables.training.frozen_features import FeatureCache
+
+    return FeatureCache(most_bytes=0)
+
+
+def curve(trainer, epochs: range = range(1, 5)) -> list[dict[str, float]]:
+    told = [trainer.train_epoch(epoch) for epoch in epochs]
+    return [{key: value for key, value in one.items() if key != "images_per_sec"} for one in told]
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images went through the frozen network, a number each time that features were computed."""
+    from toprung.trainables.training.frozen_features import CutNetwork
+
+    counts: list[int] = []
+    usual = CutNetwork.features
+
+    def counting(self, state, split):
+        counts.append(len(split.labels))
+        return usual(self, state, split)
+
+    monkeypatch.setattr(CutNetwork, "features", counting)
+    return counts
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_curve_is_that_of_training_without_features(
+    bright: Task, config: dict, optimizer: str, computed: list[int]
+) -> None:
+    chosen = {**config, "optimizer": optimizer}
+    kept, plain = new_trainer(chosen, bright), new_trainer(chosen, bright, no_cache())
+    for one, other in zip(curve(kept, range(1, 4)), curve(plain, range(1, 4)), strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    found, expected = kept.state(), plain.state()
+    assert found["moments/weights"] == pytest.approx(expected["moments/weights"], rel=1e-4, abs=1e-5)
+    assert found["step"] == expected["step"]
+    assert computed == [30, 70]
+
+
+def test_trials_and_other_heads_on_the_same_network_share_what_was_computed(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    from toprung.trainables.training.trainer_cache import WarmTrainers
+
+    warm, family = WarmTrainers(), small_family()
+    for seed, chosen in enumerate((config, {**config, "learning_rate": 1e-3}, {**config, "dense_units": 0})):
+        trainer = warm.trainer(family, chosen, bright)
+        trainer.reset(chosen, seed)
+        trainer.train_epoch(1)
+    assert len(warm) == 2
+    assert computed == [30, 70]
+    traces = trainer.traces
+    curve(trainer, range(2, 5))
+    trainer.reset(chosen, 5)
+    curve(trainer)
+    assert trainer.traces == traces, "neither a phase nor a trial is traced anew"
+
+
+def test_a_trial_goes_on_bit_for_bit_from_the_middle_of_its_head_epochs(bright: Task, config: dict) -> None:
+    whole = curve(first := new_trainer(config, bright))
+    first.reset(config, 1)
+    first.train_epoch(1)
+    later = new_trainer(config, bright)
+    later.load_state(first.state())
+    assert curve(later, range(2, 5)) == whole[1:]
+
+
+def test_a_fine_tuned_network_taken_up_again_is_scored_as_it_is_and_leaves_no_features(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    chosen = {**config, "head_epochs": 1, "top_epochs": 3, "top_share": 0.9, "top_rate": 1.0, "ema": 0.0}
+    first = new_trainer(chosen, bright)
+    curve(first, range(1, 4))
+    computed.clear()
+    later = new_trainer(chosen, bright)
+    later.load_state(first.state())
+    assert later.evaluate(bright.val).loss == first.evaluate(bright.val).loss
+    assert computed == []
+    assert exactly_equal(later.state(), first.state()), "the optimizer is not emptied"
+
+
+def test_a_state_that_does_not_tell_its_epoch_is_gone_on_with(bright: Task, config: dict) -> None:
+    whole = curve(first := new_trainer(config, bright))
+    first.reset(config, 1)
+    curve(first, range(1, 3))
+    state = first.state()
+    del state["epoch"]  # as states were before it was kept
+    later = new_trainer(config, bright)
+    later.load_state(state)
+    assert curve(later, range(3, 5)) == whole[2:]
+
+
+def test_varied_images_are_not_kept_and_validation_images_are(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    trainer = new_trainer({**config, "augment": 0.5}, bright)
+    curve(trainer, range(1, 3))
+    assert computed == [30]
+
+
+def test_asked_for_features_leave_the_head_epochs_unvaried_whether_they_fit_or_not(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    chosen = {**config, "augment": 0.5, "flip": True, "cache_features": True, "head_dropout": 0.0}
+    kept, plain = new_trainer(chosen, bright), new_trainer(chosen, bright, no_cache())
+    assert curve(kept, range(1, 3))[1] == pytest.approx(curve(plain, range(1, 3))[1], rel=1e-4, abs=1e-5)
+    assert computed == [30, 70]
+    dial = kept._network.others.index(kept._network.augment.strength)
+    assert float(kept._state.others[dial]) == 0.0
+    kept.train_epoch(3)
+    assert float(kept._state.others[dial]) == 0.5
+
+
+def test_batches_in_parts_are_so_for_the_head_and_for_the_network_below_it(
+    bright: Task, config: dict
+) -> None:
+    calm = {**config, "head_dropout": 0.0}
+    whole, parted = (new_trainer(calm, bright, computation=Computation(parts=parts)) for parts in (1, 8))
+    cut, sizes = parted._head.cut, []
+    usual = cut._seen
+
+    def seen(weights, others, images):
+        sizes.append(len(images))
+        return usual(weights, others, images)
+
+    cut._seen = seen
+    expected = curve(whole, range(1, 3))
+    for one, other in zip(curve(parted, range(1, 3)), expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    assert set(sizes) == {8}, "64 in as many parts"
+    assert cut.step._parts == 8
+
+
+def test_batches_in_parts_have_features_of_their_own(bright: Task, config: dict, computed: list[int]) -> None:
+    """What another size of batch rounds differently must not hang on which trial computed it."""
+    cache = no_cache()
+    cache.most_bytes = 2**20
+    for parts in (1, 2, 1):
+        new_trainer(config, bright, cache, computation=Computation(parts=parts)).train_epoch(1)
+    assert computed == [30, 70, 30, 70]
+
+
+def test_an_exported_model_answers_as_it_was_scored(bright: Task, config: dict) -> None:
+    trainer = new_trainer({**config, "ema": 0.0}, bright)
+    curve(trainer, range(1, 3))
+    scored = trainer.evaluate(bright.val)
+    answers = np.asarray(trainer.export()(bright.val.images))
+    assert answers == pytest.approx(scored.probabilities, abs=1e-4)
+
+
+def test_the_memory_has_a_bound_and_the_split_used_longest_ago_goes() -> None:
+    from toprung.trainables.training.frozen_features import FeatureCache
+
+    cache = FeatureCache(most_bytes=2 * 4 * 5 * 10)
+    splits = [SimpleNamespace(images=None, labels=np.zeros(10, np.int32)) for _ in range(3)]
+    asked: list[int] = []
+
+    def get(index: int) -> None:
+        def compute() -> np.ndarray:
+            asked.append(index)
+            return np.full((10, 5), index, np.float32)
+
+        features, _ = cache.get("key", splits[index], compute, accelerated=False)
+        assert (features.images == index).all()
+
+    assert cache.takes(20, 5) and not cache.takes(21, 5)
+    for index in (0, 1, 0, 2, 0, 1):
+        get(index)
+    assert asked == [0, 1, 2, 1]
+
+
+SHARED = Path(__file__).parents[4] / "shared"
+WEIGHTS = SHARED / "weights" / "mobilenet_v2_0.35_notop.weights.h5"
+FLOWERS = SHARED / "data" / "flowers"
+
+
+@pytest.mark.skipif(not (WEIGHTS.exists() and FLOWERS.exists()), reason=f"needs {FLOWERS} and {WEIGHTS}")
+def test_photographs_are_told_apart_by_a_head_on_kept_features(one_thread: None, computed: list[int]) -> None:
+    from toprung.trainables.data.dataset import DataSpec, load
+    from toprung.trainables.models.transfer import TransferFamily
+
+    data = load(DataSpec("folder", str(FLOWERS), image_size=96))
+    config = {"backbone": "MobileNetV2", "alpha": 0.35, "weights": str(WEIGHTS), "head_epochs": 8, "top_epochs": 0,
+              "learning_rate": 1e-2, "batch_size": 32, "cache_features": True, "augment": 0.3}  # fmt: skip
+    trainer = new_trainer(config, data.task(8), family=TransferFamily())
+    metrics = curve(trainer, range(1, 9))
+    assert metrics[-1]["val_accuracy"] > 0.5, "chance is 0.2"
+    assert computed == [data.counts["val"], data.counts["train"]], "each image once in eight epochs"

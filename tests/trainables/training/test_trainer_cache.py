@@ -1,0 +1,318 @@
+"""Trainers kept per structure, and models of the user's own."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import numpy as np
+import pytest
+
+from toprung.spaces.errors import InputError
+from toprung.trainables.task.task import Task
+
+pytestmark = pytest.mark.slow
+
+
+class Softmax:
+    """A user's whole file: stock layers, a softmax at the end, an L2 penalty, a max-norm constraint."""
+
+    def space(self, trial):
+        return {"units": trial.suggest_int("units", 2, 8), "learning_rate": 0.01}
+
+    def build(self, config, task):
+        import keras
+
+        return keras.Sequential(
+            [
+                keras.Input(task.image_shape),
+                keras.layers.Flatten(),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Dense(
+                    config["units"],
+                    activation="relu",
+                    kernel_regularizer=keras.regularizers.L2(config.get("penalty", 0.0)),
+                    kernel_constraint=keras.constraints.MaxNorm(config.get("max_norm", 1e9)),
+                ),
+                keras.layers.Dropout(0.1),
+                keras.layers.Dense(len(task.classes), activation="softmax"),
+            ]
+        )
+
+
+class Pretrained(Softmax):
+    """Starts its first dense layer from given weights."""
+
+    def build(self, config, task):
+        model = super().build(config, task)
+        model.layers[2].kernel.assign(np.full(model.layers[2].kernel.shape, 0.125))
+        return model
+
+    def pretrained(self, model):
+        return [model.layers[2]]
+
+
+class Unbuilt(Softmax):
+    def build(self, config, task):
+        import keras
+
+        return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+
+
+class OneOutput(Softmax):
+    def build(self, config, task):
+        import keras
+
+        return keras.Sequential(
+            [keras.Input(task.image_shape), keras.layers.Flatten(), keras.layers.Dense(1)]
+        )
+
+
+def new_trainer(family, config: dict, task: Task):
+    from toprung.trainables.training.trainer import Trainer
+
+    return Trainer(family, config, task)
+
+
+def test_equal_structures_share_a_trainer_and_the_least_recently_used_goes_first(
+    noise: Task, config: dict
+) -> None:
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training.trainer_cache import WarmTrainers
+
+    warm, family = WarmTrainers(capacity=2), CnnFamily()
+    one = warm.trainer(family, config, noise)
+    assert warm.trainer(family, {**config, "dropout": 0.4, "optimizer": "sgd", "batch_size": 8}, noise) is one
+    two = warm.trainer(family, {**config, "filters": 4}, noise)
+    assert two is not one
+    assert warm.trainer(family, config, noise) is one
+    warm.trainer(family, {**config, "filters": 5}, noise)
+    assert len(warm) == 2
+    assert warm.trainer(family, config, noise) is one
+    assert warm.trainer(family, {**config, "filters": 4}, noise) is not two
+
+
+def test_a_trainer_that_waits_for_its_next_trial_holds_no_state(noise: Task, config: dict) -> None:
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training.trainer_cache import WarmTrainers
+
+    warm, family = WarmTrainers(), CnnFamily()
+    one = warm.trainer(family, config, noise)
+    one.reset(config, 1)
+    one.train_epoch(1)
+    curve, held = [one.train_epoch(2)], weakref.ref(one._state.moments.weights)
+    assert warm.trainer(family, config, noise) is one and held() is not None, "the same one may go on"
+    warm.trainer(family, {**config, "filters": 4}, noise)
+    assert held() is None
+    assert warm.trainer(family, config, noise) is one
+    one.reset(config, 1)
+    one.train_epoch(1)
+    curve.append(one.train_epoch(2))
+    assert curve[0]["val_loss"] == curve[1]["val_loss"] and one.traces == 1
+
+
+def test_on_an_accelerator_the_first_structure_decides_how_all_compute(
+    noise: Task, config: dict, tmp_path, monkeypatch
+) -> None:
+    """A CPU that calls itself an accelerator: what is built and timed is real."""
+    from toprung.trainables.backend.autotune import Choices, Device
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training import trainer_cache as module
+    from toprung.trainables.trial.execution import Asked, Computation
+
+    monkeypatch.setattr(module, "device", lambda: Device("pretended", accelerated=True))
+    asked, choices = Asked(xla=False), Choices(str(tmp_path))
+    warm = module.WarmTrainers(asked=asked, choices=choices)
+    first = warm.trainer(CnnFamily(), config, noise)
+    assert len(warm) == 1, "the candidates that were not chosen are gone"
+    assert choices.read("pretended", asked) == first.computation
+    second = warm.trainer(CnnFamily(), {**config, "filters": 4}, noise)
+    assert second.computation == first.computation
+    cut = warm.trainer(CnnFamily(), config, noise, first.computation, least_parts=2)
+    assert cut is not first and cut.computation.parts == 2
+    given = Computation("mixed_bfloat16" if first.computation.precision == "float32" else "float32")
+    assert warm.trainer(CnnFamily(), config, noise, given).computation == given
+
+
+def test_a_model_that_fits_in_parts_alone_is_timed_in_parts(
+    noise: Task, config: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toprung.trainables.backend.autotune import Device
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training import trainer_cache as module
+    from toprung.trainables.training.trainer import Trainer
+    from toprung.trainables.trial.execution import Asked
+
+    def fitting(trainer: Trainer) -> None:
+        if trainer.computation.parts == 1:
+            raise MemoryError("no room")
+
+    monkeypatch.setattr(module, "device", lambda: Device("pretended", accelerated=True))
+    monkeypatch.setattr(Trainer, "try_out", fitting)
+    warm = module.WarmTrainers(asked=Asked("float32", xla=False))
+    with pytest.raises(MemoryError):
+        warm.trainer(CnnFamily(), config, noise)
+    warm.clear()
+    trainer = warm.trainer(CnnFamily(), config, noise, least_parts=2)
+    assert trainer.computation.parts == 2 and len(warm) == 1
+
+
+def test_how_to_compute_is_chosen_for_trials_as_the_search_will_have_them(
+    noise: Task, config: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toprung.trainables.backend.autotune import Usual
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training import trainer_cache as module
+    from toprung.trainables.trial.execution import Computation
+
+    asked: list[tuple[float, float]] = []
+
+    def chosen(_asked, _device, _build, per_trial, _choices):
+        asked.append(per_trial())
+        return Computation()
+
+    monkeypatch.setattr(module, "chosen", chosen)
+    other_rate = {**config, "learning_rate": 0.5, "dropout": 0.3}
+    examples = (config, other_rate, other_rate, {**config, "filters": 6})
+    for usual in (Usual(3.0, examples), Usual(2.0)):
+        module.WarmTrainers(usual=usual).trainer(CnnFamily(), {**config, "batch_size": 20}, noise)
+    assert asked == [(2 / 4, 3.0 * 3), (1.0, 2.0 * 3)], (
+        "two structures in four trials; 50 images are 3 batches of 20"
+    )
+
+
+def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict, tmp_path) -> None:
+    import tensorflow as tf
+
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.trial.messages import TrialStart
+    from toprung.trainables.worker.checkpoints import CheckpointStore
+    from toprung.trainables.worker.trial_runner import Rules, TrialRun
+
+    def full(*_: object) -> None:
+        told = "OOM when allocating tensor with shape[32,64,8,8] and type float on /device:GPU:0 by allocator gpu"
+        raise tf.errors.ResourceExhaustedError(None, None, told)
+
+    class Source:
+        def __init__(self) -> None:
+            self.warm = WarmTrainers()
+
+        def trainer(self, config, computation, least_parts):
+            trainer = self.warm.trainer(CnnFamily(), config, noise, computation, least_parts)
+            if trainer.computation.parts == 1:
+                trainer._step.compiled_run = full
+            return trainer
+
+        def take_startup_secs(self) -> float:
+            return 0.0
+
+        def make_room(self) -> None:
+            self.warm.clear()
+
+    source = Source()
+    run = TrialRun(source, CheckpointStore(str(tmp_path)), Rules(max_epochs=2))
+    run.begin(TrialStart("t00000", 0, 3, config))
+    result = run.step()
+    assert result.failure is None and result.report is not None and result.report.is_finite
+    assert result.wanted_bytes == 4 * 32 * 64 * 8 * 8
+    assert result.computed is not None and result.computed.micro_batch_size == config["batch_size"] // 2
+    assert len(source.warm) == 1
+    run.begin(TrialStart("t00001", 1, 3, config))
+    assert run.step().report.metrics["train_loss"] == result.report.metrics["train_loss"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_users_softmax_model_trains_exports_and_repeats(noise: Task, precision: str) -> None:
+    from toprung.trainables.training.trainer import Trainer
+    from toprung.trainables.trial.execution import Computation
+
+    config = {"units": 6, "learning_rate": 0.01}
+    trainer = Trainer(Softmax(), config, noise, computation=Computation(precision))
+    trainer.reset(config, 1)
+    first = trainer.train_epoch(1)
+    assert all(math.isfinite(value) for value in first.values())
+    trainer.reset(config, 1)
+    assert trainer.train_epoch(1)["val_loss"] == first["val_loss"]
+    probabilities = np.asarray(trainer.export()(noise.val.images))
+    rounding = 1e-5 if precision == "float32" else 2e-2
+    assert probabilities == pytest.approx(trainer.evaluate(noise.val).probabilities, abs=rounding)
+
+
+def test_a_layers_own_penalty_is_part_of_what_is_minimised(noise: Task) -> None:
+    config = {"units": 6, "learning_rate": 0.05, "optimizer": "sgd"}
+    kept, shrunk = (
+        kernel_after_an_epoch({**config, "penalty": penalty}, noise, seed=1) for penalty in (0.0, 1.0)
+    )
+    assert np.linalg.norm(shrunk) < 0.9 * np.linalg.norm(kept)
+
+
+def test_a_variables_constraint_holds_after_each_step(noise: Task) -> None:
+    kernel = kernel_after_an_epoch({"units": 6, "learning_rate": 0.5, "max_norm": 0.25}, noise, seed=1)
+    assert np.linalg.norm(kernel, axis=0).max() <= 0.25 * (1 + 1e-5)
+
+
+def kernel_after_an_epoch(config: dict, task: Task, seed: int) -> np.ndarray:
+    trainer = new_trainer(Softmax(), config, task)
+    trainer.reset(config, seed)
+    trainer.train_epoch(1)
+    return np.asarray(first_kernel(trainer, config))
+
+
+def first_kernel(trainer, config: dict) -> np.ndarray:
+    size = 8 * 8 * 3 * config["units"]
+    return trainer.state()["moments/weights"][:size].reshape(-1, config["units"])
+
+
+def test_weights_start_as_their_initializers_say(digits: Task) -> None:
+    config = {"units": 8}
+    trainer = new_trainer(Softmax(), config, digits)
+    trainer.reset(config, 5)
+    weights = trainer.state()["moments/weights"]
+    kernel, bias = weights[: 256 * 8], weights[256 * 8 : 256 * 8 + 8]
+    limit = math.sqrt(6 / (256 + 8))  # Glorot's uniform
+    assert np.abs(kernel).max() <= limit
+    # The mean of 2048 uniform draws has a standard error of limit / sqrt(3 * 2048); five of them.
+    assert abs(kernel.mean()) < 5 * limit / math.sqrt(3 * 2048)
+    assert np.abs(kernel).max() > 0.95 * limit
+    assert (bias == 0).all()
+    trainer.reset(config, 6)
+    assert not np.array_equal(trainer.state()["moments/weights"], weights)
+
+
+def test_pretrained_layers_start_again_from_what_they_were_given(noise: Task) -> None:
+    config = {"units": 4, "learning_rate": 0.1}
+    trainer = new_trainer(Pretrained(), config, noise)
+    trainer.train_epoch(1)
+    assert not (first_kernel(trainer, config) == 0.125).all()
+    trainer.reset(config, 1)
+    assert (first_kernel(trainer, config) == 0.125).all()
+
+
+@pytest.mark.parametrize("family,told", [(Unbuilt, "unbuilt"), (OneOutput, "one output for each class")])
+def test_a_model_that_cannot_be_trained_here_is_told(noise: Task, family, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        new_trainer(family(), {}, noise)
+
+
+def test_what_no_structure_changes_is_traced_once_for_all(noise: Task, config: dict, monkeypatch) -> None:
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training import network, step
+
+    calls: list[str] = []
+
+    def counted(name: str, function):
+        def call(*arguments):
+            calls.append(name)
+            return function(*arguments)
+
+        return call
+
+    augment, vary = network.augmentation(False, (None, *noise.image_shape))
+    shared = augment, counted("vary", vary)
+    monkeypatch.setattr(network, "augmentation", lambda *_: shared)
+    monkeypatch.setattr(step, "update", counted("update", step.update))
+    for filters in (3, 4, 5):
+        trainer = new_trainer(CnnFamily(), {**config, "filters": filters}, noise)
+        assert math.isfinite(trainer.train_epoch(1)["train_loss"])
+    assert sorted(calls) == ["update", "vary"]

@@ -1,0 +1,1 @@
+"""Image augmentation as a Keras layer."""

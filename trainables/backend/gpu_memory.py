@@ -1,0 +1,51 @@
+"""A worker's share of a GPU as a cap on its memory: Ray's fractions of a GPU keep nobody from taking all of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from toprung.trainables.backend.engine import limit_gpu_memory
+
+# What a process takes on the GPU beside the tensors: driver context, cuDNN and cuBLAS handles, loaded kernels.
+CONTEXT_MEGABYTES = 768
+LEAST_MEGABYTES = 256
+
+
+def share_megabytes(share: float, total_megabytes: int) -> int | None:
+    """The memory for tensors that a worker with `share` of a GPU may take; None for no cap.
+
+    All workers of a GPU together, each with its context, then stay within it. Only a share below 1 is capped.
+    Raises ValueError when the share leaves less than 256 megabytes.
+    """
+    if not 0 < share < 1:
+        return None
+    megabytes = int(share * total_megabytes) - CONTEXT_MEGABYTES
+    if megabytes < LEAST_MEGABYTES:
+        raise ValueError(
+            f"resources.gpus is {share:g}, which leaves {megabytes} MB of {total_megabytes} for a trial's "
+            f"tensors, but must leave {LEAST_MEGABYTES}"
+        )
+    return megabytes
+
+
+def visible_gpu_megabytes() -> int | None:
+    """The memory of the first GPU this process may use, asked of nvidia-smi; None where there is no answer."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    query = ["nvidia-smi", f"--id={first}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        return int(told.split()[0])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def keep_to_share(share: float) -> int | None:
+    """Cap this process's memory on its GPU; call it before the backend's first operation. Returns the megabytes."""
+    total = visible_gpu_megabytes() if 0 < share < 1 else None
+    megabytes = share_megabytes(share, total) if total else None
+    if megabytes is not None and total:
+        # JAX reads its share when it is imported.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{megabytes / total:.3f}")
+        limit_gpu_memory(megabytes)
+    return megabytes

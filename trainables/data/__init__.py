@@ -1,0 +1,1 @@
+"""Images of a job: sources, decoding, splits, and the cache that holds them as arrays."""

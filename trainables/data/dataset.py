@@ -1,0 +1,201 @@
+"""A job's images: decoded once on each node, then memory-mapped by every process that needs them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.data.cache.cache import cache_folder, cached
+from toprung.trainables.data.decoding.materialize import Build
+from toprung.trainables.data.decoding.split_arrays import duplicates, fingerprint, images_file, labels_file
+from toprung.trainables.data.decoding.splits import SPLITS, Places, assign
+from toprung.trainables.data.sources.arrays import DIGITS_SIDE_PIXELS
+from toprung.trainables.data.sources.registry import open_source
+from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.task.task import Split, Task
+from toprung.trainables.task.task_type import SOFTMAX, class_counts, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from toprung.trainables.data.decoding.materialize import Progress
+    from toprung.trainables.data.sources.base import Listing, Source
+
+__all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
+LAYOUT = 3  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images of validation or test that are, pixel for pixel, in an earlier split too."""
+
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A decoded data set on this node.
+
+    image_shape: (H, W, C), of uint8 pixels.
+    classes: names; a label is an index into them, or has a 0 or 1 for each.
+    kind: what is asked about an image (see `trainables.kind`).
+    counts: split -> number of images.
+    fingerprint: SHA-256 (hex) of the pixels, labels and class names of the three splits; where the images
+        came from and what their files are called does not enter.
+    folder: the cache entry the arrays lie in.
+    class_counts: split -> number of images of each class.
+    skipped: unreadable images that were left out, each with its reason.
+    duplicates_across_splits: images that one split shares with another.
+    """
+
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    fingerprint: str
+    folder: Path
+    counts: Mapping[str, int]
+    class_counts: Mapping[str, tuple[int, ...]]
+    skipped: tuple[str, ...] = ()
+    duplicates_across_splits: Duplicates = Duplicates()
+    kind: str = SOFTMAX
+
+    def train(self) -> Split:
+        """The images to train on."""
+        return self._split("train")
+
+    def val(self) -> Split:
+        """The images a search selects by."""
+        return self._split("val")
+
+    def test(self) -> Split:
+        """The sealed images: nothing but the one evaluation of a retrained winner opens their files."""
+        return self._split("test")
+
+    def task(self, max_epochs: int, train: Split | None = None) -> Task:
+        """The classification task of these images, its own training images unless others are given."""
+        own = self.train() if train is None else train
+        return Task(self.image_shape, self.classes, max_epochs, own, self.val(), self.kind)
+
+    def class_weights(self) -> tuple[float, ...]:
+        """A weight a class, inverse to its share of the training images; the mean over the images is 1."""
+        counts = self.class_counts["train"]
+        return tuple(sum(counts) / (len(counts) * count) for count in counts)
+
+    def _split(self, split: str) -> Split:
+        images, labels = (self.folder / name for name in (images_file(split), labels_file(split)))
+        return Split(np.load(images, mmap_mode="r"), np.load(labels, mmap_mode="r"))
+
+
+def load(spec: DataSpec, cache: Path | None = None, on_progress: Progress | None = None) -> Dataset:
+    """The data set a spec describes, decoded now if no process of this node has done so before.
+
+    The cache entry is keyed by the spec and the names, sizes and times of the source's files; processes that
+    ask for it at once decode it once. `cache` is the folder of all entries (default: $TOPRUNG_CACHE, else one
+    for this user in the temporary directory). `on_progress(done, total)` counts images as they are decoded.
+    Raises InputError when the source cannot be used.
+    """
+    spec = _completed(spec)
+    with _readable():
+        source = open_source(spec)
+        key = _key(spec, source)
+
+    def build(folder: Path) -> None:
+        with _readable():
+            listing, places = _planned(source, spec)
+        work = Build(listing, places, spec, folder)
+        work.run(on_progress)
+        (folder / MANIFEST).write_text(json.dumps(_manifest(work)), encoding="utf-8")
+
+    return _opened(cached(cache_folder(cache), key, _is_whole, build))
+
+
+def check(spec: DataSpec) -> tuple[Problem, ...]:
+    """What is wrong with the data as far as names and labels tell, without decoding any image."""
+    try:
+        with _readable():
+            _planned(open_source(_completed(spec)), spec)
+    except InputError as error:
+        return error.problems
+    return ()
+
+
+def _completed(spec: DataSpec) -> DataSpec:
+    if spec.source == "digits" and spec.image_size is None:
+        return replace(spec, image_size=DIGITS_SIDE_PIXELS)  # 8 pixels leave a network nothing to pool
+    return spec
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns a file or folder that may not be read into the user's problem."""
+    try:
+        yield
+    except OSError as error:
+        given = f"{error.filename or ''} cannot be read ({error.strerror or error})".strip()
+        raise InputError.single("data.path", given, "files and folders this user may read") from error
+
+
+def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]]:
+    listing = source.listing()
+    labels = {name: part.labels for name, part in listing.parts.items()}
+    kind, labels = settled(labels, len(listing.classes), spec.task)
+    parts = {name: replace(part, labels=labels[name]) for name, part in listing.parts.items()}
+    return replace(listing, parts=parts, kind=kind), assign(labels, listing.classes, spec)
+
+
+def _key(spec: DataSpec, source: Source) -> str:
+    text = json.dumps([LAYOUT, version("pillow"), asdict(spec), source.stamps()])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _manifest(work: Build) -> dict[str, Any]:
+    count, examples = duplicates(work.writers)
+    return {
+        "image_shape": work.writers["train"].shape,
+        "classes": work.listing.classes,
+        "fingerprint": fingerprint(work.writers, work.listing.classes),
+        "kind": work.listing.kind,
+        "counts": {split: len(work.writers[split].labels) for split in SPLITS},
+        "class_counts": {
+            split: class_counts(work.writers[split].labels, len(work.listing.classes)) for split in SPLITS
+        },
+        "skipped": work.skipped,
+        "duplicates": {"count": count, "examples": examples},
+        "bytes": {file.name: file.stat().st_size for file in sorted(work.folder.iterdir())},
+    }
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the manifest can be read and every file it lists has its size: cheap enough for each start."""
+    try:
+        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["bytes"]
+        return all((folder / name).stat().st_size == size for name, size in expected.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _opened(folder: Path) -> Dataset:
+    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    height, width, channels = found["image_shape"]
+    return Dataset(
+        image_shape=(height, width, channels),
+        classes=tuple(found["classes"]),
+        fingerprint=found["fingerprint"],
+        folder=folder,
+        kind=found["kind"],
+        counts=found["counts"],
+        class_counts={split: tuple(counts) for split, counts in found["class_counts"].items()},
+        skipped=tuple(found["skipped"]),
+        duplicates_across_splits=Duplicates(
+            found["duplicates"]["count"], tuple(found["duplicates"]["examples"])
+        ),
+    )

@@ -1,0 +1,1 @@
+"""From image files to split arrays: decode, resize, split, write."""

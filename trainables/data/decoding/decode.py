@@ -1,0 +1,116 @@
+"""One image file or array in, uint8 pixels of the wanted size and channels out."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toprung.trainables.data.sources.base import FORMATS
+from toprung.trainables.data.sources.paths import RemotePath
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image as PILImage
+
+    from toprung.trainables.data.sources.base import Item
+    from toprung.trainables.data.sources.spec import DataSpec
+
+
+class UnreadableImageError(ValueError):
+    """This one image cannot be decoded: skip it and name it, or replace the file."""
+
+
+def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
+    """Decode one image to uint8 (H, W, C).
+
+    EXIF orientation is applied, the first frame of an animation taken, transparency laid over white, 16-bit
+    grey scaled to 8 bits, and every colour mode turned into RGB (or grey for `channels=1`). With `image_size`
+    the image is resized with an antialiased bicubic filter. Raises UnreadableImageError.
+    """
+    if isinstance(item, np.ndarray):
+        return _from_array(item, spec)
+    if isinstance(item, RemotePath):
+        item = item.read_bytes()  # a store that does not answer is no damaged image
+    try:
+        return _array(_sized(_converted(_opened(item, spec), spec.channels or 3), spec))
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:  # Pillow's plugins raise a dozen types, down to struct.error, on broken files
+        raise UnreadableImageError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+    return "not an image in " + "/".join(FORMATS) if "cannot identify" in text else text
+
+
+def _from_array(image: NDArray[np.uint8], spec: DataSpec) -> NDArray[np.uint8]:
+    height, width, channels = image.shape
+    wanted = spec.channels or channels
+    if wanted == channels and spec.image_size in (None, height) and spec.image_size in (None, width):
+        return image
+    from PIL import Image
+
+    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    return _array(_sized(_converted(picture, wanted), spec))
+
+
+def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
+    from PIL import Image, ImageOps
+
+    content = item.read_bytes() if isinstance(item, Path) else item
+    if not content:
+        raise UnreadableImageError("empty")
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    if spec.image_size:
+        # A JPEG decoder can halve as it decodes; twice the wanted side leaves the filter enough to work on.
+        image.draft(image.mode, (2 * spec.image_size, 2 * spec.image_size))
+    image.load()  # damaged pixels raise here
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF only loses the orientation
+        return image
+
+
+def _converted(image: PILImage.Image, channels: int) -> PILImage.Image:
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I"):
+        image = _eight_bit(image)
+    if image.has_transparency_data:
+        image = _over_white(image.convert("RGBA"))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bit(image: PILImage.Image) -> PILImage.Image:
+    from PIL import Image
+
+    values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _over_white(image: PILImage.Image) -> PILImage.Image:
+    from PIL import Image
+
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
+def _sized(image: PILImage.Image, spec: DataSpec) -> PILImage.Image:
+    side = spec.image_size
+    if side is None or image.size == (side, side):
+        return image
+    from PIL import Image, ImageOps
+
+    bicubic = Image.Resampling.BICUBIC
+    if spec.fit == "pad":
+        return ImageOps.pad(image, (side, side), bicubic, color=0)
+    if spec.fit == "crop":
+        return ImageOps.fit(image, (side, side), bicubic)
+    return image.resize((side, side), bicubic)
+
+
+def _array(image: Any) -> NDArray[np.uint8]:
+    array = np.asarray(image, dtype=np.uint8)
+    return array[:, :, None] if array.ndim == 2 else array

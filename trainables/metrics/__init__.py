@@ -1,0 +1,1 @@
+"""Validation and test scores of single-label and multi-label tasks."""

@@ -1,0 +1,85 @@
+"""What a trained model scores on a split where an image may show any number of classes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from toprung.trainables.metrics.classification import Scored, area_under_curve, calibration_gap
+
+
+class LabelEvaluation(Scored):
+    """Scores where an image may show any number of classes; one is predicted where its probability is above one half.
+
+    `accuracy` is exact match; `loss` the binary cross-entropy over images and labels; `class_accuracy` the share of
+    images right in the label; `predictions` and `labels` are 0/1 int32 (N, K).
+    """
+
+    @classmethod
+    def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> LabelEvaluation:
+        """Score logits (N, K) against labels, 0/1 int (N, K)."""
+        labels = np.asarray(labels, np.int32)
+        wide = np.where(np.isfinite(logits), logits, np.nan).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            losses = np.logaddexp(0.0, wide) - labels * wide
+            probabilities = np.exp(-np.logaddexp(0.0, -wide)).astype(np.float32)
+        predictions = (logits > 0.0).astype(np.int32)
+        right = predictions == labels
+        return cls(
+            accuracy=float(right.all(axis=1).mean()),
+            loss=float(losses.mean()),
+            class_accuracy=right.mean(axis=0),
+            predictions=predictions,
+            probabilities=probabilities,
+            labels=labels,
+        )
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Every score by name.
+
+        `label_accuracy` is the mean of `class_accuracy`. `balanced_accuracy`, `macro_f1` and `auc` are means over the
+        labels: of the share right among images with and among images without it, of F1 (labels that are neither there
+        nor predicted left out), of the area under the ROC curve (labels that all images share left out).
+        """
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "balanced_accuracy": self._balanced_accuracy(),
+            "macro_f1": self._macro_f1(),
+            "auc": self._auc(),
+            "calibration_error": self._calibration_error(),
+            "label_accuracy": float(self.class_accuracy.mean()),
+        }
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts of each label, int64 (K, 2, 2): [label, is there, is predicted]."""
+        pairs = 2 * self.labels + self.predictions
+        counts = [np.bincount(column, minlength=4) for column in pairs.T]
+        return np.stack(counts).reshape(-1, 2, 2)
+
+    def _balanced_accuracy(self) -> float:
+        counts = self.confusion
+        seen = counts.sum(axis=2)
+        right = np.stack([counts[:, 0, 0], counts[:, 1, 1]], axis=1)
+        # A label that all images share, or none has, is half of a pair and still one label.
+        shares = np.where(seen > 0, right / np.maximum(seen, 1), np.nan)
+        return float(np.nanmean(shares, axis=1).mean())
+
+    def _macro_f1(self) -> float:
+        counts = self.confusion
+        both = 2 * counts[:, 1, 1] + counts[:, 0, 1] + counts[:, 1, 0]
+        return float((2.0 * counts[both > 0, 1, 1] / both[both > 0]).mean()) if both.any() else 1.0
+
+    def _auc(self) -> float:
+        areas = [
+            area_under_curve(own, is_there)
+            for own, is_there in zip(self.probabilities.T, self.labels.T > 0, strict=True)
+        ]
+        known = [area for area in areas if area is not None]
+        return float(np.mean(known)) if known else 0.5
+
+    def _calibration_error(self) -> float:
+        return calibration_gap(self.probabilities.ravel(), self.labels.ravel())

@@ -1,0 +1,1 @@
+"""Model families: CNN, transfer and user code, from a configuration to a Keras model."""

@@ -1,0 +1,77 @@
+"""A family's model as it is trained: repeatable, checked, in the precision and with the kernels it is computed in.
+
+Imports keras at the top: only processes that train load this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from toprung.spaces.errors import InputError
+from toprung.trainables.backend.engine import precision_of
+from toprung.trainables.models.deterministic_build import seeded_build
+from toprung.trainables.models.export import check_copies
+from toprung.trainables.models.family import checked
+from toprung.trainables.models.fused_batch_norm import fuse
+from toprung.trainables.optimization.recipe import RECIPE_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toprung.trainables.models.family import Family
+    from toprung.trainables.task.task import Task
+
+
+def built_model(family: Family, config: Mapping[str, Any], task: Task, precision: str) -> keras.Model:
+    """The family's model of `config`. Raises InputError when it does not fit the task, or hangs on the recipe."""
+    watched = _Watched(config)
+    with seeded_build(_is_built_in(family)), precision_of(precision):
+        model = checked(family.build(watched, task), task)
+    _check_reads(watched.read)
+    check_copies(model)
+    # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
+    last = last_layer(model)
+    if last.dtype_policy.name.startswith("mixed_"):
+        last.dtype_policy = "float32"
+    fuse(model)
+    return model
+
+
+def _is_built_in(family: Family) -> bool:
+    return type(family).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+class _Watched(dict[str, Any]):
+    """A configuration that knows which of its entries were looked up."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of any dictionary."""
+        self.read.add(key)
+        return super().get(key, default)
+
+
+def _check_reads(read: set[str]) -> None:
+    """Raise InputError where the model hangs on the training recipe: trials that differ in it share one model."""
+    shared = sorted(read & RECIPE_KEYS)
+    if shared:
+        given = (
+            f"build reads {', '.join(shared)}, of the training recipe, in which trials of one model differ"
+        )
+        rule = "what changes the model needs a name of its own, such as bn_momentum"
+        raise InputError.single("space.name", given, rule)
+
+
+def last_layer(model: keras.Model) -> keras.Layer:
+    """The layer that gives the model's output, inside whatever models it is nested in."""
+    last = model.layers[-1]
+    return last_layer(last) if isinstance(last, keras.Model) else last

@@ -1,0 +1,109 @@
+"""A model family: what may be chosen, how a choice becomes a model, and which choices need a rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.references import did_you_mean, instance, resolve
+from toprung.trainables.optimization.recipe import RECIPE_KEYS, structure_of
+
+if TYPE_CHECKING:
+    import keras
+
+    from toprung.trainables.task.task import Task
+
+_CNN = "toprung.trainables.models.cnn:CnnFamily"
+
+
+BUILT_IN = {
+    "cnn": _CNN,
+    "cnn_full": _CNN,
+    "cnn_vgg": _CNN,
+    "cnn_max_norm": _CNN,
+    "cnn_small": _CNN,
+    "transfer": "toprung.trainables.models.transfer:TransferFamily",
+}
+Signature = tuple[Hashable, ...]
+
+
+@runtime_checkable
+class Family(Protocol):
+    """One kind of model. `space` and `build` are all a user has to write, in one file.
+
+    Five attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
+    a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
+    is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
+    chance. `phases(config, max_epochs)`: which layers train when (see `trainables.phases`), for which
+    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none. `frozen(model, config)`: where the
+    part ends that a first phase of the head alone leaves as it is (see `trainables.features`).
+    """
+
+    def space(self, trial: Any) -> dict[str, Any]:
+        """Draw a flat configuration from an Optuna trial."""
+        ...
+
+    def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
+        """A model from images (H, W, C), 0 to 255, to `task.outputs` logits, or a final softmax (sigmoid)."""
+        ...
+
+
+def load_family(name: str) -> Family:
+    """The family called `name`: "cnn", "module:Class" or "file.py:Class".
+
+    Raises InputError, pointing at `space.name`, when there is none, or it lacks `space` or `build`.
+    """
+    if name not in BUILT_IN and ":" not in name:
+        hint = (
+            did_you_mean(name, BUILT_IN) or f'known: {", ".join(BUILT_IN)}, or write "my_models.py:MyFamily"'
+        )
+        raise InputError.single("space.name", f"unknown model family {name!r}", hint)
+    family = instance(resolve(BUILT_IN.get(name, name), "space.name"), name, "space.name")
+    missing = [method for method in ("space", "build") if not callable(getattr(family, method, None))]
+    if missing:
+        rule = "a family has space(trial) and build(config, task)"
+        raise InputError.single("space.name", f"{name} lacks {' and '.join(missing)}", rule)
+    loaded: Family = family
+    return loaded
+
+
+def checked(model: keras.Model, task: Task) -> keras.Model:
+    """`model` itself, when it is built for the task's images and number of outputs; InputError otherwise."""
+    where, outputs = "space.name", task.outputs
+    stock = "return keras.Model(inputs, outputs) or keras.Sequential"
+    if not hasattr(model, "built"):
+        raise InputError.single(where, f"build returned a {type(model).__name__}", stock)
+    if not model.built:
+        raise InputError.single(
+            where, "build returned an unbuilt model", "start it with keras.Input(image_shape)"
+        )
+    if not hasattr(model, "output_shape"):
+        given = (
+            f"build returned a {type(model).__name__}, whose layers Keras cannot copy for the exported model"
+        )
+        raise InputError.single(where, given, stock)
+    images = (None, *task.image_shape)
+    if tuple(model.input_shape) != images:
+        given = f"build returned a model for inputs {model.input_shape}"
+        raise InputError.single(
+            where, given, f"must be {images}: start it with keras.Input(task.image_shape)"
+        )
+    if tuple(model.output_shape) != (None, outputs):
+        given = f"build returned a model with outputs {model.output_shape}"
+        rule = (
+            "one output for each class" if outputs > 1 else "one output, the second class against the first"
+        )
+        raise InputError.single(where, given, f"must be (None, {outputs}): {rule}")
+    return model
+
+
+def structural_signature(family: Family, config: Mapping[str, Any], task: Task) -> Signature:
+    """What two trials must share to run on the same compiled model: equal signatures, equal graphs."""
+    dynamic = frozenset[str](getattr(family, "dynamic", ()))
+    structure = sorted((key, value) for key, value in config.items() if key not in dynamic | RECIPE_KEYS)
+    # Whether there is a dial may change the graph, its setting does not.
+    dials = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
+    kind = f"{type(family).__module__}.{type(family).__qualname__}"
+    compiled_in = (*dials, *structure_of(config))
+    return (kind, task.image_shape, task.kind, len(task.classes), tuple(structure), compiled_in)

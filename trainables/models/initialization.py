@@ -1,0 +1,100 @@
+"""First values of a model's variables from a seed, the same on a new and on a used model.
+
+Imports keras at the top: only processes that train load this file.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from toprung.trainables.models.layers import Dialled
+
+
+class FirstValues:
+    """How each variable of a freshly built model starts a trial.
+
+    A variable that its layer names a random initializer for (`kernel` and `kernel_initializer`, as all stock layers
+    do) is drawn from that initializer; seeds come from the trial's seed; dials from its configuration.
+    Anything else, and every variable of a `pretrained` layer, starts again from its value at construction: an LSTM
+    builds its biases otherwise than the initializer says that it names, and a function has no seed to be given.
+    """
+
+    def __init__(self, layers: Iterable[keras.Layer], pretrained: Iterable[keras.Layer] = ()) -> None:
+        self._initializers: dict[int, Any] = {}
+        self._dials: dict[int, tuple[Dialled, str]] = {}
+        self._built: dict[int, np.ndarray] = {}
+        kept = {id(variable) for layer in pretrained for variable in layer.variables}
+        for layer in layers:
+            for variable in own_variables(layer):
+                initializer = named_initializer(layer, variable)
+                if hasattr(initializer, "seed") and id(variable) not in kept:
+                    self._initializers[id(variable)] = initializer
+                elif not is_seed(variable):
+                    self._built[id(variable)] = ops.convert_to_numpy(variable)
+            for key, variable in getattr(layer, "dials", {}).items():
+                self._dials[id(variable)] = (layer, key)
+
+    def draw(
+        self, variables: Iterable[keras.Variable], config: Mapping[str, Any], seed: int, stream: int
+    ) -> Iterator[np.ndarray]:
+        """The first values in order; `seed`, `stream` and the position decide what is random."""
+        for index, variable in enumerate(variables):
+            number = int(np.random.SeedSequence([seed, stream, index]).generate_state(1)[0]) >> 1
+            yield self._value(variable, config, number)
+
+    def _value(self, variable: keras.Variable, config: Mapping[str, Any], number: int) -> np.ndarray:
+        if id(variable) in self._dials:
+            layer, key = self._dials[id(variable)]
+            return np.asarray(layer.dial_value(key, config), np.float32)
+        if is_seed(variable):
+            return np.asarray([number, 0])
+        initializer = self._initializers.get(id(variable))
+        if initializer is None:
+            return self._built[id(variable)]
+        initializer = copy.copy(initializer)
+        initializer.seed = number
+        return np.asarray(ops.convert_to_numpy(initializer(tuple(variable.shape), dtype=variable.dtype)))
+
+
+def named_initializer(layer: keras.Layer, variable: keras.Variable) -> Any:
+    """The initializer by which a layer names this variable of its own, None when it names none."""
+    # Depthwise layers drop "kernel" from the one name or have it in the other.
+    names = (
+        variable.name,
+        variable.name.removesuffix("_kernel"),
+        "depthwise" if variable.name == "kernel" else "",
+    )
+    found = (getattr(layer, f"{name}_initializer", None) for name in names if name)
+    named = next((initializer for initializer in found if initializer is not None), None)
+    is_einsum = isinstance(layer, keras.layers.EinsumDense) and variable.name == "kernel"
+    return _with_axes(named, layer.equation) if is_einsum else named
+
+
+def _with_axes(initializer: Any, equation: str) -> Any:
+    """The initializer told which axes of an EinsumDense's kernel lead in and out, as Keras tells it when it builds."""
+    if getattr(initializer, "input_axes", ()) is not None:
+        return initializer
+    kernel, outputs = equation.split(",")[1].split("->")
+    told = copy.copy(initializer)
+    told.input_axes = [axis for axis, name in enumerate(kernel) if name not in outputs]
+    told.output_axes = [axis for axis, name in enumerate(kernel) if name in outputs]
+    return told
+
+
+def own_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """The variables a layer holds itself, its sub-layers' left out."""
+    nested = {id(variable) for inner in layer._layers for variable in inner.variables}
+    return [variable for variable in layer.variables if id(variable) not in nested]
+
+
+def is_seed(variable: keras.Variable) -> bool:
+    """Whether the variable is the state of a keras.random.SeedGenerator."""
+    return bool(variable.name == "seed_generator_state")

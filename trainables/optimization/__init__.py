@@ -1,0 +1,1 @@
+"""The training recipe: optimizers, learning-rate schedule and losses."""

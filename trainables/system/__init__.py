@@ -1,0 +1,1 @@
+"""The process and its storage: files at a path or URI, resource limits, imports, the watchdog."""

@@ -1,0 +1,57 @@
+"""Importing a library without others that it takes along where they are installed and does without where not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# Keras takes these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
+# time that a worker needs to start, and nothing that it trains with.
+NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")
+
+
+def not_for_training() -> tuple[str, ...]:
+    """What `import keras` can do without for training; TensorFlow takes JAX along too where that is installed."""
+    return NOT_FOR_TRAINING if keras_backend() == "jax" else (*NOT_FOR_TRAINING, "jax")
+
+
+def keras_backend() -> str:
+    """The backend that `import keras` will choose: KERAS_BACKEND, else its configuration file, else tensorflow."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen:
+        return chosen
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    with suppress(OSError, ValueError, AttributeError):
+        return str(json.loads((home / "keras.json").read_text()).get("backend", "tensorflow"))
+    return "tensorflow"
+
+
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """In the block an import of one of these fails as if it were not installed; one already imported stays."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks "not to be found"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
+
+
+@contextmanager
+def quiet_native() -> Iterator[None]:
+    """Drop what native code writes to standard error in the block; exceptions pass as always."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,1 @@
+"""What driver and worker both know of a trial: reports, messages, objectives, resource usage, failures."""

@@ -1,0 +1,84 @@
+"""What an exception means for the trial that raised it, with its evidence."""
+
+from __future__ import annotations
+
+import math
+import re
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toprung.trainables.trial.report import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ERROR_TAIL_CHARS = 2000
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50, "EiB": 2**60}
+
+
+_ITEM_BYTES = {
+    "half": 2,
+    "bfloat16": 2,
+    "float": 4,
+    "double": 8,
+    "int32": 4,
+    "int64": 8,
+    "uint8": 1,
+    "bool": 1,
+}
+
+
+# TensorFlow on a GPU; XLA and JAX; numpy.
+_TENSOR = re.compile(r"allocating tensor with shape\[([\d,]*)\] and type (\w+)")
+_AMOUNT = re.compile(r"(?:allocate|allocating)\s+([\d.]+)\s*(bytes|[KMGTPE]iB)")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a trial failed; false when it did not. `wanted_bytes` is what it asked for when memory ran out, if known."""
+
+    outcome: Outcome | None
+    error: str = ""
+    wanted_bytes: int | None = None
+
+    @classmethod
+    def none(cls) -> Failure:
+        """No failure."""
+        return cls(None)
+
+    def __bool__(self) -> bool:
+        return self.outcome is not None
+
+
+def failure_of(error: BaseException) -> Failure:
+    """OOM where memory ran out, else FAILED; with the end of the traceback."""
+    tail = "".join(traceback.format_exception(error))[-ERROR_TAIL_CHARS:]
+    if is_out_of_memory(error):
+        return Failure(Outcome.OOM, tail, wanted_bytes(str(error)))
+    return Failure(Outcome.FAILED, tail)
+
+
+def failure_in(action: Callable[[], None]) -> Failure:
+    """How an action failed. Its exception is let go of, and with it the models that the frames it names hold."""
+    try:
+        action()
+    except Exception as error:
+        return failure_of(error)
+    return Failure.none()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the host or on a device, under TensorFlow or JAX."""
+    named = type(error).__name__ == "ResourceExhaustedError"
+    return isinstance(error, MemoryError) or named or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def wanted_bytes(message: str) -> int | None:
+    """The size of the allocation that failed, where the message of TensorFlow, XLA or numpy says it."""
+    if tensor := _TENSOR.search(message):
+        shape = [int(size) for size in tensor[1].split(",") if size]
+        return math.prod(shape) * _ITEM_BYTES.get(tensor[2], 4)
+    if amount := _AMOUNT.search(message):
+        return int(float(amount[1]) * _UNITS[amount[2]])
+    return None

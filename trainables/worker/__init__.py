@@ -1,0 +1,1 @@
+"""One Ray worker: its connection to the driver, the trials it trains, and their checkpoints."""
