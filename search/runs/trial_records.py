@@ -1,0 +1,26 @@
+"""A run's tables as trial records, the form in which a strategy takes them."""
+
+from __future__ import annotations
+
+from toprung.results.tables.rows import configs_of
+from toprung.results.tables.rows import suggested_of
+from toprung.search.strategy.strategy import TrialRecord
+from toprung.trainables.trial.report import Outcome
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def records_of(proposals: pd.DataFrame, trials: pd.DataFrame) -> list[TrialRecord]:
+    """The trials of a run as a strategy takes them: what was proposed, and the outcome where they have ended."""
+    outcomes = outcomes_of(trials)
+    suggested = suggested_of(proposals)
+    return [
+        TrialRecord(name, config, outcomes.get(name), suggested.get(name, {}))
+        for name, config in configs_of(proposals).items()
+    ]
+
+
+def outcomes_of(trials: pd.DataFrame) -> dict[str, Outcome]:
+    return dict(zip(trials["trial_id"], map(Outcome, trials["outcome"]), strict=True))
