@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class WholeGpuError(RuntimeError):
+class ExclusiveGpuError(RuntimeError):
     """The function raised or its process died: go on without its answer."""
 
 
-def with_a_whole_gpu(function: Callable[[], T], cpus: float) -> T:
+def run_with_exclusive_gpu(function: Callable[[], T], cpus: float) -> T:
     """What `function` returns; waits until a GPU and `cpus` cores are free. Raises WholeGpuError."""
     import ray
 
@@ -26,5 +26,5 @@ def with_a_whole_gpu(function: Callable[[], T], cpus: float) -> T:
     try:
         found: T = ray.get(remote.remote())
     except ray.exceptions.RayError as error:
-        raise WholeGpuError(str(error).strip().splitlines()[-1]) from error
+        raise ExclusiveGpuError(str(error).strip().splitlines()[-1]) from error
     return found

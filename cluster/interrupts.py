@@ -14,7 +14,7 @@ SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGINT",
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def defer_interrupts() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP within the block are handled at its end, a second one at once.
 
     Ray's start runs Python from C++, where a KeyboardInterrupt is lost or ends the process with a segmentation fault.

@@ -21,7 +21,7 @@ GRACE_SECS = 3.0
 
 
 @contextmanager
-def no_orphans() -> Iterator[None]:
+def orphan_watch() -> Iterator[None]:
     """Watch over the processes that this one starts, children of children included, until it ends or is killed.
 
     Those it started before the block, and theirs, are left alone: a notebook has some of its own.

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toprung.cluster.interrupts import held_back
-from toprung.cluster.reaper import no_orphans
+from toprung.cluster.interrupts import defer_interrupts
+from toprung.cluster.reaper import orphan_watch
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.resource_limits import cores
 
@@ -32,7 +32,7 @@ class ClusterUnreachableError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Need:
+class TrialResources:
     """What one trial asks for: CPU cores and GPUs, and how many trials at most run at once (None: no cap)."""
 
     cpus: float
@@ -48,12 +48,12 @@ class Capacity:
     """
 
     concurrent: int
-    proposes_ahead: bool
+    proposes_early: bool
     host: str = LOCAL_HOST
 
 
 @contextmanager
-def connected(address: str | None, need: Need) -> Iterator[Capacity]:
+def connected(address: str | None, need: TrialResources) -> Iterator[Capacity]:
     """A Ray session for the block: the cluster at `address` ("auto": the one this machine is part of), that of a
     Ray job if this process is one, else a local one that ends with this process.
 
@@ -65,7 +65,7 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if address is None and "RAY_ADDRESS" not in os.environ:
-            stack.enter_context(no_orphans())
+            stack.enter_context(orphan_watch())
             stack.callback(ray.shutdown)
             _start_local(need)
             host = LOCAL_HOST
@@ -76,7 +76,7 @@ def connected(address: str | None, need: Need) -> Iterator[Capacity]:
         yield capacity_of(need, host)
 
 
-def _start_local(need: Need) -> None:
+def _start_local(need: TrialResources) -> None:
     import ray
 
     available = max(1.0, cores())
@@ -86,7 +86,7 @@ def _start_local(need: Need) -> None:
     wanted = min(fits, need.concurrent or fits)
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    with held_back():
+    with defer_interrupts():
         ray.init(
             address="local",  # without it Ray would join a cluster that runs on this machine, or one that is long gone
             num_cpus=math.ceil(wanted * need.cpus),
@@ -103,7 +103,7 @@ def _join(address: str | None) -> None:
     where = os.environ.get("RAY_ADDRESS", "auto") if address in (None, "auto") else str(address)
     try:
         _knock(where)
-        with held_back():
+        with defer_interrupts():
             ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises what it likes here: all of it means that there is no session
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -117,7 +117,7 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=KNOCK_SECS).close()
 
 
-def capacity_of(need: Need, host: str) -> Capacity:
+def capacity_of(need: TrialResources, host: str) -> Capacity:
     """What the session holds of trials with this need, their workers to find this process at `host`.
 
     Raises `InputError` when no node can hold a single one.
@@ -130,7 +130,7 @@ def capacity_of(need: Need, host: str) -> Capacity:
     return Capacity(concurrent, concurrent > 1, host)
 
 
-def sharing(need: Need) -> int:
+def trials_per_gpu(need: TrialResources) -> int:
     """How many trials there are to a GPU, whatever its memory: as many as its cores allow, no more than run at once.
 
     0 where the session has no GPU.
@@ -151,12 +151,12 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _trials_on(node: dict[str, float], need: Need) -> int:
+def _trials_on(node: dict[str, float], need: TrialResources) -> int:
     by_cpu = int((node.get("CPU", 0.0) + 1e-9) // need.cpus)
     return min(by_cpu, int((node.get("GPU", 0.0) + 1e-9) // need.gpus)) if need.gpus else by_cpu
 
 
-def _shortages(nodes: list[dict[str, float]], need: Need) -> list[Problem]:
+def _shortages(nodes: list[dict[str, float]], need: TrialResources) -> list[Problem]:
     problems = []
     for name, asked in (("CPU", need.cpus), ("GPU", need.gpus)):
         most = max((node.get(name, 0.0) for node in nodes), default=0.0)

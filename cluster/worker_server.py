@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.worker.connection import Address, Line, LineBrokenError
+from toprung.trainables.worker.connection import Address, Connection, ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +27,13 @@ PORT = "TOPRUNG_PORT"
 
 
 @contextmanager
-def listening(host: str, serve: Callable[[Line], None]) -> Iterator[Address]:
+def accept_workers(host: str, serve: Callable[[Connection], None]) -> Iterator[Address]:
     """Let workers call for the block; `serve` is run for each of them and ends when the line breaks.
 
     At the block's end the lines are cut. Raises OSError when the port is taken, InputError when it is none.
     """
     key = secrets.token_bytes(KEY_BYTES)
-    lines: list[Line] = []
+    lines: list[Connection] = []
     with socket.create_server((host, _port()), backlog=1024) as door:
         address = Address(host, door.getsockname()[1], key)
         threading.Thread(target=_let_in, args=(door, key, serve, lines), daemon=True).start()
@@ -53,7 +53,9 @@ def _port() -> int:
     return int(given)
 
 
-def _let_in(door: socket.socket, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
+def _let_in(
+    door: socket.socket, key: bytes, serve: Callable[[Connection], None], lines: list[Connection]
+) -> None:
     while door.fileno() >= 0:  # until it is closed
         try:
             _begin(door.accept()[0], key, serve, lines)
@@ -62,9 +64,11 @@ def _let_in(door: socket.socket, key: bytes, serve: Callable[[Line], None], line
             time.sleep(AGAIN_SECS)
 
 
-def _begin(connected: socket.socket, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
+def _begin(
+    connected: socket.socket, key: bytes, serve: Callable[[Connection], None], lines: list[Connection]
+) -> None:
     try:
-        line = Line(connected)
+        line = Connection(connected)
     except OSError:
         connected.close()
         raise
@@ -76,16 +80,18 @@ def _begin(connected: socket.socket, key: bytes, serve: Callable[[Line], None], 
         raise
 
 
-def _attend(line: Line, key: bytes, serve: Callable[[Line], None], lines: list[Line]) -> None:
+def _attend(
+    line: Connection, key: bytes, serve: Callable[[Connection], None], lines: list[Connection]
+) -> None:
     try:
-        with suppress(LineBrokenError):
+        with suppress(ConnectionLostError):
             if hmac.compare_digest(line.receive_key(len(key)), key):
                 serve(line)
     finally:  # or the worker would wait for ever
         _hang_up(line, lines)
 
 
-def _hang_up(line: Line, lines: list[Line]) -> None:
+def _hang_up(line: Connection, lines: list[Connection]) -> None:
     line.close()
     with suppress(ValueError):
         lines.remove(line)

@@ -179,9 +179,9 @@ def check(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """`toprung search JOB`."""
-    from toprung.cluster.interrupts import held_back
+    from toprung.cluster.interrupts import defer_interrupts
 
-    with held_back():  # libraries may swallow an interrupt while they are imported
+    with defer_interrupts():  # libraries may swallow an interrupt while they are imported
         from toprung.search.commands.output import show_result
         from toprung.search.driver.run_search import run_search
         from toprung.search.runs.run_folder import load_extended
@@ -214,10 +214,10 @@ def simulate(options: argparse.Namespace) -> int:
     """`toprung simulate JOB`."""
     from toprung.search.commands.output import show_forecasts
     from toprung.search.runs.run_folder import load_extended
-    from toprung.search.simulation.simulator import Conditions
+    from toprung.search.simulation.simulator import ClusterConditions
 
     job = load_extended(options.job, options.overrides)
-    conditions = Conditions(
+    conditions = ClusterConditions(
         options.worker_startup_secs,
         options.trial_startup_secs,
         straggler_share=options.stragglers,
@@ -229,9 +229,9 @@ def simulate(options: argparse.Namespace) -> int:
 
 def retrain(options: argparse.Namespace) -> int:
     """`toprung retrain RUN`."""
-    from toprung.cluster.interrupts import held_back
+    from toprung.cluster.interrupts import defer_interrupts
 
-    with held_back():
+    with defer_interrupts():
         from toprung.search.commands.output import show_retrained
         from toprung.search.runs.run_folder import RunFolder
         from toprung.search.winner.retrain import retrain_winner

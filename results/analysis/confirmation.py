@@ -17,7 +17,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class ConfirmedMean:
     """What a trial's configuration is worth: `score` is the mean of the objective on validation over new seeds.
 
     The interval from `low` to `high` holds the mean over all seeds, on these validation images, with 95%
@@ -35,8 +35,8 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
-class Lead:
-    """By how much one mean is better than another, and the 95% interval of that; NaN bounds as in `Confirmed`."""
+class MeanDifference:
+    """By how much one mean is better than another, and the 95% interval of that; NaN bounds as in `ConfirmedMean`."""
 
     by: float
     low: float
@@ -53,7 +53,7 @@ def confirmed(
     mode: str = "max",
     epoch: int | None = None,
     limits: tuple[float, float] = (-math.inf, math.inf),
-) -> list[Confirmed]:
+) -> list[ConfirmedMean]:
     """The trials with their means, best first; `curves` holds the finite values of each training, an epoch each.
 
     No value of the objective lies outside of `limits`.
@@ -74,16 +74,16 @@ def confirmed(
     for name, value in values.items():
         mean = float(value.mean())
         low, high = np.clip([mean - half[name], mean + half[name]], *limits)
-        found.append(Confirmed(name, mean, float(low), float(high), half[name], at[name], len(value)))
+        found.append(ConfirmedMean(name, mean, float(low), float(high), half[name], at[name], len(value)))
     return sorted(found, key=lambda one: -one.score if mode == "max" else one.score)
 
 
-def lead(first: Confirmed, second: Confirmed, mode: str = "max") -> Lead:
+def lead(first: ConfirmedMean, second: ConfirmedMean, mode: str = "max") -> MeanDifference:
     """How far the first is ahead of the second."""
     by = first.score - second.score if mode == "max" else second.score - first.score
     # Both half widths are t s / sqrt(n) of the same t and s: squares add up.
     half = math.hypot(first.half_width, second.half_width)
-    return Lead(by, by - half, by + half)
+    return MeanDifference(by, by - half, by + half)
 
 
 def _aligned(rows: Sequence[Sequence[float]]) -> np.ndarray:

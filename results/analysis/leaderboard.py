@@ -76,12 +76,13 @@ def leaderboard(
     metric: str = "val_accuracy",
     mode: str = "max",
     top: int | None = None,
-    traded: Mapping[str, str] | None = None,
+    secondary_objectives: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row a trial, best first: rank, trial_id, outcome (RUNNING while it has none), `metric` with
     best_epoch, last_epoch, train_secs, then the config/ columns.
 
-    `traded` are the objectives beside the metric, with max or min: each is a column, its value at best_epoch, and
+    `secondary_objectives` are the objectives beside the metric, with max or min: each is a column, its value at
+    best_epoch, and
     `pareto` says whether no other trial that may win is better in all of them at once.
     Non-finite values never count. Trials that diverged, ran out of memory or failed come after those that may
     win, trials without a value last. Equal values: completed trials first, then the lower trial number.
@@ -92,11 +93,11 @@ def leaderboard(
     board["train_secs"] = board["train_secs"].fillna(0.0)
     board = board.reset_index().rename(columns={"value": metric})
     board = board.loc[_order(board, metric, mode)].reset_index(drop=True)
-    if traded:
-        board = _with_front(board, epochs, {metric: mode, **traded})
+    if secondary_objectives:
+        board = _with_front(board, epochs, {metric: mode, **secondary_objectives})
     board.insert(0, "rank", np.arange(1, len(board) + 1))
     config = [name for name in board.columns if str(name).startswith(CONFIG)]
-    others = [*traded, "pareto"] if traded else []
+    others = [*secondary_objectives, "pareto"] if secondary_objectives else []
     shown = [*_FRONT, metric, *others, "best_epoch", "last_epoch", "train_secs", *config, EXTRA]
     return board[shown].head(len(board) if top is None else top)
 
@@ -146,7 +147,9 @@ def _with_front(board: pd.DataFrame, epochs: pd.DataFrame, modes: Mapping[str, s
 
 
 def _last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
-    last = epochs.sort_values(["epoch", "sequence"], kind="stable").drop_duplicates("trial_id", keep="last")
+    last = epochs.sort_values(["epoch", "arrival_index"], kind="stable").drop_duplicates(
+        "trial_id", keep="last"
+    )
     renamed = last.rename(columns={"epoch": "last_epoch", "elapsed_secs": "train_secs"})
     return renamed.set_index("trial_id")[["last_epoch", "train_secs"]]
 

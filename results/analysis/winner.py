@@ -17,7 +17,7 @@ from toprung.trainables.trial.report import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from toprung.results.analysis.confirmation import Confirmed
+    from toprung.results.analysis.confirmation import ConfirmedMean
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Winner:
     runner_up: str | None
     """The trial id of the next best, None when no other trial has a finite value."""
     runner_up_score: float | None
-    confirmed: tuple[Confirmed, ...] = ()
+    confirmed: tuple[ConfirmedMean, ...] = ()
 
 
 def pick_winner(
@@ -82,7 +82,7 @@ def pick_winner(
 
 
 def confirmed_winner(
-    winner: Winner, trials: pd.DataFrame, standings: Sequence[Confirmed], mode: str
+    winner: Winner, trials: pd.DataFrame, standings: Sequence[ConfirmedMean], mode: str
 ) -> Winner:
     """The winner by trainings with new seeds, in the place of the search's own; `standings` are best first."""
     first, *others = standings
@@ -145,7 +145,7 @@ def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, metric: str, mode
     return steady_epoch(curve, mode) if curve else int(first["best_epoch"])
 
 
-def _why_confirmed(first: Confirmed, others: Sequence[Confirmed], metric: str, mode: str) -> str:
+def _why_confirmed(first: ConfirmedMean, others: Sequence[ConfirmedMean], metric: str, mode: str) -> str:
     told = f"{metric} {first.score:.4f} over {first.seeds} new seeds at epoch {first.epoch}"
     if not others:
         return f"{told}, {first.low:.4f} to {first.high:.4f} with 95% confidence"

@@ -23,7 +23,17 @@ ERROR_TAIL_CHARS = 4000
 
 
 NOT_METRICS = frozenset(
-    ["trial_id", "epoch", "sequence", "epoch_secs", "elapsed_secs", "decision", "note", "reported_at", EXTRA]
+    [
+        "trial_id",
+        "epoch",
+        "arrival_index",
+        "epoch_secs",
+        "elapsed_secs",
+        "decision",
+        "search_note",
+        "reported_at",
+        EXTRA,
+    ]
 )
 """The columns of `epochs` that are no metrics."""
 
@@ -40,25 +50,27 @@ class TrialFacts:
     """What is known of an ended trial beside its reports; None where it was not measured. Times are UTC.
 
     `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
-    `data_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what its worker
-    held, `wanted_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was replaced after it.
+    `input_wait_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what its
+    worker
+    held, `failed_allocation_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was
+    replaced after it.
     `device` to `micro_batch_size` say how it was computed; the last, in images, only where batches were cut into parts.
     """
 
     seed: int | None = None
     rung_epochs: int = 0
     overhead_secs: float | None = None
-    startup_secs: float | None = None
+    worker_startup_secs: float | None = None
     build_secs: float | None = None
-    trace_secs: float | None = None
-    setup_secs: float | None = None
+    compile_secs: float | None = None
+    trial_setup_secs: float | None = None
     checkpoint_secs: float | None = None
-    waiting_secs: float | None = None
-    data_secs: float | None = None
+    idle_secs: float | None = None
+    input_wait_secs: float | None = None
     validation_secs: float | None = None
     rss_bytes: int | None = None
     device_bytes: int | None = None
-    wanted_bytes: int | None = None
+    failed_allocation_bytes: int | None = None
     worker_recycled: bool | None = None
     worker_node: str | None = None
     worker_pid: int | None = None
@@ -90,7 +102,7 @@ def proposal_row(
 
     `suggested` are the parameters that the configuration does not hold under their name.
     """
-    head = {"trial_id": trial_id, "number": int(trial_id[1:]), "seed": seed, "why": why}
+    head = {"trial_id": trial_id, "number": int(trial_id[1:]), "seed": seed, "proposal_reason": why}
     head["data_fingerprint"] = data_fingerprint
     beside = {f"{SUGGESTED}{name}": value for name, value in (suggested or {}).items()}
     return {**head, "proposed_at": proposed_at or datetime.now(UTC), **_prefixed(config), **beside}
@@ -98,7 +110,7 @@ def proposal_row(
 
 def epoch_row(
     report: EpochReport,
-    sequence: int,
+    arrival_index: int,
     decision: str,
     reported_at: datetime | None = None,
     note: str | None = None,
@@ -107,14 +119,14 @@ def epoch_row(
 
     `note` is what the search found out about itself from this report, such as a rung that misleads.
     """
-    head = {"trial_id": report.trial_id, "epoch": report.epoch, "sequence": sequence}
+    head = {"trial_id": report.trial_id, "epoch": report.epoch, "arrival_index": arrival_index}
     seconds = {"epoch_secs": report.epoch_secs, "elapsed_secs": report.elapsed_secs}
     return {
         **report.metrics,
         **head,
         **seconds,
         "decision": str(decision),
-        "note": note,
+        "search_note": note,
         "reported_at": reported_at or datetime.now(UTC),
     }
 
@@ -129,11 +141,11 @@ def trial_row(
     metric: str = "val_accuracy",
     mode: str = "max",
     reason: str = "",
-    traded: Iterable[str] = (),
+    secondary_objectives: Iterable[str] = (),
 ) -> Row:
     """A row of `trials`: the best finite value with its epoch, the last value (may be NaN) with its epoch.
 
-    The objectives `traded` beside the metric have their value at the best epoch.
+    The objectives `secondary_objectives` beside the metric have their value at the best epoch.
 
     A trial without reports has a null best and last value, last_epoch 0 and train_secs 0.
     """
@@ -147,7 +159,7 @@ def trial_row(
         "train_secs": last.elapsed_secs,
     }
     at_best: Mapping[str, float] = next((r.metrics for r in reports if best and r.epoch == best.epoch), {})
-    others = {name: at_best.get(name) for name in traded}
+    others = {name: at_best.get(name) for name in secondary_objectives}
     head = {"trial_id": trial_id, "number": int(trial_id[1:]), "outcome": str(outcome), "reason": reason}
     return {**head, **_prefixed(config), **measured, **others, **_known(facts)}
 
@@ -197,7 +209,7 @@ def reports_of(epochs: pa.Table) -> list[EpochReport]:
 
     Taken from arrow because pandas cannot tell NaN, a trial that diverged, from null, a metric not measured.
     """
-    rows = sorted(epochs.to_pylist(), key=lambda row: int(row["sequence"]))
+    rows = sorted(epochs.to_pylist(), key=lambda row: int(row["arrival_index"]))
     return [_report({**row, **json.loads(row[EXTRA] or "{}")}) for row in rows]
 
 
@@ -207,8 +219,8 @@ def _report(row: Row) -> EpochReport:
 
 
 def next_sequence(epochs: pd.DataFrame) -> int:
-    """The sequence number of the next epoch row: one more than any in the table."""
-    return 0 if epochs.empty else int(epochs["sequence"].max()) + 1
+    """The arrival_index number of the next epoch row: one more than any in the table."""
+    return 0 if epochs.empty else int(epochs["arrival_index"].max()) + 1
 
 
 def rows_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

@@ -36,7 +36,7 @@ class RunBusyError(InputError):
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockHolder:
     """Who writes a run; `seen_at` in seconds since 1970, renewed while the search lives (URIs only)."""
 
     owner: str
@@ -132,23 +132,23 @@ class RunLock:
     def _sign(self) -> None:
         # Not the clock, which may be set back: the lease would no longer be renewed.
         began = self._stopwatch()
-        holder = Holder(self._owner, os.getpid(), socket.gethostname(), self._clock())
+        holder = LockHolder(self._owner, os.getpid(), socket.gethostname(), self._clock())
         self._storage.put(HOLDER_FILE, json.dumps(asdict(holder)).encode())
         self._renewed_at = began
 
-    def _holder(self) -> Holder | None:
+    def _holder(self) -> LockHolder | None:
         try:
             held: dict[str, Any] = json.loads(self._storage.read(HOLDER_FILE).to_pybytes())
-            return Holder(**held)
+            return LockHolder(**held)
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def _is_alive(self, holder: Holder) -> bool:
+    def _is_alive(self, holder: LockHolder) -> bool:
         if holder.host == socket.gethostname() and not _runs(holder.pid):
             return False
         return self._clock() - holder.seen_at < LEASE_SECS
 
-    def _busy(self, holder: Holder | None) -> RunBusyError:
+    def _busy(self, holder: LockHolder | None) -> RunBusyError:
         who = f"pid {holder.pid}, host {holder.host}" if holder else "which one is not known"
         given = f"another search is writing {self._storage.root} ({who})"
         return RunBusyError([Problem("run", given, "wait for it to end, stop it, or choose another name")])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from toprung.results.tables.parts import read_parts
 from toprung.results.tables.run_lock import RunBusyError, RunLock
 from toprung.results.tables.schema import EPOCHS, EXTRA, PROPOSALS, TABLES, TRIALS
-from toprung.results.tracking.mlflow_runs import MlflowRuns, Tracking, TrialNews
+from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking
 from toprung.trainables.system.storage import Root, Storage
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ NICENESS = 10
 class Runs(Protocol):
     """What is written to; writing the same rows again must change nothing."""
 
-    def write(self, trial_id: str, news: TrialNews) -> None:
+    def write(self, trial_id: str, news: PendingTrialUpdate) -> None:
         """Bring one trial up to date."""
 
     def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
         """Close the search's own run."""
 
 
-class Tail:
+class TableCursor:
     """The rows of a run's tables that were not there at the last call; rows are only ever added, in order."""
 
     def __init__(self, root: Root) -> None:
@@ -77,9 +77,9 @@ class Tail:
 class Mirror:
     """Writes what is new in the tables to MLflow, as often as `sync` is called."""
 
-    def __init__(self, tail: Tail, connect: Callable[[], Runs]) -> None:
+    def __init__(self, tail: TableCursor, connect: Callable[[], Runs]) -> None:
         self._tail, self._connect = tail, connect
-        self._news: dict[str, TrialNews] = {}
+        self._news: dict[str, PendingTrialUpdate] = {}
         self._runs: Runs | None = None
         self.reading_secs = 0.0
         """What the last reading of the tables took."""
@@ -116,7 +116,7 @@ class Mirror:
         self.reading_secs = time.monotonic() - began
 
     def _take(self, table: str, row: Row) -> None:
-        news = self._news.setdefault(str(row["trial_id"]), TrialNews())
+        news = self._news.setdefault(str(row["trial_id"]), PendingTrialUpdate())
         if table == PROPOSALS:
             news.proposal = row
         elif table == EPOCHS:
@@ -181,7 +181,7 @@ def catch_up(tracking: Tracking, root: Root) -> None:
     Raises whatever MLflow and the storage raise.
     """
     with suppress(RunBusyError), RunLock(root):
-        mirror = Mirror(Tail(root), lambda: MlflowRuns(tracking))
+        mirror = Mirror(TableCursor(root), lambda: MlflowRuns(tracking))
         mirror.sync(everything=True)
         mirror.end("FINISHED", {})
 
@@ -203,7 +203,7 @@ def main() -> None:
     os.dup2(2, 1)  # MLflow prints as it likes
     orders = Orders(sys.stdin)
     threading.Thread(target=_listen_and_leave, args=(orders,), daemon=True).start()
-    mirror = Mirror(Tail(orders.root), lambda: MlflowRuns(orders.tracking))
+    mirror = Mirror(TableCursor(orders.root), lambda: MlflowRuns(orders.tracking))
     follow(mirror, orders, lambda line: print(line, file=notes))
     os._exit(0)  # a thread still reads standard input, which Python would wait for
 

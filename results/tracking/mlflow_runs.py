@@ -33,7 +33,7 @@ EPOCH_KEY = "epoch_secs"
 BATCH_METRICS = 890  # MLflow takes 1000 metrics, parameters and tags together, and 100 parameters
 BATCH_PARAMS = 100
 PARAM_CHARS = 6000
-_NOT_METRICS = {"epoch", "sequence", "elapsed_secs"}
+_NOT_METRICS = {"epoch", "arrival_index", "elapsed_secs"}
 
 
 _STATUS = {
@@ -66,7 +66,7 @@ class Tracking:
 
 
 @dataclass
-class TrialNews:
+class PendingTrialUpdate:
     """What MLflow has not been told yet about one trial, as rows of the tables."""
 
     proposal: Row | None = None
@@ -100,7 +100,7 @@ class MlflowRuns:
         runs = [run for run in found if TRIAL_TAG in run.data.tags]  # a retraining is a child without a trial
         self._children = {run.data.tags[TRIAL_TAG]: _known(run) for run in runs}
 
-    def write(self, trial_id: str, news: TrialNews) -> None:
+    def write(self, trial_id: str, news: PendingTrialUpdate) -> None:
         """Bring one trial's run up to date with the news; raises whatever MLflow raises."""
         child = self._children.get(trial_id)
         if child and child.is_closed and max(news.epochs, default=0) <= int(child.tags[LAST_EPOCH_TAG]):
@@ -136,7 +136,7 @@ class MlflowRuns:
             **more_tags,
             PARENT_TAG: self._parent_id,
             TRIAL_TAG: trial_id,
-            "toprung.why": str(proposal.get("why") or ""),
+            "toprung.proposal_reason": str(proposal.get("proposal_reason") or ""),
         }
         started = _millis(proposal.get("proposed_at"))
         run = self._client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=trial_id)
@@ -217,7 +217,7 @@ def _params(proposal: Row | None) -> dict[str, str]:
     return {name: str(value)[:PARAM_CHARS] for name, value in config.items()}
 
 
-def _end_tags(news: TrialNews, child: _Child | None) -> dict[str, str]:
+def _end_tags(news: PendingTrialUpdate, child: _Child | None) -> dict[str, str]:
     if news.end is None:
         return {}
     logged = child.logged if child and child.logged else set()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from PIL import Image as PILImage
 
-    from toprung.search.preparation.prepare import Prepared
+    from toprung.search.preparation.prepare import PreparedJob
     from toprung.trainables.task.task import Split
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -36,7 +36,7 @@ TILE, GAP, GROUP_GAP, LABEL, HEAD = 76, 3, 14, 150, 90
 INK, FAINT, PAPER, STRIPE = (25, 25, 25), (125, 125, 125), (255, 255, 255), (243, 243, 246)
 
 
-class Row(NamedTuple):
+class SheetRow(NamedTuple):
     """One row of the sheet: its name, what is said under it, and what is switched on."""
 
     title: str
@@ -46,14 +46,14 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Use:
+class AugmentationUsage:
     """What the configurations of a job do with augmentation, seen over random walks through its space."""
 
     recipes: tuple[Recipe, ...]
     """At least one."""
 
     @classmethod
-    def of(cls, space: Callable[[Any], Mapping[str, Any]]) -> Use:
+    def of(cls, space: Callable[[Any], Mapping[str, Any]]) -> AugmentationUsage:
         """Walk through `space`; configurations with an impossible recipe do not count."""
         rng, found = random.Random(0), []
         for _ in range(SAMPLES):
@@ -83,14 +83,14 @@ class Use:
         )
 
 
-def write_preview(prepared: Prepared, path: str | Path) -> Path:
+def write_preview(prepared: PreparedJob, path: str | Path) -> Path:
     """Draw the sheet for the job's training images and save it at `path`; the format follows from its suffix.
 
     Raises `InputError` when the file cannot be written there.
     """
     target = picture_target(path, "--preview")
     images = examples(prepared.dataset.train(), len(prepared.dataset.classes))
-    use = Use.of(prepared.space)
+    use = AugmentationUsage.of(prepared.space)
     rows = list(sheet_rows(use, in_colour=images.shape[-1] == 3))
     tiles = [varied(images, row) for row in rows]
     title = f"{prepared.job.name}: training images under augmentation"
@@ -112,21 +112,21 @@ def examples(split: Split, classes: int, count: int = SHOWN_IMAGES) -> np.ndarra
     return np.asarray(split.images[np.resize(chosen, count)])
 
 
-def sheet_rows(use: Use, in_colour: bool = True) -> Iterator[Row]:
+def sheet_rows(use: AugmentationUsage, in_colour: bool = True) -> Iterator[SheetRow]:
     """The sets as a whole, then the flip and every technique alone."""
     for name, techniques in SETS.items():
         if techniques:
             note = use.how_often(lambda recipe, own=name: recipe.augment_set == own)  # type: ignore[misc]
-            yield Row(f"{name} set", note, techniques)
-    yield Row("flip", use.how_often(lambda recipe: recipe.flip), (), flip=True)
+            yield SheetRow(f"{name} set", note, techniques)
+    yield SheetRow("flip", use.how_often(lambda recipe: recipe.flip), (), flip=True)
     for name in TECHNIQUES:
         if name in COLOURS and not in_colour:
             continue
         note = use.how_often(lambda recipe, own=name: own in recipe.techniques)  # type: ignore[misc]
-        yield Row(name, note, (name,))
+        yield SheetRow(name, note, (name,))
 
 
-def varied(images: np.ndarray, row: Row) -> np.ndarray:
+def varied(images: np.ndarray, row: SheetRow) -> np.ndarray:
     """Uint8 (strengths, images, H, W, C): the same draw of each image at every strength."""
     from keras import ops
 
@@ -147,7 +147,7 @@ def varied(images: np.ndarray, row: Row) -> np.ndarray:
     return sheet[:, typical, np.arange(len(images))]
 
 
-def drawn(title: str, headline: str, rows: Sequence[Row], tiles: Sequence[np.ndarray]) -> PILImage.Image:
+def drawn(title: str, headline: str, rows: Sequence[SheetRow], tiles: Sequence[np.ndarray]) -> PILImage.Image:
     """The sheet: a row a technique, a group of columns a strength."""
     from PIL import Image, ImageDraw, ImageFont
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from toprung.search.commands.augmentation_preview import write_preview
 from toprung.search.commands.output_path import picture_target
-from toprung.search.preparation.job_warnings import NAMED, UNEVEN, flaws, misspelt
-from toprung.search.preparation.prepare import Prepared, prepare, unfit_runs
+from toprung.search.preparation.job_warnings import NAMED, UNEVEN, data_warnings, misspelt_parameters
+from toprung.search.preparation.prepare import PreparedJob, incompatible_runs, prepare
 from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
-from toprung.trainables.system.imports import quiet_native
+from toprung.trainables.system.imports import silence_native_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     height, width, channels = data.image_shape
     yield f"job        {job.name}: the job is valid"
     yield f"run        {folder.root}"
-    yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.kind}"
+    yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.task_type}"
     yield f"classes    {_first_of(data.classes)}"
     yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
     rungs = prepared.strategy.rung_epochs
@@ -58,13 +58,13 @@ def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
     for pitfall in (*unasked, *pitfalls(prepared)):
         yield f"note       {pitfall}"
     if preview is not None:
-        with quiet_native():
+        with silence_native_stderr():
             written = write_preview(prepared, preview)
         yield f"preview    {written}"
     yield "next       toprung search JOB, where JOB is this file"
 
 
-def _unasked(folder: RunFolder, prepared: Prepared) -> list[str]:
+def _unasked(folder: RunFolder, prepared: PreparedJob) -> list[str]:
     """A line where the store of the run does not answer from here: a cluster may well reach it."""
     try:
         folder.check_same(prepared.job, prepared.dataset.fingerprint)
@@ -76,7 +76,7 @@ def _unasked(folder: RunFolder, prepared: Prepared) -> list[str]:
     return []
 
 
-def expected_bytes(prepared: Prepared) -> int:
+def expected_bytes(prepared: PreparedJob) -> int:
     """Bytes of checkpoints that stay, for a model of a million float32 parameters: only completed trials keep one."""
     search = prepared.job.search
     cuts = len(prepared.strategy.rung_epochs) - 1
@@ -84,7 +84,7 @@ def expected_bytes(prepared: Prepared) -> int:
     return kept * 1_000_000 * 4 * STATE_COPIES
 
 
-def pitfalls(prepared: Prepared) -> Iterator[str]:
+def pitfalls(prepared: PreparedJob) -> Iterator[str]:
     """What is allowed and may still surprise."""
     job, data = prepared.job, prepared.dataset
     validation = data.counts["val"]
@@ -100,9 +100,9 @@ def pitfalls(prepared: Prepared) -> Iterator[str]:
             f"the largest class has {max(sizes):,} training images and the smallest {min(sizes):,}: "
             f"space.fixed.class_balance 1 weighs all classes alike, search.metric val_balanced_accuracy judges so"
         )
-    yield from flaws(data)
-    yield from misspelt(prepared.kinds)
-    yield from unfit_runs(job, prepared.space)
+    yield from data_warnings(data)
+    yield from misspelt_parameters(prepared.kinds)
+    yield from incompatible_runs(job, prepared.space)
     if len(prepared.strategy.rung_epochs) == 1:
         yield f"the only rung is that of epoch {job.search.max_epochs}, the last: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:

@@ -9,6 +9,7 @@ from toprung.results.analysis.leaderboard import leaderboard, progress
 from toprung.results.analysis.render import Format, write
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
+from toprung.results.tables.schema import EXTRA
 from toprung.search.driver.progress import per_time
 from toprung.search.winner.retrain_report import REPORT_FILE
 from toprung.spaces.errors import InputError
@@ -16,10 +17,10 @@ from toprung.spaces.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from toprung.search.driver.run_search import Ended
+    from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import JobSpec
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.simulation.simulator import Conditions
+    from toprung.search.simulation.simulator import ClusterConditions
     from toprung.search.winner.retrain import Retrained
 
 LEADERS_SHOWN = 5
@@ -27,7 +28,7 @@ DRAWINGS = (".png", ".jpg", ".svg", ".pdf")
 Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
 
 
-def show_result(ended: Ended, job: JobSpec) -> None:
+def show_result(ended: SearchResult, job: JobSpec) -> None:
     """The end of a search: leaders, where the tables are, what to type next."""
     show_status(ended.folder, LEADERS_SHOWN)
     if ended.stop_reason:
@@ -41,8 +42,8 @@ def show_result(ended: Ended, job: JobSpec) -> None:
 def _next_step(folder: RunFolder, job: JobSpec) -> str:
     _, epochs, trials = read_tables(folder.root)
     if rank_trials(trials, epochs, job.search.metric, job.search.mode).empty:
-        return f"no trial can be retrained: the column `reason` of {shown(folder.root)}/trials says why"
-    return f"toprung retrain {quote(shown(folder.root))}"
+        return f"no trial can be retrained: the column `reason` of {short_path(folder.root)}/trials says why"
+    return f"toprung retrain {quote(short_path(folder.root))}"
 
 
 def _mlflow(uri: str) -> str:
@@ -72,13 +73,13 @@ def show_table(
     With `pareto` only the trials that no other beats in every objective; InputError when the job has but one.
     """
     job = folder.job()
-    if pareto and not job.search.traded:
+    if pareto and not job.search.secondary_objectives:
         raise InputError.single(
             "--pareto", f"{job.name} has one objective", "search.objectives names several"
         )
     proposals, epochs, trials = read_tables(folder.root)
     board = _board(job, (proposals, epochs, trials), None)
-    frame = epochs.sort_values("sequence").drop(columns="extra") if epochs_wanted else board
+    frame = epochs.sort_values("arrival_index").drop(columns=EXTRA) if epochs_wanted else board
     if pareto:
         frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
     write(frame.head(top or len(frame)), layout)
@@ -86,8 +87,8 @@ def show_table(
 
 def _board(job: JobSpec, tables: Tables, top: int | None) -> pd.DataFrame:
     search = job.search
-    traded = {name: search.modes[name] for name in search.traded}
-    return leaderboard(*tables, search.metric, search.mode, top, traded)
+    secondary_objectives = {name: search.modes[name] for name in search.secondary_objectives}
+    return leaderboard(*tables, search.metric, search.mode, top, secondary_objectives)
 
 
 def show_forecasts(
@@ -96,11 +97,11 @@ def show_forecasts(
     run: str | None,
     epoch_secs: float,
     out: str | None,
-    conditions: Conditions,
+    conditions: ClusterConditions,
 ) -> None:
     """What the search would cost on each number of workers; drawn to `out` where it is given."""
     from toprung.search.commands.output_path import picture_target
-    from toprung.search.simulation.forecast import draw, forecast
+    from toprung.search.simulation.forecast import draw_forecasts, forecast
 
     target = picture_target(out, "--out", DRAWINGS) if out else None
     coming = forecast(job, workers, run, epoch_secs, conditions)
@@ -115,7 +116,7 @@ def show_forecasts(
         numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
         print(f"{one.workers:7,} {numbers} {best}", flush=True)
     if target:
-        draw(forecasts, job.search.metric, f"{job.name}, simulated on {basis}", target)
+        draw_forecasts(forecasts, job.search.metric, f"{job.name}, simulated on {basis}", target)
         print(f"drawn to {target}")
 
 
@@ -123,7 +124,7 @@ def show_retrained(done: Retrained) -> None:
     """The report of a retrained winner."""
     report = done.report
     if not done.is_new:
-        again = f"remove {shown(done.folder.root)}/{REPORT_FILE} to train it again"
+        again = f"remove {short_path(done.folder.root)}/{REPORT_FILE} to train it again"
         print(f"{report['trial_id']} was retrained already ({again})")
     seen = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
     print(f"test accuracy {report['test_accuracy']:.4f} ({seen})")
@@ -135,7 +136,7 @@ def show_retrained(done: Retrained) -> None:
     print(f"report     {done.folder.root}/retrain/report.json")
 
 
-def shown(root: str) -> str:
+def short_path(root: str) -> str:
     """The root as short as it can be typed from here."""
     from pathlib import Path
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Spent:
+class BudgetUsage:
     """What a search has used and found so far; `best` is NaN until a finite value was reported."""
 
     epochs: int = 0
@@ -18,7 +18,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BudgetLimits:
     """What a search may use; None sets no limit. `mode` says whether `target` is reached from below or above."""
 
     epochs: int | None = None
@@ -28,7 +28,7 @@ class Limits:
     plateau_trials: int | None = None
     mode: str = "max"
 
-    def reached(self, spent: Spent) -> str | None:
+    def reached(self, spent: BudgetUsage) -> str | None:
         """The first limit that is reached, as one phrase for the log, or None. A NaN best reaches no target."""
         for name in ("epochs", "gpu_hours", "wall_clock_hours"):
             limit, used = getattr(self, name), getattr(spent, name)
@@ -40,7 +40,7 @@ class Limits:
             return f"no new best in {spent.trials_since_best} trials"
         return None
 
-    def secs_left(self, since: Spent, now: Spent) -> float | None:
+    def secs_left(self, since: BudgetUsage, now: BudgetUsage) -> float | None:
         """Until the first limit on what is used up, at the pace since then; None where no such limit can be foreseen.
 
         `since` is of the driver's start, from which wall-clock is counted.

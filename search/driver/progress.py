@@ -27,7 +27,7 @@ LINE_EVERY_SHARE, LINE_EVERY_SECS = 0.02, 60.0
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class ProgressSnapshot:
     """How a running search stands.
 
     `eta_secs` is None until a trial has ended; `ending` says why no further trial begins.
@@ -76,7 +76,7 @@ class Snapshot:
         return f", about {duration(self.eta_secs)} left" if self.eta_secs is not None else ""
 
 
-class Display:
+class ProgressDisplay:
     """Shows a `SearchLoop` from a thread of its own for as long as the block lasts."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Display:
         self._began = time.monotonic()
         self._ended_before = sum(loop.outcomes.values())
         self._spent_before = loop.spent
-        self._pace = Pace(self._began, loop.spent.epochs)
+        self._pace = EpochRate(self._began, loop.spent.epochs)
         self._notes_shown = 0
         self._done = threading.Event()
         target = self._show_panel if self._live else self._print_lines
@@ -103,13 +103,13 @@ class Display:
         self._done.set()
         self._thread.join()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ProgressSnapshot:
         """The loop's state now."""
         loop, now = self._loop, time.monotonic()
         spent = loop.spent
         completed, stopped = loop.outcomes[Outcome.COMPLETED], loop.outcomes[Outcome.STOPPED]
         ended = sum(loop.outcomes.values())
-        return Snapshot(
+        return ProgressSnapshot(
             running=min(loop.running, self._concurrent),
             completed=completed,
             stopped=stopped,
@@ -179,7 +179,7 @@ WINDOW_SECS, WINDOW_EPOCHS = 30.0, 10
 UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))
 
 
-class Pace:
+class EpochRate:
     """Epochs a second of late: of the last 30 seconds, or of as long as it takes to see ten epochs."""
 
     def __init__(self, now_secs: float, epochs: int) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from toprung.trainables.trial.messages import TrialStart
 
 
-class Ahead:
+class ProposalQueue:
     """The trials to start next, in the order they were proposed, at most `most` of them made ahead.
 
     One is made ahead at first, and one more each time a worker found none: a proposal knows less the earlier it is

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS
-from toprung.trainables.trial.patience import lost_patience
+from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from toprung.results.tables.writer import RunWriter
-    from toprung.search.driver.trial_state import OpenTrial
+    from toprung.search.driver.trial_state import ActiveTrial
     from toprung.search.strategy.strategy import Decision, Strategy
     from toprung.trainables.trial.messages import TrialStart, Worker
     from toprung.trainables.worker.checkpoints import CheckpointStore
@@ -26,7 +26,8 @@ class Recorder:
     `sequence` is the number of the next row of `epochs`; `started_at` says when the trials still open from an
     earlier driver were proposed, `completed` which trials it completed, in order, with their best values (None: not
     finite). `checkpoint_bytes` is what the states of trials may take on storage (None: no limit); with `keep_stopped`
-    stopped trials keep theirs too, and count as completed ones do. `traded` are the objectives beside the metric.
+    stopped trials keep theirs too, and count as completed ones do. `secondary_objectives` are the objectives
+    beside the metric.
     """
 
     def __init__(
@@ -45,14 +46,14 @@ class Recorder:
         checkpoint_bytes: int | None = None,
         keep_stopped: bool = False,
         completed: Mapping[str, float | None] | None = None,
-        traded: Sequence[str] = (),
+        secondary_objectives: Sequence[str] = (),
     ) -> None:
         self._writer, self._strategy = writer, strategy
         self._checkpoints = checkpoints
         self._metric, self._mode, self._fingerprint = metric, mode, fingerprint
         self._cpus, self._gpus, self._sequence = cpus, gpus, sequence
         self._started_at = dict(started_at or {})
-        self._traded, self._keep_stopped = tuple(traded), keep_stopped
+        self._traded, self._keep_stopped = tuple(secondary_objectives), keep_stopped
         self._notes_told = len(strategy.notes())
         self._checkpoint_bytes, self._completed = checkpoint_bytes, dict(completed or {})
         self._last_discarded: dict[tuple[str, int], str] = {}
@@ -73,12 +74,12 @@ class Recorder:
         self._writer.append(EPOCHS, row)
         self._sequence += 1
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
         """Write the trial's row; it keeps its state if completed or out of patience, or if the stopped keep theirs."""
         trial_id = trial.start.trial_id
         config = trial.start.config
         first_rung = self._strategy.rung_epochs[0]
-        lost = lost_patience(trial.reports, config, self._metric, self._mode, first_rung)
+        lost = patience_stop_reason(trial.reports, config, self._metric, self._mode, first_rung)
         spent = outcome is Outcome.STOPPED and lost
         asked = outcome is Outcome.STOPPED and self._keep_stopped and bool(trial.reports)
         keeps = outcome is Outcome.COMPLETED or bool(spent) or asked
@@ -87,7 +88,7 @@ class Recorder:
             rung_epochs=self._strategy.rung_of(trial_id),
             **vars(trial.costs),
             **(vars(trial.computed) if trial.computed else {}),
-            wanted_bytes=trial.wanted_bytes,
+            failed_allocation_bytes=trial.failed_allocation_bytes,
             worker_recycled=trial.worker.outgrown,
             worker_node=trial.worker.node or None,
             worker_pid=trial.worker.pid or None,
@@ -109,7 +110,7 @@ class Recorder:
             metric=self._metric,
             mode=self._mode,
             reason=reason,
-            traded=self._traded,
+            secondary_objectives=self._traded,
         )
         self._writer.append(TRIALS, row)
         self._discard_again(trial.worker)

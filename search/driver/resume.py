@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.rows import configs_of
-from toprung.search.driver.budgets import Spent
-from toprung.search.driver.trial_state import OpenTrial, Resumed
+from toprung.search.driver.budgets import BudgetUsage
+from toprung.search.driver.trial_state import ActiveTrial, ResumedState
 from toprung.search.runs.trial_records import outcomes_of, records_of
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import TrialStart
@@ -28,7 +28,7 @@ def resume(
     metric: str,
     mode: str,
     gpus: float | None = None,
-) -> Resumed:
+) -> ResumedState:
     """Replay the tables into `strategy` and say what is left to do.
 
     Reports go in in the order in which the first driver saw them, so that every decision is taken again
@@ -46,8 +46,8 @@ def resume(
     leader = _leader(reports, metric, mode)
     ended = [*outcomes, *settled]
     left = [name for name in sorted(starts) if name not in outcomes]
-    return Resumed(
-        unfinished=[OpenTrial(starts[name], _by_epoch(by_trial[name])) for name in left],
+    return ResumedState(
+        unfinished=[ActiveTrial(starts[name], _by_epoch(by_trial[name])) for name in left],
         settled=settled,
         started_at=dict(zip(proposals["trial_id"], proposals["proposed_at"], strict=True)),
         spent=_spent(reports, trials, ended, leader, last_gpus if gpus is None else gpus),
@@ -84,7 +84,7 @@ def _spent(
     ended: Sequence[str],
     leader: tuple[str, int, float] | None,
     open_gpus: float,
-) -> Spent:
+) -> BudgetUsage:
     """What the earlier drivers used; a trial ended since the best if its last report came after the best one.
 
     One without a report, as memory may run out before the first, counts where it began after the best trial.
@@ -92,7 +92,7 @@ def _spent(
     gpus = dict(zip(trials["trial_id"], trials["gpus"].fillna(0.0), strict=True))
     gpu_secs = sum(report.epoch_secs * float(gpus.get(report.trial_id, open_gpus)) for report in reports)
     if leader is None:
-        return Spent(len(reports), gpu_secs / 3600, trials_since_best=len(ended))
+        return BudgetUsage(len(reports), gpu_secs / 3600, trials_since_best=len(ended))
     arrived = {(report.trial_id, report.epoch): place for place, report in enumerate(reports)}
     last = {report.trial_id: place for place, report in enumerate(reports)}
     after = arrived[leader[:2]]
@@ -101,4 +101,4 @@ def _spent(
         for name in ended
         if name != leader[0]
     )
-    return Spent(len(reports), gpu_secs / 3600, 0.0, leader[2], since)
+    return BudgetUsage(len(reports), gpu_secs / 3600, 0.0, leader[2], since)

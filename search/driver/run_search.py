@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from toprung.cluster.session import Need, capacity_of, connected
+from toprung.cluster.session import TrialResources, capacity_of, connected
 from toprung.results.analysis.leaderboard import UNFIT
 from toprung.results.tables.parts import read_reports, read_table
 from toprung.results.tables.schema import PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter, TableWriteError
 from toprung.results.tracking.tracker import Tracker
-from toprung.search.driver.budgets import Limits
-from toprung.search.driver.progress import Display
+from toprung.search.driver.budgets import BudgetLimits
+from toprung.search.driver.progress import ProgressDisplay
 from toprung.search.driver.recorder import Recorder
 from toprung.search.driver.resume import resume
 from toprung.search.driver.search_loop import SearchLoop
-from toprung.search.driver.trial_state import Resumed
+from toprung.search.driver.trial_state import ResumedState
 from toprung.search.driver.tune_workers import run_workers
-from toprung.search.preparation.gpu_sharing import AUTO, measured_gpus
-from toprung.search.preparation.job_warnings import flaws, misspelt
-from toprung.search.preparation.prepare import Prepared, prepare, unfit_runs
-from toprung.search.preparation.workload import usual_trials
+from toprung.search.preparation.gpu_sharing import AUTO, measure_gpu_share
+from toprung.search.preparation.job_warnings import data_warnings, misspelt_parameters
+from toprung.search.preparation.prepare import PreparedJob, incompatible_runs, prepare
+from toprung.search.preparation.workload import typical_workload
 from toprung.search.runs.run_folder import RunFolder
-from toprung.spaces.user_code.source_files import shipped
+from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.metrics.classification import validation_metrics
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.worker.checkpoints import CheckpointStore
@@ -51,14 +51,14 @@ class SearchFailedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Ended:
+class SearchResult:
     """How a search ended: its folder, and the limit that ended it if it was not the number of trials."""
 
     folder: RunFolder
     stop_reason: str | None
 
 
-def run_search(job: JobSpec, address: str | None = None, live: bool | None = None) -> Ended:
+def run_search(job: JobSpec, address: str | None = None, live: bool | None = None) -> SearchResult:
     """Run the job's search, or go on with it where an earlier driver stopped.
 
     `address` names a Ray cluster ("auto" for the one this machine is part of); None starts a local one. `live` is
@@ -67,33 +67,33 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     """
     folder = RunFolder(job.run_root)
     prepared = prepare(job)
-    unfit = unfit_runs(job, prepared.space)
-    for note in (*flaws(prepared.dataset), *misspelt(prepared.kinds), *unfit):
+    unfit = incompatible_runs(job, prepared.space)
+    for note in (*data_warnings(prepared.dataset), *misspelt_parameters(prepared.kinds), *unfit):
         print(f"note: {note}", flush=True)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
-        if changed := folder.keep_code(shipped(job.family)):
+        if changed := folder.keep_code(pack_source(job.family)):
             print(f"note: {changed}", flush=True)
         resumed = _resumed(folder, prepared)
-        measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.kind)
-        schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.traded)
+        measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
+        schemas = run_schemas(prepared.kinds, job.search.metric, measured, job.search.secondary_objectives)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         gpus = job.resources.gpus
-        need = Need(job.resources.cpus, 0.0 if gpus == AUTO else gpus, job.resources.concurrent)
+        need = TrialResources(job.resources.cpus, 0.0 if gpus == AUTO else gpus, job.resources.concurrent)
         capacity = stack.enter_context(connected(address, need))
         plan = _plan(prepared, folder)
         if gpus == AUTO:
-            need = replace(need, gpus=measured_gpus(prepared, plan, need, resumed.gpus))
+            need = replace(need, gpus=measure_gpu_share(prepared, plan, need, resumed.gpus))
             capacity = capacity_of(need, capacity.host)
         # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
-        prepared.strategy.weighs_time = capacity.proposes_ahead
+        prepared.strategy.weighs_time = capacity.proposes_early
         stack.enter_context(_tracked(job, folder, writer))
         loop = _loop(prepared, folder, writer, resumed, need.gpus)
         if not loop.finished:
             stack.enter_context(
-                Display(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
+                ProgressDisplay(loop, job.search.metric, job.search.trials, capacity.concurrent, live)
             )
-            usual = usual_trials(prepared, capacity.concurrent)
+            usual = typical_workload(prepared, capacity.concurrent)
             run_workers(loop, replace(plan, gpus=need.gpus, usual=usual), capacity, job)
         loop.close()
         writer.compact()
@@ -103,7 +103,7 @@ def run_search(job: JobSpec, address: str | None = None, live: bool | None = Non
     failed = why_all_failed(read_table(folder.root, TRIALS), job.search.metric)
     if failed:
         raise SearchFailedError(f"{failed}; see the columns `reason` and `error` of {folder.root}/trials")
-    return Ended(folder, loop.stop_reason)
+    return SearchResult(folder, loop.stop_reason)
 
 
 def why_all_failed(trials: pd.DataFrame, metric: str) -> str | None:
@@ -118,7 +118,7 @@ def why_all_failed(trials: pd.DataFrame, metric: str) -> str | None:
     return f"all {len(trials)} trials failed: {'; '.join(told)}"
 
 
-def _resumed(folder: RunFolder, prepared: Prepared) -> Resumed:
+def _resumed(folder: RunFolder, prepared: PreparedJob) -> ResumedState:
     job = prepared.job
     proposals, trials = read_table(folder.root, PROPOSALS), read_table(folder.root, TRIALS)
     reports = read_reports(folder.root)
@@ -165,7 +165,7 @@ def _kept(job: JobSpec, folder: RunFolder) -> dict[str, float | None]:
 
 
 def _loop(
-    prepared: Prepared, folder: RunFolder, writer: RunWriter, resumed: Resumed, gpus: float
+    prepared: PreparedJob, folder: RunFolder, writer: RunWriter, resumed: ResumedState, gpus: float
 ) -> SearchLoop:
     job = prepared.job
     search = job.search
@@ -187,7 +187,7 @@ def _loop(
         checkpoint_bytes=int(job.storage.checkpoint_gb * 1e9),
         keep_stopped=job.storage.keep_stopped,
         completed=completed,
-        traded=search.traded,
+        secondary_objectives=search.secondary_objectives,
     )
     return SearchLoop(
         prepared.strategy,
@@ -196,7 +196,7 @@ def _loop(
         mode=search.mode,
         max_epochs=search.max_epochs,
         seed=job.seed,
-        limits=Limits(mode=search.mode, **search.budgets.model_dump()),
+        limits=BudgetLimits(mode=search.mode, **search.budgets.model_dump()),
         gpus=gpus,
         spent=resumed.spent,
         unfinished=resumed.unfinished,
@@ -206,7 +206,7 @@ def _loop(
     )
 
 
-def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
+def _plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
     from toprung.trainables.worker.ray_trainable import TrialPlan
     from toprung.trainables.worker.trial_runner import Rules
 
@@ -219,15 +219,15 @@ def _plan(prepared: Prepared, folder: RunFolder) -> TrialPlan:
         durable_rungs=job.search.variant == "promote",
         metric=job.search.metric,
         mode=job.search.mode,
-        traded=job.search.traded,
+        secondary_objectives=job.search.secondary_objectives,
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
     data = job.data_spec()
     return TrialPlan(
         data=data,
-        source=shipped(data.source, "data.source"),
-        family=shipped(job.family),
+        source=pack_source(data.source, "data.source"),
+        family=pack_source(job.family),
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,

@@ -9,11 +9,11 @@ from dataclasses import replace
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Protocol
 
-from toprung.search.driver.budgets import Limits, Spent
-from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
+from toprung.search.driver.trial_state import ActiveTrial
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
-from toprung.trainables.trial.patience import lost_patience
+from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Observer(Protocol):
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """An epoch was measured, for the first time."""
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
         """A trial is over."""
 
 
@@ -52,10 +52,10 @@ class SearchLoop:
         mode: str,
         max_epochs: int,
         seed: int,
-        limits: Limits,
+        limits: BudgetLimits,
         gpus: float = 0.0,
-        spent: Spent | None = None,
-        unfinished: Sequence[OpenTrial] = (),
+        spent: BudgetUsage | None = None,
+        unfinished: Sequence[ActiveTrial] = (),
         settled: Iterable[str] = (),
         outcomes: Mapping[Outcome, int] | None = None,
         leader: tuple[str, int, float] | None = None,
@@ -65,7 +65,7 @@ class SearchLoop:
         self._observer = observer
         self._metric, self._mode, self._max_epochs = metric, mode, max_epochs
         self._seed, self._gpus, self._clock, self.limits = seed, gpus, clock, limits
-        self._spent = Spent()
+        self._spent = BudgetUsage()
         self._began = clock()
         self._open = {trial.start.trial_id: trial for trial in unfinished}
         self._unbegun: set[str] = set()
@@ -76,7 +76,7 @@ class SearchLoop:
         self.abort_reason: str | None = None
         for trial in [self._open[trial_id] for trial_id in settled]:
             self._act_on(trial, trial.reports[-1], strategy.report(trial.reports[-1]))
-        self._spent = spent or Spent()
+        self._spent = spent or BudgetUsage()
         self._waiting = deque(t for name, t in self._open.items() if name not in strategy.paused)
 
     @property
@@ -87,7 +87,7 @@ class SearchLoop:
         return not self._waiting and (self.stop_reason is not None or self._strategy.exhausted)
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> BudgetUsage:
         """What the run has used, earlier drivers of it counted in, wall-clock of this one alone."""
         return replace(self._spent, wall_clock_hours=(self._clock() - self._began) / 3600)
 
@@ -141,7 +141,7 @@ class SearchLoop:
             return Decision.STOP
         trial.worker = worker or trial.worker
         trial.costs += result.costs
-        trial.wanted_bytes = result.wanted_bytes or trial.wanted_bytes
+        trial.failed_allocation_bytes = result.failed_allocation_bytes or trial.failed_allocation_bytes
         trial.computed = result.computed or trial.computed
         trial.parameter_count = result.parameter_count or trial.parameter_count
         for report in (*result.history, *([result.report] if result.report else [])):
@@ -149,7 +149,7 @@ class SearchLoop:
             if decision is not Decision.KEEP:
                 return decision
         if result.failure is not None:
-            self._end(trial, result.failure, exception_in(result.error), result.error)
+            self._end(trial, result.failure, last_exception_line(result.error), result.error)
             return Decision.STOP
         return Decision.KEEP
 
@@ -172,18 +172,18 @@ class SearchLoop:
             return paused.start
         number = int(trial_id[1:])
         start = TrialStart(trial_id, number, trial_seed(self._seed, number), dict(config))
-        self._open[trial_id] = OpenTrial(start)
+        self._open[trial_id] = ActiveTrial(start)
         self._unbegun.add(trial_id)
         return start
 
-    def _take(self, trial: OpenTrial, report: EpochReport) -> Decision:
+    def _take(self, trial: ActiveTrial, report: EpochReport) -> Decision:
         decision = self._strategy.report(report)
         if report.epoch > trial.last_epoch:
             self._count(trial, report)
             self._observer.reported(report, decision)
         return self._act_on(trial, report, decision)
 
-    def _act_on(self, trial: OpenTrial, report: EpochReport, decision: Decision) -> Decision:
+    def _act_on(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> Decision:
         trial_id = trial.start.trial_id
         if not report.is_finite:
             self._end(trial, Outcome.DIVERGED, f"epoch {report.epoch} reported a value that is not finite")
@@ -199,11 +199,11 @@ class SearchLoop:
             return decision
         return Decision.STOP
 
-    def _lost_patience(self, trial: OpenTrial) -> str | None:
+    def _lost_patience(self, trial: ActiveTrial) -> str | None:
         first_rung = self._strategy.rung_epochs[0]
-        return lost_patience(trial.reports, trial.start.config, self._metric, self._mode, first_rung)
+        return patience_stop_reason(trial.reports, trial.start.config, self._metric, self._mode, first_rung)
 
-    def _count(self, trial: OpenTrial, report: EpochReport) -> None:
+    def _count(self, trial: ActiveTrial, report: EpochReport) -> None:
         trial.reports.append(report)
         best, since = self._spent.best, self._spent.trials_since_best
         value = report.metrics.get(self._metric)
@@ -218,7 +218,7 @@ class SearchLoop:
             trials_since_best=since,
         )
 
-    def _end(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str = "") -> None:
+    def _end(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str = "") -> None:
         trial_id = trial.start.trial_id
         del self._open[trial_id]
         self._strategy.finish(trial_id, outcome)
@@ -253,7 +253,7 @@ def trial_seed(seed: int, number: int) -> int:
     return (seed * 1_000_003 + number) % 2**31
 
 
-def exception_in(error: str) -> str:
+def last_exception_line(error: str) -> str:
     """The exception at the end of a traceback, its type and whole message, on one line."""
     lines = error.rstrip().splitlines()
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]

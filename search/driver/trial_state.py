@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from toprung.search.driver.budgets import Spent
-from toprung.trainables.trial.execution import Computed
+from toprung.search.driver.budgets import BudgetUsage
+from toprung.trainables.trial.execution import ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class OpenTrial:
+class ActiveTrial:
     """What is known of a trial that has not ended."""
 
     start: TrialStart
     reports: list[EpochReport] = field(default_factory=list)
-    costs: Costs = field(default_factory=Costs)
-    wanted_bytes: int | None = None
+    costs: ResourceUsage = field(default_factory=ResourceUsage)
+    failed_allocation_bytes: int | None = None
     parameter_count: int | None = None
-    computed: Computed | None = None
+    computed: ExecutionRecord | None = None
     worker: Worker = field(default_factory=Worker)
 
     @property
@@ -35,13 +35,13 @@ class OpenTrial:
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumedState:
     """The state to go on from; empty for a new run."""
 
-    unfinished: list[OpenTrial] = field(default_factory=list)
+    unfinished: list[ActiveTrial] = field(default_factory=list)
     settled: dict[str, Outcome] = field(default_factory=dict)
     started_at: dict[str, datetime] = field(default_factory=dict)
-    spent: Spent = field(default_factory=Spent)
+    spent: BudgetUsage = field(default_factory=BudgetUsage)
     sequence: int = 0
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     leader: tuple[str, int, float] | None = None

@@ -1,6 +1,7 @@
 """Ray Tune's Searcher: Ray starts the workers of a search and starts others for those that die.
 
-A trial of Ray's is the working life of one worker. What it trains it hears at the desk: for Ray itself a new trial is
+A trial of Ray's is the working life of one worker. What it trains it hears at the dispatcher: for Ray itself a new
+trial is
 tens of milliseconds of folders, resets and round trips, and a result is four, in which the worker would wait. Trials
 keep their own checkpoints, so that one may go on with any worker and Ray needs to restore nothing.
 """
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from toprung.cluster.session import Capacity
-from toprung.cluster.worker_server import listening
-from toprung.search.driver.dispatcher import Desk
+from toprung.cluster.worker_server import accept_workers
+from toprung.search.driver.dispatcher import Dispatcher
 from toprung.search.driver.search_loop import SearchLoop
-from toprung.trainables.worker.ray_trainable import SEAT
+from toprung.trainables.worker.ray_trainable import WORKER_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,25 +29,25 @@ if TYPE_CHECKING:
     from toprung.trainables.worker.ray_trainable import TrialPlan
 
 
-class SeatSearcher(Searcher):  # type: ignore[misc]
-    """Hands Ray a seat at the desk for each of `concurrent` workers."""
+class WorkerSlotSearcher(Searcher):  # type: ignore[misc]
+    """Hands Ray a slot at the dispatcher for each of `concurrent` workers."""
 
-    def __init__(self, desk: Desk, concurrent: int) -> None:
+    def __init__(self, dispatcher: Dispatcher, concurrent: int) -> None:
         super().__init__(metric=None, mode=None)
-        self._desk, self._concurrent = desk, concurrent
+        self._dispatcher, self._concurrent = dispatcher, concurrent
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """A seat for one worker, None to be asked again, FINISHED when no more are needed."""
-        self._desk.check()
-        if self._desk.seats < self._concurrent and self._desk.open(trial_id):
-            return {SEAT: trial_id}
-        return str(Searcher.FINISHED) if self._desk.finished else None
+        """A slot for one worker, None to be asked again, FINISHED when no more are needed."""
+        self._dispatcher.check()
+        if self._dispatcher.slots < self._concurrent and self._dispatcher.open(trial_id):
+            return {WORKER_SLOT: trial_id}
+        return str(Searcher.FINISHED) if self._dispatcher.finished else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A worker has gone home, or has died."""
-        self._desk.leave(trial_id, died=error)
+        self._dispatcher.leave(trial_id, died=error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray writes its searcher to disk to restore it, and the tables are the only memory."""
@@ -65,17 +66,17 @@ def run_workers(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobS
     from toprung.trainables.worker.ray_trainable import KerasTrial
 
     resources = {"cpu": plan.cpus, "gpu": plan.gpus}
-    ahead = capacity.concurrent if capacity.proposes_ahead else 0
-    desk = Desk(loop, ahead, job.resources.max_failures)
+    ahead = capacity.concurrent if capacity.proposes_early else 0
+    dispatcher = Dispatcher(loop, ahead, job.resources.max_failures)
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="toprung-"))
         stack.enter_context(_quiet_tune(capacity))
-        plan = replace(plan, driver=stack.enter_context(listening(capacity.host, desk.serve)))
-        stack.callback(desk.close)
+        plan = replace(plan, driver=stack.enter_context(accept_workers(capacity.host, dispatcher.serve)))
+        stack.callback(dispatcher.close)
         tune.Tuner(
             tune.with_resources(tune.with_parameters(KerasTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
-                search_alg=SeatSearcher(desk, capacity.concurrent),
+                search_alg=WorkerSlotSearcher(dispatcher, capacity.concurrent),
                 num_samples=-1,
                 trial_name_creator=lambda trial: str(trial.trial_id),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -84,11 +85,11 @@ def run_workers(loop: SearchLoop, plan: TrialPlan, capacity: Capacity, job: JobS
                 name=job.name,
                 storage_path=scratch,
                 verbose=0,
-                # The desk counts failures, for each trial of ours.
+                # The dispatcher counts failures, for each trial of ours.
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         ).fit()
-        desk.check()  # nobody asks any more when the last trial has ended
+        dispatcher.check()  # nobody asks any more when the last trial has ended
 
 
 @contextmanager

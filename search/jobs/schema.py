@@ -14,7 +14,7 @@ from toprung.search.jobs.data_section import DataSection
 from toprung.search.jobs.section import Section
 from toprung.spaces.user_code.references import absolute
 from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.trial.execution import Asked
+from toprung.trainables.trial.execution import ExecutionRequest
 
 # Here .inf passes for the space to judge: it tells in one line what the parameter may be.
 JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
@@ -110,14 +110,14 @@ class SearchSection(Section):
         return mode_of(self.metric)
 
     @property
-    def traded(self) -> tuple[str, ...]:
+    def secondary_objectives(self) -> tuple[str, ...]:
         """The objectives beside the metric."""
         return tuple(name for name in self.objectives if name != self.metric)
 
     @property
     def modes(self) -> dict[str, str]:
         """Every objective, the metric first, with "max" or "min"."""
-        return {name: mode_of(name) for name in (self.metric, *self.traded)}
+        return {name: mode_of(name) for name in (self.metric, *self.secondary_objectives)}
 
 
 def mode_of(objective: str) -> str:
@@ -178,11 +178,11 @@ class ResourcesSection(Section):
     def yaml_reads_on_and_off_as_booleans(cls, value: Any) -> Any:
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
-    def asked(self) -> Asked:
+    def asked(self) -> ExecutionRequest:
         """How trials are to be computed, as their workers take it."""
         # What is timed may come out otherwise the next time.
         open_precision, open_xla = ("float32", False) if self.deterministic else (None, None)
-        return Asked(
+        return ExecutionRequest(
             precision=open_precision if self.precision == "auto" else self.precision,
             xla=open_xla if self.xla == "auto" else self.xla == "on",
             steps_per_call=self.steps_per_call,

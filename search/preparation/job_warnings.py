@@ -18,7 +18,7 @@ UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
 NEAR = 0.85  # how alike names are that may be meant for one another; bn_momentum and momentum are not
 
 
-def flaws(data: Dataset) -> Iterator[str]:
+def data_warnings(data: Dataset) -> Iterator[str]:
     """Images that were left out, by name, and images that stand in two splits; a search tells them too."""
     if data.skipped:
         more = len(data.skipped) - NAMED
@@ -29,7 +29,7 @@ def flaws(data: Dataset) -> Iterator[str]:
         yield f"{image_count(found.count)} in an earlier split too, such as {found.examples[0]}"
 
 
-def misspelt(names: Collection[str]) -> Iterator[str]:
+def misspelt_parameters(names: Collection[str]) -> Iterator[str]:
     """Parameters of a space that are nearly called as one of the recipe that it lacks; a search tells them too."""
     for name in sorted({*names} - RECIPE_KEYS):
         for meant in difflib.get_close_matches(name, sorted(RECIPE_KEYS - {*names}), n=1, cutoff=NEAR):

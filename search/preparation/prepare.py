@@ -11,10 +11,10 @@ from toprung.results.tables.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from toprung.search.preparation.check_model import check_family
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
-from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, SAMPLERS, place
-from toprung.search.strategy.settings import fitting_part
+from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, SAMPLERS, locate_in_space
+from toprung.search.strategy.settings import allowed_subset
 from toprung.search.strategy.strategy import Strategy
-from toprung.spaces.definition.introspection import SAMPLES, RecordingTrial, shifting
+from toprung.spaces.definition.introspection import SAMPLES, RecordingTrial, changing_parameters
 from toprung.spaces.errors import InputError, Problem
 from toprung.spaces.families.registry import Space, load_space
 from toprung.trainables.data.dataset import Dataset, load
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedJob:
     """A job whose every name leads somewhere; `kinds` are the types of the configuration's columns."""
 
     job: JobSpec
@@ -38,7 +38,7 @@ class Prepared:
     kinds: Mapping[str, Kind]
 
 
-def prepare(job: JobSpec) -> Prepared:
+def prepare(job: JobSpec) -> PreparedJob:
     """Load the space and the images and build the strategy.
 
     Raises `InputError` with the problems of all of them at once. The images are decoded into this node's cache.
@@ -46,12 +46,12 @@ def prepare(job: JobSpec) -> Prepared:
     problems: list[Problem] = []
     space = _attempt(lambda: prepared_space(job), problems)
     if space:
-        _attempt(lambda: check_family(job.family, drawn_configs(space)), problems)
+        _attempt(lambda: check_family(job.family, sampled_configs(space)), problems)
     dataset = _attempt(lambda: load(job.data_spec()), problems)
     strategy = _attempt(lambda: new_strategy(job, space), problems) if space else None
     if problems or space is None or dataset is None or strategy is None:
         raise InputError(problems)
-    return Prepared(job, space, dataset, strategy, config_kinds(space))
+    return PreparedJob(job, space, dataset, strategy, config_kinds(space))
 
 
 def prepared_space(job: JobSpec) -> Space:
@@ -83,18 +83,20 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
     return strategy
 
 
-def unfit_runs(job: JobSpec, space: Space) -> Iterator[str]:
+def incompatible_runs(job: JobSpec, space: Space) -> Iterator[str]:
     """The earlier runs from which not everything is learned: the space does not allow some trials' configurations."""
     for run in job.search.warm_start:
         records = records_of(read_table(run, PROPOSALS), read_table(run, TRIALS))
-        fitting = sum(place(space, record.config, record.suggested) is not None for record in records)
+        fitting = sum(
+            locate_in_space(space, record.config, record.suggested) is not None for record in records
+        )
         if fitting < max(1, len(records)):
             yield f"{fitting} of {len(records)} trials of {run} fit this space"
 
 
 def _check_modelled(sampler: str, space: Space) -> None:
     """Raise InputError when the sampler would fail at the space in the middle of the search."""
-    names = ", ".join(shifting(space)) if sampler in OPTUNA_MODELS else ""
+    names = ", ".join(changing_parameters(space)) if sampler in OPTUNA_MODELS else ""
     if names:
         given = f"{sampler!r}, and {names} has other choices, or another kind, from trial to trial"
         others = ", ".join(name for name in SAMPLERS if name not in OPTUNA_MODELS)
@@ -105,16 +107,16 @@ def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
     """What is tried first: what the job gives, else what is usual in the space as far as the job allows it."""
     if job.search.initial_configs is not None:
         return list(job.search.initial_configs)
-    usual = fitting_part(space, space.usual)
+    usual = allowed_subset(space, space.usual)
     return [usual] if usual else []
 
 
 def config_kinds(space: Space) -> dict[str, Kind]:
     """The kind of every entry the space's configurations can have, seen over random walks through it."""
-    return kinds_of(drawn_configs(space))
+    return kinds_of(sampled_configs(space))
 
 
-def drawn_configs(space: Space) -> Iterator[dict[str, Any]]:
+def sampled_configs(space: Space) -> Iterator[dict[str, Any]]:
     """The configurations of random walks through the space, the same in every process."""
     rng = random.Random(0)
     return (space(RecordingTrial(rng, {})) for _ in range(SAMPLES))

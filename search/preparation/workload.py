@@ -5,22 +5,22 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from toprung.search.preparation.prepare import drawn_configs
-from toprung.trainables.backend.autotune import Usual
+from toprung.search.preparation.prepare import sampled_configs
+from toprung.trainables.backend.autotune import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toprung.search.preparation.prepare import Prepared
+    from toprung.search.preparation.prepare import PreparedJob
 
 
-def usual_trials(prepared: Prepared, workers: int) -> Usual:
+def typical_workload(prepared: PreparedJob, workers: int) -> Workload:
     """How long the trials of a job train on average, and as many examples as each of `workers` will train."""
     search = prepared.job.search
     rungs = prepared.strategy.rung_epochs
     epochs = expected_epochs(search.trials, rungs, search.reduction_factor) / search.trials
     each = max(1, search.trials // max(1, workers))
-    return Usual(epochs, tuple(islice(drawn_configs(prepared.space), each)))
+    return Workload(epochs, tuple(islice(sampled_configs(prepared.space), each)))
 
 
 def expected_epochs(trials: int, rungs: Sequence[int], reduction_factor: int) -> int:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from toprung.results.tables.run_lock import RunLock
-from toprung.results.tracking.mlflow_runs import Tracking
+from typing import TYPE_CHECKING, Any
+
 from toprung.results.tables.parts import read_table
-from toprung.results.tables.schema import PROPOSALS
-from toprung.results.tables.schema import TRIALS
-from toprung.trainables.system.storage import Storage
-from toprung.search.jobs.load import dump_job
-from toprung.search.jobs.load import parse_job
-from toprung.search.jobs.load import read_mapping
-from toprung.spaces.errors import InputError
-from toprung.spaces.errors import Problem
-from collections.abc import Sequence
+from toprung.results.tables.run_lock import RunLock
+from toprung.results.tables.schema import PROPOSALS, TRIALS
+from toprung.results.tracking.mlflow_runs import Tracking
+from toprung.search.jobs.load import dump_job, load_job, override_job, parse_job, read_mapping
 from toprung.search.jobs.schema import JobSpec
-from toprung.search.jobs.load import load_job
-from toprung.search.jobs.load import override_job
-from typing import TYPE_CHECKING
+from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
-    from toprung.spaces.user_code.source_files import Shipped
+    from toprung.spaces.user_code.source_files import SourceFile
 
 JOB_FILE = "job.yaml"
 CODE = "code"
@@ -104,7 +98,7 @@ class RunFolder:
             raise self._unwritable(_reason(error)) from None
         return lock
 
-    def keep_code(self, code: Shipped) -> str | None:
+    def keep_code(self, code: SourceFile) -> str | None:
         """Keep the text of the model's file beside the tables, each version of it once.
 
         Returns a line for the log where the run has another version already: its trials are of both.
@@ -169,7 +163,7 @@ class RunFolder:
             raise InputError.single("data", given, rule)
 
 
-def code_name(code: Shipped) -> str | None:
+def code_name(code: SourceFile) -> str | None:
     """The name under which a run keeps this version of a model's file; None where the model is in no file."""
     if code.source is None:
         return None
@@ -191,6 +185,8 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         path = f"{prefix}{key}"
         flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
     return flat
+
+
 KEY = "search.trials"
 
 

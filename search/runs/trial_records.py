@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from toprung.results.tables.rows import configs_of
-from toprung.results.tables.rows import suggested_of
+from typing import TYPE_CHECKING
+
+from toprung.results.tables.rows import configs_of, suggested_of
 from toprung.search.strategy.strategy import TrialRecord
 from toprung.trainables.trial.report import Outcome
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd

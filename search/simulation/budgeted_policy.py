@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toprung.search.driver.budgets import Limits
+from toprung.search.driver.budgets import BudgetLimits
 from toprung.search.driver.search_loop import SearchLoop
-from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.driver.trial_state import ActiveTrial
 from toprung.search.strategy.strategy import Decision, Proposal, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toprung.search.jobs.schema import JobSpec
 
 
-class AsSearched:
+class BudgetedPolicy:
     """The loop of a search in the place of its strategy; of the budgets the hours are the simulator's own."""
 
     def __init__(self, job: JobSpec, strategy: Strategy, gpus: float) -> None:
@@ -24,12 +24,12 @@ class AsSearched:
         budgets = search.budgets.model_copy(update={"wall_clock_hours": None})
         self._loop = SearchLoop(
             strategy,
-            _Nobody(),
+            _NoObserver(),
             metric=search.metric,
             mode=search.mode,
             max_epochs=search.max_epochs,
             seed=job.seed,
-            limits=Limits(**budgets.model_dump(), mode=search.mode),
+            limits=BudgetLimits(**budgets.model_dump(), mode=search.mode),
             gpus=gpus,
         )
 
@@ -49,12 +49,12 @@ class AsSearched:
         self._loop.report(trial_id, EpochResult(None, failure=outcome))
 
 
-class _Nobody:
+class _NoObserver:
     def proposed(self, start: TrialStart, why: str) -> None:
         """Not recorded."""
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """Not recorded."""
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
         """Not recorded."""

@@ -12,8 +12,8 @@ from toprung.search.jobs.schema import JobSpec
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.simulation.blackbox import Blackbox, TableBlackbox, TypicalCurves
-from toprung.search.simulation.budgeted_policy import AsSearched
-from toprung.search.simulation.simulator import Conditions, SimResult, simulate
+from toprung.search.simulation.budgeted_policy import BudgetedPolicy
+from toprung.search.simulation.simulator import ClusterConditions, SimResult, simulate
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import Space
@@ -40,7 +40,7 @@ def forecast(
     workers: Sequence[int],
     run: str | None,
     epoch_secs: float,
-    conditions: Conditions | None = None,
+    conditions: ClusterConditions | None = None,
 ) -> Iterator[Forecast]:
     """Simulate the job's own strategy for each number of workers.
 
@@ -51,12 +51,12 @@ def forecast(
     job = job.model_copy(update={"search": job.search.model_copy(update={"objectives": []})})
     space = prepared_space(job)
     blackbox = _blackbox(job, space, run, epoch_secs)
-    conditions = replace(conditions or Conditions(), metric=job.search.metric, mode=job.search.mode)
+    conditions = replace(conditions or ClusterConditions(), metric=job.search.metric, mode=job.search.mode)
     limit_secs = 3600 * (job.search.budgets.wall_clock_hours or UNLIMITED_HOURS)
     strategies = [new_strategy(job, space) for _ in workers]
 
     def one(strategy: Strategy, count: int) -> Forecast:
-        policy = AsSearched(job, strategy, _gpus(job))
+        policy = BudgetedPolicy(job, strategy, _gpus(job))
         result = simulate(policy, blackbox, count, limit_secs, job.seed, conditions)
         best = result.incumbents[-1].value if run and result.incumbents else math.nan
         completed = sum(outcome == "COMPLETED" for outcome in result.outcomes.values())
@@ -73,7 +73,7 @@ def _gpus(job: JobSpec) -> float:
     return 1.0 if job.resources.gpus == "auto" else job.resources.gpus
 
 
-def draw(forecasts: Sequence[Forecast], metric: str, title: str, path: Path) -> None:
+def draw_forecasts(forecasts: Sequence[Forecast], metric: str, title: str, path: Path) -> None:
     """A PNG: the best value so far over the hours, a line for each number of workers that found any."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter

@@ -35,7 +35,7 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True)
-class Conditions:
+class ClusterConditions:
     """What goes wrong on the virtual cluster, and what it costs to begin."""
 
     worker_startup_secs: float = 0.0  # once per worker: process start, imports, tracing
@@ -91,7 +91,7 @@ def simulate(
     workers: int,
     budget_secs: float,
     seed: int = 0,
-    conditions: Conditions | None = None,
+    conditions: ClusterConditions | None = None,
 ) -> SimResult:
     """Run a search until the budget is over or nothing is left to do.
 
@@ -100,7 +100,9 @@ def simulate(
     the best value reported so far, at whatever epoch: the same rule for every policy, and the one that "best trial"
     means in Ray Tune and Optuna.
     """
-    simulation = _Simulation(strategy, blackbox, workers, budget_secs, seed, conditions or Conditions())
+    simulation = _Simulation(
+        strategy, blackbox, workers, budget_secs, seed, conditions or ClusterConditions()
+    )
     # What is loaded by now outlives the simulation: walking it again and again would take a third of the time.
     gc.freeze()
     try:
@@ -117,7 +119,7 @@ class _Simulation:
         workers: int,
         budget_secs: float,
         seed: int,
-        conditions: Conditions,
+        conditions: ClusterConditions,
     ) -> None:
         self._policy = policy
         self._blackbox = blackbox

@@ -13,7 +13,7 @@ import numpy as np
 from toprung.search.strategy.early_stopping.pareto import ParetoRung
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Observation, Point, Space, subseed
-from toprung.search.strategy.sampling.samplers import DEFAULT, draw
+from toprung.search.strategy.sampling.samplers import DEFAULT, sample
 from toprung.search.strategy.surrogate.model import RungModel
 
 BLIND = ("random", "qmc")  # samplers that look at no result
@@ -64,7 +64,7 @@ class Proposer:
         why, source = self._source(number, evidence)
         for attempt in range(REDRAWS):
             point = source(attempt) if attempt < MODEL_DRAWS else self._drawn("random", number, attempt)
-            if key(point.config) not in taken:
+            if config_key(point.config) not in taken:
                 return point, why
         return None
 
@@ -120,7 +120,7 @@ class Proposer:
         fixed: Mapping[str, Any] | None = None,
     ) -> Point:
         seed = subseed(self.seed, attempt) if attempt else self.seed
-        return draw(self.space, sampler, seed, number, history, fixed)
+        return sample(self.space, sampler, seed, number, history, fixed)
 
 
 def _open_parameters(points: Mapping[int, Point]) -> int:
@@ -162,7 +162,7 @@ def observations(rung: Rung, evidence: Evidence) -> list[Observation]:
     ]
 
 
-def key(config: Mapping[str, Any]) -> str:
+def config_key(config: Mapping[str, Any]) -> str:
     """Equal for equal configurations, whatever the order of their names."""
     return json.dumps(config, sort_keys=True, default=_written)
 

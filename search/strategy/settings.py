@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toprung.search.strategy.sampling.distributions import allows
 from toprung.search.strategy.sampling.points import Point, Space
-from toprung.search.strategy.sampling.samplers import draw
+from toprung.search.strategy.sampling.samplers import sample
 from toprung.spaces.definition.validation import bounds_rule
 from toprung.spaces.errors import InputError, Problem
 
@@ -48,7 +48,7 @@ def check_initial(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
         raise InputError(problems)
 
 
-def fitting_part(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
+def allowed_subset(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration the space lets choose."""
     return _laid_into(space, 0, config)[0]
 
@@ -66,7 +66,7 @@ def _laid_into(
     space: Space, number: int, config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str], Point]:
     """What fits, what the space refuses with its rule, and a draw with what fits; conditions are followed."""
-    drawn = draw(space, "random", 0, number, fixed=config)
+    drawn = sample(space, "random", 0, number, fixed=config)
     known = {name: kind for name, kind in drawn.distributions.items() if name in config}
     fitting = {name: config[name] for name, kind in known.items() if allows(kind, config[name])}
     refused = {name: f"must be {_rule(kind)}" for name, kind in known.items() if name not in fitting}

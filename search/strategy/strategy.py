@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from toprung.search.strategy.early_stopping.asha import Decision, Ladder, Verdict, cut_line
+from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving, cut_line
 from toprung.search.strategy.early_stopping.pareto import ParetoRung
 from toprung.search.strategy.early_stopping.rung import Rung, rung_epochs
-from toprung.search.strategy.early_stopping.rung_correlation import RungEvidence
-from toprung.search.strategy.proposer import Evidence, Proposer, key
+from toprung.search.strategy.early_stopping.rung_correlation import RungCorrelations
+from toprung.search.strategy.proposer import Evidence, Proposer, config_key
 from toprung.search.strategy.sampling.points import Point, Space
-from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, place
+from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, locate_in_space
 from toprung.search.strategy.settings import check_initial, check_settings
-from toprung.search.strategy.warm_start import EarlierRuns, TrialRecord
+from toprung.search.strategy.warm_start import TrialRecord, WarmStart
 from toprung.trainables.trial.objectives import Objectives, Score
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import number_of, trial_id
@@ -41,7 +41,7 @@ class _Trial:
     why: str
     epoch: int = -1
     outcome: Outcome | None = None
-    verdict: Verdict | None = None
+    verdict: RungDecision | None = None
 
 
 class Strategy:
@@ -54,14 +54,14 @@ class Strategy:
     def __init__(
         self,
         proposer: Proposer,
-        ladder: Ladder,
-        earlier: EarlierRuns,
+        ladder: SuccessiveHalving,
+        earlier: WarmStart,
         objectives: Objectives,
         max_trials: int | None,
     ) -> None:
         self._proposer = proposer
         self._ladder = ladder
-        self._rung_evidence = RungEvidence(ladder.rungs)
+        self._rung_evidence = RungCorrelations(ladder.rungs)
         self._earlier = earlier
         self._objectives = objectives
         self._max_trials = max_trials
@@ -109,8 +109,8 @@ class Strategy:
         kind = ParetoRung if len(modes) > 1 else Rung
         return cls(
             Proposer(space, sampler, int(seed), tuple(initial_configs)),
-            Ladder(epochs, reduction_factor, variant == "promote", kind),
-            EarlierRuns(space, Ladder(epochs, rung_type=kind), Objectives.of(modes)),
+            SuccessiveHalving(epochs, reduction_factor, variant == "promote", kind),
+            WarmStart(space, SuccessiveHalving(epochs, rung_type=kind), Objectives.of(modes)),
             Objectives.of(modes),
             max_trials,
         )
@@ -208,7 +208,7 @@ class Strategy:
         records = sorted(trials, key=lambda record: number_of(record.trial_id))
         for record in records:
             number = number_of(record.trial_id)
-            point = place(self._proposer.space, record.config, record.suggested)
+            point = locate_in_space(self._proposer.space, record.config, record.suggested)
             self._admit(
                 number, dict(record.config) if point is None else point.config, point, "from the tables"
             )
@@ -252,7 +252,7 @@ class Strategy:
         self._trials[number] = _Trial(config, why)
         if point is not None:
             self._points[number] = point
-        self._keys.add(key(config))
+        self._keys.add(config_key(config))
         self._open.add(number)
         self._next = max(self._next, number + 1)
         return number
@@ -280,7 +280,7 @@ class Strategy:
         if line and (not told or (is_steady and told[-1].split(":")[0] != line.split(":")[0])):
             self._notes.append(line)
 
-    def _weigh_rungs(self, verdict: Verdict) -> None:
+    def _weigh_rungs(self, verdict: RungDecision) -> None:
         """Raise or lower the first rung from the evidence."""
         if not self._rung_evidence.weigh(verdict.rung):
             return
@@ -320,5 +320,5 @@ class Strategy:
         """The paused trial to resume; where all are done but none is to its end, the best goes there alone."""
         promoted = self._ladder.promotable()
         if promoted is None and self._nothing_new and not self._running:
-            return self._ladder.foremost()
+            return self._ladder.best_paused()
         return promoted

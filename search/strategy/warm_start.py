@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from toprung.search.strategy.early_stopping.asha import Ladder
+from toprung.search.strategy.early_stopping.asha import SuccessiveHalving
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Point, Space
-from toprung.search.strategy.sampling.samplers import place
+from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 
@@ -26,13 +26,13 @@ class TrialRecord:
     suggested: Mapping[str, object] = field(default_factory=dict)
 
 
-class EarlierRuns:
+class WarmStart:
     """What earlier runs, of the same or a changed space, found at the rungs of this one.
 
     Their trials have negative numbers: -1, -2, ... in the order they were added.
     """
 
-    def __init__(self, space: Space, ladder: Ladder, objectives: Objectives) -> None:
+    def __init__(self, space: Space, ladder: SuccessiveHalving, objectives: Objectives) -> None:
         self._space = space
         self._ladder = ladder
         self._objectives = objectives
@@ -47,7 +47,7 @@ class EarlierRuns:
         """Take in one run; returns how many of its trials this space allows. Non-finite reports are passed over."""
         numbers: dict[str, int] = {}
         for record in trials:
-            point = place(self._space, record.config, record.suggested)
+            point = locate_in_space(self._space, record.config, record.suggested)
             if point is not None:
                 numbers[record.trial_id] = -1 - len(self.points)
                 self.points[numbers[record.trial_id]] = point

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.analysis.confirmation import Confirmed, confirmed
+from toprung.results.analysis.confirmation import ConfirmedMean, confirmed
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import config_of, suggested_of
 from toprung.results.tables.schema import PROPOSALS
 from toprung.search.driver.run_search import SearchFailedError
 from toprung.search.preparation.prepare import prepared_space
-from toprung.search.strategy.sampling.samplers import place
-from toprung.search.winner.confirm_jobs import BLAMED, FOLDER, confirming, key, runs_of, trainings
+from toprung.search.strategy.sampling.samplers import locate_in_space
+from toprung.search.winner.confirm_jobs import BLAMED, FOLDER, confirming, point_key, runs_of, trainings
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Confirmation:
     """The candidates that trained well, best first; by trial id why others are left out; trainings still lacking."""
 
-    standings: tuple[Confirmed, ...]
+    standings: tuple[ConfirmedMean, ...]
     left_out: Mapping[str, str]
     lacking: int
 
@@ -59,7 +59,7 @@ def confirm(
         if run.has_ended:
             CheckpointStore(run.folder.checkpoints).keep_only(frozenset())  # of no use any more
     known = trainings(runs, job.search.metric)
-    return _confirmation(job, folder, {name: known[key(params)] for name, params in points.items()})
+    return _confirmation(job, folder, {name: known[point_key(params)] for name, params in points.items()})
 
 
 def _lacking_job(
@@ -67,7 +67,7 @@ def _lacking_job(
 ) -> JobSpec | None:
     """The job of the trainings that these runs lack; None when there are enough of each."""
     known = trainings(runs, job.search.metric)
-    lacking = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[key(p)]))]
+    lacking = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[point_key(p)]))]
     return confirming(job, folder, lacking, len(runs)) if lacking else None
 
 
@@ -107,7 +107,7 @@ def candidates_of(
         config = config_of({str(name): value for name, value in row.items()})
         if config not in configs.values() and len(configs) < count:
             configs[str(row["trial_id"])] = config
-    points = {name: place(space, config, beside.get(name)) for name, config in configs.items()}
+    points = {name: locate_in_space(space, config, beside.get(name)) for name, config in configs.items()}
     for name, point in points.items():
         # Fixed values may have been laid over those it was searched with.
         if point is None or point.config != configs[name]:

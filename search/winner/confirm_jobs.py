@@ -13,7 +13,7 @@ from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.schema import TRIALS
 from toprung.search.jobs.schema import Budgets
 from toprung.search.runs.run_folder import CODE, JOB_FILE, RunFolder, code_name
-from toprung.spaces.user_code.source_files import shipped
+from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
@@ -105,11 +105,11 @@ def trainings(runs: Sequence[ConfirmRun], metric: str) -> defaultdict[str, list[
             outcome, trial_id = Outcome(str(row.outcome)), str(row.trial_id)
             if outcome in TELLING:
                 training = Training(outcome, curve_of(epochs, trial_id, metric))
-                known[key(points[number_of(trial_id)])].append(training)
+                known[point_key(points[number_of(trial_id)])].append(training)
     return known
 
 
-def key(params: Params) -> str:
+def point_key(params: Params) -> str:
     """The same text for the same point of the space."""
     return json.dumps(dict(params), sort_keys=True)
 
@@ -121,4 +121,4 @@ def _basis(job: JobSpec) -> list[Any]:
 
 
 def _code(job: JobSpec) -> str | None:
-    return code_name(shipped(job.family))
+    return code_name(pack_source(job.family))

@@ -16,19 +16,19 @@ from toprung.search.winner.confirm import confirm, describe
 from toprung.search.winner.retrain_report import (
     READS_FILE,
     REPORT_FILE,
-    noted_test_read,
     put_report,
     read_json,
+    record_test_read,
     register,
     report_of,
     save_model,
-    told,
+    winner_summary,
 )
 from toprung.spaces.errors import InputError
-from toprung.trainables.backend.autotune import Choices, Usual
-from toprung.trainables.data.concat import joined
+from toprung.trainables.backend.autotune import AutotuneStore, Workload
+from toprung.trainables.data.concat import concat_splits
 from toprung.trainables.data.dataset import Dataset, load
-from toprung.trainables.system.imports import quiet_native
+from toprung.trainables.system.imports import silence_native_stderr
 from toprung.trainables.task.task import Task
 from toprung.trainables.trial.execution import FLOAT32
 from toprung.trainables.worker.trial_runner import SMALLER_PARTS
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from toprung.search.runs.run_folder import RunFolder
     from toprung.trainables.models.family import Family
     from toprung.trainables.training.trainer import Trainer
-    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.training.trainer_cache import TrainerCache
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def _ready(job: JobSpec, folder: RunFolder, trials: pd.DataFrame) -> Dataset:
 
 def _as_before(job: JobSpec, folder: RunFolder, report: dict[str, Any], winner: Winner) -> Retrained:
     """The earlier retraining of the same; what has been confirmed or registered since is added to its report."""
-    if winner.confirmed and report.get("winner") != told(winner):
-        report["winner"] = told(winner)
+    if winner.confirmed and report.get("winner") != winner_summary(winner):
+        report["winner"] = winner_summary(winner)
         put_report(folder, report)
     if report.get("registered", "by an earlier version") is None and job.tracking.enabled:
         register(job, folder, report)
@@ -156,24 +156,24 @@ def _train(
     folder: RunFolder,
     parts: int,
 ) -> dict[str, Any]:
-    with quiet_native():
-        from toprung.trainables.backend.engine import compute_repeatably
+    with silence_native_stderr():
+        from toprung.trainables.backend.engine import enable_determinism
         from toprung.trainables.models.family import load_family
-        from toprung.trainables.training.trainer_cache import WarmTrainers
+        from toprung.trainables.training.trainer_cache import TrainerCache
 
     if job.resources.deterministic:
-        compute_repeatably()
+        enable_determinism()
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
-    choices = Choices(folder.choices, read_only=True)
-    warm = WarmTrainers(asked=job.resources.asked(), choices=choices, usual=Usual(epochs))
+    choices = AutotuneStore(folder.choices, read_only=True)
+    warm = TrainerCache(asked=job.resources.asked(), choices=choices, usual=Workload(epochs))
     family = load_family(job.family)
     trainer = warm.trainer(family, winner.config, task, least_parts=parts)
     trainer.reset(winner.config, winner.seed or 0)
     train_through(trainer, epochs, winner.trial_id)
     model = trainer.export()
     save_model(folder, model)
-    reads = noted_test_read(folder)
+    reads = record_test_read(folder)
     tested = as_saved(trainer, warm, family, winner.config, task).evaluate(dataset.test())
     report = report_of(job, winner, dataset, epochs, tested, reads, trainer.parameter_count)
     put_report(folder, report)
@@ -186,11 +186,11 @@ def retrain_task(dataset: Dataset, max_epochs: int, epochs: int) -> Task:
 
     Past the end of its schedule a learning rate is nothing, and so would be the epochs trained with it.
     """
-    return dataset.task(max(max_epochs, epochs), joined(dataset.train(), dataset.val()))
+    return dataset.task(max(max_epochs, epochs), concat_splits(dataset.train(), dataset.val()))
 
 
 def as_saved(
-    trainer: Trainer, warm: WarmTrainers, family: Family, config: Mapping[str, Any], task: Task
+    trainer: Trainer, warm: TrainerCache, family: Family, config: Mapping[str, Any], task: Task
 ) -> Trainer:
     """One with this one's weights that computes as the saved model does: trained in half precision or not, in single.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.system.imports import quiet_native
+from toprung.trainables.system.imports import silence_native_stderr
 from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from toprung.search.jobs.schema import JobSpec
     from toprung.search.runs.run_folder import RunFolder
     from toprung.trainables.data.dataset import Dataset
-    from toprung.trainables.metrics.classification import Scored
+    from toprung.trainables.metrics.classification import Evaluation
 
 MODEL_FILE, REPORT_FILE, READS_FILE = "retrain/model.keras", "retrain/report.json", "retrain/test_reads.json"
 CONFUSION_CLASSES = 100  # a report of a thousand classes would hold a million numbers that nobody reads
 
 
-def noted_test_read(folder: RunFolder) -> list[str]:
+def record_test_read(folder: RunFolder) -> list[str]:
     """When the test set was read for this run, this time included: written down before it is read."""
     reads = [*(read_json(folder, READS_FILE) or []), datetime.now(UTC).isoformat(timespec="seconds")]
     Storage.at(folder.root).put(READS_FILE, _json(reads))
@@ -36,7 +36,7 @@ def report_of(
     winner: Winner,
     data: Dataset,
     epochs: int,
-    evaluation: Scored,
+    evaluation: Evaluation,
     reads: list[str],
     parameters: int,
 ) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def report_of(
         "test_images": data.counts["test"],
         "test_accuracy_per_class": per_class,
         "test_confusion": evaluation.confusion.tolist() if len(data.classes) <= CONFUSION_CLASSES else None,
-        "task": data.kind,
+        "task": data.task_type,
         "test_reads": reads,
         "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
         "epochs": epochs,
@@ -62,11 +62,11 @@ def report_of(
         "classes": list(data.classes),
         "data_fingerprint": data.fingerprint,
         "registered": None,
-        "winner": told(winner),
+        "winner": winner_summary(winner),
     }
 
 
-def told(winner: Winner) -> dict[str, Any]:
+def winner_summary(winner: Winner) -> dict[str, Any]:
     """The winner as a report tells it."""
     known = {name: value for name, value in asdict(winner).items() if name != "config"}
     return {**known, "confirmed": [asdict(one) for one in winner.confirmed]}
@@ -88,7 +88,7 @@ def save_model(folder: RunFolder, model: Any) -> None:
 
 def saved_model(folder: RunFolder) -> Any:
     """The model that an earlier retraining saved, loaded."""
-    with quiet_native():
+    with silence_native_stderr():
         import keras
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         path = Path(scratch) / "model.keras"

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 
-class Limit(NamedTuple):
+class Bounds(NamedTuple):
     """A number from `low` to `high`, both included; `whole` leaves out what is between two integers."""
 
     low: float = 0.0
@@ -24,7 +24,7 @@ class Limit(NamedTuple):
         return f"{kind} from {self.low:g}" + ("" if self.high == math.inf else f" to {self.high:g}")
 
 
-SHARE = Limit(0.0, 1.0)
-RATE = Limit(0.0, 0.99)  # of dropout: what is left is scaled up by 1 / (1 - rate)
-COUNT = Limit(0, whole=True)
-POSITIVE = Limit(1, whole=True)
+SHARE = Bounds(0.0, 1.0)
+RATE = Bounds(0.0, 0.99)  # of dropout: what is left is scaled up by 1 / (1 - rate)
+COUNT = Bounds(0, whole=True)
+POSITIVE = Bounds(1, whole=True)

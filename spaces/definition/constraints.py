@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from toprung.spaces.definition.bounds import Limit
+from toprung.spaces.definition.bounds import Bounds
 from toprung.spaces.definition.recipe_vocabulary import RECIPE
 from toprung.spaces.definition.validation import TextCheck
 
@@ -21,7 +21,7 @@ class Rules:
     texts: parameters that take any text which their check lets pass.
     """
 
-    limits: Mapping[str, Limit] = field(default_factory=dict)
+    limits: Mapping[str, Bounds] = field(default_factory=dict)
     texts: Mapping[str, TextCheck] = field(default_factory=dict)
 
     def __call__(self, space: S) -> S:

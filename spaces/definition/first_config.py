@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 S = TypeVar("S", bound=Callable[..., Any])
 
 
-def usually(config: Mapping[str, Any]) -> Callable[[S], S]:
+def tried_first(config: Mapping[str, Any]) -> Callable[[S], S]:
     """Mark a space function: `config` is tried first. What it leaves out, or what a job does not allow, is drawn."""
 
     def mark(space: S) -> S:
@@ -18,7 +18,7 @@ def usually(config: Mapping[str, Any]) -> Callable[[S], S]:
     return mark
 
 
-def usual_of(space: Any) -> Mapping[str, Any]:
+def first_config_of(space: Any) -> Mapping[str, Any]:
     """The configuration a space function was marked with; empty for others."""
     usual: Mapping[str, Any] = getattr(space, "usual", {})
     return usual

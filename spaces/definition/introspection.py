@@ -87,7 +87,7 @@ def describe(
     return seen
 
 
-def shifting(space: Callable[[Any], Mapping[str, Any]], seed: int = 0) -> list[str]:
+def changing_parameters(space: Callable[[Any], Mapping[str, Any]], seed: int = 0) -> list[str]:
     """The parameters whose choices, kind or scale (not bounds) differ over 256 random walks through the space."""
     forms: dict[str, set[str]] = {}
     rng = random.Random(seed)

@@ -29,7 +29,7 @@ class Choices:
 Range = Interval | Choices
 
 
-class NarrowedTrial:
+class OverriddenTrial:
     """A trial that answers some suggestions itself and asks the wrapped trial for the rest.
 
     A fixed parameter is never suggested, so a sampler neither sees nor spends anything on it. Attributes
@@ -47,7 +47,7 @@ class NarrowedTrial:
     def asks(self, name: str) -> bool:
         """Whether the parameter is fixed or narrowed here, or further inside."""
 
-        return name in self._fixed or name in self._ranges or asked(self._trial, name)
+        return name in self._fixed or name in self._ranges or is_requested(self._trial, name)
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -84,7 +84,7 @@ class NarrowedTrial:
         return value
 
 
-def asked(trial: Any, name: str) -> bool:
+def is_requested(trial: Any, name: str) -> bool:
     """Whether the job names the parameter under `fixed` or `ranges`.
 
     A space suggests its rarer parameters only then, and suggests its common ones from their widest range. A plain

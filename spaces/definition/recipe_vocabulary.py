@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from toprung.spaces.definition.bounds import COUNT, POSITIVE, SHARE, Limit
+from toprung.spaces.definition.bounds import COUNT, POSITIVE, SHARE, Bounds
 
 STANDARD = ("rotation", "zoom", "translation", "contrast", "brightness", "cutout")
 MIXES = ("mixup", "cutmix")
@@ -24,19 +24,19 @@ SETS = {
 
 
 # What the names of the training recipe can be, in every family: they mean the same in all of them.
-RECIPE: Mapping[str, Limit] = {
-    "learning_rate": Limit(),
+RECIPE: Mapping[str, Bounds] = {
+    "learning_rate": Bounds(),
     "warmup_share": SHARE,
     "final_share": SHARE,
-    "weight_decay": Limit(),
-    "momentum": Limit(0.0, 0.9999),
-    "label_smoothing": Limit(0.0, 0.999),
-    "clip_norm": Limit(),
+    "weight_decay": Bounds(),
+    "momentum": Bounds(0.0, 0.9999),
+    "label_smoothing": Bounds(0.0, 0.999),
+    "clip_norm": Bounds(),
     "batch_size": POSITIVE,
-    "ema": Limit(0.0, 0.99999),
+    "ema": Bounds(0.0, 0.99999),
     "class_balance": SHARE,
     "patience_epochs": COUNT,
     "augment": SHARE,
-    "augment_picks": Limit(0, len(TECHNIQUES), whole=True),
+    "augment_picks": Bounds(0, len(TECHNIQUES), whole=True),
 }
 SCHEDULES = ("cosine", "one_cycle", "step", "constant", "plateau")

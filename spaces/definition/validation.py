@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from toprung.spaces.definition.bounds import Limit
+from toprung.spaces.definition.bounds import Bounds
 from toprung.spaces.definition.overrides import Choices, Interval, Range, Value
 from toprung.spaces.errors import Problem
 from toprung.spaces.user_code.references import did_you_mean
@@ -32,7 +32,7 @@ def numbers_read(given: Any) -> Any:
 
 
 def fixed_problems(
-    fixed: Mapping[str, Any], parameters: Parameters, limits: Mapping[str, Limit]
+    fixed: Mapping[str, Any], parameters: Parameters, limits: Mapping[str, Bounds]
 ) -> Iterator[Problem]:
     """What is wrong with `fixed`. A number may lie outside the searched range (no weight decay), not of `limits`."""
     for name, value in fixed.items():

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toprung.spaces.definition.overrides import asked
+from toprung.spaces.definition.overrides import is_requested
 from toprung.spaces.definition.recipe_vocabulary import SETS, TECHNIQUES
 
-USUAL: Mapping[str, Any] = {"augment": 0.2, "augment_set": "standard"}
+FIRST_CONFIG: Mapping[str, Any] = {"augment": 0.2, "augment_set": "standard"}
 """Gentle; whether images may be mirrored depends on what they show."""
 
 
@@ -31,8 +31,8 @@ def space(trial: Any) -> dict[str, Any]:
         "flip": trial.suggest_categorical("flip", [True, False]),
         "augment_set": kind,
     }
-    if kind != "standard" or asked(trial, "augment_picks"):
+    if kind != "standard" or is_requested(trial, "augment_picks"):
         config["augment_picks"] = trial.suggest_int("augment_picks", 0, 3)
     switches = [f"augment_{name}" for name in TECHNIQUES]
-    taken = [key for key in switches if kind == "chosen" or asked(trial, key)]
+    taken = [key for key in switches if kind == "chosen" or is_requested(trial, key)]
     return config | {key: trial.suggest_categorical(key, [True, False]) for key in taken}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toprung.spaces.definition.bounds import COUNT, POSITIVE, RATE, Limit
+from toprung.spaces.definition.bounds import COUNT, POSITIVE, RATE, Bounds
 from toprung.spaces.definition.constraints import Rules
-from toprung.spaces.definition.first_config import usually
-from toprung.spaces.definition.overrides import asked
+from toprung.spaces.definition.first_config import tried_first
+from toprung.spaces.definition.overrides import is_requested
 from toprung.spaces.families import augmentation
 from toprung.spaces.families import training_recipe as optimizer
 from toprung.spaces.families.cnn_blocks import checked_stack
@@ -36,7 +36,7 @@ MAX_NORMS = (0.0, 2.0, 3.0, 4.0)
 RULES = Rules(
     limits={
         "filters": POSITIVE,
-        "filter_growth": Limit(0.1, 10.0),
+        "filter_growth": Bounds(0.1, 10.0),
         "blocks": POSITIVE,
         "convs_per_block": POSITIVE,
         "kernel_size": POSITIVE,
@@ -45,16 +45,16 @@ RULES = Rules(
         "dropout": RATE,
         "dropout_step": RATE,
         "head_dropout": RATE,
-        "head_l2": Limit(),
-        "max_norm": Limit(),
-        "conv_max_norm": Limit(),
+        "head_l2": Bounds(),
+        "max_norm": Bounds(),
+        "conv_max_norm": Bounds(),
     },
     texts={"stack": checked_stack},
 )
 
 
 # Cheap and sound: 0.61 on 4,000 CIFAR-10 images after 100 s of one core (32 filters in 3 blocks: 0.57).
-USUAL: Mapping[str, Any] = {
+FIRST_CONFIG: Mapping[str, Any] = {
     "filters": 16,
     "filter_growth": 2.0,
     "blocks": 4,
@@ -66,12 +66,12 @@ USUAL: Mapping[str, Any] = {
     "dense_units": 128,
     "dropout": 0.1,
     "head_dropout": 0.3,
-    **optimizer.USUAL,
-    **augmentation.USUAL,
+    **optimizer.FIRST_CONFIG,
+    **augmentation.FIRST_CONFIG,
 }
 
 
-@usually(USUAL)
+@tried_first(FIRST_CONFIG)
 @RULES
 def space(trial: Any) -> dict[str, Any]:
     """Draw one CNN, its augmentation and its training recipe as one flat configuration.
@@ -82,7 +82,7 @@ def space(trial: Any) -> dict[str, Any]:
     return {**architecture(trial), **augmentation.space(trial), **optimizer.space(trial)}
 
 
-@usually({**USUAL, "block_type": "plain", "activation": "relu"})
+@tried_first({**FIRST_CONFIG, "block_type": "plain", "activation": "relu"})
 @RULES
 def full(trial: Any) -> dict[str, Any]:
     """As `space`, over everything a network of this family can be."""
@@ -124,7 +124,7 @@ class _Chooser:
         self._wide = wide
 
     def wants(self, name: str) -> bool:
-        return self._wide or asked(self._trial, name)
+        return self._wide or is_requested(self._trial, name)
 
     def one(self, name: str, choices: Sequence[Any], core: int) -> Any:
         return self._trial.suggest_categorical(name, list(choices if self.wants(name) else choices[:core]))
@@ -134,7 +134,7 @@ class _Chooser:
 
 
 def _blocks(trial: Any, choose: _Chooser) -> dict[str, Any]:
-    if asked(trial, "stack"):
+    if is_requested(trial, "stack"):
         stack = trial.suggest_categorical("stack", ["", "64x2p 128x2p"])
         if stack:
             return {"stack": stack}
@@ -174,5 +174,5 @@ def _conventions(trial: Any) -> dict[str, Any]:
     return {
         name: trial.suggest_categorical(name, values)
         for name, values in choices.items()
-        if asked(trial, name)
+        if is_requested(trial, name)
     }

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toprung.spaces.definition.first_config import usually
-from toprung.spaces.definition.overrides import NarrowedTrial, Value
+from toprung.spaces.definition.first_config import tried_first
+from toprung.spaces.definition.overrides import OverriddenTrial, Value
 from toprung.spaces.families import cnn
 
 
@@ -93,23 +93,23 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-@usually(PRESETS["cnn_vgg"].recipe)
+@tried_first(PRESETS["cnn_vgg"].recipe)
 def cnn_vgg(trial: Any) -> dict[str, Any]:
     """The 64-128-256-512 network with a 512-unit L2 head: draw its augmentation and training recipe."""
     return _space(trial, "cnn_vgg")
 
 
-@usually(PRESETS["cnn_max_norm"].recipe)
+@tried_first(PRESETS["cnn_max_norm"].recipe)
 def cnn_max_norm(trial: Any) -> dict[str, Any]:
     """The 32-64-64-128 network with max-norm dense layers: draw its augmentation and training recipe."""
     return _space(trial, "cnn_max_norm")
 
 
-@usually(PRESETS["cnn_small"].recipe)
+@tried_first(PRESETS["cnn_small"].recipe)
 def cnn_small(trial: Any) -> dict[str, Any]:
     """The 32-64-64 network: draw its augmentation and training recipe."""
     return _space(trial, "cnn_small")
 
 
 def _space(trial: Any, name: str) -> dict[str, Any]:
-    return cnn.space(NarrowedTrial(trial, PRESETS[name].architecture, {}))
+    return cnn.space(OverriddenTrial(trial, PRESETS[name].architecture, {}))

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from toprung.spaces.definition.constraints import rules_of
-from toprung.spaces.definition.first_config import usual_of
+from toprung.spaces.definition.first_config import first_config_of
 from toprung.spaces.definition.introspection import describe
-from toprung.spaces.definition.overrides import NarrowedTrial, Range, Value
+from toprung.spaces.definition.overrides import OverriddenTrial, Range, Value
 from toprung.spaces.definition.validation import (
     fixed_problems,
     numbers_read,
@@ -55,12 +55,12 @@ class Space:
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Draw a configuration: a flat dict of numbers, strings, flags or None."""
-        return define_by_run(self.name)(NarrowedTrial(trial, self.fixed, self.ranges))
+        return define_by_run(self.name)(OverriddenTrial(trial, self.fixed, self.ranges))
 
     @property
     def usual(self) -> Mapping[str, Any]:
         """What practitioners try first in it, before the job's fixed values and ranges; empty where nobody knows."""
-        return usual_of(define_by_run(self.name))
+        return first_config_of(define_by_run(self.name))
 
 
 def load_space(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toprung.spaces.definition.overrides import asked
+from toprung.spaces.definition.overrides import is_requested
 from toprung.spaces.definition.recipe_vocabulary import SCHEDULES
 
-USUAL: Mapping[str, Any] = {
+FIRST_CONFIG: Mapping[str, Any] = {
     "optimizer": "adam",
     "learning_rate": 1e-3,
     "schedule": "cosine",
@@ -31,7 +31,7 @@ def space(trial: Any) -> dict[str, Any]:
     `patience_epochs` is there when the job names it.
     """
     kind = trial.suggest_categorical("optimizer", ["adamw", "sgd", "adam", "rmsprop", "lion"])
-    has_momentum = kind == "sgd" or asked(trial, "momentum")
+    has_momentum = kind == "sgd" or is_requested(trial, "momentum")
     recipe = {
         "optimizer": kind,
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
@@ -45,6 +45,6 @@ def space(trial: Any) -> dict[str, Any]:
         "class_balance": trial.suggest_categorical("class_balance", [0.0]),
         "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
     }
-    if asked(trial, "patience_epochs"):
+    if is_requested(trial, "patience_epochs"):
         recipe["patience_epochs"] = trial.suggest_int("patience_epochs", 0, 50)
     return recipe

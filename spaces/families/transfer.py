@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from toprung.spaces.definition.bounds import COUNT, RATE, SHARE, Limit
+from toprung.spaces.definition.bounds import COUNT, RATE, SHARE, Bounds
 from toprung.spaces.definition.constraints import Rules
-from toprung.spaces.definition.first_config import usually
-from toprung.spaces.definition.overrides import Interval, NarrowedTrial, asked
+from toprung.spaces.definition.first_config import tried_first
+from toprung.spaces.definition.overrides import Interval, OverriddenTrial, is_requested
 from toprung.spaces.families import augmentation
 from toprung.spaces.families import training_recipe as optimizer
 from toprung.spaces.user_code.references import did_you_mean
@@ -64,7 +64,7 @@ def checked_weights(text: str) -> str:
 
 RULES = Rules(
     limits={
-        "alpha": Limit(0.1, 10.0),
+        "alpha": Bounds(0.1, 10.0),
         "input_size": COUNT,
         "dense_units": COUNT,
         "dense_units_2": COUNT,
@@ -72,25 +72,25 @@ RULES = Rules(
         "head_epochs": COUNT,
         "top_epochs": COUNT,
         "top_share": SHARE,
-        "top_rate": Limit(),
+        "top_rate": Bounds(),
         "deep_share": SHARE,
-        "deep_rate": Limit(),
+        "deep_rate": Bounds(),
     },
     texts={"backbone": checked_backbone, "weights": checked_weights},
 )
 
 
 # The phases of the usual recipe: 0, 20 and 50% of the layers at 1e-3, 1e-4 and 1e-5.
-USUAL = {
+FIRST_CONFIG = {
     **{name: DEFAULTS[name] for name in ("head_epochs", "top_epochs", "dense_units")},
     **{name: DEFAULTS[name] for name in ("top_share", "top_rate", "deep_share", "deep_rate")},
     "head_dropout": 0.2,
-    **optimizer.USUAL,
-    **augmentation.USUAL,
+    **optimizer.FIRST_CONFIG,
+    **augmentation.FIRST_CONFIG,
 }
 
 
-@usually(USUAL)
+@tried_first(FIRST_CONFIG)
 @RULES
 def space(trial: Any) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
@@ -99,13 +99,13 @@ def space(trial: Any) -> dict[str, Any]:
     (pixels that the model scales its images to, 0: as they are) and `cache_features` are there when the job names them:
     with it the head-only epochs leave images unvaried and run the pretrained network once for each.
     """
-    recipe = NarrowedTrial(trial, {}, {"learning_rate": Interval(1e-4, 1e-2)})
+    recipe = OverriddenTrial(trial, {}, {"learning_rate": Interval(1e-4, 1e-2)})
     return {**network(trial), **phases(trial), **augmentation.space(trial), **optimizer.space(recipe)}
 
 
 def network(trial: Any) -> dict[str, Any]:
     """Draw what changes the graph, and `head_dropout`, a rate in [0, 1) before the last layer."""
-    known = COMMON_BACKBONES if asked(trial, "backbone") else CORE_BACKBONES
+    known = COMMON_BACKBONES if is_requested(trial, "backbone") else CORE_BACKBONES
     drawn = {
         "backbone": trial.suggest_categorical("backbone", list(known)),
         "weights": "imagenet",
@@ -120,7 +120,9 @@ def network(trial: Any) -> dict[str, Any]:
         "cache_features": [False, True],
     }
     return drawn | {
-        name: trial.suggest_categorical(name, choices) for name, choices in rare.items() if asked(trial, name)
+        name: trial.suggest_categorical(name, choices)
+        for name, choices in rare.items()
+        if is_requested(trial, name)
     }
 
 

@@ -12,25 +12,25 @@ from toprung.spaces.errors import InputError
 
 
 @dataclass(frozen=True)
-class Shipped:
+class SourceFile:
     """A reference as a job names code, and the text of its file; None for "module:name" and built-in names."""
 
     reference: str
     source: str | None = None
 
 
-def shipped(reference: str, where: str = "space.name") -> Shipped:
+def pack_source(reference: str, where: str = "space.name") -> SourceFile:
     """`reference` with the text of the file it names; raises InputError, pointing at `where`, without the file."""
     file, colon, _ = reference.rpartition(":")
     if not colon or not file.endswith(".py"):
-        return Shipped(reference)
+        return SourceFile(reference)
     try:
-        return Shipped(reference, Path(file).expanduser().read_text())
+        return SourceFile(reference, Path(file).expanduser().read_text())
     except OSError as error:
         raise InputError.single(where, f"cannot read {file}", "give a Python file") from error
 
 
-def received(code: Shipped) -> str:
+def unpack_source(code: SourceFile) -> str:
     """A reference that resolves on this machine to the code as it was shipped.
 
     The file itself where it is there unchanged; else a copy in a folder named after its content.

@@ -38,7 +38,7 @@ class Found(NamedTuple):
     config: Mapping[str, Any]
 
 
-class Line(NamedTuple):
+class Connection(NamedTuple):
     """One row of the result."""
 
     name: str
@@ -70,7 +70,7 @@ def main() -> None:
             show(trained(name, "cnn", preset.config, data, secs, clock))
 
 
-def show(line: Line) -> None:
+def show(line: Connection) -> None:
     """Print a row."""
     print(
         f"{line.name:14} test accuracy {line.test_accuracy:.4f}  {line.epochs:3} epochs  "
@@ -79,18 +79,20 @@ def show(line: Line) -> None:
     )
 
 
-def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> Line:
+def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> Connection:
     """A search by the default strategy, then its winner trained again."""
-    from toprung.search.strategy.settings import fitting_part
+    from toprung.search.strategy.settings import allowed_subset
     from toprung.search.strategy.strategy import Strategy
     from toprung.spaces.families.registry import load_space
     from toprung.trainables.models.family import load_family
-    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.training.trainer_cache import TrainerCache
 
     began = clock()
     space = load_space(space_name)
-    strategy = Strategy.for_space(space, MAX_EPOCHS, seed, initial_configs=[fitting_part(space, space.usual)])
-    task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), WarmTrainers(4)
+    strategy = Strategy.for_space(
+        space, MAX_EPOCHS, seed, initial_configs=[allowed_subset(space, space.usual)]
+    )
+    task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), TrainerCache(4)
     found, until = list[Found](), began + secs * SEARCH_SHARE
     while clock() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)
@@ -132,7 +134,7 @@ def one_trial(
 
 def trained(
     name: str, family_name: str, config: Mapping[str, Any], data: Dataset, secs: float, clock: Clock
-) -> Line:
+) -> Connection:
     """Train on train and validation for the epochs that fit into `secs`, then test."""
     from toprung.search.winner.retrain import joined
     from toprung.trainables.models.family import load_family
@@ -151,7 +153,7 @@ def trained(
         trainer.train_epoch(epoch)
     minutes = (clock() - began) / 60
     accuracy = trainer.evaluate(data.test()).accuracy
-    return Line(name, accuracy, epochs, trainer.parameter_count, minutes)
+    return Connection(name, accuracy, epochs, trainer.parameter_count, minutes)
 
 
 def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
@@ -168,7 +170,7 @@ def task_of(data: Dataset, max_epochs: int) -> Task:
 
     train, val = data.train(), data.val()
     return Task(
-        data.image_shape, data.classes, max_epochs, train, some(val, len(train.labels) // 4), data.kind
+        data.image_shape, data.classes, max_epochs, train, some(val, len(train.labels) // 4), data.task_type
     )
 
 

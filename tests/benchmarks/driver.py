@@ -130,7 +130,7 @@ def epochs_in(folder: str) -> int:
     import pandas as pd
 
     trials = pd.read_parquet(f"{folder}/driver/trials")
-    waited = trials["waiting_secs"].sum() / len(trials)
+    waited = trials["idle_secs"].sum() / len(trials)
     print(f"    a worker waited {1e3 * waited:.1f} ms a trial", flush=True)
     return len(pd.read_parquet(f"{folder}/driver/epochs"))
 

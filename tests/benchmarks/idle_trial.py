@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ray import tune
 
-from toprung.trainables.trial.execution import Computation, Computed
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
+from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.ray_trainable import KerasTrial, TrialPlan
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class IdleTrainer:
     """Measures noise."""
 
     parameter_count = 1
-    computation, computed = Computation(), Computed("none", "float32", xla=False)
+    computation, computed = ExecutionPlan(), ExecutionRecord("none", "float32", xla=False)
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
         self.seed = seed
@@ -30,8 +30,8 @@ class IdleTrainer:
         names = ("val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
         return {"val_accuracy": value, **dict.fromkeys(names, value)}
 
-    def take_costs(self) -> Costs:
-        return Costs()
+    def take_costs(self) -> ResourceUsage:
+        return ResourceUsage()
 
     def latency_ms(self) -> float:
         return 1.0

@@ -121,6 +121,6 @@ class LCBench:
 
 
 def _storage() -> Any:
-    from toprung.search.strategy.sampling.frozen_study import HistoryStorage
+    from toprung.search.strategy.sampling.frozen_study import FrozenStudyStorage
 
-    return HistoryStorage([], 0)
+    return FrozenStudyStorage([], 0)

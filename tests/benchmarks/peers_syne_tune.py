@@ -15,7 +15,7 @@ from syne_tune.config_space import choice, lograndint, loguniform, randint, unif
 from syne_tune.optimizer.baselines import ASHA, ASHACQR, BOHB
 from syne_tune.optimizer.scheduler import SchedulerDecision
 
-from toprung.search.strategy.sampling.samplers import draw
+from toprung.search.strategy.sampling.samplers import sample
 from toprung.search.strategy.strategy import Decision, Proposal, trial_id
 from toprung.trainables.trial.report import EpochReport, Outcome
 
@@ -59,7 +59,7 @@ def config_space(space: Any) -> dict[str, Any]:
     """A define-by-run space without conditions as Syne Tune's dictionary of domains."""
     return {
         name: _domain(distribution)
-        for name, distribution in draw(space, "random", 0, 0).distributions.items()
+        for name, distribution in sample(space, "random", 0, 0).distributions.items()
     }
 
 

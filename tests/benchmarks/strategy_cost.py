@@ -67,9 +67,9 @@ class Curves:
 
 def filled(strategy: Strategy, finished: int, running: int, seed: int = 0) -> list[float]:
     """Bring random trials into the strategy by replay; returns the seconds of every report."""
-    from toprung.search.strategy.sampling.samplers import draw
+    from toprung.search.strategy.sampling.samplers import sample
 
-    configs = [draw(space, "random", seed, number).config for number in range(finished + running)]
+    configs = [sample(space, "random", seed, number).config for number in range(finished + running)]
     strategy.replay(
         [], [TrialRecord(trial_id(number), config, None) for number, config in enumerate(configs)]
     )

@@ -107,7 +107,7 @@ def measured_ours(run: Path, began: float, ended: float) -> Measured:
     trials, epochs = pd.read_parquet(run / "trials"), pd.read_parquet(run / "epochs")
     told = epochs["reported_at"].map(lambda at: at.timestamp()) - epochs["elapsed_secs"]
     # As for the rivals: data and libraries are there, the first model is still to be built.
-    built = trials.set_index("trial_id")[["build_secs", "trace_secs", "setup_secs"]].sum(axis=1)
+    built = trials.set_index("trial_id")[["build_secs", "compile_secs", "trial_setup_secs"]].sum(axis=1)
     first_ready = float((told - epochs["trial_id"].map(built)).min())
     last = epochs["reported_at"].max().timestamp()
     print_where_the_seconds_went(trials)
@@ -117,11 +117,11 @@ def measured_ours(run: Path, began: float, ended: float) -> Measured:
 
 def print_where_the_seconds_went(trials: Any) -> None:
     """toprung's own account, from its rows: what a worker did from its first trial on."""
-    parts = ["train_secs", "build_secs", "trace_secs", "setup_secs", "checkpoint_secs", "waiting_secs"]
+    parts = ["train_secs", "build_secs", "compile_secs", "trial_setup_secs", "checkpoint_secs", "idle_secs"]
     total = trials[parts].sum()
     shares = ", ".join(f"{name.removesuffix('_secs')} {total[name] / total.sum():.1%}" for name in parts)
     print(f"    toprung's rows after start-up ({total.sum():.0f} worker seconds): {shares}; "
-          f"waiting {1e3 * trials['waiting_secs'].sum() / len(trials):.1f} ms a trial", flush=True)  # fmt: skip
+          f"waiting {1e3 * trials['idle_secs'].sum() / len(trials):.1f} ms a trial", flush=True)  # fmt: skip
 
 
 def run_here(name: str, folder: Path) -> None:

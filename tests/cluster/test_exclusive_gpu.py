@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from toprung.cluster.exclusive_gpu import WholeGpuError, with_a_whole_gpu
-from toprung.cluster.session import Need, capacity_of, sharing
+from toprung.cluster.exclusive_gpu import ExclusiveGpuError, run_with_exclusive_gpu
+from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.gpu_probe import GpuNeed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-NEED = Need(cpus=1, gpus=0, concurrent=None)
+NEED = TrialResources(cpus=1, gpus=0, concurrent=None)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def one_gpu() -> Iterator[None]:
 
 
 def test_a_process_of_its_own_that_sees_the_gpu(one_gpu: None) -> None:
-    process, visible = with_a_whole_gpu(lambda: (os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]), cpus=1)
+    process, visible = run_with_exclusive_gpu(
+        lambda: (os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]), cpus=1
+    )
     assert process != os.getpid()
     assert visible == "0"
 
@@ -41,29 +43,29 @@ def fails() -> None:
     ("function", "evidence"), [(fails, "no such network"), (lambda: os._exit(1), "died")]
 )
 def test_what_fails_there_is_one_error_here(one_gpu: None, function, evidence: str) -> None:
-    with pytest.raises(WholeGpuError, match=evidence):
-        with_a_whole_gpu(function, cpus=1)
+    with pytest.raises(ExclusiveGpuError, match=evidence):
+        run_with_exclusive_gpu(function, cpus=1)
 
 
 def test_trials_to_a_gpu_by_cores_and_by_what_runs_at_once(one_gpu: None) -> None:
-    assert sharing(NEED) == 2
-    assert sharing(replace(NEED, concurrent=1)) == 1
-    assert sharing(replace(NEED, cpus=2)) == 1
+    assert trials_per_gpu(NEED) == 2
+    assert trials_per_gpu(replace(NEED, concurrent=1)) == 1
+    assert trials_per_gpu(replace(NEED, cpus=2)) == 1
     assert capacity_of(replace(NEED, gpus=0.5), "").concurrent == 2
     with pytest.raises(InputError, match=r"resources\.cpus: 3 asked"):
         capacity_of(replace(NEED, cpus=3, gpus=1), "")
 
 
 def test_the_share_follows_the_need(one_gpu: None) -> None:
-    from toprung.search.preparation.gpu_sharing import shared
+    from toprung.search.preparation.gpu_sharing import share_from_measurement
 
-    share, line = shared(lambda: GpuNeed(2**30, 81_920, 8), most=2, cpus=1)
+    share, line = share_from_measurement(lambda: GpuNeed(2**30, 81_920, 8), most=2, cpus=1)
     assert (share, line) == (
         0.5,
         "0.5 of one for each trial; 8 configurations took up to 1,024 of its 81,920 MiB",
     )
-    assert shared(lambda: None, most=2, cpus=1)[0] == 1.0
-    assert shared(fails, most=2, cpus=1)[0] == 1.0  # type: ignore[arg-type]
+    assert share_from_measurement(lambda: None, most=2, cpus=1)[0] == 1.0
+    assert share_from_measurement(fails, most=2, cpus=1)[0] == 1.0  # type: ignore[arg-type]
 
 
 def test_a_search_of_real_networks_is_measured(
@@ -72,7 +74,7 @@ def test_a_search_of_real_networks_is_measured(
     """Eight networks of the CNN space are built and take a step; without a real GPU nobody tells their memory."""
     from toprung.search.driver.run_search import _plan
     from toprung.search.jobs.load import parse_job
-    from toprung.search.preparation.gpu_sharing import configurations, measured_gpus
+    from toprung.search.preparation.gpu_sharing import measure_gpu_share, probe_configs
     from toprung.search.preparation.prepare import prepare
     from toprung.search.runs.run_folder import RunFolder
 
@@ -87,8 +89,8 @@ def test_a_search_of_real_networks_is_measured(
         "job",
     )
     prepared = prepare(job)
-    assert len(configurations(prepared)) == 8
+    assert len(probe_configs(prepared)) == 8
     plan = _plan(prepared, RunFolder(job.run_root))
-    assert measured_gpus(prepared, plan, NEED, earlier=0.0) == 1.0
+    assert measure_gpu_share(prepared, plan, NEED, earlier=0.0) == 1.0
     assert "nothing told how much memory its configurations take" in capsys.readouterr().out
-    assert measured_gpus(prepared, plan, NEED, earlier=0.5) == 0.5, "a run goes on as it began"
+    assert measure_gpu_share(prepared, plan, NEED, earlier=0.5) == 0.5, "a run goes on as it began"

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from toprung.cluster.interrupts import held_back
+from toprung.cluster.interrupts import defer_interrupts
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
     reached = False
-    with pytest.raises(KeyboardInterrupt), held_back():
+    with pytest.raises(KeyboardInterrupt), defer_interrupts():
         signal.raise_signal(signal.SIGINT)
         reached = True
     assert reached
@@ -21,7 +21,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
 
 def test_a_second_interrupt_breaks_in_at_once() -> None:
     reached = False
-    with pytest.raises(KeyboardInterrupt), held_back():
+    with pytest.raises(KeyboardInterrupt), defer_interrupts():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         reached = True
@@ -29,7 +29,7 @@ def test_a_second_interrupt_breaks_in_at_once() -> None:
 
 
 def test_an_error_within_goes_before_the_interrupt() -> None:
-    with pytest.raises(ValueError, match="bad"), held_back():
+    with pytest.raises(ValueError, match="bad"), defer_interrupts():
         signal.raise_signal(signal.SIGINT)
         raise ValueError("bad")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -38,7 +38,7 @@ def test_an_error_within_goes_before_the_interrupt() -> None:
 def test_what_is_ignored_stays_ignored_and_a_thread_changes_nothing() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with held_back():
+        with defer_interrupts():
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
@@ -46,7 +46,7 @@ def test_what_is_ignored_stays_ignored_and_a_thread_changes_nothing() -> None:
     entered = []
 
     def enter() -> None:
-        with held_back():
+        with defer_interrupts():
             entered.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=enter)

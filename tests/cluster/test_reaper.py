@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from toprung.cluster.reaper import LOOK_EVERY_SECS, no_orphans
+from toprung.cluster.reaper import LOOK_EVERY_SECS, orphan_watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,9 @@ sys.stdin.readline()
 """
 KILLED_DRIVER = f"""
 import os, subprocess, sys, time
-from toprung.cluster.reaper import no_orphans
+from toprung.cluster.reaper import orphan_watch
 earlier = subprocess.Popen({SLEEP!r}).pid
-with no_orphans():
+with orphan_watch():
     print(earlier, subprocess.Popen({SLEEP!r}).pid, flush=True)
     time.sleep(600)
 """
@@ -37,7 +37,7 @@ def test_what_was_started_before_the_search_outlives_it_with_its_children() -> N
     )
     assert notebooks.stdin is not None
     assert notebooks.stdout is not None
-    with no_orphans():
+    with orphan_watch():
         notebooks.stdin.write("now\n")
         notebooks.stdin.flush()
         child = psutil.Process(int(notebooks.stdout.readline()))

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from toprung.cluster.worker_server import listening
-from toprung.trainables.worker.connection import Line, LineBrokenError, call
+from toprung.cluster.worker_server import accept_workers
+from toprung.trainables.worker.connection import Connection, ConnectionLostError, connect_to_driver
 
 pytestmark = pytest.mark.timeout(60)
 
 
-def greet(line: Line) -> None:
+def greet(line: Connection) -> None:
     line.send("welcome")
 
 
@@ -35,41 +35,42 @@ def failing_once(action: Any, error: Exception) -> Any:
 def test_workers_come_in_after_the_descriptors_ran_out_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     error = OSError(errno.EMFILE, "Too many open files")
     monkeypatch.setattr("socket.socket.accept", failing_once(socket.socket.accept, error))
-    with listening("127.0.0.1", greet) as address:
-        assert call(address).receive() == "welcome"
+    with accept_workers("127.0.0.1", greet) as address:
+        assert connect_to_driver(address).receive() == "welcome"
 
 
 def test_a_worker_that_is_gone_before_it_is_let_in_keeps_no_other_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "toprung.cluster.worker_server.Line", failing_once(Line, OSError(errno.EINVAL, "Invalid argument"))
+        "toprung.cluster.worker_server.Connection",
+        failing_once(Connection, OSError(errno.EINVAL, "Invalid argument")),
     )
-    with listening("127.0.0.1", greet) as address:
-        gone = call(address)
-        with pytest.raises(LineBrokenError):
+    with accept_workers("127.0.0.1", greet) as address:
+        gone = connect_to_driver(address)
+        with pytest.raises(ConnectionLostError):
             gone.receive()
-        assert call(address).receive() == "welcome"
+        assert connect_to_driver(address).receive() == "welcome"
 
 
 def test_a_worker_for_whom_there_is_no_thread_is_sent_away_and_the_next_comes_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with listening("127.0.0.1", greet) as address:
+    with accept_workers("127.0.0.1", greet) as address:
         start = failing_once(threading.Thread.start, RuntimeError("can't start new thread"))
         monkeypatch.setattr("threading.Thread.start", start)
-        with pytest.raises(LineBrokenError):
-            call(address).receive()
-        assert call(address).receive() == "welcome"
+        with pytest.raises(ConnectionLostError):
+            connect_to_driver(address).receive()
+        assert connect_to_driver(address).receive() == "welcome"
 
 
 def test_a_worker_hears_that_its_driver_failed_whatever_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     told: queue.Queue[Any] = queue.Queue()
     monkeypatch.setattr("threading.excepthook", told.put)
 
-    def fail(line: Line) -> None:
+    def fail(line: Connection) -> None:
         raise ValueError("nobody thought of this")
 
-    with listening("127.0.0.1", fail) as address, pytest.raises(LineBrokenError):
-        call(address).receive()
+    with accept_workers("127.0.0.1", fail) as address, pytest.raises(ConnectionLostError):
+        connect_to_driver(address).receive()
     assert told.get().exc_type is ValueError, "and nobody hides the error"

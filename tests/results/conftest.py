@@ -37,7 +37,7 @@ class Search:
             at = START + timedelta(seconds=sequence)
             self.rows["epochs"].append(epoch_row(report, sequence, "keep", at))
         if outcome is not None:
-            facts = TrialFacts(seed=number, startup_secs=2.0, waiting_secs=0.5, ended_at=START)
+            facts = TrialFacts(seed=number, worker_startup_secs=2.0, idle_secs=0.5, ended_at=START)
             self.rows["trials"].append(trial_row(trial_id, config, outcome, reports, facts))
         return trial_id
 

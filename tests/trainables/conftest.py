@@ -15,7 +15,7 @@ import pytest
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, load
 from toprung.trainables.task.task import Task
-from toprung.trainables.trial.execution import Computation
+from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
@@ -110,7 +110,7 @@ def curve(exact: Callable) -> Callable:
 class OneTrainer:
     """A worker's source with one trainer; `rooms` counts how often it was asked to make room."""
 
-    own = Computation()
+    own = ExecutionPlan()
 
     def __init__(self, trainer: Any) -> None:
         self.given, self.rooms, self.asked_for = trainer, 0, []

@@ -15,7 +15,7 @@ from toprung.spaces.definition.recipe_vocabulary import MIXES, STANDARD, TECHNIQ
 from toprung.trainables.augment.color import blurred, noised, recoloured, tinted
 from toprung.trainables.augment.geometry import cut_out, moved
 from toprung.trainables.augment.mixing import mixed
-from toprung.trainables.models.layers import Dialled
+from toprung.trainables.models.layers import RuntimeLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def switches_of(names: Any) -> np.ndarray:
     return np.array([name in names for name in TECHNIQUES], np.float32)
 
 
-class Augment(Dialled):
+class Augment(RuntimeLayer):
     """Vary images (batch, H, W, C) with values 0 to 255, and with MixUp and CutMix their labels.
 
     Dials: `augment`, the strength that every technique is scaled by (at 0 the output is the input, bit for bit), and
@@ -50,8 +50,8 @@ class Augment(Dialled):
         # Pixels need more than bfloat16's 8 bits, so mixed precision starts behind the augmentation.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.full = full
-        self.strength = self.add_dial("augment")
-        self.flip = self.add_dial("flip")
+        self.strength = self.add_runtime_hyperparameter("augment")
+        self.flip = self.add_runtime_hyperparameter("flip")
         self.seed_generator = keras.random.SeedGenerator(0)
 
     def call(

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from toprung.trainables.trial.execution import FLOAT32, PRECISIONS, Asked, Computation
+from toprung.trainables.trial.execution import FLOAT32, PRECISIONS, ExecutionPlan, ExecutionRequest
 from toprung.trainables.trial.failures import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Usual:
+class Workload:
     """What the trials of a search are like: epochs that one trains on average, and examples of configurations.
 
     There are as many examples as a worker trains trials, or enough of them to tell how often a model comes again; none
@@ -49,14 +49,14 @@ class Usual:
     examples: tuple[Mapping[str, Any], ...] = ()
 
 
-class PerTrial(NamedTuple):
+class TrialCost(NamedTuple):
     """What an average trial takes of a worker: models to make ready, at most one, and training steps."""
 
     models: float
     steps: float
 
 
-class Timed(Protocol):
+class TimedModel(Protocol):
     """A model that can be timed."""
 
     ready_secs: float
@@ -66,7 +66,7 @@ class Timed(Protocol):
         """Seconds of a training step, compiling left out, with at most so many steps in a call."""
 
 
-def candidates(asked: Asked, device: Device) -> list[Computation]:
+def execution_candidates(asked: ExecutionRequest, device: Device) -> list[ExecutionPlan]:
     """What the job leaves open on this device, the simplest first; a single one where there is nothing to choose."""
     precisions = (FLOAT32,) if not device.accelerated else PRECISIONS
     switches = (False, True) if device.accelerated else (False,)
@@ -76,23 +76,25 @@ def candidates(asked: Asked, device: Device) -> list[Computation]:
         switches = (asked.xla,)
     if device.always_xla:
         switches = (True,)
-    return [Computation(precision, xla, asked.steps_per_call) for precision in precisions for xla in switches]
+    return [
+        ExecutionPlan(precision, xla, asked.steps_per_call) for precision in precisions for xla in switches
+    ]
 
 
-def chosen(
-    asked: Asked,
+def choose_execution(
+    asked: ExecutionRequest,
     device: Device,
-    build: Callable[[Computation], Timed],
-    per_trial: Callable[[], PerTrial],
-    choices: Choices | None = None,
-) -> Computation:
+    build: Callable[[ExecutionPlan], TimedModel],
+    per_trial: Callable[[], TrialCost],
+    choices: AutotuneStore | None = None,
+) -> ExecutionPlan:
     """The candidate with which an average trial takes least time, by the model that `build` gives anew at each call.
 
     `per_trial` is asked only where something is timed.
     An earlier choice on this kind of device, kept in `choices`, is taken without timing. A candidate that runs out of
     memory is left out; raises what the last one raised when all do.
     """
-    open_ones = candidates(asked, device)
+    open_ones = execution_candidates(asked, device)
     if len(open_ones) == 1 and (asked.steps_per_call is not None or not device.accelerated):
         return open_ones[0]
     earlier = choices.read(device.kind, asked) if choices else None
@@ -108,12 +110,12 @@ def chosen(
 
 
 def _fastest(
-    open_ones: list[Computation], build: Callable[[Computation], Timed], per_trial: PerTrial
-) -> tuple[Computation, Timed]:
+    open_ones: list[ExecutionPlan], build: Callable[[ExecutionPlan], TimedModel], per_trial: TrialCost
+) -> tuple[ExecutionPlan, TimedModel]:
     if len(open_ones) == 1:
         return open_ones[0], build(open_ones[0])
-    built: dict[Computation, Timed] = {}
-    secs: dict[Computation, float] = {}
+    built: dict[ExecutionPlan, TimedModel] = {}
+    secs: dict[ExecutionPlan, float] = {}
     short: Exception | None = None
     # The first is built in vain before: what a process loads with its first model must not count as that one's.
     for candidate in (open_ones[0], *open_ones):
@@ -141,7 +143,7 @@ def least(timed: Iterable[tuple[Value, float]]) -> Value:
     return best
 
 
-class Choices:
+class AutotuneStore:
     """What a search chose on each kind of device, a file each under `root`, a local folder or a URI.
 
     With `read_only` nothing is kept: a retraining's choice is for one long training.
@@ -153,16 +155,16 @@ class Choices:
         self._read_only = read_only
         self._fs, self._root = fs.FileSystem.from_uri(root if "://" in root else str(Path(root).absolute()))
 
-    def read(self, kind: str, asked: Asked) -> Computation | None:
+    def read(self, kind: str, asked: ExecutionRequest) -> ExecutionPlan | None:
         """The choice made for the same wishes, None where there is none that can be read."""
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             with self._fs.open_input_file(self._path(kind)) as file:
                 content: dict[str, Any] = json.loads(file.read())
             if content["asked"] == asdict(asked):
-                return Computation(**content["chosen"])
+                return ExecutionPlan(**content["chosen"])
         return None
 
-    def write(self, kind: str, asked: Asked, choice: Computation) -> None:
+    def write(self, kind: str, asked: ExecutionRequest, choice: ExecutionPlan) -> None:
         """Keep a choice. Of workers that choose at once the last one's stands; a trial under way keeps its own."""
         if self._read_only:
             return

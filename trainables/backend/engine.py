@@ -73,7 +73,7 @@ def limit_gpu_memory(megabytes: int) -> None:
         tf.config.set_logical_device_configuration(gpu, [limit])
 
 
-def compute_repeatably() -> None:
+def enable_determinism() -> None:
     """Let every operation give the same result each time, which the fastest ones on a GPU do not.
 
     Call it before the backend's first operation. One that cannot raises when it is first run.
@@ -115,7 +115,7 @@ def device() -> Device:
 
 
 @contextmanager
-def precision_of(policy: str) -> Iterator[None]:
+def use_precision(policy: str) -> Iterator[None]:
     """Layers made in the block compute with this dtype policy; one that names its own keeps that."""
     import keras
 

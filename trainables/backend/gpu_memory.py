@@ -40,7 +40,7 @@ def visible_gpu_megabytes() -> int | None:
         return None
 
 
-def keep_to_share(share: float) -> int | None:
+def apply_memory_cap(share: float) -> int | None:
     """Cap this process's memory on its GPU; call it before the backend's first operation. Returns the megabytes."""
     total = visible_gpu_megabytes() if 0 < share < 1 else None
     megabytes = share_megabytes(share, total) if total else None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from toprung.trainables.task.task import Split
 
 
-class JoinedImages:
+class ConcatImages:
     """The rows of `first`, then those of `second`: two uint8 arrays (N, H, W, C) that differ in N alone.
 
     Takes what a feed and an evaluation ask of an array: a row by number, and rows by an array of numbers.
@@ -38,7 +38,7 @@ class JoinedImages:
         return np.concatenate([self.first, self.second]).astype(dtype or self.dtype, copy=False)
 
 
-def joined(train: Split, val: Split) -> Split:
+def concat_splits(train: Split, val: Split) -> Split:
     """Both splits as one, train first; their images are read where they lie, a batch at a time."""
-    images: Any = JoinedImages(train.images, val.images)
+    images: Any = ConcatImages(train.images, val.images)
     return type(train)(images, np.concatenate([train.labels, val.labels]))

@@ -15,12 +15,12 @@ from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.cache.cache import cache_folder, cached
 from toprung.trainables.data.decoding.materialize import Build
 from toprung.trainables.data.decoding.split_arrays import duplicates, fingerprint, images_file, labels_file
-from toprung.trainables.data.decoding.splits import SPLITS, Places, assign
+from toprung.trainables.data.decoding.splits import SPLITS, Places, assign_splits
 from toprung.trainables.data.sources.arrays import DIGITS_SIDE_PIXELS
 from toprung.trainables.data.sources.registry import open_source
 from toprung.trainables.data.sources.spec import DataSpec
 from toprung.trainables.task.task import Split, Task
-from toprung.trainables.task.task_type import SOFTMAX, class_counts, settled
+from toprung.trainables.task.task_type import SOFTMAX, class_counts, resolve_task_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.base import Listing, Source
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
-LAYOUT = 3  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
+LAYOUT = 4  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
 MANIFEST = "manifest.json"
 
 
@@ -48,7 +48,7 @@ class Dataset:
 
     image_shape: (H, W, C), of uint8 pixels.
     classes: names; a label is an index into them, or has a 0 or 1 for each.
-    kind: what is asked about an image (see `trainables.kind`).
+    task_type: what is asked about an image (see `trainables.task.task_type`).
     counts: split -> number of images.
     fingerprint: SHA-256 (hex) of the pixels, labels and class names of the three splits; where the images
         came from and what their files are called does not enter.
@@ -66,7 +66,7 @@ class Dataset:
     class_counts: Mapping[str, tuple[int, ...]]
     skipped: tuple[str, ...] = ()
     duplicates_across_splits: Duplicates = Duplicates()
-    kind: str = SOFTMAX
+    task_type: str = SOFTMAX
 
     def train(self) -> Split:
         """The images to train on."""
@@ -83,7 +83,7 @@ class Dataset:
     def task(self, max_epochs: int, train: Split | None = None) -> Task:
         """The classification task of these images, its own training images unless others are given."""
         own = self.train() if train is None else train
-        return Task(self.image_shape, self.classes, max_epochs, own, self.val(), self.kind)
+        return Task(self.image_shape, self.classes, max_epochs, own, self.val(), self.task_type)
 
     def class_weights(self) -> tuple[float, ...]:
         """A weight a class, inverse to its share of the training images; the mean over the images is 1."""
@@ -147,9 +147,9 @@ def _readable() -> Iterator[None]:
 def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]]:
     listing = source.listing()
     labels = {name: part.labels for name, part in listing.parts.items()}
-    kind, labels = settled(labels, len(listing.classes), spec.task)
+    task_type, labels = resolve_task_type(labels, len(listing.classes), spec.task)
     parts = {name: replace(part, labels=labels[name]) for name, part in listing.parts.items()}
-    return replace(listing, parts=parts, kind=kind), assign(labels, listing.classes, spec)
+    return replace(listing, parts=parts, task_type=task_type), assign_splits(labels, listing.classes, spec)
 
 
 def _key(spec: DataSpec, source: Source) -> str:
@@ -163,7 +163,7 @@ def _manifest(work: Build) -> dict[str, Any]:
         "image_shape": work.writers["train"].shape,
         "classes": work.listing.classes,
         "fingerprint": fingerprint(work.writers, work.listing.classes),
-        "kind": work.listing.kind,
+        "task_type": work.listing.task_type,
         "counts": {split: len(work.writers[split].labels) for split in SPLITS},
         "class_counts": {
             split: class_counts(work.writers[split].labels, len(work.listing.classes)) for split in SPLITS
@@ -191,7 +191,7 @@ def _opened(folder: Path) -> Dataset:
         classes=tuple(found["classes"]),
         fingerprint=found["fingerprint"],
         folder=folder,
-        kind=found["kind"],
+        task_type=found["task_type"],
         counts=found["counts"],
         class_counts={split: tuple(counts) for split, counts in found["class_counts"].items()},
         skipped=tuple(found["skipped"]),

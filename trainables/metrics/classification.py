@@ -15,20 +15,20 @@ TOP = 5
 
 
 SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
-"""The names in `Evaluation.scores`; with more than 5 classes `top5_accuracy` comes on top."""
+"""The names in `ClassificationEvaluation.scores`; with more than 5 classes `top5_accuracy` comes on top."""
 
 
-def validation_metrics(classes: int, kind: str = SOFTMAX) -> tuple[str, ...]:
+def validation_metrics(classes: int, task_type: str = SOFTMAX) -> tuple[str, ...]:
     """The metrics of an epoch that come from the validation images, by name, for a task of that many classes."""
     names = (*SCORES, f"top{TOP}_accuracy") if classes > TOP else SCORES
-    if kind == MULTILABEL:
+    if task_type == MULTILABEL:
         names = (*SCORES, "label_accuracy")
     return tuple(f"val_{name}" for name in names)
 
 
 @dataclass(frozen=True)
-class Scored(ABC):
-    """An evaluation over N examples and K classes, of a task of any kind.
+class Evaluation(ABC):
+    """An evaluation over N examples and K classes, of a task of any task_type.
 
     accuracy: in [0, 1], share of the images answered right in every part.
     loss: mean loss without smoothing or class weights, in nats; NaN when a logit is not finite.
@@ -55,11 +55,11 @@ class Scored(ABC):
         """How often what was taken for what, int64."""
 
 
-class Evaluation(Scored):
+class ClassificationEvaluation(Evaluation):
     """Scores where an image is of one class: `loss` is the cross-entropy, `predictions` and `labels` are (N,)."""
 
     @classmethod
-    def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> Evaluation:
+    def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> ClassificationEvaluation:
         """Score logits (N, K) against labels, int (N,)."""
         with np.errstate(invalid="ignore", over="ignore"):
             shifted = logits - logits.max(axis=1, keepdims=True)

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from toprung.trainables.metrics.classification import Scored, area_under_curve, calibration_gap
+from toprung.trainables.metrics.classification import Evaluation, area_under_curve, calibration_gap
 
 
-class LabelEvaluation(Scored):
+class MultilabelEvaluation(Evaluation):
     """Scores where an image may show any number of classes; one is predicted where its probability is above one half.
 
     `accuracy` is exact match; `loss` the binary cross-entropy over images and labels; `class_accuracy` the share of
@@ -17,7 +17,7 @@ class LabelEvaluation(Scored):
     """
 
     @classmethod
-    def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> LabelEvaluation:
+    def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> MultilabelEvaluation:
         """Score logits (N, K) against labels, 0/1 int (N, K)."""
         labels = np.asarray(labels, np.int32)
         wide = np.where(np.isfinite(logits), logits, np.nan).astype(np.float64)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.backend.engine import precision_of
-from toprung.trainables.models.deterministic_build import seeded_build
+from toprung.trainables.backend.engine import use_precision
+from toprung.trainables.models.deterministic_build import deterministic_build
 from toprung.trainables.models.export import check_copies
-from toprung.trainables.models.family import checked
+from toprung.trainables.models.family import check_model
 from toprung.trainables.models.fused_batch_norm import fuse
 from toprung.trainables.optimization.recipe import RECIPE_KEYS
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from toprung.trainables.task.task import Task
 
 
-def built_model(family: Family, config: Mapping[str, Any], task: Task, precision: str) -> keras.Model:
+def build_model(family: Family, config: Mapping[str, Any], task: Task, precision: str) -> keras.Model:
     """The family's model of `config`. Raises InputError when it does not fit the task, or hangs on the recipe."""
     watched = _Watched(config)
-    with seeded_build(_is_built_in(family)), precision_of(precision):
-        model = checked(family.build(watched, task), task)
+    with deterministic_build(_is_built_in(family)), use_precision(precision):
+        model = check_model(family.build(watched, task), task)
     _check_reads(watched.read)
     check_copies(model)
     # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.

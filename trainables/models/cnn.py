@@ -11,7 +11,7 @@ import keras
 
 from toprung.spaces.families import cnn
 from toprung.spaces.families.cnn_blocks import blocks_of
-from toprung.trainables.models.layers import DialledDense, DialledDropout
+from toprung.trainables.models.layers import RuntimeDense, RuntimeDropout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,7 @@ def _block(x: Any, chosen: Mapping[str, Any], block: Block, index: int) -> Any:
         x = _activation(LAYERS.Add()([x, _shortcut(start, chosen, block.filters, stride)]), chosen)
     if block.reduces and not strided and _can_halve(x, chosen):
         x = (LAYERS.MaxPooling2D if chosen["pooling"] == "max" else LAYERS.AveragePooling2D)(2)(x)
-    x = DialledDropout("dropout", whole_channels=True, steps=index)(x)
+    x = RuntimeDropout("dropout", whole_channels=True, steps=index)(x)
     return _norm(x, chosen, "block_end")
 
 
@@ -125,10 +125,10 @@ def _head(x: Any, chosen: Mapping[str, Any], outputs: int) -> Any:
     x = LAYERS.Flatten()(x) if chosen["head"] == "flatten" else LAYERS.GlobalAveragePooling2D()(x)
     widths = [width for width in (chosen["dense_units"], chosen["dense_units_2"]) if width]
     for width in widths:
-        x = DialledDropout("head_dropout")(_activation(_dense(width, chosen)(x), chosen))
+        x = RuntimeDropout("head_dropout")(_activation(_dense(width, chosen)(x), chosen))
         x = _norm(x, chosen, "block_end")
     if not widths:
-        x = DialledDropout("head_dropout")(x)
+        x = RuntimeDropout("head_dropout")(x)
     return LAYERS.Dense(outputs, name="logits")(x)
 
 
@@ -137,7 +137,7 @@ def _dense(width: int, chosen: Mapping[str, Any]) -> keras.layers.Layer:
     if chosen["max_norm"]:
         shared["kernel_constraint"] = keras.constraints.MaxNorm(chosen["max_norm"])
     if "head_l2" in chosen:
-        return DialledDense(width, "head_l2", **shared)
+        return RuntimeDense(width, "head_l2", **shared)
     return LAYERS.Dense(width, **shared)
 
 

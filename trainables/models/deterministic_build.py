@@ -22,7 +22,7 @@ SEED = 0
 
 
 @contextmanager
-def seeded_build(by_keras_alone: bool = False) -> Iterator[None]:
+def deterministic_build(by_keras_alone: bool = False) -> Iterator[None]:
     """In the block all random numbers start from one seed; Python's and NumPy's go on afterwards as if nothing was.
 
     A model that is built `by_keras_alone` draws nothing from TensorFlow itself, and leaves alone what other models of

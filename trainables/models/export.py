@@ -83,8 +83,12 @@ def _kept(layer: keras.Layer) -> list[keras.Variable]:
     """The weights that a copy of the layer has: all but the dials where it leaves as a stock layer."""
     if not hasattr(layer, "as_stock"):
         return list(layer.weights)
-    dials = {id(dial) for inner in layer._flatten_layers() for dial in getattr(inner, "dials", {}).values()}
-    return [weight for weight in layer.weights if id(weight) not in dials]
+    runtime_hyperparameters = {
+        id(dial)
+        for inner in layer._flatten_layers()
+        for dial in getattr(inner, "runtime_hyperparameters", {}).values()
+    }
+    return [weight for weight in layer.weights if id(weight) not in runtime_hyperparameters]
 
 
 def _copy_weights(old: keras.Layer, new: keras.Layer) -> None:

@@ -68,7 +68,7 @@ def load_family(name: str) -> Family:
     return loaded
 
 
-def checked(model: keras.Model, task: Task) -> keras.Model:
+def check_model(model: keras.Model, task: Task) -> keras.Model:
     """`model` itself, when it is built for the task's images and number of outputs; InputError otherwise."""
     where, outputs = "space.name", task.outputs
     stock = "return keras.Model(inputs, outputs) or keras.Sequential"
@@ -103,7 +103,7 @@ def structural_signature(family: Family, config: Mapping[str, Any], task: Task) 
     dynamic = frozenset[str](getattr(family, "dynamic", ()))
     structure = sorted((key, value) for key, value in config.items() if key not in dynamic | RECIPE_KEYS)
     # Whether there is a dial may change the graph, its setting does not.
-    dials = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
+    runtime_hyperparameters = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
     kind = f"{type(family).__module__}.{type(family).__qualname__}"
-    compiled_in = (*dials, *structure_of(config))
-    return (kind, task.image_shape, task.kind, len(task.classes), tuple(structure), compiled_in)
+    compiled_in = (*runtime_hyperparameters, *structure_of(config))
+    return (kind, task.image_shape, task.task_type, len(task.classes), tuple(structure), compiled_in)

@@ -15,10 +15,10 @@ from keras import ops
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from toprung.trainables.models.layers import Dialled
+    from toprung.trainables.models.layers import RuntimeLayer
 
 
-class FirstValues:
+class Reinitializer:
     """How each variable of a freshly built model starts a trial.
 
     A variable that its layer names a random initializer for (`kernel` and `kernel_initializer`, as all stock layers
@@ -29,7 +29,7 @@ class FirstValues:
 
     def __init__(self, layers: Iterable[keras.Layer], pretrained: Iterable[keras.Layer] = ()) -> None:
         self._initializers: dict[int, Any] = {}
-        self._dials: dict[int, tuple[Dialled, str]] = {}
+        self._dials: dict[int, tuple[RuntimeLayer, str]] = {}
         self._built: dict[int, np.ndarray] = {}
         kept = {id(variable) for layer in pretrained for variable in layer.variables}
         for layer in layers:
@@ -39,7 +39,7 @@ class FirstValues:
                     self._initializers[id(variable)] = initializer
                 elif not is_seed(variable):
                     self._built[id(variable)] = ops.convert_to_numpy(variable)
-            for key, variable in getattr(layer, "dials", {}).items():
+            for key, variable in getattr(layer, "runtime_hyperparameters", {}).items():
                 self._dials[id(variable)] = (layer, key)
 
     def draw(
@@ -53,7 +53,7 @@ class FirstValues:
     def _value(self, variable: keras.Variable, config: Mapping[str, Any], number: int) -> np.ndarray:
         if id(variable) in self._dials:
             layer, key = self._dials[id(variable)]
-            return np.asarray(layer.dial_value(key, config), np.float32)
+            return np.asarray(layer.runtime_value(key, config), np.float32)
         if is_seed(variable):
             return np.asarray([number, 0])
         initializer = self._initializers.get(id(variable))

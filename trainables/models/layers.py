@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Dialled(keras.layers.Layer):
-    """A layer whose `dials` map a configuration key to the variable that holds its value.
+class RuntimeLayer(keras.layers.Layer):
+    """A layer whose `runtime_hyperparameters` map a configuration key to the variable that holds its value.
 
     A trial's reset sets every dial from the trial's configuration, 0 where the configuration has no such key.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dials: dict[str, keras.Variable] = {}
+        self.runtime_hyperparameters: dict[str, keras.Variable] = {}
 
-    def add_dial(self, key: str, value: float = 0.0) -> keras.Variable:
+    def add_runtime_hyperparameter(self, key: str, value: float = 0.0) -> keras.Variable:
         """Make the dial that `config[key]` sets; returns its float32 variable."""
         # Not cast under mixed precision: a rate rounded to bfloat16 would be another rate.
         variable = keras.Variable(
             float(value), dtype="float32", trainable=False, autocast=False, name=f"dial_{key}"
         )
-        self.dials[key] = variable
+        self.runtime_hyperparameters[key] = variable
         return variable
 
-    def dial_value(self, key: str, config: Mapping[str, Any]) -> float:
+    def runtime_value(self, key: str, config: Mapping[str, Any]) -> float:
         """What a trial of this configuration sets the dial `key` to."""
         return float(config.get(key) or 0.0)
 
 
-class DialledDropout(Dialled):
+class RuntimeDropout(RuntimeLayer):
     """Inverted dropout whose rate in [0, 1) is the dial `key`; at 0 the output is the input, bit for bit.
 
     With `whole_channels` a feature map (height, width) is dropped as one. `steps` times `config[key + "_step"]`
@@ -47,13 +47,13 @@ class DialledDropout(Dialled):
 
     def __init__(self, key: str, whole_channels: bool = False, steps: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate = self.add_dial(key)
+        self.rate = self.add_runtime_hyperparameter(key)
         self.whole_channels = whole_channels
         self.steps = steps
         self.seed_generator = keras.random.SeedGenerator(0)
 
-    def dial_value(self, key: str, config: Mapping[str, Any]) -> float:
-        rate, step = super().dial_value(key, config), float(config.get(f"{key}_step") or 0.0)
+    def runtime_value(self, key: str, config: Mapping[str, Any]) -> float:
+        rate, step = super().runtime_value(key, config), float(config.get(f"{key}_step") or 0.0)
         return min(rate + self.steps * step, max(rate, 0.9))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -76,12 +76,12 @@ class DialledDropout(Dialled):
         return kind(rate, name=self.name)
 
 
-class DialledDense(Dialled, keras.layers.Dense):  # type: ignore[misc]
+class RuntimeDense(RuntimeLayer, keras.layers.Dense):  # type: ignore[misc]
     """A dense layer whose L2 penalty, times the sum of its squared kernel, is the dial `key`."""
 
     def __init__(self, units: int, key: str, **kwargs: Any) -> None:
         super().__init__(units=units, **kwargs)
-        self.kernel_regularizer = DialledL2(self.add_dial(key))
+        self.kernel_regularizer = RuntimeL2(self.add_runtime_hyperparameter(key))
 
     def as_stock(self) -> keras.layers.Layer:
         """A plain dense layer; its penalty means nothing outside training."""
@@ -89,7 +89,7 @@ class DialledDense(Dialled, keras.layers.Dense):  # type: ignore[misc]
         return keras.layers.Dense.from_config(config)
 
 
-class DialledL2(keras.regularizers.Regularizer):  # type: ignore[misc]
+class RuntimeL2(keras.regularizers.Regularizer):  # type: ignore[misc]
     """`strength` times the sum of squares."""
 
     def __init__(self, strength: keras.Variable) -> None:
@@ -103,7 +103,7 @@ class DialledL2(keras.regularizers.Regularizer):  # type: ignore[misc]
         return {}
 
 
-class InInference(keras.layers.Layer):  # type: ignore[misc]
+class InferenceOnly(keras.layers.Layer):  # type: ignore[misc]
     """A model that computes as outside training, whatever the model around it does; its weights can be trained.
 
     A functional model hands its own `training` down to every layer, over what the layer was called with.

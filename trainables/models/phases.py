@@ -33,7 +33,7 @@ def phases_of(family: Family, config: Mapping[str, Any], max_epochs: int) -> tup
     return tuple(planned) or (Phase(1, max_epochs),)
 
 
-def in_a_row(parts: Iterable[tuple[int, float, float]], max_epochs: int) -> tuple[Phase, ...]:
+def consecutive_phases(parts: Iterable[tuple[int, float, float]], max_epochs: int) -> tuple[Phase, ...]:
     """Phases of (epochs, open_share, rate) one after the other, cut at `max_epochs`, the empty ones left out."""
     phases: list[Phase] = []
     first = 1
@@ -50,7 +50,7 @@ def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
     return next(phase for phase in reversed(phases) if phase.first_epoch <= epoch)
 
 
-class Frozen(NamedTuple):
+class FrozenBoundary(NamedTuple):
     """Where the part of a model ends that a head-only phase leaves as it is.
 
     `end` is the KerasTensor (batch, features) that leads out of it; `key` what its values depend on beside the images,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from toprung.spaces.families import transfer
-from toprung.trainables.models.layers import DialledDropout, InInference
-from toprung.trainables.models.phases import Frozen, Phase, in_a_row
+from toprung.trainables.models.layers import InferenceOnly, RuntimeDropout
+from toprung.trainables.models.phases import FrozenBoundary, Phase, consecutive_phases
 from toprung.trainables.models.pretrained import backbone, preprocessed
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ class TransferFamily:
             x = LAYERS.Resizing(chosen["input_size"], chosen["input_size"], name="resized")(x)
         body = backbone(chosen, tuple(x.shape[1:]))
         x = preprocessed(chosen["backbone"], x)
-        x = body(x) if chosen["weights"] == "none" else InInference(body, name="pretrained")(x)
+        x = body(x) if chosen["weights"] == "none" else InferenceOnly(body, name="pretrained")(x)
         x = LAYERS.GlobalAveragePooling2D(name="features")(x)
         for width in (chosen["dense_units"], chosen["dense_units_2"]):
             if width:
                 x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
-        x = DialledDropout("head_dropout")(x)
+        x = RuntimeDropout("head_dropout")(x)
         return keras.Model(inputs, LAYERS.Dense(task.outputs, name="logits")(x))
 
-    def pretrained(self, model: keras.Model) -> list[InInference]:
+    def pretrained(self, model: keras.Model) -> list[InferenceOnly]:
         """The layers that start from the weights they were loaded with."""
-        return [layer for layer in model.layers if isinstance(layer, InInference)]
+        return [layer for layer in model.layers if isinstance(layer, InferenceOnly)]
 
     def phases(self, config: Mapping[str, Any], max_epochs: int) -> tuple[Phase, ...]:
         """Head alone, the top share, a deeper share; all at once where nothing was trained before."""
@@ -80,17 +80,17 @@ class TransferFamily:
             (chosen["top_epochs"], chosen["top_share"], chosen["top_rate"]),
             (max_epochs, chosen["deep_share"], chosen["deep_rate"]),
         ]
-        phases = in_a_row(parts, max_epochs)
+        phases = consecutive_phases(parts, max_epochs)
         as_they_are = chosen["cache_features"]
         return tuple(replace(p, augmented=not (as_they_are and p.open_share == 0.0)) for p in phases)
 
-    def frozen(self, model: keras.Model, config: Mapping[str, Any]) -> Frozen | None:
+    def frozen(self, model: keras.Model, config: Mapping[str, Any]) -> FrozenBoundary | None:
         """The pretrained network and what is before it; its weights are those it came with while the head learns."""
         chosen = {**transfer.DEFAULTS, **config}
         if chosen["weights"] == "none":
             return None
         key = tuple(chosen[name] for name in ("backbone", "alpha", "weights", "input_size"))
-        return Frozen(model.get_layer("features").output, key)
+        return FrozenBoundary(model.get_layer("features").output, key)
 
     def depths(self, model: keras.Model) -> dict[int, float]:
         """By `id` of each pretrained variable: the share of the pretrained layers it takes to reach its own.

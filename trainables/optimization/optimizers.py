@@ -25,7 +25,7 @@ Triple = tuple[Any, Any, Any]
 LEVELS = 3.0  # of the step schedule: whole, a tenth, a hundredth
 
 
-class Hyper(NamedTuple):
+class RuntimeHyperparameters(NamedTuple):
     """The numbers of one trial that a compiled step reads, each a float32 scalar unless it says otherwise.
 
     `optimizer` is an int32. `first_share` is the share of the peak that the warmup starts from, `drops` into how many
@@ -52,7 +52,9 @@ class Hyper(NamedTuple):
     class_weights: Any
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, total_steps: int, class_weights: Any = (1.0,)) -> Hyper:
+    def from_recipe(
+        cls, recipe: Recipe, total_steps: int, class_weights: Any = (1.0,)
+    ) -> RuntimeHyperparameters:
         """As numpy arrays; `total_steps` is the length of the whole schedule."""
         is_cycle = recipe.schedule == "one_cycle"
         is_level = recipe.schedule in ("constant", "plateau")
@@ -77,7 +79,7 @@ class Hyper(NamedTuple):
         return cls(**{name: np.asarray(value, _dtype(name)) for name, value in numbers.items()})
 
     @classmethod
-    def signature(cls, classes: int) -> Hyper:
+    def signature(cls, classes: int) -> RuntimeHyperparameters:
         """The shapes and dtypes of the fields."""
         shapes = {"switches": (len(TECHNIQUES),), "class_weights": (classes,)}
         return cls(*(keras.KerasTensor(shapes.get(name, ()), _dtype(name)) for name in cls._fields))
@@ -87,7 +89,7 @@ def _dtype(name: str) -> str:
     return "int32" if name == "optimizer" else "float32"
 
 
-class Moments(NamedTuple):
+class OptimizerState(NamedTuple):
     """What an optimizer updates: all weights and its two memories, float32 vectors of one length.
 
     `average` is the moving average of the weights, as long as they are; empty when none is kept.
@@ -99,12 +101,12 @@ class Moments(NamedTuple):
     average: Any = np.zeros(0, np.float32)
 
 
-def learning_rate(step: Any, hyper: Hyper) -> Any:
+def learning_rate(step: Any, hyper: RuntimeHyperparameters) -> Any:
     """The rate of step 0, 1, ...: linear warmup, then half a cosine (Loshchilov & Hutter 2017) or levels."""
     return hyper.peak * share_of_peak(step, hyper)
 
 
-def share_of_peak(step: Any, hyper: Hyper) -> Any:
+def share_of_peak(step: Any, hyper: RuntimeHyperparameters) -> Any:
     """The rate of a step as a share of the highest one."""
     done = ops.cast(step, "float32")
     warmup = ops.minimum((done + 1.0) / ops.maximum(hyper.warmup_steps, 1.0), 1.0)
@@ -117,7 +119,7 @@ def share_of_peak(step: Any, hyper: Hyper) -> Any:
     return warmup * (hyper.final_share + (1.0 - hyper.final_share) * fall)
 
 
-def averaged(step: Any, moments: Moments, hyper: Hyper) -> Moments:
+def averaged(step: Any, moments: OptimizerState, hyper: RuntimeHyperparameters) -> OptimizerState:
     """The average moved towards the weights (Polyak & Juditsky 1992); as it was where none is kept.
 
     Its decay climbs to `ema` as (1 + step) / (10 + step), so that the first weights are soon forgotten.
@@ -133,7 +135,9 @@ def averaged(step: Any, moments: Moments, hyper: Hyper) -> Moments:
     return moments._replace(average=ops.cond(hyper.ema > 0.0, moved, lambda: moments.average))
 
 
-def update(step: Any, gradient: Any, moments: Moments, decayed: Any, hyper: Hyper) -> Moments:
+def update(
+    step: Any, gradient: Any, moments: OptimizerState, decayed: Any, hyper: RuntimeHyperparameters
+) -> OptimizerState:
     """One optimizer step. `decayed`, as long as the weights, is 1 where weight decay applies, else 0."""
     norm = ops.sqrt(ops.sum(ops.square(gradient)))
     gradient = gradient * ops.minimum(hyper.clip_norm / norm, 1.0)
@@ -168,10 +172,10 @@ def update(step: Any, gradient: Any, moments: Moments, decayed: Any, hyper: Hype
 
     branches = {"adamw": adamw, "adam": adam, "sgd": sgd, "rmsprop": rmsprop, "lion": lion}
     weights, first, second = ops.switch(hyper.optimizer, [branches[name] for name in OPTIMIZERS])
-    return Moments(weights, first, second, moments.average)
+    return OptimizerState(weights, first, second, moments.average)
 
 
-def _adam(gradient: Any, moments: Moments, rate: Any, count: Any, beta: Any) -> Triple:
+def _adam(gradient: Any, moments: OptimizerState, rate: Any, count: Any, beta: Any) -> Triple:
     """Adam (Kingma & Ba 2015): `beta` is beta_1, beta_2 is 0.999, `count` is t."""
     first = beta * moments.first + (1.0 - beta) * gradient
     second = 0.999 * moments.second + 0.001 * ops.square(gradient)

@@ -14,7 +14,7 @@ from pathlib import Path
 NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")
 
 
-def not_for_training() -> tuple[str, ...]:
+def imports_not_needed_for_training() -> tuple[str, ...]:
     """What `import keras` can do without for training; TensorFlow takes JAX along too where that is installed."""
     return NOT_FOR_TRAINING if keras_backend() == "jax" else (*NOT_FOR_TRAINING, "jax")
 
@@ -31,7 +31,7 @@ def keras_backend() -> str:
 
 
 @contextmanager
-def without(*names: str) -> Iterator[None]:
+def block_imports(*names: str) -> Iterator[None]:
     """In the block an import of one of these fails as if it were not installed; one already imported stays."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks "not to be found"
@@ -43,7 +43,7 @@ def without(*names: str) -> Iterator[None]:
 
 
 @contextmanager
-def quiet_native() -> Iterator[None]:
+def silence_native_stderr() -> Iterator[None]:
     """Drop what native code writes to standard error in the block; exceptions pass as always."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECS = 10.0
 
 
-class Deadline:
+class Watchdog:
     """Ends this process when a block takes longer than `limit_secs`, after `tell`.
 
     It is watched by one thread for all blocks, which runs beside native code that never returns; a block costs

@@ -18,7 +18,7 @@ class Task:
 
     `image_shape` is (height, width, channels), `classes` the names in label order, `max_epochs` the length
     that learning-rate schedules are laid out for. `train` and `val` hold images, uint8 (N, H, W, C), and
-    labels: int32 (N,), of the `kind` multilabel 0 and 1, int32 (N, classes).
+    labels: int32 (N,), of the `task_type` multilabel 0 and 1, int32 (N, classes).
     """
 
     image_shape: tuple[int, int, int]
@@ -26,12 +26,12 @@ class Task:
     max_epochs: int
     train: Split
     val: Split
-    kind: str = SOFTMAX
+    task_type: str = SOFTMAX
 
     @property
     def outputs(self) -> int:
         """How many outputs a model of this task has."""
-        return outputs_of(self.kind, len(self.classes))
+        return outputs_of(self.task_type, len(self.classes))
 
 
 @dataclass(frozen=True)

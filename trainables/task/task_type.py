@@ -17,9 +17,9 @@ KINDS = (SOFTMAX, BINARY, MULTILABEL)
 AUTO = "auto"
 
 
-def outputs_of(kind: str, classes: int) -> int:
+def outputs_of(task_type: str, classes: int) -> int:
     """How many outputs a model has: one for each class, or one alone that tells the second of two from the first."""
-    return 1 if kind == BINARY else classes
+    return 1 if task_type == BINARY else classes
 
 
 def class_counts(labels: Any, classes: int) -> list[int]:
@@ -32,32 +32,32 @@ def class_counts(labels: Any, classes: int) -> list[int]:
     return counts
 
 
-def settled(
+def resolve_task_type(
     labels: Mapping[str, NDArray[np.int64]], classes: int, asked: str = AUTO
 ) -> tuple[str, dict[str, NDArray[np.int64]]]:
-    """The kind of a task and its labels by part as that kind has them, from what a source gave.
+    """The task_type of a task and its labels by part as that task_type has them, from what a source gave.
 
     Softmax and binary have class numbers (N,), multilabel a 0/1 matrix (N, classes). `auto` takes class numbers for
     softmax and a matrix for multilabel, unless each of its rows names one class: then that is its class number.
-    Raises InputError at `data.task` where the labels, or the number of classes, are not what the kind needs.
+    Raises InputError at `data.task` where the labels, or the number of classes, are not what the task_type needs.
     """
     is_matrix = labels["train"].ndim == 2
     if asked == MULTILABEL or (asked == AUTO and is_matrix and not _names_one_class(labels)):
         if not is_matrix:
             raise _unfit(MULTILABEL, "one class number an image", "labels of 0 and 1, one for each class")
         return MULTILABEL, dict(labels)
-    kind = SOFTMAX if asked == AUTO else asked
-    if kind == BINARY and classes != 2:
-        raise _unfit(kind, f"{classes} classes", "2 classes, or another task")
+    task_type = SOFTMAX if asked == AUTO else asked
+    if task_type == BINARY and classes != 2:
+        raise _unfit(task_type, f"{classes} classes", "2 classes, or another task")
     if is_matrix and not _names_one_class(labels):
-        raise _unfit(kind, "images of no class or of several", "one class an image, or multilabel")
+        raise _unfit(task_type, "images of no class or of several", "one class an image, or multilabel")
     numbers = {part: own.argmax(axis=1) if own.ndim == 2 else own for part, own in labels.items()}
-    return kind, numbers
+    return task_type, numbers
 
 
 def _names_one_class(labels: Mapping[str, NDArray[np.int64]]) -> bool:
     return all(bool((own.sum(axis=1) == 1).all()) for own in labels.values())
 
 
-def _unfit(kind: str, given: str, allowed: str) -> InputError:
-    return InputError.single("data.task", f"{kind}, but the labels give {given}", allowed)
+def _unfit(task_type: str, given: str, allowed: str) -> InputError:
+    return InputError.single("data.task", f"{task_type}, but the labels give {given}", allowed)

@@ -40,14 +40,14 @@ class Feed(Protocol):
         ...
 
 
-class Waited:
+class TimedChunks:
     """The chunks of an epoch, and in `secs` how long their taker waited for them so far."""
 
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self._chunks = chunks
         self.secs = 0.0
 
-    def __iter__(self) -> Waited:
+    def __iter__(self) -> TimedChunks:
         return self
 
     def __next__(self) -> Chunk:
@@ -134,7 +134,9 @@ def steps_per_epoch(count: int, batch: int) -> int:
 CPU_BYTES, ACCELERATOR_BYTES = 4 * 2**20, 64 * 2**20
 
 
-def answers(ask: Callable[[Any], np.ndarray], images: Any, accelerated: bool, parts: int = 1) -> np.ndarray:
+def predict_in_batches(
+    ask: Callable[[Any], np.ndarray], images: Any, accelerated: bool, parts: int = 1
+) -> np.ndarray:
     """What `ask` makes of each image (or of its features), the memory of a call being cut into `parts`."""
     asked = [ask(images[rows]) for rows in batches(images, accelerated, parts)]
     return np.concatenate(asked)[: len(images)]

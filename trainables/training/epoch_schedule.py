@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toprung.trainables.models.phases import phase_at
-from toprung.trainables.optimization.optimizers import Hyper
+from toprung.trainables.optimization.optimizers import RuntimeHyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ PLATEAU = "plateau"  # the schedule, and what its state is called
 EPOCH = "epoch"
 
 
-class Course:
+class EpochSchedule:
     """Leads a trial from epoch to epoch; `phase`, `hyper` and `open_share` are those of `epoch`, entered last."""
 
     def __init__(
@@ -43,7 +43,9 @@ class Course:
         self.phase = phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
         recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
-        self.hyper = Hyper.from_recipe(recipe, self._steps_per_epoch * phase.epochs, self._class_weights)
+        self.hyper = RuntimeHyperparameters.from_recipe(
+            recipe, self._steps_per_epoch * phase.epochs, self._class_weights
+        )
         self.open_share = np.asarray(phase.open_share, np.float32)
 
     @property

@@ -13,21 +13,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from toprung.trainables.models.phases import Frozen
+from toprung.trainables.models.phases import FrozenBoundary
 from toprung.trainables.training.batches import CHUNK_BYTES, StreamedFeed, feed_for
 from toprung.trainables.training.network import Network
 from toprung.trainables.training.state import State
 from toprung.trainables.training.step import TrainingStep
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from toprung.trainables.backend.engine import Engine
-    from toprung.trainables.optimization.optimizers import Hyper
+    from toprung.trainables.optimization.optimizers import RuntimeHyperparameters
     from toprung.trainables.task.task import Split
     from toprung.trainables.training.batches import Feed
-    from toprung.trainables.trial.execution import Computation
+    from toprung.trainables.trial.execution import ExecutionPlan
 
 MOST_BYTES = 2**30  # of each worker
 BATCH_IMAGES = 64  # of a call where batches stay whole
@@ -80,21 +80,21 @@ class HeadNetwork(Network):
     input_dtype = "float32"
 
     def vary(
-        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
+        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: RuntimeHyperparameters
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         """Features and targets as they are."""
         del engine, hyper
         return images, targets, tuple(others)
 
 
-class CutNetwork:
+class SplitNetwork:
     """The head of a network with a training step of its own, and the way between its state and that of the whole.
 
     Where a batch is computed in `parts`, that step cuts it too, and the frozen part sees as many fewer images a call.
     """
 
     def __init__(
-        self, network: Network, frozen: Frozen, engine: Engine, watches_loss: bool, parts: int = 1
+        self, network: Network, frozen: FrozenBoundary, engine: Engine, watches_loss: bool, parts: int = 1
     ) -> None:
         model = network.model
         self.key, self.width = frozen.key, int(frozen.end.shape[-1])
@@ -164,7 +164,7 @@ class CutNetwork:
         return ops.cast(seen, "float32")
 
 
-class HeadOnly:
+class HeadOnlyTraining:
     """Epochs in which nothing but the head learns, for one model: what they need beyond the model itself.
 
     The head's own step is compiled, and features are computed, when they are first asked for.
@@ -173,18 +173,18 @@ class HeadOnly:
     def __init__(
         self,
         network: Network,
-        frozen: Frozen | None,
+        frozen: FrozenBoundary | None,
         engine: Engine,
         accelerated: bool,
         cache: FeatureCache,
-        computation: Computation,
+        computation: ExecutionPlan,
     ) -> None:
         if frozen is not None:
             # Both decide how features are rounded, and a trial's must not hang on which trial computed them.
             frozen = frozen._replace(key=(frozen.key, computation.precision, computation.parts))
         self._network, self._frozen, self._engine = network, frozen, engine
         self._accelerated, self._cache, self._parts = accelerated, cache, computation.parts
-        self._cut: CutNetwork | None = None
+        self._cut: SplitNetwork | None = None
 
     @property
     def traces(self) -> int:
@@ -196,15 +196,15 @@ class HeadOnly:
         return self._frozen is not None and self._cache.takes(images, int(self._frozen.end.shape[-1]))
 
     @property
-    def cut(self) -> CutNetwork:
+    def cut(self) -> SplitNetwork:
         """The network cut in two."""
         if self._cut is None:
             assert self._frozen is not None
             watches_loss = not self._accelerated
-            self._cut = CutNetwork(self._network, self._frozen, self._engine, watches_loss, self._parts)
+            self._cut = SplitNetwork(self._network, self._frozen, self._engine, watches_loss, self._parts)
         return self._cut
 
-    def prepare(self, state: State, splits: Sequence[Split]) -> Costs:
+    def prepare(self, state: State, splits: Sequence[Split]) -> ResourceUsage:
         """Compile what is needed for the features of splits, and compute them; what that took."""
         began = time.perf_counter()
         for split in splits:
@@ -212,7 +212,7 @@ class HeadOnly:
         compiled = time.perf_counter()
         for split in splits:
             self.seen(state, split)
-        return Costs(trace_secs=compiled - began, data_secs=time.perf_counter() - compiled)
+        return ResourceUsage(compile_secs=compiled - began, input_wait_secs=time.perf_counter() - compiled)
 
     def seen(self, state: State, split: Split) -> tuple[Split, Feed]:
         """The split with its features for images, and a feed of it."""

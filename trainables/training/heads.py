@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from keras import ops
 
-from toprung.trainables.metrics.classification import Evaluation
-from toprung.trainables.metrics.multilabel import LabelEvaluation
+from toprung.trainables.metrics.classification import ClassificationEvaluation
+from toprung.trainables.metrics.multilabel import MultilabelEvaluation
 from toprung.trainables.optimization.losses import (
     class_weights,
     cross_entropy,
@@ -21,14 +21,14 @@ from toprung.trainables.optimization.losses import (
 from toprung.trainables.task.task_type import BINARY, MULTILABEL, class_counts
 
 if TYPE_CHECKING:
-    from toprung.trainables.metrics.classification import Scored
-    from toprung.trainables.optimization.optimizers import Hyper
+    from toprung.trainables.metrics.classification import Evaluation
+    from toprung.trainables.optimization.optimizers import RuntimeHyperparameters
     from toprung.trainables.task.task import Task
 
 TINY = 1e-7
 
 
-class Outputs(Protocol):
+class Head(Protocol):
     """One way to answer; `classes` is how many there are, `final` the activation that makes probabilities."""
 
     classes: int
@@ -44,20 +44,20 @@ class Outputs(Protocol):
     def targets(self, labels: Any) -> Any:
         """Float32 (batch, classes) from int32 labels, for augmentations that mix images to mix too."""
 
-    def losses(self, logits: Any, targets: Any, hyper: Hyper) -> Any:
+    def losses(self, logits: Any, targets: Any, hyper: RuntimeHyperparameters) -> Any:
         """The loss of each image, float32 (batch,), classes weighed."""
 
     def right(self, logits: Any, labels: Any) -> Any:
         """1 for each image that is answered right in every part, float32 (batch,)."""
 
     def weights(self, labels: Any, power: float) -> np.ndarray:
-        """`Hyper.class_weights` for these training labels and the recipe's `class_balance`."""
+        """`RuntimeHyperparameters.class_weights` for these training labels and the recipe's `class_balance`."""
 
-    def scored(self, logits: np.ndarray, labels: np.ndarray) -> Scored:
+    def scored(self, logits: np.ndarray, labels: np.ndarray) -> Evaluation:
         """What the logits of a split score."""
 
 
-class OneOfMany:
+class SoftmaxHead:
     """One class an image, one output a class, softmax."""
 
     final = "softmax"
@@ -72,7 +72,7 @@ class OneOfMany:
     def targets(self, labels: Any) -> Any:
         return ops.one_hot(labels, self.classes, dtype="float32")
 
-    def losses(self, logits: Any, targets: Any, hyper: Hyper) -> Any:
+    def losses(self, logits: Any, targets: Any, hyper: RuntimeHyperparameters) -> Any:
         weights_of_images = ops.matmul(targets, hyper.class_weights[:, None])[:, 0]
         return weights_of_images * cross_entropy(logits, targets, hyper.label_smoothing)
 
@@ -82,11 +82,11 @@ class OneOfMany:
     def weights(self, labels: Any, power: float) -> np.ndarray:
         return class_weights(class_counts(labels, self.classes), power)
 
-    def scored(self, logits: np.ndarray, labels: np.ndarray) -> Scored:
-        return Evaluation.from_logits(logits, labels)
+    def scored(self, logits: np.ndarray, labels: np.ndarray) -> Evaluation:
+        return ClassificationEvaluation.from_logits(logits, labels)
 
 
-class OneOfTwo(OneOfMany):
+class BinaryHead(SoftmaxHead):
     """One class of two by one output, sigmoid: the probability of the second.
 
     It is the softmax of (0, output), so that loss, smoothing, class weights and scores are those of two classes.
@@ -99,7 +99,7 @@ class OneOfTwo(OneOfMany):
         return ops.concatenate([ops.zeros_like(second), second], axis=-1)
 
 
-class AnyOfMany:
+class MultilabelHead:
     """Any number of classes an image, one sigmoid each; the loss is the mean over the classes."""
 
     final = "sigmoid"
@@ -114,7 +114,7 @@ class AnyOfMany:
     def targets(self, labels: Any) -> Any:
         return ops.cast(labels, "float32")
 
-    def losses(self, logits: Any, targets: Any, hyper: Hyper) -> Any:
+    def losses(self, logits: Any, targets: Any, hyper: RuntimeHyperparameters) -> Any:
         return label_entropy(logits, targets, hyper.label_smoothing, hyper.class_weights)
 
     def right(self, logits: Any, labels: Any) -> Any:
@@ -123,14 +123,14 @@ class AnyOfMany:
     def weights(self, labels: Any, power: float) -> np.ndarray:
         return positive_weights(class_counts(labels, self.classes), len(labels), power)
 
-    def scored(self, logits: np.ndarray, labels: np.ndarray) -> Scored:
-        return LabelEvaluation.from_logits(logits, labels)
+    def scored(self, logits: np.ndarray, labels: np.ndarray) -> Evaluation:
+        return MultilabelEvaluation.from_logits(logits, labels)
 
 
-def outputs_for(task: Task) -> Outputs:
+def head_for(task: Task) -> Head:
     """How the models of a task answer."""
-    kinds: dict[str, type[OneOfMany | AnyOfMany]] = {BINARY: OneOfTwo, MULTILABEL: AnyOfMany}
-    return kinds.get(task.kind, OneOfMany)(len(task.classes))
+    kinds: dict[str, type[SoftmaxHead | MultilabelHead]] = {BINARY: BinaryHead, MULTILABEL: MultilabelHead}
+    return kinds.get(task.task_type, SoftmaxHead)(len(task.classes))
 
 
 def _logit(probabilities: Any) -> Any:

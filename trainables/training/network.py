@@ -17,8 +17,8 @@ from keras import ops
 from toprung.trainables.augment.layer import Augment
 from toprung.trainables.models.export import ends_in, stock_model
 from toprung.trainables.models.initialization import is_seed
-from toprung.trainables.optimization.optimizers import Hyper, Moments
-from toprung.trainables.training.heads import Outputs
+from toprung.trainables.optimization.optimizers import OptimizerState, RuntimeHyperparameters
+from toprung.trainables.training.heads import Head
 from toprung.trainables.training.state import State
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Network:
     def __init__(
         self,
         model: keras.Model,
-        outputs: Outputs,
+        outputs: Head,
         augments_fully: bool = False,
         depths: Mapping[int, float] | None = None,
     ) -> None:
@@ -63,8 +63,12 @@ class Network:
     @property
     def parameter_count(self) -> int:
         """How many weights and statistics the model has; seeds and dials do not count."""
-        dials = {id(dial) for layer in self.layers for dial in getattr(layer, "dials", {}).values()}
-        counted = [v for v in self.model.variables if not is_seed(v) and id(v) not in dials]
+        runtime_hyperparameters = {
+            id(dial)
+            for layer in self.layers
+            for dial in getattr(layer, "runtime_hyperparameters", {}).values()
+        }
+        counted = [v for v in self.model.variables if not is_seed(v) and id(v) not in runtime_hyperparameters]
         return sum(int(np.prod(variable.shape)) for variable in counted)
 
     def augmented(self, state: State, strength: float) -> State:
@@ -96,17 +100,17 @@ class Network:
         others = tuple(
             keras.KerasTensor(v.shape, keras.backend.standardize_dtype(v.dtype)) for v in self.others
         )
-        moments = Moments(flat, flat, flat, keras.KerasTensor((None,), "float32"))
+        moments = OptimizerState(flat, flat, flat, keras.KerasTensor((None,), "float32"))
         return State(keras.KerasTensor((), "int32"), moments, others)
 
     def as_tensors(self, state: State) -> State:
         """The state on the device, in the dtypes of `state_signature`."""
-        moments = Moments(*(ops.convert_to_tensor(value, "float32") for value in state.moments))
+        moments = OptimizerState(*(ops.convert_to_tensor(value, "float32") for value in state.moments))
         pairs = zip(state.others, self.state_signature.others, strict=True)
         others = tuple(ops.convert_to_tensor(value, spec.dtype) for value, spec in pairs)
         return State(ops.convert_to_tensor(state.step, "int32"), moments, others)
 
-    def check_fits(self, moments: Moments, others: Sequence[Any], averaged: bool) -> None:
+    def check_fits(self, moments: OptimizerState, others: Sequence[Any], averaged: bool) -> None:
         """Raise ValueError when arrays are not of the shapes of this network's state."""
         count = sum(self.sizes)
         expected = [(count,)] * 3 + [(count if averaged else 0,)]
@@ -136,7 +140,7 @@ class Network:
         return ops.concatenate([ops.reshape(ops.cast(value, "float32"), (-1,)) for value in held])
 
     def vary(
-        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: Hyper
+        self, engine: Engine, others: Sequence[Any], images: Any, targets: Any, hyper: RuntimeHyperparameters
     ) -> tuple[Any, Any, tuple[Any, ...]]:
         """Augmented images and their targets, and `others` with the augmentation's seed moved on."""
         cut = len(self.augment.non_trainable_variables)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from toprung.trainables.optimization.optimizers import Moments
+from toprung.trainables.optimization.optimizers import OptimizerState
 
 
 class State(NamedTuple):
@@ -22,7 +22,7 @@ class State(NamedTuple):
     """
 
     step: Any
-    moments: Moments
+    moments: OptimizerState
     others: tuple[Any, ...]
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -43,6 +43,6 @@ class State(NamedTuple):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> State:
         """What `arrays` was taken of, still on the host; other names are passed over."""
         others = tuple(arrays[name] for name in sorted(arrays) if name.startswith("others/"))
-        kept = {name: arrays.get(f"moments/{name}") for name in Moments._fields}
-        moments = Moments(**{name: value for name, value in kept.items() if value is not None})
+        kept = {name: arrays.get(f"moments/{name}") for name in OptimizerState._fields}
+        moments = OptimizerState(**{name: value for name, value in kept.items() if value is not None})
         return cls(arrays["step"], moments, others)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 from keras import ops
 
-from toprung.trainables.optimization.optimizers import Hyper, averaged, update
+from toprung.trainables.optimization.optimizers import RuntimeHyperparameters, averaged, update
 from toprung.trainables.training.network import Network
 from toprung.trainables.training.state import State
 
@@ -65,7 +65,10 @@ class TrainingStep:
         labels = keras.KerasTensor((None, *network.outputs.label_shape), "int32")
         order = keras.KerasTensor((None, None), "int32")
         totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
-        hyper, share = Hyper.signature(network.outputs.classes), keras.KerasTensor((), "float32")
+        hyper, share = (
+            RuntimeHyperparameters.signature(network.outputs.classes),
+            keras.KerasTensor((), "float32"),
+        )
         arguments = [state, totals, hyper, share, images, labels, order, steps]
         self.compiled_run = engine.compile(self.run, arguments)
         # Where layers can be frozen a trace of its own saves the backward pass through all that lies below the head.
@@ -91,7 +94,7 @@ class TrainingStep:
         head_only: bool,
         state: State,
         totals: Totals,
-        hyper: Hyper,
+        hyper: RuntimeHyperparameters,
         open_share: Any,
         images: Any,
         labels: Any,
@@ -122,7 +125,7 @@ class TrainingStep:
         self,
         state: State,
         totals: Totals,
-        hyper: Hyper,
+        hyper: RuntimeHyperparameters,
         images: Any,
         labels: Any,
         is_open: Any,
@@ -145,7 +148,13 @@ class TrainingStep:
         return State(state.step + 1, moments, tuple(others)), totals
 
     def _slope(
-        self, weights: Any, others: Any, batch: Batch, hyper: Hyper, head_only: bool, size: Any = None
+        self,
+        weights: Any,
+        others: Any,
+        batch: Batch,
+        hyper: RuntimeHyperparameters,
+        head_only: bool,
+        size: Any = None,
     ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
         """((loss, accuracy, new others), gradient) of images that are a share of a batch of `size`."""
         size = ops.cast(ops.shape(batch.labels)[0] if size is None else size, "float32")
@@ -161,7 +170,7 @@ class TrainingStep:
         return self.engine.value_and_grad(loss_of, weights)
 
     def _slope_in_parts(
-        self, weights: Any, others: Any, batch: Batch, hyper: Hyper, head_only: bool
+        self, weights: Any, others: Any, batch: Batch, hyper: RuntimeHyperparameters, head_only: bool
     ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
         """As `_slope`; a loop, so that no part's activations are held beside another's."""
         size = ops.shape(batch.labels)[0]

@@ -14,33 +14,33 @@ from keras import ops
 
 from toprung.trainables.backend.engine import device, engine_for
 from toprung.trainables.metrics.classification import SCORES
-from toprung.trainables.models.build import built_model
-from toprung.trainables.models.initialization import FirstValues
+from toprung.trainables.models.build import build_model
+from toprung.trainables.models.initialization import Reinitializer
 from toprung.trainables.models.phases import phases_of
-from toprung.trainables.optimization.optimizers import Moments, learning_rate
+from toprung.trainables.optimization.optimizers import OptimizerState, learning_rate
 from toprung.trainables.optimization.recipe import Recipe
 from toprung.trainables.training.batches import (
-    Waited,
-    answers,
+    TimedChunks,
     batches,
     epoch_order,
     feed_for,
+    predict_in_batches,
     steps_per_epoch,
 )
-from toprung.trainables.training.epoch_schedule import Course
-from toprung.trainables.training.frozen_features import FeatureCache, HeadOnly
-from toprung.trainables.training.heads import outputs_for
+from toprung.trainables.training.epoch_schedule import EpochSchedule
+from toprung.trainables.training.frozen_features import FeatureCache, HeadOnlyTraining
+from toprung.trainables.training.heads import head_for
 from toprung.trainables.training.network import Network
 from toprung.trainables.training.state import State
 from toprung.trainables.training.step import Totals, TrainingStep
 from toprung.trainables.training.timing import fastest_call_secs, secs_per_step
-from toprung.trainables.trial.execution import Computation, Computed
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
+from toprung.trainables.trial.resource_usage import ResourceUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toprung.trainables.metrics.classification import Scored
+    from toprung.trainables.metrics.classification import Evaluation
     from toprung.trainables.models.family import Family
     from toprung.trainables.task.task import Split, Task
     from toprung.trainables.training.batches import Feed
@@ -61,18 +61,18 @@ class Trainer:
         config: Mapping[str, Any],
         task: Task,
         feed: Feed | None = None,
-        computation: Computation | None = None,
+        computation: ExecutionPlan | None = None,
         features: FeatureCache | None = None,
     ) -> None:
         began = time.perf_counter()
-        computation = computation or Computation()
-        model = built_model(family, config, task, computation.precision)
+        computation = computation or ExecutionPlan()
+        model = build_model(family, config, task, computation.precision)
         self._family = family
         augments_fully = Recipe.from_config(config).augments_beyond_standard
         depths = getattr(family, "depths", lambda _: None)(model)
-        self._network = Network(model, outputs_for(task), augments_fully, depths)
+        self._network = Network(model, head_for(task), augments_fully, depths)
         pretrained = getattr(family, "pretrained", lambda _: ())(model)
-        self._first = FirstValues(self._network.layers, pretrained)
+        self._first = Reinitializer(self._network.layers, pretrained)
         self._device = device()
         self._accelerated = self._device.accelerated
         built = time.perf_counter()
@@ -80,8 +80,10 @@ class Trainer:
         self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
         frozen = getattr(family, "frozen", lambda *_: None)(model, config)
         cache = features or FeatureCache()
-        self._head = HeadOnly(self._network, frozen, self._engine, self._accelerated, cache, computation)
-        self._costs = Costs(build_secs=built - began, trace_secs=time.perf_counter() - built)
+        self._head = HeadOnlyTraining(
+            self._network, frozen, self._engine, self._accelerated, cache, computation
+        )
+        self._costs = ResourceUsage(build_secs=built - began, compile_secs=time.perf_counter() - built)
         self._state: State = self._network.state_signature
         self._compiled: set[tuple[object, ...]] = set()
         self.use(task, feed or feed_for(task.train, self._accelerated), computation)
@@ -92,9 +94,9 @@ class Trainer:
         """How often the training step was traced since it was built."""
         return self._step.traces + self._head.traces
 
-    def take_costs(self) -> Costs:
+    def take_costs(self) -> ResourceUsage:
         """What building, compiling, waiting for data and validating took since the last call."""
-        taken, self._costs = self._costs, Costs()
+        taken, self._costs = self._costs, ResourceUsage()
         return taken
 
     @property
@@ -103,10 +105,10 @@ class Trainer:
         return self._network.parameter_count
 
     @property
-    def computed(self) -> Computed:
+    def computed(self) -> ExecutionRecord:
         """How the trial at hand is computed."""
         parts, size = self.computation.parts, min(self._recipe.batch_size, len(self._task.train.labels))
-        return Computed(
+        return ExecutionRecord(
             self._device.kind,
             self.computation.precision,
             self._engine.xla,
@@ -127,7 +129,7 @@ class Trainer:
         predict = self._step.compiled_predict
         ops.convert_to_numpy(predict(self._scored_weights, self._state.others, images[first]))
 
-    def use(self, task: Task, feed: Feed, computation: Computation) -> None:
+    def use(self, task: Task, feed: Feed, computation: ExecutionPlan) -> None:
         """Train on `feed` and validate on the task's data from now on.
 
         Image shape and classes must stay, and of `computation` all but `steps_per_call`.
@@ -145,7 +147,7 @@ class Trainer:
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         labels = self._task.train.labels
-        self._course = Course(
+        self._course = EpochSchedule(
             self._recipe,
             phases_of(self._family, config, self._task.max_epochs),
             steps_per_epoch(len(labels), self._recipe.batch_size),
@@ -156,7 +158,7 @@ class Trainer:
         zeros = np.zeros_like(flat)
         others = tuple(self._first.draw(self._network.others, config, seed, OTHERS))
         average = flat if self._recipe.ema else np.zeros(0, np.float32)
-        self._load(State(np.asarray(0, np.int32), Moments(flat, zeros, zeros, average), others))
+        self._load(State(np.asarray(0, np.int32), OptimizerState(flat, zeros, zeros, average), others))
         self._enter_phase(1)
         if not self._keeps_val:
             self._compile_ahead()
@@ -165,7 +167,8 @@ class Trainer:
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.
 
-        Returns each of `Evaluation.scores` with val_ before it, train_accuracy, train_loss (both averaged over
+        Returns each of `ClassificationEvaluation.scores` with val_ before it, train_accuracy, train_loss (both
+        averaged over
         the epoch's batches, with augmentation and dropout on), learning_rate (of the last step) and
         images_per_sec (training alone). A loss that is not finite ends the epoch at that step: train_loss then
         says what it was, validation is NaN. What compiling a phase takes is told as such.
@@ -181,7 +184,7 @@ class Trainer:
         is_finite = bool(np.isfinite(loss))
         began = time.perf_counter()
         scores = self.evaluate(self._task.val).scores if is_finite else dict.fromkeys(SCORES, float("nan"))
-        self._costs += Costs(validation_secs=time.perf_counter() - began)
+        self._costs += ResourceUsage(validation_secs=time.perf_counter() - began)
         last_rate = float(learning_rate(self._state.step - 1, self._course.hyper))
         self._course.see(loss / steps)
         return {
@@ -192,7 +195,7 @@ class Trainer:
             "images_per_sec": images_per_sec,
         }
 
-    def evaluate(self, split: Split) -> Scored:
+    def evaluate(self, split: Split) -> Evaluation:
         """Score the current weights on a split, in batches of one size."""
         weights, others, predict = self._scored_weights, self._state.others, self._step.compiled_predict
         scored = split
@@ -200,7 +203,7 @@ class Trainer:
             scored, _ = self._head.seen(self._state, split)
             weights, others = self._head.cut.cut_weights(weights, others)
             predict = self._head.cut.step.compiled_predict
-        logits = answers(
+        logits = predict_in_batches(
             lambda images: ops.convert_to_numpy(predict(weights, others, images)),
             scored.images,
             self._accelerated,
@@ -261,14 +264,14 @@ class Trainer:
         hyper, open_share = self._course.hyper, self._course.open_share
         run = self._step.compiled_run if open_share > 0 else self._step.compiled_head_run
         run = cut.step.compiled_run if cut else run
-        chunks = Waited(feed.chunks(order, steps_per_call))
+        chunks = TimedChunks(feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
             steps, self._rows_per_call = np.asarray(1 if only_one else count, np.int32), len(rows)
             state, totals = run(state, totals, hyper, open_share, images, labels, rows, steps)
             if only_one or not np.isfinite(float(totals.loss)):
                 break
         self._state = cut.put_back(self._state, state) if cut else state
-        self._costs += Costs(data_secs=chunks.secs)
+        self._costs += ResourceUsage(input_wait_secs=chunks.secs)
         return float(totals.loss), float(totals.accuracy), int(state.step) - before
 
     def _try_step(self) -> None:
@@ -291,7 +294,7 @@ class Trainer:
             self.evaluate(self._task.val)
         else:
             self.try_out()
-        self._costs += Costs(trace_secs=time.perf_counter() - began)
+        self._costs += ResourceUsage(compile_secs=time.perf_counter() - began)
 
     @property
     def _keeps_val(self) -> bool:

@@ -11,25 +11,25 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from toprung.trainables.backend.autotune import PerTrial, Usual, chosen
+from toprung.trainables.backend.autotune import TrialCost, Workload, choose_execution
 from toprung.trainables.backend.engine import device, has_accelerator
 from toprung.trainables.models.family import Signature, structural_signature
 from toprung.trainables.optimization.recipe import Recipe
 from toprung.trainables.training.batches import feed_for, steps_per_epoch
 from toprung.trainables.training.frozen_features import FeatureCache
 from toprung.trainables.training.trainer import Trainer
-from toprung.trainables.trial.execution import Asked, Computation
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from toprung.trainables.backend.autotune import Choices
+    from toprung.trainables.backend.autotune import AutotuneStore
     from toprung.trainables.models.family import Family
     from toprung.trainables.task.task import Split, Task
     from toprung.trainables.training.batches import Feed
 
 
-class WarmTrainers:
+class TrainerCache:
     """At most `capacity` trainers, one per structural signature and computation; the least recently used goes first.
 
     One at a time holds a trial: the state of the others, several times their weights, is freed.
@@ -42,15 +42,15 @@ class WarmTrainers:
     def __init__(
         self,
         capacity: int = 16,
-        asked: Asked | None = None,
-        choices: Choices | None = None,
-        usual: Usual | None = None,
+        asked: ExecutionRequest | None = None,
+        choices: AutotuneStore | None = None,
+        usual: Workload | None = None,
     ) -> None:
         # A dropped trainer is a cycle, and collecting it would otherwise walk TensorFlow's modules for 0.4 s.
         gc.freeze()
         self.capacity = capacity
-        self._asked, self._choices, self._usual = asked or Asked(), choices, usual or Usual()
-        self._computation: Computation | None = None
+        self._asked, self._choices, self._usual = asked or ExecutionRequest(), choices, usual or Workload()
+        self._computation: ExecutionPlan | None = None
         self._trainers: OrderedDict[tuple[Signature, Hashable], Trainer] = OrderedDict()
         self._fed: tuple[Split, Feed] | None = None
         self._features = FeatureCache()
@@ -63,7 +63,7 @@ class WarmTrainers:
         family: Family,
         config: Mapping[str, Any],
         task: Task,
-        computation: Computation | None = None,
+        computation: ExecutionPlan | None = None,
         least_parts: int = 1,
     ) -> Trainer:
         """The trainer for `config`'s structure, built when there is none; `reset` it before training.
@@ -88,8 +88,10 @@ class WarmTrainers:
         trainer = self._trainers[key] = Trainer(family, config, task, feed, computation, self._features)
         return trainer
 
-    def _chosen(self, family: Family, config: Mapping[str, Any], task: Task, least_parts: int) -> Computation:
-        def candidate(computation: Computation) -> Candidate:
+    def _chosen(
+        self, family: Family, config: Mapping[str, Any], task: Task, least_parts: int
+    ) -> ExecutionPlan:
+        def candidate(computation: ExecutionPlan) -> Candidate:
             # Built as any trainer, so that the one chosen is there already.
             in_parts = replace(computation, parts=least_parts)
             self._trainers.pop(self._key(family, config, task, in_parts), None)
@@ -101,23 +103,23 @@ class WarmTrainers:
 
             return Candidate(reset)
 
-        def per_trial() -> PerTrial:
+        def per_trial() -> TrialCost:
             return self._per_trial(family, config, task)
 
         if self._computation is None:
-            self._computation = chosen(self._asked, device(), candidate, per_trial, self._choices)
+            self._computation = choose_execution(self._asked, device(), candidate, per_trial, self._choices)
             self._drop_others(replace(self._computation, parts=least_parts))
         return self._computation
 
-    def _per_trial(self, family: Family, config: Mapping[str, Any], task: Task) -> PerTrial:
+    def _per_trial(self, family: Family, config: Mapping[str, Any], task: Task) -> TrialCost:
         structures = [structural_signature(family, example, task) for example in self._usual.examples]
         models = len(set(structures)) / len(structures) if structures else 1.0
         batches = steps_per_epoch(len(task.train.labels), Recipe.from_config(config).batch_size)
-        return PerTrial(models, self._usual.epochs * batches)
+        return TrialCost(models, self._usual.epochs * batches)
 
     @staticmethod
     def _key(
-        family: Family, config: Mapping[str, Any], task: Task, computation: Computation
+        family: Family, config: Mapping[str, Any], task: Task, computation: ExecutionPlan
     ) -> tuple[Signature, Hashable]:
         return structural_signature(family, config, task), computation.compiled
 
@@ -128,7 +130,7 @@ class WarmTrainers:
         self._features.clear()
         gc.collect()
 
-    def _drop_others(self, chosen_one: Computation) -> None:
+    def _drop_others(self, chosen_one: ExecutionPlan) -> None:
         for key in [key for key in self._trainers if key[1] != chosen_one.compiled]:
             del self._trainers[key]
         gc.collect()

@@ -17,7 +17,7 @@ PRECISIONS = (FLOAT32, MIXED)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExecutionRequest:
     """What a job asks for; None leaves it to a measurement on the device at hand."""
 
     precision: str | None = None
@@ -26,7 +26,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Computation:
+class ExecutionPlan:
     """How a model's steps are computed.
 
     A call runs `steps_per_call` steps at most (None: as many as its images fit). A batch goes through the model in
@@ -49,13 +49,13 @@ class Computation:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Computation:
+    def from_json(cls, text: str) -> ExecutionPlan:
         """What `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
         return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
-class Computed:
+class ExecutionRecord:
     """What a trial's row tells: the kind of device and how it was used.
 
     `steps_per_call` is None before the first epoch, `micro_batch_size`, in images, where batches stay whole.

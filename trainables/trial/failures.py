@@ -36,11 +36,12 @@ _AMOUNT = re.compile(r"(?:allocate|allocating)\s+([\d.]+)\s*(bytes|[KMGTPE]iB)")
 
 @dataclass(frozen=True)
 class Failure:
-    """How a trial failed; false when it did not. `wanted_bytes` is what it asked for when memory ran out, if known."""
+    """How a trial failed; false when it did not. `failed_allocation_bytes` is what it asked for when memory ran
+    out, if known."""
 
     outcome: Outcome | None
     error: str = ""
-    wanted_bytes: int | None = None
+    failed_allocation_bytes: int | None = None
 
     @classmethod
     def none(cls) -> Failure:
@@ -55,11 +56,11 @@ def failure_of(error: BaseException) -> Failure:
     """OOM where memory ran out, else FAILED; with the end of the traceback."""
     tail = "".join(traceback.format_exception(error))[-ERROR_TAIL_CHARS:]
     if is_out_of_memory(error):
-        return Failure(Outcome.OOM, tail, wanted_bytes(str(error)))
+        return Failure(Outcome.OOM, tail, failed_allocation_bytes(str(error)))
     return Failure(Outcome.FAILED, tail)
 
 
-def failure_in(action: Callable[[], None]) -> Failure:
+def catch_failure(action: Callable[[], None]) -> Failure:
     """How an action failed. Its exception is let go of, and with it the models that the frames it names hold."""
     try:
         action()
@@ -74,7 +75,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or named or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def wanted_bytes(message: str) -> int | None:
+def failed_allocation_bytes(message: str) -> int | None:
     """The size of the allocation that failed, where the message of TensorFlow, XLA or numpy says it."""
     if tensor := _TENSOR.search(message):
         shape = [int(size) for size in tensor[1].split(",") if size]

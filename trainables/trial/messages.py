@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toprung.trainables.trial.execution import Computed
+    from toprung.trainables.trial.execution import ExecutionRecord
     from toprung.trainables.trial.report import EpochReport, Outcome
 
 
@@ -31,7 +31,8 @@ class EpochResult:
 
     `report` is the newest epoch, `history` the epochs before it that were not told yet; `report` is None when
     the trial failed before it could measure anything new. `failure` and `error` are set when the trial is over;
-    `wanted_bytes` is what it last asked for in vain, if it did and the error says. `costs` is what was spent since the
+    `failed_allocation_bytes` is what it last asked for in vain, if it did and the error says. `costs` is what was
+    spent since the
     last result.
     """
 
@@ -39,10 +40,10 @@ class EpochResult:
     history: tuple[EpochReport, ...] = ()
     failure: Outcome | None = None
     error: str = ""
-    wanted_bytes: int | None = None
-    costs: Costs = field(default_factory=Costs)
+    failed_allocation_bytes: int | None = None
+    costs: ResourceUsage = field(default_factory=ResourceUsage)
     parameter_count: int = 0
-    computed: Computed | None = None
+    computed: ExecutionRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Told:
+class WorkerReport:
     """A result on its way to the driver."""
 
     trial_id: str
@@ -66,8 +67,8 @@ class Told:
 class Order(Enum):
     """What a worker does next where it is not to begin a trial."""
 
-    GO_ON = "go on with the trial at hand"
-    GO_HOME = "there is nothing more to do, or not for this process"
+    CONTINUE = "go on with the trial at hand"
+    SHUTDOWN = "there is nothing more to do, or not for this process"
 
 
 Answer = TrialStart | Order

@@ -17,7 +17,7 @@ def patience_of(config: Mapping[str, Any]) -> int:
     return int(config.get(KEY) or 0)
 
 
-def lost_patience(
+def patience_stop_reason(
     reports: Sequence[EpochReport], config: Mapping[str, Any], metric: str, mode: str, min_epochs: int = 1
 ) -> str | None:
     """Why a trial with these finite reports, in order, is to end; None when it is to go on, as before `min_epochs`.

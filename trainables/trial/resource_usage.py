@@ -14,45 +14,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Costs:
+class ResourceUsage:
     """One trial's use of its worker, or a part of it; parts add up with `+`.
 
-    The seconds of a worker are its epochs and the first six here; `data_secs` and `validation_secs` are parts of the
+    The seconds of a worker are its epochs and the first six here; `input_wait_secs` and `validation_secs` are
+    parts of the
     epochs. `rss_bytes` is the process's own resident memory and `device_bytes` the peak on its accelerator since the
     process began (0 without one); a sum keeps the larger.
     """
 
-    startup_secs: float = 0.0
+    worker_startup_secs: float = 0.0
     """From the start of the process until the libraries and the data were there; the worker's first trial alone."""
     build_secs: float = 0.0
     """Building a model that no earlier trial of the worker had."""
-    trace_secs: float = 0.0
+    compile_secs: float = 0.0
     """Compiling its training step."""
-    setup_secs: float = 0.0
+    trial_setup_secs: float = 0.0
     """Resetting weights and optimizer, reading a checkpoint; what was trained in vain until memory ran out."""
     checkpoint_secs: float = 0.0
     """What the training waited for its checkpoints."""
-    waiting_secs: float = 0.0
+    idle_secs: float = 0.0
     """Idle until the driver said what to do next."""
-    data_secs: float = 0.0
+    input_wait_secs: float = 0.0
     validation_secs: float = 0.0
     rss_bytes: int = 0
     device_bytes: int = 0
 
-    def __add__(self, other: Costs) -> Costs:
+    def __add__(self, other: ResourceUsage) -> ResourceUsage:
         most = ("rss_bytes", "device_bytes")
         names = [field.name for field in fields(self)]
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
-        return Costs(**{name: max(pair) if name in most else sum(pair) for name, pair in pairs.items()})
+        return ResourceUsage(
+            **{name: max(pair) if name in most else sum(pair) for name, pair in pairs.items()}
+        )
 
     @property
     def overhead_secs(self) -> float:
         """Seconds of the worker in which it did not train."""
-        spent = (self.startup_secs, self.build_secs, self.trace_secs)
-        return sum(spent) + self.setup_secs + self.checkpoint_secs + self.waiting_secs
+        spent = (self.worker_startup_secs, self.build_secs, self.compile_secs)
+        return sum(spent) + self.trial_setup_secs + self.checkpoint_secs + self.idle_secs
 
 
-class Idle:
+class IdleTimer:
     """Adds up the seconds between `rest` and `work`: those in which a worker had nothing to do."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:

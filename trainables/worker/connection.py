@@ -21,7 +21,7 @@ CALL_SECS = 60.0
 KEEP_ALIVE_SECS = 60
 
 
-class LineBrokenError(ConnectionError):
+class ConnectionLostError(ConnectionError):
     """The other end is gone, or was never reached."""
 
 
@@ -34,7 +34,7 @@ class Address:
     key: bytes
 
 
-class Line:
+class Connection:
     """One end. Objects are pickled: both ends run this code, and the key comes before the first object."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -78,18 +78,18 @@ class Line:
         self._socket.close()
 
 
-def call(address: Address) -> Line:
+def connect_to_driver(address: Address) -> Connection:
     """A line to the driver at an address. Raises LineBrokenError, which says what to look at."""
     try:
         connected = socket.create_connection((address.host, address.port), timeout=CALL_SECS)
     except OSError as error:
         where = f"{address.host}:{address.port}"
-        raise LineBrokenError(
+        raise ConnectionLostError(
             f"this node does not reach the driver at {where} ({error}): let workers through to the driver's ports, "
             "or set TOPRUNG_PORT for the driver to one that is open"
         ) from error
     connected.settimeout(None)
-    line = Line(connected)
+    line = Connection(connected)
     line.send_key(address.key)
     return line
 
@@ -99,4 +99,4 @@ def _broken_line() -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, pickle.UnpicklingError) as error:  # the last: it ended within a message
-        raise LineBrokenError(str(error) or "the other end has hung up") from error
+        raise ConnectionLostError(str(error) or "the other end has hung up") from error

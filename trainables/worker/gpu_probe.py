@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from toprung.trainables.backend.gpu_memory import CONTEXT_MEGABYTES, LEAST_MEGABYTES, visible_gpu_megabytes
-from toprung.trainables.trial.failures import failure_in
+from toprung.trainables.trial.failures import catch_failure
 from toprung.trainables.trial.resource_usage import device_bytes
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class GpuNeed:
 
 def need_of(plan: TrialPlan, configs: Sequence[Mapping[str, object]]) -> GpuNeed | None:
     """What trials of `plan` need, measured in this process: no other may compute on its GPU meanwhile."""
-    from toprung.trainables.worker.ray_trainable import WarmSource
+    from toprung.trainables.worker.ray_trainable import CachedTrainerSource
 
-    source = WarmSource(replace(plan, gpus=1.0))
+    source = CachedTrainerSource(replace(plan, gpus=1.0))
     return measured_need(lambda config: cast("Tried", source.trainer(config, None, 1)), configs)
 
 
@@ -75,7 +75,7 @@ def measured_need(
         trainer.reset(config, 0)
         trainer.try_out()
 
-    tried = sum(not failure_in(lambda config=config: try_out(config)) for config in configs)  # type: ignore[misc]
+    tried = sum(not catch_failure(lambda config=config: try_out(config)) for config in configs)  # type: ignore[misc]
     need_bytes, megabytes = peak_bytes(), total_megabytes()
     if not tried or not need_bytes or not megabytes:
         return None

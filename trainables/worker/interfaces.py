@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from toprung.trainables.trial.execution import Computation, Computed
-    from toprung.trainables.trial.resource_usage import Costs
+    from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
+    from toprung.trainables.trial.resource_usage import ResourceUsage
 
 
 class Trainer(Protocol):
     """What trains: a model with its optimizer, reset in place for each trial."""
 
     parameter_count: int
-    computation: Computation
+    computation: ExecutionPlan
 
     @property
-    def computed(self) -> Computed:
+    def computed(self) -> ExecutionRecord:
         """How the trial at hand is computed, for its row."""
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
@@ -32,7 +32,7 @@ class Trainer(Protocol):
     def latency_ms(self) -> float:
         """How long one image takes from array to probabilities, in milliseconds."""
 
-    def take_costs(self) -> Costs:
+    def take_costs(self) -> ResourceUsage:
         """What building, compiling, waiting for data and validating took since the last call."""
 
     def state(self) -> dict[str, np.ndarray]:
@@ -46,7 +46,7 @@ class TrainerSource(Protocol):
     """Where a worker's trainers come from."""
 
     def trainer(
-        self, config: Mapping[str, object], computation: Computation | None, least_parts: int
+        self, config: Mapping[str, object], computation: ExecutionPlan | None, least_parts: int
     ) -> Trainer:
         """The trainer of `config`'s structure; it computes as `computation` says (None: as this worker chose).
 

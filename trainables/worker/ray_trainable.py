@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.result import DONE
 
-from toprung.spaces.user_code.source_files import Shipped, received
-from toprung.trainables.backend.autotune import Choices, Usual
+from toprung.spaces.user_code.source_files import SourceFile, unpack_source
+from toprung.trainables.backend.autotune import AutotuneStore, Workload
 from toprung.trainables.data.dataset import DataSpec, load
-from toprung.trainables.system.imports import not_for_training, without
-from toprung.trainables.system.watchdog import Deadline
-from toprung.trainables.trial.execution import Asked, Computation
-from toprung.trainables.trial.messages import Answer, EpochResult, Order, Told, TrialStart, Worker
+from toprung.trainables.system.imports import block_imports, imports_not_needed_for_training
+from toprung.trainables.system.watchdog import Watchdog
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRequest
+from toprung.trainables.trial.messages import Answer, EpochResult, Order, TrialStart, Worker, WorkerReport
 from toprung.trainables.trial.report import Outcome
-from toprung.trainables.trial.resource_usage import Costs, memory_share_bytes, process_age_secs
+from toprung.trainables.trial.resource_usage import ResourceUsage, memory_share_bytes, process_age_secs
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.connection import Address, call
+from toprung.trainables.worker.connection import Address, connect_to_driver
 from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from toprung.trainables.worker.interfaces import Trainer, TrainerSource
 
 
-SEAT = "seat"
-"""What a worker is called at its driver's desk; all that its configuration holds."""
+WORKER_SLOT = "slot"
+"""What a worker is called at its driver's dispatcher; all that its configuration holds."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class TrialPlan:
     """What every trial of a search shares; each worker gets it once."""
 
     data: DataSpec
-    source: Shipped
-    family: Shipped
+    source: SourceFile
+    family: SourceFile
     checkpoints: str
     rules: Rules
     cpus: float
     gpus: float = 0.0
-    asked: Asked = field(default_factory=Asked)
-    usual: Usual = field(default_factory=Usual)
+    asked: ExecutionRequest = field(default_factory=ExecutionRequest)
+    usual: Workload = field(default_factory=Workload)
     deterministic: bool = False
     choices: str | None = None
     """Where the workers keep how they chose to compute; each chooses for itself if None."""
@@ -70,21 +70,21 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
         """Reach the driver; Ray wants a default for `plan` and always gives it."""
         assert plan is not None and plan.driver is not None
-        self._seat = config[SEAT]
+        self._slot = config[WORKER_SLOT]
         self._limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._most_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
         self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
-        self._line = call(plan.driver)
+        self._line = connect_to_driver(plan.driver)
 
     def source(self, plan: TrialPlan) -> TrainerSource:
         """Where the worker's models come from."""
-        return WarmSource(plan)
+        return CachedTrainerSource(plan)
 
     def step(self) -> dict[str, Any]:
         """Train whatever the driver says, until it sends the worker home."""
-        answer: Answer = self._line.ask(self._seat)
-        deadline = Deadline(self._limit_secs, self._tell_overrun)
-        while answer is not Order.GO_HOME:
+        answer: Answer = self._line.ask(self._slot)
+        deadline = Watchdog(self._limit_secs, self._tell_overrun)
+        while answer is not Order.SHUTDOWN:
             with deadline.kept():
                 result = self._trained(answer)
             answer = self._tell(result, result.costs.rss_bytes > self._most_bytes)
@@ -98,13 +98,13 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
 
     def _tell(self, result: EpochResult, is_last: bool) -> Answer:
         worker = Worker(socket.gethostname(), os.getpid(), is_last)
-        answer: Answer = self._line.ask(Told(self._trial_id, result, worker))
+        answer: Answer = self._line.ask(WorkerReport(self._trial_id, result, worker))
         return answer
 
     def _tell_overrun(self) -> None:
         """The trial is over, and so is this process, where a call hangs that nobody can end."""
         error = f"TimeoutError: no result after {self._limit_secs / 3600:g} hours (resources.max_epoch_hours)"
-        lost = Costs(setup_secs=self._limit_secs)
+        lost = ResourceUsage(trial_setup_secs=self._limit_secs)
         self._tell(EpochResult(None, failure=Outcome.TIMEOUT, error=error, costs=lost), is_last=True)
 
     def cleanup(self) -> None:
@@ -119,7 +119,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         """Nothing: a trial goes on from its own checkpoint when it begins."""
 
 
-class WarmSource:
+class CachedTrainerSource:
     """Loads data and model code at the first trial, so that what fails there fails the trial and not the actor."""
 
     def __init__(self, plan: TrialPlan) -> None:
@@ -128,7 +128,7 @@ class WarmSource:
         self._startup_secs = 0.0
 
     def trainer(
-        self, config: Mapping[str, object], computation: Computation | None, least_parts: int
+        self, config: Mapping[str, object], computation: ExecutionPlan | None, least_parts: int
     ) -> Trainer:
         """The worker's trainer for `config`'s structure, built when it has none."""
         if self._ready is None:
@@ -151,25 +151,25 @@ class WarmSource:
     def _load(self) -> tuple[Any, Any, Any]:
         plan = self._plan
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        dataset = load(replace(plan.data, source=received(plan.source)))
+        dataset = load(replace(plan.data, source=unpack_source(plan.source)))
         expected = plan.rules.data_fingerprint
         if dataset.fingerprint != expected:
             raise RuntimeError(
                 f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
                 f"expected {expected[:12]}"
             )
-        with without(*not_for_training()):
+        with block_imports(*imports_not_needed_for_training()):
             import keras  # noqa: F401
-        from toprung.trainables.backend.engine import compute_repeatably, limit_threads
-        from toprung.trainables.backend.gpu_memory import keep_to_share
+        from toprung.trainables.backend.engine import enable_determinism, limit_threads
+        from toprung.trainables.backend.gpu_memory import apply_memory_cap
         from toprung.trainables.models.family import load_family
-        from toprung.trainables.training.trainer_cache import WarmTrainers
+        from toprung.trainables.training.trainer_cache import TrainerCache
 
         limit_threads(max(1, int(plan.cpus)))
-        keep_to_share(plan.gpus)
+        apply_memory_cap(plan.gpus)
         if plan.deterministic:
-            compute_repeatably()
+            enable_determinism()
         task = dataset.task(plan.rules.max_epochs)
-        choices = Choices(plan.choices) if plan.choices else None
-        warm = WarmTrainers(asked=plan.asked, choices=choices, usual=plan.usual)
-        return warm, load_family(received(plan.family)), task
+        choices = AutotuneStore(plan.choices) if plan.choices else None
+        warm = TrainerCache(asked=plan.asked, choices=choices, usual=plan.usual)
+        return warm, load_family(unpack_source(plan.family)), task

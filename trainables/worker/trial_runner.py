@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toprung.trainables.trial.execution import Computation
-from toprung.trainables.trial.failures import Failure, failure_in
+from toprung.trainables.trial.execution import ExecutionPlan
+from toprung.trainables.trial.failures import Failure, catch_failure
 from toprung.trainables.trial.messages import EpochResult, TrialStart
-from toprung.trainables.trial.patience import lost_patience, patience_of
+from toprung.trainables.trial.patience import patience_of, patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.resource_usage import Costs, Idle, device_bytes, rss_bytes
+from toprung.trainables.trial.resource_usage import IdleTimer, ResourceUsage, device_bytes, rss_bytes
 from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Rules:
     metric: str = "val_accuracy"
     mode: str = "max"
     data_fingerprint: str = ""
-    traded: tuple[str, ...] = ()
+    secondary_objectives: tuple[str, ...] = ()
     """Objectives beside the metric: validation metrics, and measures of the model taken at a trial's first epoch."""
 
     def at_rung(self, epoch: int) -> bool:
@@ -71,8 +71,8 @@ class TrialRun:
 
     def __init__(self, source: TrainerSource, store: CheckpointStore, rules: Rules) -> None:
         self._source, self._store, self._rules = source, store, rules
-        self._idle = Idle()
-        self._costs = Costs()
+        self._idle = IdleTimer()
+        self._costs = ResourceUsage()
         self._trainer: Trainer | None = None
         self._history: list[EpochReport] = []
         self._told = 0
@@ -82,18 +82,18 @@ class TrialRun:
 
     def begin(self, start: TrialStart) -> None:
         """Take up a trial; whatever goes wrong is told by the first `step`, so that the worker lives on."""
-        self._costs, self._counted_to = Costs(waiting_secs=self._idle.work()), time.perf_counter()
+        self._costs, self._counted_to = ResourceUsage(idle_secs=self._idle.work()), time.perf_counter()
         self._start, self._failed, self._retries = start, Failure.none(), 0
         self._told, self._wanted_bytes = 0, None
-        self._try_again_or_fail(failure_in(self._take_up))
+        self._try_again_or_fail(catch_failure(self._take_up))
         self._idle.rest()
 
     def step(self) -> EpochResult:
         """Train until there is something to decide, or repeat the newest report of a trial taken up again."""
-        self._costs += Costs(waiting_secs=self._idle.work())
+        self._costs += ResourceUsage(idle_secs=self._idle.work())
         self._counted_to = time.perf_counter()
         while not self._failed and not self._repeat:
-            failure = failure_in(self._train_on)
+            failure = catch_failure(self._train_on)
             if not failure:
                 break
             self._try_again_or_fail(failure)
@@ -131,12 +131,12 @@ class TrialRun:
 
     def _count_setup(self, trainer: Trainer | None) -> None:
         """The seconds since the last that were counted: what the trainer tells of them apart, the rest as setup."""
-        apart = Costs(startup_secs=self._source.take_startup_secs())
+        apart = ResourceUsage(worker_startup_secs=self._source.take_startup_secs())
         if trainer is not None:
             apart += trainer.take_costs()
         before, self._counted_to = self._counted_to, time.perf_counter()
-        spent = self._counted_to - before - apart.build_secs - apart.trace_secs
-        self._costs += apart + Costs(setup_secs=max(0.0, spent - apart.startup_secs))
+        spent = self._counted_to - before - apart.build_secs - apart.compile_secs
+        self._costs += apart + ResourceUsage(trial_setup_secs=max(0.0, spent - apart.worker_startup_secs))
 
     def _go_on_from(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: Trainer) -> None:
         trainer.load_state(checkpoint.arrays)
@@ -152,7 +152,7 @@ class TrialRun:
     def _try_again_or_fail(self, failure: Failure) -> None:
         trained = self._history
         while failure:
-            self._wanted_bytes = failure.wanted_bytes or self._wanted_bytes
+            self._wanted_bytes = failure.failed_allocation_bytes or self._wanted_bytes
             if failure.outcome is not Outcome.OOM or self._retries == len(SMALLER_PARTS):
                 self._failed = failure
                 return
@@ -160,10 +160,12 @@ class TrialRun:
             self._count_setup(self._trainer)
             self._trainer = None
             self._source.make_room()
-            failure = failure_in(self._take_up)
+            failure = catch_failure(self._take_up)
             self._told = min(self._told, len(self._history))
         # A trial's own seconds are those of its newest report, which leave out what is trained again.
-        self._costs += Costs(setup_secs=sum(report.epoch_secs for report in trained[len(self._history) :]))
+        self._costs += ResourceUsage(
+            trial_setup_secs=sum(report.epoch_secs for report in trained[len(self._history) :])
+        )
 
     def _train_on(self) -> None:
         """Train epochs up to the next one that is decided on, as many as fit into `report_secs`, at least one."""
@@ -180,7 +182,7 @@ class TrialRun:
     def _lost_patience(self) -> bool:
         """Whether the driver will end the trial here, so that no later epoch may become its best state."""
         rules, first_rung = self._rules, min(self._rules.checkpoint_epochs, default=1)
-        spent = lost_patience(self._history, self._start.config, rules.metric, rules.mode, first_rung)
+        spent = patience_stop_reason(self._history, self._start.config, rules.metric, rules.mode, first_rung)
         return spent is not None
 
     def _train(self, trainer: Trainer) -> EpochReport:
@@ -192,7 +194,7 @@ class TrialRun:
         self._counted_to = time.perf_counter()
         # A phase may have been compiled, which is not training.
         apart = trainer.take_costs()
-        self._costs, secs = self._costs + apart, max(0.0, self._counted_to - began - apart.trace_secs)
+        self._costs, secs = self._costs + apart, max(0.0, self._counted_to - began - apart.compile_secs)
         metrics |= self._measures(trainer, before)
         report = EpochReport(
             self._start.trial_id, before.epoch + 1, metrics, secs, before.elapsed_secs + secs
@@ -205,7 +207,7 @@ class TrialRun:
         taken = {"parameter_count": lambda: float(trainer.parameter_count), "latency_ms": trainer.latency_ms}
         return {
             name: before.metrics[name] if name in before.metrics else taken[name]()
-            for name in self._rules.traded
+            for name in self._rules.secondary_objectives
             if name in taken
         }
 
@@ -233,14 +235,14 @@ class TrialRun:
         if at_rung and self._rules.durable_rungs:
             self._store.wait()
         self._saved_at = time.perf_counter()
-        self._costs += Costs(checkpoint_secs=self._saved_at - began)
+        self._costs += ResourceUsage(checkpoint_secs=self._saved_at - began)
         self._counted_to = self._saved_at
 
     def _settle_earlier(self) -> None:
         """Before the driver hears of this trial the last state of the one before is there: it may then be deleted."""
         began = time.perf_counter()
         self._store.settle_others(self._start.trial_id)
-        self._costs += Costs(checkpoint_secs=time.perf_counter() - began)
+        self._costs += ResourceUsage(checkpoint_secs=time.perf_counter() - began)
 
     def _result(self) -> EpochResult:
         news, self._told = self._history[self._told :], len(self._history)
@@ -250,8 +252,8 @@ class TrialRun:
         if self._trainer is not None:
             self._costs += self._trainer.take_costs()
             parameters, computed = self._trainer.parameter_count, self._trainer.computed
-        costs = self._costs + Costs(rss_bytes=rss_bytes(), device_bytes=device_bytes())
-        self._costs = Costs()
+        costs = self._costs + ResourceUsage(rss_bytes=rss_bytes(), device_bytes=device_bytes())
+        self._costs = ResourceUsage()
         return EpochResult(
             news[-1] if news else None,
             tuple(news[:-1]),
@@ -272,9 +274,9 @@ def history_of(checkpoint: Checkpoint) -> list[EpochReport]:
         return []
 
 
-def computation_of(checkpoint: Checkpoint) -> Computation | None:
+def computation_of(checkpoint: Checkpoint) -> ExecutionPlan | None:
     """How the trial was computed up to here; None where the checkpoint does not say."""
     try:
-        return Computation.from_json(str(checkpoint.arrays[COMPUTATION]))
+        return ExecutionPlan.from_json(str(checkpoint.arrays[COMPUTATION]))
     except (KeyError, ValueError, TypeError):
         return None

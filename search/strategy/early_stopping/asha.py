@@ -28,7 +28,7 @@ class Decision(StrEnum):
     PAUSE = "PAUSE"
 
 
-class Verdict(NamedTuple):
+class RungDecision(NamedTuple):
     """A decision with its evidence: the trial's score, and the lowest kept score among `peers` results at `rung`."""
 
     decision: Decision
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
     arrived: bool  # whether this report was the first at the rung
 
 
-class Ladder:
+class SuccessiveHalving:
     """Keeps the top 1/reduction_factor of every rung; O(log n + reduction_factor) comparisons per report.
 
     A trial is held against its last rung again at every report, by what it has reached since: one let through for want
@@ -69,7 +69,7 @@ class Ladder:
         position = self._reached.get(number)
         return 0 if position is None else self.rungs[position].epoch
 
-    def report(self, number: int, epoch: int, score: Any) -> Verdict | None:
+    def report(self, number: int, epoch: int, score: Any) -> RungDecision | None:
         """Record a score; returns the verdict at the trial's last rung, None when it goes on between two rungs.
 
         The score is what the rungs take: a float, or a tuple for several objectives.
@@ -87,15 +87,15 @@ class Ladder:
             self._reached[number] = position
             rung.add(number, score)
             self._none_promotable = False
-        standing = rung.standing(number, score)
-        decision = self._decision(rung, number, standing, arrived)
+        rank_score = rung.rank_score(number, score)
+        decision = self._decision(rung, number, rank_score, arrived)
         if decision is Decision.PAUSE:
             self.paused.add(number)
         if decision is Decision.KEEP and not arrived:
             return None
         peers = len(rung)
         cutoff = rung.score_at(self._quota(peers) - 1)
-        return Verdict(decision, rung.epoch, standing, cutoff, peers, arrived)
+        return RungDecision(decision, rung.epoch, rank_score, cutoff, peers, arrived)
 
     def promotable(self) -> int | None:
         """The paused trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
@@ -105,11 +105,11 @@ class Ladder:
         """
         if not self.paused or self._none_promotable:
             return None
-        found = self._best_paused()
+        found = self._best_promotable()
         self._none_promotable = found is None
         return found
 
-    def _best_paused(self) -> int | None:
+    def _best_promotable(self) -> int | None:
         for position in reversed(range(len(self.rungs) - 1)):
             rung = self.rungs[position]
             quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
@@ -118,27 +118,27 @@ class Ladder:
                     return number
             for number in rung.latest(self._latest):
                 waits = number in self.paused and self._reached[number] == position
-                if waits and self._leads_latest(rung, number, rung.score(number)):
+                if waits and self._is_in_top_of_latest(rung, number, rung.score(number)):
                     return number
         return None
 
-    def foremost(self) -> int | None:
+    def best_paused(self) -> int | None:
         """The best paused trial of the highest rung that has one; None once a trial was fully trained."""
         if len(self.rungs[-1]):
             return None
         highest = (n for rung in reversed(self.rungs) for n in rung.best_first() if n in self.paused)
         return next(highest, None)
 
-    def _leads_latest(self, rung: Rung, number: int, standing: float) -> bool:
+    def _is_in_top_of_latest(self, rung: Rung, number: int, rank_score: float) -> bool:
         """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all of them."""
         if len(rung) <= self._latest:
             return False
-        return rung.leads_latest(number, standing, self._latest, LATEST_SURVIVORS)
+        return rung.is_in_top_of_latest(number, rank_score, self._latest, LATEST_SURVIVORS)
 
     def _quota(self, peers: int) -> int:
         return max(1, peers // self.reduction_factor)
 
-    def _decision(self, rung: Rung, number: int, standing: float, arrived: bool) -> Decision:
+    def _decision(self, rung: Rung, number: int, rank_score: float, arrived: bool) -> Decision:
         if rung is self.rungs[-1]:
             return Decision.KEEP
         if self.pauses:
@@ -146,11 +146,15 @@ class Ladder:
         peers = len(rung)
         if peers < self.reduction_factor or rung.epoch < self.first_rung:
             return Decision.KEEP
-        leads = rung.leads(number, standing, self._quota(peers))
-        return Decision.KEEP if leads or self._leads_latest(rung, number, standing) else Decision.STOP
+        is_in_top = rung.is_in_top(number, rank_score, self._quota(peers))
+        return (
+            Decision.KEEP
+            if is_in_top or self._is_in_top_of_latest(rung, number, rank_score)
+            else Decision.STOP
+        )
 
 
-def cut_line(objectives: Objectives, verdict: Verdict, reduction_factor: int) -> str:
+def cut_line(objectives: Objectives, verdict: RungDecision, reduction_factor: int) -> str:
     """Why a trial was cut, in the metric's own sign; after a rung where its later values were held against it."""
     where = f"cut {'at' if verdict.arrived else 'after'} rung {verdict.rung}"
     sign = objectives.signs[0] if len(objectives.signs) == 1 else -1.0

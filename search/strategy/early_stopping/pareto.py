@@ -68,7 +68,7 @@ class ParetoRung(Rung):
         """Minus the number of trials that dominate it now."""
         return -float(self._dominators[self._place[number]])
 
-    def standing(self, number: int, score: Score) -> float:
+    def rank_score(self, number: int, score: Score) -> float:
         """Minus the number of trials that dominate it, by its scores here or by later ones, whichever are fewer."""
         own, later = self._vectors[:, self._place[number]], np.atleast_1d(score)
         if np.array_equal(own, later):
@@ -76,19 +76,19 @@ class ParetoRung(Rung):
         # Its own scores are counted too: where they dominate the later ones, so does whoever dominates them.
         return max(self.score(number), -float(np.count_nonzero(self._compared(later)[1])))
 
-    def rank(self, number: int, standing: float) -> int:
+    def rank(self, number: int, rank_score: float) -> int:
         """How many trials come before it: those with fewer dominators, and those of as many that stand more alone."""
-        before = int(np.count_nonzero(self.dominators < -standing))
-        if standing > self.score(number):
+        before = int(np.count_nonzero(self.dominators < -rank_score))
+        if rank_score > self.score(number):
             return before
-        return before + self._ranked(np.flatnonzero(self.dominators == -standing)).index(number)
+        return before + self._ranked(np.flatnonzero(self.dominators == -rank_score)).index(number)
 
-    def leads(self, number: int, standing: float, places: int) -> bool:
+    def is_in_top(self, number: int, rank_score: float, places: int) -> bool:
         """Whether it is among the first `places`; how it stands among its equals is looked at where it must be."""
-        before = int(np.count_nonzero(self.dominators < -standing))
-        if before >= places or before + np.count_nonzero(self.dominators == -standing) <= places:
+        before = int(np.count_nonzero(self.dominators < -rank_score))
+        if before >= places or before + np.count_nonzero(self.dominators == -rank_score) <= places:
             return before < places
-        return self.rank(number, standing) < places
+        return self.rank(number, rank_score) < places
 
     def best_first(self) -> Sequence[int]:
         """The trials from the best to the worst."""
@@ -99,10 +99,10 @@ class ParetoRung(Rung):
         at_most = np.bincount(self.dominators).cumsum()
         return -float(np.searchsorted(at_most, rank, side="right"))
 
-    def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
+    def is_in_top_of_latest(self, number: int, rank_score: float, count: int, places: int) -> bool:
         """Whether it is, or would be, in the first `places` of the latest `count` results, by dominators alone."""
         numbers, dominators = self.numbers[-count:], self.dominators[-count:]
-        ahead = (dominators < -standing) | ((dominators == -standing) & (numbers < number))
+        ahead = (dominators < -rank_score) | ((dominators == -rank_score) & (numbers < number))
         return int(np.count_nonzero(ahead)) < places
 
     def front(self) -> list[int]:

@@ -69,25 +69,25 @@ class Rung:
         """The score of a recorded trial."""
         return self.scores[number]
 
-    def standing(self, number: int, score: Any) -> float:
+    def rank_score(self, number: int, score: Any) -> float:
         """What a recorded trial is ranked by: the better of its score here and a later one."""
         return max(self.scores[number], float(score))
 
-    def rank(self, number: int, standing: float) -> int:
+    def rank(self, number: int, rank_score: float) -> int:
         """The rank of a trial that stands so among all recorded so far, 0 the best."""
-        place = bisect_left(self._negated, -standing)
-        if place == len(self._negated) or self._negated[place] != -standing:
+        place = bisect_left(self._negated, -rank_score)
+        if place == len(self._negated) or self._negated[place] != -rank_score:
             return place
-        return bisect_left(self._numbers, number, place, bisect_right(self._negated, -standing, place))
+        return bisect_left(self._numbers, number, place, bisect_right(self._negated, -rank_score, place))
 
-    def leads(self, number: int, standing: float, places: int) -> bool:
+    def is_in_top(self, number: int, rank_score: float, places: int) -> bool:
         """Whether a trial that stands so is among the first `places` of all recorded so far."""
-        return self.rank(number, standing) < places
+        return self.rank(number, rank_score) < places
 
-    def leads_latest(self, number: int, standing: float, count: int, places: int) -> bool:
+    def is_in_top_of_latest(self, number: int, rank_score: float, count: int, places: int) -> bool:
         """Whether a trial that stands so is, or would be, in the first `places` of the latest `count` results."""
         for other, score in islice(reversed(self.scores.items()), count):
-            if score > standing or (score == standing and other < number):
+            if score > rank_score or (score == rank_score and other < number):
                 places -= 1
                 if places == 0:
                     return False

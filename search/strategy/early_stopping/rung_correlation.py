@@ -14,7 +14,7 @@ USEFUL = 0.7  # the rank correlation a rung must plausibly have: it explains hal
 
 
 @dataclass(frozen=True)
-class Agreement:
+class RungCorrelation:
     """Rank correlation of two rungs over the `trials` that reached both.
 
     Those trials are mostly the winners of the lower rung, and within a narrower range any correlation is smaller:
@@ -29,7 +29,7 @@ class Agreement:
     useful: float
 
     @property
-    def misleads(self) -> bool:
+    def is_misleading(self) -> bool:
         """Whether the correlation is more than one standard error, 1 / sqrt(trials - 1), below a useful one."""
         return self.trials > 2 and self.correlation + 1.0 / np.sqrt(self.trials - 1) < self.useful
 
@@ -40,11 +40,11 @@ class Agreement:
         )
 
 
-def agreement(rung: Rung, above: Rung) -> Agreement:
+def correlate_rungs(rung: Rung, above: Rung) -> RungCorrelation:
     """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n)."""
     low, high = _ranks(rung, above)
     if len(low) < 3:
-        return Agreement(rung.epoch, above.epoch, len(low), 0.0, 0.0)
+        return RungCorrelation(rung.epoch, above.epoch, len(low), 0.0, 0.0)
     told = rung.score_at(0) > rung.score_at(len(rung) - 1) and above.score_at(0) > above.score_at(
         len(above) - 1
     )
@@ -52,7 +52,7 @@ def agreement(rung: Rung, above: Rung) -> Agreement:
     everyone = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # the deviation of the ranks 0 ... n - 1
     ratio = max(1.0, float(everyone / low.std()))
     useful = USEFUL / float(np.sqrt(ratio**2 - USEFUL**2 * (ratio**2 - 1.0)))
-    return Agreement(rung.epoch, above.epoch, len(low), correlation, useful)
+    return RungCorrelation(rung.epoch, above.epoch, len(low), correlation, useful)
 
 
 def _ranks(rung: Rung, above: Rung) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +65,7 @@ def _ranks(rung: Rung, above: Rung) -> tuple[np.ndarray, np.ndarray]:
     return rank[higher[high]], high
 
 
-class RungEvidence:
+class RungCorrelations:
     """How far each rung is to be trusted, weighed anew when the rung above it has grown by a quarter.
 
     A function of the reports in their order: rungs that only grow by themselves say nothing new of each other.
@@ -75,7 +75,7 @@ class RungEvidence:
         # The highest rung before the full training stays: with no evidence on what lies above it, it is not blamed.
         self._rungs = rungs[:-1] or rungs
         self._pairs = {above.epoch: (rung, above) for rung, above in pairwise(self._rungs)}
-        self._found: dict[int, Agreement] = {}
+        self._found: dict[int, RungCorrelation] = {}
 
     def weigh(self, epoch: int) -> bool:
         """Take in that the rung of this epoch has one more result; True when a rung was weighed anew."""
@@ -84,15 +84,15 @@ class RungEvidence:
         rung, above = self._pairs[epoch]
         grown = len(above) == milestone(len(above))
         if grown:
-            self._found[rung.epoch] = agreement(rung, above)
+            self._found[rung.epoch] = correlate_rungs(rung, above)
         return grown
 
-    def first_useful(self) -> tuple[int, list[Agreement]]:
+    def first_useful(self) -> tuple[int, list[RungCorrelation]]:
         """The epoch of the lowest rung that does not mislead, and the agreements of those below it that do."""
-        blamed: list[Agreement] = []
+        blamed: list[RungCorrelation] = []
         for rung in self._rungs[:-1]:
             found = self._found.get(rung.epoch)
-            if found is None or not found.misleads:
+            if found is None or not found.is_misleading:
                 return rung.epoch, blamed
             blamed.append(found)
         return self._rungs[-1].epoch, blamed

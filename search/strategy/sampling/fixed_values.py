@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from toprung.search.strategy.sampling.distributions import allows
 
 
-class HeldSampler(PartialFixedSampler):
+class FixedValuesSampler(PartialFixedSampler):
     """Optuna's own lets a number out of its range pass and fails at a choice that is none.
 
     Both happen where the range or the choices of a parameter depend on another one.

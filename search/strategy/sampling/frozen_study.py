@@ -38,7 +38,7 @@ def past_trial(
     )
 
 
-class HistoryStorage(BaseStorage):
+class FrozenStudyStorage(BaseStorage):
     """An in-memory study of given trials in which exactly one more trial, numbered `number`, can be drawn."""
 
     def __init__(self, past: Sequence[FrozenTrial], number: int) -> None:

@@ -26,7 +26,7 @@ SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
 OPTUNA_MODELS = ("tpe", "gp", "cmaes")
 
 
-def draw(
+def sample(
     space: Space,
     sampler: str,
     seed: int,
@@ -42,26 +42,26 @@ def draw(
     """
     import optuna
 
-    from toprung.search.strategy.sampling.fixed_values import HeldSampler
-    from toprung.search.strategy.sampling.frozen_study import HistoryStorage, past_trial
+    from toprung.search.strategy.sampling.fixed_values import FixedValuesSampler
+    from toprung.search.strategy.sampling.frozen_study import FrozenStudyStorage, past_trial
 
     with _quiet():
         chosen = _sampler(sampler)(seed, number, history)
         if fixed:
-            chosen = HeldSampler(fixed, chosen)
+            chosen = FixedValuesSampler(fixed, chosen)
         past = [
             past_trial(seen.number, seen.point.params, seen.point.distributions, seen.score)
             for seen in sorted(history, key=lambda seen: seen.number)
         ]
         number = max(number, past[-1].number + 1) if past else number
-        study = optuna.Study("history", HistoryStorage(past, number), sampler=chosen)
+        study = optuna.Study("history", FrozenStudyStorage(past, number), sampler=chosen)
         trial = study.ask()
         return Point(
             plain_config(space(trial)), trial.params, shared_distributions(tuple(trial.distributions.items()))
         )
 
 
-def place(
+def locate_in_space(
     space: Space, config: Mapping[str, Any], suggested: Mapping[str, Any] | None = None
 ) -> Point | None:
     """Find the parameters behind a configuration of an earlier process; None when the space does not allow them.

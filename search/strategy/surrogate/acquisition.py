@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
-from toprung.search.strategy.surrogate.multi_fidelity import Stack
+from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel
 
 CANDIDATES = 128  # spread over the space, and as many around the best
 CENTRES = 10  # known trials that candidates are placed around
@@ -17,7 +17,7 @@ CENTRES = 10  # known trials that candidates are placed around
 
 def propose(
     encoding: Encoding,
-    stack: Stack,
+    stack: MultiFidelityModel,
     known: np.ndarray,
     leaders: np.ndarray,
     rng: np.random.Generator,
@@ -55,8 +55,8 @@ def _candidates(
     spread = rng.random(spread_bases.shape)
     bases = best[rng.integers(len(best), size=CANDIDATES)]
     bases, moved = np.vstack([spread_bases, bases]), np.vstack([spread, _around(encoding, bases, rng)])
-    stays = np.isnan(bases) | encoding.deciding(known)
-    return np.where(stays, bases, encoding.snapped(moved))
+    stays = np.isnan(bases) | encoding.gating_columns(known)
+    return np.where(stays, bases, encoding.rounded_to_grid(moved))
 
 
 def _around(encoding: Encoding, bases: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Key = tuple[str, tuple[Any, ...] | None]
 
 
-def key(name: str, distribution: BaseDistribution) -> Key:
+def column_key(name: str, distribution: BaseDistribution) -> Key:
     """The name, and of a categorical parameter the choices, which may depend on another parameter."""
     return name, getattr(distribution, "choices", None)
 
@@ -33,7 +33,7 @@ class Column:
     @property
     def key(self) -> Key:
         """What the parameters of this column have in common."""
-        return key(self.name, self.distribution)
+        return column_key(self.name, self.distribution)
 
     @property
     def choices(self) -> int:
@@ -66,7 +66,7 @@ class Column:
             number = round(number)
         return distribution.to_external_repr(float(np.clip(number, distribution.low, distribution.high)))
 
-    def snapped(self, units: np.ndarray) -> np.ndarray:
+    def rounded_to_grid(self, units: np.ndarray) -> np.ndarray:
         """Quantiles moved to the middle of their cell, where the parameter is stepped, whole or categorical."""
         distribution = self.distribution
         units = np.clip(units, 0.0, 1.0 - 1e-9)
@@ -112,7 +112,7 @@ class Encoding:
         for point in points:
             for name, kind in point.distributions.items():
                 if not kind.single():
-                    found.setdefault(key(name, kind), Column(name, kind))
+                    found.setdefault(column_key(name, kind), Column(name, kind))
         return cls(tuple(sorted(found.values(), key=lambda column: column.name)))
 
     @cached_property
@@ -140,13 +140,13 @@ class Encoding:
     def lacks(self, point: Point) -> bool:
         """Whether the point has a parameter with a choice that has no column."""
         return any(
-            key(name, kind) not in self._keys and not kind.single()
+            column_key(name, kind) not in self._keys and not kind.single()
             for name, kind in point.distributions.items()
         )
 
     def row(self, point: Point) -> np.ndarray:
         """Quantiles, shape (columns,), NaN where the parameter is missing."""
-        held = {key(name, kind): point.params[name] for name, kind in point.distributions.items()}
+        held = {column_key(name, kind): point.params[name] for name, kind in point.distributions.items()}
         return np.array(
             [column.unit(held[column.key]) if column.key in held else np.nan for column in self.columns]
         )
@@ -159,7 +159,7 @@ class Encoding:
             if unit == unit
         }
 
-    def deciding(self, rows: np.ndarray) -> np.ndarray:
+    def gating_columns(self, rows: np.ndarray) -> np.ndarray:
         """Which categorical columns decide whether another parameter exists, shape (columns,), bool.
 
         Judged by the rows: such a column leaves no doubt, value by value, about a parameter that some rows lack.
@@ -174,9 +174,9 @@ class Encoding:
             dtype=bool,
         )
 
-    def snapped(self, rows: np.ndarray) -> np.ndarray:
+    def rounded_to_grid(self, rows: np.ndarray) -> np.ndarray:
         """Rows moved to values that can be suggested: a model must judge whole numbers and steps where they are."""
-        return np.column_stack([column.snapped(rows[:, i]) for i, column in enumerate(self.columns)])
+        return np.column_stack([column.rounded_to_grid(rows[:, i]) for i, column in enumerate(self.columns)])
 
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Rows of shape (n, columns) as model inputs, shape (n, features): a categorical becomes one feature a choice.

@@ -45,7 +45,7 @@ def cholesky(matrix: np.ndarray) -> np.ndarray:
     return np.asarray(factor)
 
 
-def solved(factor: np.ndarray, right: np.ndarray, transposed: bool = False) -> np.ndarray:
+def triangular_solve(factor: np.ndarray, right: np.ndarray, transposed: bool = False) -> np.ndarray:
     """The solution x of factor x = right for a lower triangular factor, or for its transpose."""
     return np.asarray(dtrtrs(factor, right, lower=1, trans=int(transposed))[0])
 
@@ -131,12 +131,15 @@ class Gaussian:
         best: tuple[float, Gaussian] | None = None
         for share in NOISE_SHARES:
             factor = cholesky(kernel + (share + 1e-8) * identity)
-            whitened = solved(factor, values)
+            whitened = triangular_solve(factor, values)
             signal = float((whitened @ whitened + spread) / (len(values) + 1.0)) + 1e-12
             likelihood = -0.5 * len(values) * np.log(signal) - np.log(np.diag(factor)).sum()
             loss = _noise_loss(np.log(share)) - likelihood
             if best is None or loss < best[0]:
-                best = loss, cls(points, lengths, factor, solved(factor, whitened, transposed=True), signal)
+                best = (
+                    loss,
+                    cls(points, lengths, factor, triangular_solve(factor, whitened, transposed=True), signal),
+                )
         assert best is not None
         return best[1]
 
@@ -148,12 +151,12 @@ class Gaussian:
         """Mean and variance at points of shape (m, d), noise left out; both of shape (m,)."""
         cross = correlation(points, self.points, self.lengths)
         mean = cross @ self.weights
-        explained = solved(self.factor, cross.T)
+        explained = triangular_solve(self.factor, cross.T)
         return mean, self.signal * np.maximum(1.0 - (explained**2).sum(0), 1e-10)
 
-    def believing(self, points: np.ndarray) -> Gaussian:
+    def condition_on_mean(self, points: np.ndarray) -> Gaussian:
         """The same process, sure of its own means at further points (the kriging believer, Ginsbourger et al. 2010)."""
-        cross = solved(self.factor, correlation(self.points, points, self.lengths))
+        cross = triangular_solve(self.factor, correlation(self.points, points, self.lengths))
         own = correlation(points, points, self.lengths) + 1e-4 * np.eye(len(points))
         corner = cholesky(own - cross.T @ cross)
         size = len(self.points)

@@ -44,7 +44,11 @@ class LengthScales:
                 )
                 for one in rung.by_objective()
             ]
-        return joined(rung.weights, self._fitted[self._key(rung)]) if self._enough(rung, encoding) else None
+        return (
+            weighted_length_scales(rung.weights, self._fitted[self._key(rung)])
+            if self._enough(rung, encoding)
+            else None
+        )
 
     def _enough(self, rung: Rung, encoding: Encoding) -> bool:
         return milestone(len(rung)) >= 2 * len(encoding.columns)
@@ -54,7 +58,9 @@ class LengthScales:
         return rung.epoch, milestone(len(rung)), next(iter(rung.scores)) < 0
 
 
-def joined(weights: Sequence[float], scales: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def weighted_length_scales(
+    weights: Sequence[float], scales: Sequence[np.ndarray | None]
+) -> np.ndarray | None:
     """The length scales of a weighted sum of objectives; None is one that does not vary.
 
     An inverse length is a slope, and the squared slope of the sum is that of its parts, the weights squared too, where

@@ -14,7 +14,7 @@ from toprung.search.strategy.surrogate.acquisition import propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
 from toprung.search.strategy.surrogate.length_scales import LengthScales
-from toprung.search.strategy.surrogate.multi_fidelity import RungData, Stack
+from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData
 from toprung.search.strategy.surrogate.single_thread import one_thread
 
 BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
@@ -94,8 +94,8 @@ class RungModel:
         )
         return prior if agreement > 0 else []
 
-    def _stack(self, rungs: Sequence[Rung], data: Sequence[RungData]) -> Stack:
-        return Stack(self._encoding, data, self._scales(rungs))
+    def _stack(self, rungs: Sequence[Rung], data: Sequence[RungData]) -> MultiFidelityModel:
+        return MultiFidelityModel(self._encoding, data, self._scales(rungs))
 
     def _scales(self, rungs: Sequence[Rung]) -> list[np.ndarray | None]:
         return [self._lengths.of(rung, self._points, self._row, self._encoding) for rung in rungs]

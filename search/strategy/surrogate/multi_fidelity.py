@@ -44,7 +44,7 @@ class _Level:
         return self.intercept + self.slope * mean + own_mean, self.slope**2 * variance + own_variance
 
 
-class Stack:
+class MultiFidelityModel:
     """The processes of all rungs, lowest first; predicts the score at the highest."""
 
     def __init__(
@@ -80,15 +80,15 @@ class Stack:
     def _level(self, rung: RungData, lengths: np.ndarray) -> _Level:
         features, scores = self._encoding.features(rung.rows), winsorised(rung.scores)
         below = self._mean(features)
-        intercept, slope = line(below, scores) if self._levels else (float(scores.mean()), 0.0)
+        intercept, slope = linear_fit(below, scores) if self._levels else (float(scores.mean()), 0.0)
         process = Gaussian.condition(features, scores - intercept - slope * below, lengths)
         if len(rung.pending):
             # A running trial is taken to turn out as predicted: nobody is sent to the same place twice.
-            process = process.believing(self._encoding.features(rung.pending))
+            process = process.condition_on_mean(self._encoding.features(rung.pending))
         return _Level(intercept, slope, process)
 
 
-def line(below: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+def linear_fit(below: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     """Intercept and slope of the scores on the predictions from below, with two pseudo-results of slope 1."""
     centred = below - below.mean()
     spread = float(centred @ centred)

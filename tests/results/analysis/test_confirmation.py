@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.results.analysis.confirmation import Confirmed, confirmed, lead
+from toprung.results.analysis.confirmation import ConfirmedMean, confirmed, lead
 
 NOISE = 0.01
 
@@ -43,7 +43,10 @@ def test_the_interval_is_students_with_the_spread_of_all_configurations() -> Non
 
 
 def test_a_lead_is_clear_where_its_interval_is_above_nothing_whichever_way_is_better() -> None:
-    high, low = Confirmed("a", 0.9, 0.85, 0.95, 0.05, 1, 3), Confirmed("b", 0.7, 0.65, 0.75, 0.05, 1, 3)
+    high, low = (
+        ConfirmedMean("a", 0.9, 0.85, 0.95, 0.05, 1, 3),
+        ConfirmedMean("b", 0.7, 0.65, 0.75, 0.05, 1, 3),
+    )
     assert lead(high, low).is_clear and lead(low, high, "min").is_clear
     assert not lead(low, high).is_clear
 

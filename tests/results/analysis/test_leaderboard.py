@@ -82,7 +82,9 @@ def test_objectives_beside_the_metric_stand_at_its_best_epoch_and_mark_the_front
     epochs["latency_ms"] = epochs["trial_id"].map(
         {"t00000": 4.0, "t00001": 2.0, "t00002": 3.0, "t00003": 1.0}
     )
-    board = leaderboard(proposals, epochs, trials, traded={"latency_ms": "min"}).set_index("trial_id")
+    board = leaderboard(proposals, epochs, trials, secondary_objectives={"latency_ms": "min"}).set_index(
+        "trial_id"
+    )
     assert board["latency_ms"].to_dict() == {"t00000": 4.0, "t00001": 2.0, "t00002": 3.0, "t00003": 1.0}
     # The third is less accurate and slower than the second; the fourth cannot win.
     assert board["pareto"].to_dict() == {"t00000": True, "t00001": True, "t00002": False, "t00003": False}
@@ -117,7 +119,7 @@ def test_progress_counts_every_outcome_and_each_epoch_once(search: Any) -> None:
     search.trial([0.25], Outcome.STOPPED)
     search.trial([0.875, math.nan], Outcome.DIVERGED)
     search.trial([0.5], None)
-    search.rows["epochs"].append({**search.rows["epochs"][0], "sequence": 99})  # repeated after a resume
+    search.rows["epochs"].append({**search.rows["epochs"][0], "arrival_index": 99})  # repeated after a resume
     last = search.rows["epochs"][-2]["reported_at"]
     seen = progress(*frames(search), now=last + timedelta(seconds=1), window_secs=3.5)
     assert (seen.proposed, seen.running, seen.completed, seen.stopped, seen.failed) == (4, 1, 1, 1, 1)

@@ -70,7 +70,7 @@ def put_rows(storage: Storage, counter: int, sequences: list[int]) -> None:
 
 
 def sequences(root: str | Path) -> list[int]:
-    return [int(number) for number in read_table(root, "epochs")["sequence"]]
+    return [int(number) for number in read_table(root, "epochs")["arrival_index"]]
 
 
 CRASHES = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 2)), min_size=1, max_size=4)
@@ -92,12 +92,12 @@ def test_compaction_may_be_killed_at_any_change(crashes: list[tuple[int, bool, i
                 compact_parts(mortal(storage, changes, after), "epochs")
             assert sequences(folder) == written
             plain = pd.read_parquet(Path(folder) / "epochs")
-            assert sorted(set(plain["sequence"])) == written, (
+            assert sorted(set(plain["arrival_index"])) == written, (
                 "plain pandas reads at any time and misses nothing"
             )
         compact_parts(storage, "epochs")
         assert len(part_names(storage, "epochs")) == 1
-        assert pd.read_parquet(Path(folder) / "epochs")["sequence"].tolist() == written
+        assert pd.read_parquet(Path(folder) / "epochs")["arrival_index"].tolist() == written
 
 
 def test_rows_come_in_the_order_they_were_written_beyond_a_million_parts(tmp_path: Path) -> None:

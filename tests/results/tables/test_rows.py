@@ -102,7 +102,9 @@ def test_nan_stays_nan_and_an_unmeasured_metric_is_null(tmp_path: Path) -> None:
 
 def test_a_metric_without_a_column_is_kept_in_extra() -> None:
     row = epoch_row(EpochReport("t00000", 1, {"gpu_bytes": 5.0}), 0, "keep")
-    assert rows_table([row], run_schemas({})["epochs"]).to_pylist()[0]["extra"] == '{"gpu_bytes": 5.0}'
+    assert (
+        rows_table([row], run_schemas({})["epochs"]).to_pylist()[0]["overflow_json"] == '{"gpu_bytes": 5.0}'
+    )
     own = run_schemas({}, metrics=["gpu_bytes"])["epochs"]
     assert rows_table([row], own).to_pylist()[0]["gpu_bytes"] == 5.0
 
@@ -127,7 +129,7 @@ def test_a_trials_values_carry_their_epochs() -> None:
     reports = [
         EpochReport("t00007", e, {"val_accuracy": v}, 1.5, 1.5 * e) for e, v in enumerate(values, start=1)
     ]
-    facts = TrialFacts(seed=3, startup_secs=2.0, waiting_secs=0.5, error="x" * 9999 + "the end")
+    facts = TrialFacts(seed=3, worker_startup_secs=2.0, idle_secs=0.5, error="x" * 9999 + "the end")
     row = trial_row("t00007", {"a": 1}, Outcome.DIVERGED, reports, facts)
     (held,) = rows_table([row], run_schemas({"a": "int"})["trials"]).to_pylist()
     assert (held["best_val_accuracy"], held["best_epoch"]) == (0.75, 2), "the earliest among equals"

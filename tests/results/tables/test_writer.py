@@ -35,7 +35,7 @@ def epoch(number: int) -> dict[str, Any]:
 
 
 def sequences(root: Path) -> list[int]:
-    return [int(number) for number in read_table(root, "epochs")["sequence"]]
+    return [int(number) for number in read_table(root, "epochs")["arrival_index"]]
 
 
 def test_rows_reach_the_disk_without_anyone_asking(tmp_path: Path) -> None:

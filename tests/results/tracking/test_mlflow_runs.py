@@ -16,7 +16,7 @@ from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mirror import catch_up
-from toprung.results.tracking.mlflow_runs import MlflowRuns, Tracking, TrialNews, quiet_client
+from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking, quiet_client
 from toprung.results.tracking.tracker import Tracker
 from toprung.trainables.trial.report import Outcome
 
@@ -95,8 +95,8 @@ def test_what_a_killed_driver_missed_is_caught_up_and_nothing_twice(
     partly = search.trial([0.25, 0.5, 0.75])
     runs = MlflowRuns(tracking)
     proposals, epochs, trials = (search.rows[name] for name in ("proposals", "epochs", "trials"))
-    runs.write(whole, TrialNews(proposals[0], {1: epochs[0], 2: epochs[1]}, trials[0]))
-    runs.write(partly, TrialNews(proposals[1], {1: epochs[2]}))
+    runs.write(whole, PendingTrialUpdate(proposals[0], {1: epochs[0], 2: epochs[1]}, trials[0]))
+    runs.write(partly, PendingTrialUpdate(proposals[1], {1: epochs[2]}))
     missed = search.trial([0.125])
     run.write()
     for _ in range(2):
@@ -130,7 +130,9 @@ def test_a_trial_with_more_values_than_a_batch_takes_is_logged_whole(
 ) -> None:
     long = search.trial([epoch / 1000 for epoch in range(600)])
     epochs = {row["epoch"]: row for row in search.rows["epochs"]}
-    MlflowRuns(tracking).write(long, TrialNews(search.rows["proposals"][0], epochs, search.rows["trials"][0]))
+    MlflowRuns(tracking).write(
+        long, PendingTrialUpdate(search.rows["proposals"][0], epochs, search.rows["trials"][0])
+    )
     _, children = runs_of(tracking)
     assert len(steps(tracking, children[long], "val_accuracy")) == 600
     assert children[long].info.status == "FINISHED"

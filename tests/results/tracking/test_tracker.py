@@ -11,13 +11,13 @@ import pytest
 from toprung.results.tables.parts import DamagedTableError
 from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.mirror import Mirror, Orders, Tail, follow
+from toprung.results.tracking.mirror import Mirror, Orders, TableCursor, follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from toprung.results.tracking.mlflow_runs import TrialNews
+    from toprung.results.tracking.mlflow_runs import PendingTrialUpdate
 
 START = json.dumps(
     {
@@ -47,7 +47,7 @@ class Recorded:
             raise ConnectionError("no route to host\nand a long trace")
         return self
 
-    def write(self, trial_id: str, news: TrialNews) -> None:
+    def write(self, trial_id: str, news: PendingTrialUpdate) -> None:
         self.calls.append(trial_id)
         if trial_id in self.refused:
             raise ValueError("a value that the server refuses")
@@ -88,7 +88,7 @@ def test_everything_in_the_tables_is_written_by_the_end(writer, search, tmp_path
     search.trial([0.5], None)
     append(writer, search.rows)
     runs, heard = Recorded(), []
-    thread, _ = followed(Mirror(Tail(tmp_path), runs.connect), heard)
+    thread, _ = followed(Mirror(TableCursor(tmp_path), runs.connect), heard)
     thread.join(timeout=60)
     assert runs.epochs == {"t00000": [1, 2], "t00001": [1]}
     assert runs.ends == {"t00000": "COMPLETED"}
@@ -99,7 +99,7 @@ def test_everything_in_the_tables_is_written_by_the_end(writer, search, tmp_path
 def test_rows_are_told_once_while_the_tables_grow_and_are_compacted(writer, search, tmp_path: Path) -> None:
     trials = [search.trial([0.5, 0.75]) for _ in range(3)]
     runs = Recorded()
-    mirror = Mirror(Tail(tmp_path), runs.connect)
+    mirror = Mirror(TableCursor(tmp_path), runs.connect)
     mirror.sync(everything=True)
     for trial_id in trials:
         append(writer, search.rows, trial_id)
@@ -119,7 +119,7 @@ def test_a_server_that_comes_back_hears_everything_and_the_user_one_note(
     append(writer, search.rows)
     runs, heard = Recorded(), []
     runs.down.set()
-    thread, _ = followed(Mirror(Tail(tmp_path), runs.connect), heard)
+    thread, _ = followed(Mirror(TableCursor(tmp_path), runs.connect), heard)
     for _ in range(3):
         runs.tried.acquire()
     runs.down.clear()
@@ -133,7 +133,7 @@ def test_a_trial_the_server_refuses_holds_up_no_other(writer, search, tmp_path: 
     search.trial([0.5])
     append(writer, search.rows)
     runs = Recorded(frozenset({refused}))
-    mirror = Mirror(Tail(tmp_path), runs.connect)
+    mirror = Mirror(TableCursor(tmp_path), runs.connect)
     for _ in range(2):
         with pytest.raises(ValueError, match="refuses"):
             mirror.sync(everything=True)
@@ -150,7 +150,7 @@ def test_trials_that_ended_are_written_before_those_that_run_and_those_in_turn(
     search.trial([0.5])
     append(writer, search.rows)
     runs = Recorded()
-    mirror = Mirror(Tail(tmp_path), runs.connect)
+    mirror = Mirror(TableCursor(tmp_path), runs.connect)
     mirror.sync()
     assert runs.calls == ["t00002", "t00000"]
     mirror.sync()
@@ -164,7 +164,7 @@ def test_tables_that_cannot_be_read_are_read_again(writer, search, tmp_path: Pat
     content = damaged.read_bytes()
     damaged.write_bytes(b"half a file")
     runs, heard = Recorded(), []
-    thread, _ = followed(Mirror(Tail(tmp_path), runs.connect), heard)
+    thread, _ = followed(Mirror(TableCursor(tmp_path), runs.connect), heard)
     for _ in range(2):
         runs.tried.acquire()
     damaged.write_bytes(content)
@@ -180,7 +180,7 @@ def test_a_table_that_cannot_be_read_costs_the_others_no_rows(writer, search, tm
     content = damaged.read_bytes()
     damaged.write_bytes(b"half a file")
     runs = Recorded()
-    mirror = Mirror(Tail(tmp_path), runs.connect)
+    mirror = Mirror(TableCursor(tmp_path), runs.connect)
     with pytest.raises(DamagedTableError):
         mirror.sync()
     damaged.write_bytes(content)

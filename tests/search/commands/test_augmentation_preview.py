@@ -7,7 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from toprung.search.commands.augmentation_preview import STRENGTHS, Use, drawn, examples, sheet_rows
+from toprung.search.commands.augmentation_preview import (
+    STRENGTHS,
+    AugmentationUsage,
+    drawn,
+    examples,
+    sheet_rows,
+)
 from toprung.search.commands.output_path import picture_target
 from toprung.spaces.definition.recipe_vocabulary import TECHNIQUES
 from toprung.spaces.errors import InputError
@@ -23,7 +29,7 @@ def test_a_file_that_cannot_be_an_image_is_refused_before_any_work(name: str, tm
 
 def test_each_technique_has_a_row_that_says_whether_the_job_uses_it() -> None:
     space = load_space("cnn", {"augment_set": "photo", "flip": False, "augment": 0.4})
-    use = Use.of(space)
+    use = AugmentationUsage.of(space)
     notes = {row.title: row.note for row in sheet_rows(use)}
     assert set(TECHNIQUES) <= set(notes)
     assert notes["photo set"] == notes["blur"] == "in every trial"
@@ -34,13 +40,13 @@ def test_each_technique_has_a_row_that_says_whether_the_job_uses_it() -> None:
 
 
 def test_a_job_that_searches_everything_says_so() -> None:
-    use = Use.of(load_space("cnn"))
+    use = AugmentationUsage.of(load_space("cnn"))
     assert use.headline() == "this job searches strengths from 0.0 to 1.0"
     assert {row.note for row in sheet_rows(use)} == {"in some trials"}
 
 
 def test_a_space_without_augmentation_leaves_images_as_they_are() -> None:
-    use = Use.of(lambda trial: {"units": 3})
+    use = AugmentationUsage.of(lambda trial: {"units": 3})
     assert "leaves its images as they are" in use.headline()
     assert {row.note for row in sheet_rows(use)} == {"not in this job"}
 
@@ -64,7 +70,7 @@ def test_an_image_of_one_strong_colour_is_blank_too() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_sheet_has_a_tile_for_each_row_strength_and_image(channels: int) -> None:
-    rows = list(sheet_rows(Use.of(lambda trial: {})))[:3]
+    rows = list(sheet_rows(AugmentationUsage.of(lambda trial: {})))[:3]
     one = np.zeros((len(STRENGTHS), 2, 90, 60, channels), np.uint8)
     sheets = [np.asarray(drawn("title", "note", rows, [one + shade] * 3)) for shade in (0, 200)]
     tiles = (sheets[0] != sheets[1]).any(axis=-1).sum()
@@ -90,7 +96,7 @@ def test_strength_zero_shows_the_images_themselves_and_more_changes_them_more() 
     from toprung.search.commands.augmentation_preview import varied
 
     images = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
-    for row in sheet_rows(Use.of(lambda trial: {})):
+    for row in sheet_rows(AugmentationUsage.of(lambda trial: {})):
         shown = varied(images, row)
         assert np.array_equal(shown[0], images)
         assert not np.array_equal(shown[-1], images), row.title

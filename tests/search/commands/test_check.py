@@ -11,7 +11,7 @@ from PIL import Image
 from toprung.search.cli import main
 from toprung.search.commands.check import describe_job
 from toprung.search.jobs.load import load_job
-from toprung.search.preparation.job_warnings import flaws, misspelt
+from toprung.search.preparation.job_warnings import data_warnings, misspelt_parameters
 from toprung.search.preparation.prepare import config_kinds
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.families.registry import BUILT_IN, load_space
@@ -80,14 +80,14 @@ def test_the_first_classes_are_named(job_file, tmp_path: Path, classes: int, nam
 def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> None:
     folder = flawed_images(tmp_path / "images")
     data = load(DataSpec("folder", str(folder), max_corrupt_fraction=0.2), tmp_path / "cache")
-    unreadable, shared = flaws(data)
+    unreadable, shared = data_warnings(data)
     assert unreadable.startswith("12 images are unreadable and left out: cats/bad00.jpg (empty), ")
     assert "bad09.jpg" in unreadable and "bad10.jpg" not in unreadable
     assert unreadable.endswith(f"and 2 more in {data.folder}/manifest.json")
     assert "bad11.jpg" in (data.folder / "manifest.json").read_text()
     assert f"{data.duplicates_across_splits.count} images are in an earlier split too, such as" in shared
     clean = load(DataSpec("folder", str(small_images(tmp_path / "clean", 10))), tmp_path / "cache")
-    assert list(flaws(clean)) == []
+    assert list(data_warnings(clean)) == []
 
 
 def test_a_search_notes_what_the_check_notes_of_the_images(
@@ -99,7 +99,7 @@ def test_a_search_notes_what_the_check_notes_of_the_images(
         data={"source": "folder", "path": str(images), "channels": 1, "max_corrupt_fraction": 0.2}
     )
     job = load_job(path)
-    expected = list(flaws(load(job.data_spec())))
+    expected = list(data_warnings(load(job.data_spec())))
     assert len(expected) == 2
     assert set(expected) <= {line.removeprefix("note       ") for line in describe_job(job)}
     # The folder is another job's, so that the search ends before it starts Ray.
@@ -109,10 +109,12 @@ def test_a_search_notes_what_the_check_notes_of_the_images(
 
 
 def test_a_parameter_nearly_called_as_one_of_the_recipe_is_pointed_out() -> None:
-    (rate, optimizer) = misspelt(["width", "learning_rat", "optimiser", "bn_momentum", "batch_size"])
+    (rate, optimizer) = misspelt_parameters(
+        ["width", "learning_rat", "optimiser", "bn_momentum", "batch_size"]
+    )
     assert rate.startswith("learning_rat is none of the training recipe")
     assert rate.endswith("did you mean learning_rate?") and optimizer.endswith("did you mean optimizer?")
-    assert not [note for name in BUILT_IN for note in misspelt(config_kinds(load_space(name)))]
+    assert not [note for name in BUILT_IN for note in misspelt_parameters(config_kinds(load_space(name)))]
 
 
 def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:

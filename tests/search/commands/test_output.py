@@ -13,7 +13,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.commands.output import show_result, show_table
-from toprung.search.driver.run_search import Ended
+from toprung.search.driver.run_search import SearchResult
 from toprung.search.jobs.load import parse_job
 from toprung.search.preparation.prepare import config_kinds, prepared_space
 from toprung.search.runs.run_folder import RunFolder
@@ -49,7 +49,7 @@ def test_a_search_ends_with_what_can_be_done_next(
 ) -> None:
     job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
     folder = run_of(job, outcome, value)
-    show_result(Ended(folder, None), job)
+    show_result(SearchResult(folder, None), job)
     assert next_step in capsys.readouterr().out
 
 
@@ -59,12 +59,12 @@ def test_the_commands_shown_can_be_typed_as_they_are_and_a_server_is_shown_as_it
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path / "our runs")}}
     job = parse_job(content, "job")
     folder = run_of(job, Outcome.COMPLETED)
-    show_result(Ended(folder, None), job)
+    show_result(SearchResult(folder, None), job)
     said = capsys.readouterr().out
     assert f"mlflow     mlflow ui --backend-store-uri 'sqlite:///{folder.root}/mlflow.db'" in said
     assert f"next       toprung retrain '{folder.root}'" in said
     served = parse_job({**content, "tracking": {"uri": "https://mlflow.example.org"}}, "job")
-    show_result(Ended(folder, None), served)
+    show_result(SearchResult(folder, None), served)
     assert "mlflow     https://mlflow.example.org\n" in capsys.readouterr().out
 
 
@@ -90,7 +90,7 @@ def test_the_pareto_set_can_be_shown_epoch_by_epoch(
     job = parse_job(content, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
-    with RunWriter(folder.root, run_schemas({}, traded=("val_loss",))) as writer:
+    with RunWriter(folder.root, run_schemas({}, secondary_objectives=("val_loss",))) as writer:
         for number, accuracy in enumerate((0.9, 0.5)):
             trial_id, values = f"t{number:05d}", {"val_accuracy": accuracy, "val_loss": 1 - accuracy}
             reports = [EpochReport(trial_id, epoch, values) for epoch in (1, 2)]

@@ -1,4 +1,4 @@
-"""Workers at the driver's desk: trials in order, retries, waiting for others, proposals ahead, errors."""
+"""Workers at the driver's dispatcher: trials in order, retries, waiting for others, proposals ahead, errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from toprung.cluster.worker_server import listening
-from toprung.search.driver.dispatcher import Desk
+from toprung.cluster.worker_server import accept_workers
+from toprung.search.driver.dispatcher import Dispatcher
 from toprung.search.strategy.strategy import Decision
 from toprung.spaces.errors import InputError
-from toprung.trainables.trial.messages import Answer, EpochResult, Order, Told, TrialStart, Worker
+from toprung.trainables.trial.messages import Answer, EpochResult, Order, TrialStart, Worker, WorkerReport
 from toprung.trainables.trial.report import EpochReport
-from toprung.trainables.worker.connection import Address, Line, LineBrokenError, call
+from toprung.trainables.worker.connection import Address, Connection, ConnectionLostError, connect_to_driver
 
 
 class FewTrials:
@@ -63,12 +63,12 @@ class FewTrials:
         self.lost_trials.append(trial_id)
 
 
-def desk_of(loop: Any, most_ahead: int = 0, max_failures: int = 0) -> Desk:
-    return Desk(loop, most_ahead, max_failures)
+def desk_of(loop: Any, most_ahead: int = 0, max_failures: int = 0) -> Dispatcher:
+    return Dispatcher(loop, most_ahead, max_failures)
 
 
-def told(trial_id: str, epoch: int = 1, outgrown: bool = False) -> Told:
-    return Told(trial_id, EpochResult(EpochReport(trial_id, epoch)), Worker("node", 1, outgrown))
+def told(trial_id: str, epoch: int = 1, outgrown: bool = False) -> WorkerReport:
+    return WorkerReport(trial_id, EpochResult(EpochReport(trial_id, epoch)), Worker("node", 1, outgrown))
 
 
 def name_of(answer: Answer) -> str:
@@ -78,88 +78,88 @@ def name_of(answer: Answer) -> str:
 class Caller:
     """A worker's end."""
 
-    def __init__(self, address: Address, seat: str) -> None:
-        self.line = call(address)
-        self.answer: Answer = self.line.ask(seat)
+    def __init__(self, address: Address, slot: str) -> None:
+        self.line = connect_to_driver(address)
+        self.answer: Answer = self.line.ask(slot)
 
     def tell(self, trial_id: str, epoch: int = 1, outgrown: bool = False) -> str:
         return name_of(self.line.ask(told(trial_id, epoch, outgrown)))
 
 
 @contextmanager
-def served(desk: Desk) -> Iterator[Address]:
-    with listening("127.0.0.1", desk.serve) as address:
+def served(dispatcher: Dispatcher) -> Iterator[Address]:
+    with accept_workers("127.0.0.1", dispatcher.serve) as address:
         yield address
-        desk.close()
+        dispatcher.close()
 
 
 def test_a_worker_trains_one_trial_after_the_other_until_there_are_none() -> None:
-    desk = desk_of(FewTrials(2, epochs=2))
-    assert desk.open("a")
-    with served(desk) as address:
+    dispatcher = desk_of(FewTrials(2, epochs=2))
+    assert dispatcher.open("a")
+    with served(dispatcher) as address:
         worker = Caller(address, "a")
         assert name_of(worker.answer) == "t00000"
         told_next = [worker.tell("t00000", 1), worker.tell("t00000", 2), worker.tell("t00001", 2)]
-        assert told_next == ["GO_ON", "t00001", "GO_HOME"]
-    assert not desk.finished, "its worker has not left"
-    desk.leave("a", died=False)
-    assert desk.finished
+        assert told_next == ["CONTINUE", "t00001", "SHUTDOWN"]
+    assert not dispatcher.finished, "its worker has not left"
+    dispatcher.leave("a", died=False)
+    assert dispatcher.finished
 
 
 def test_a_seat_is_opened_only_where_there_is_a_trial_for_it() -> None:
-    desk = desk_of(FewTrials(2))
-    assert [desk.open(seat) for seat in "abc"] == [True, True, False]
-    assert desk.seats == 2
+    dispatcher = desk_of(FewTrials(2))
+    assert [dispatcher.open(slot) for slot in "abc"] == [True, True, False]
+    assert dispatcher.slots == 2
 
 
 def test_a_trial_whose_worker_died_is_taken_up_by_the_next_one_and_lost_after_its_retries() -> None:
     loop = FewTrials(1)
-    desk = desk_of(loop, max_failures=2)
-    for seat in "abc":
-        assert desk.open(seat), "tried again"
-        assert not desk.finished
-        desk.leave(seat, died=True)
+    dispatcher = desk_of(loop, max_failures=2)
+    for slot in "abc":
+        assert dispatcher.open(slot), "tried again"
+        assert not dispatcher.finished
+        dispatcher.leave(slot, died=True)
     assert loop.lost_trials == ["t00000"]
-    assert not desk.open("d") and desk.finished
+    assert not dispatcher.open("d") and dispatcher.finished
 
 
 def test_each_trial_has_its_own_retries() -> None:
     loop = FewTrials(2)
-    desk = desk_of(loop, max_failures=1)
-    desk.open("a")
-    desk.leave("a", died=True)
-    desk.open("b")
-    assert name_of(desk.report("b", told("t00000"))) == "t00001"
-    desk.leave("b", died=True)
+    dispatcher = desk_of(loop, max_failures=1)
+    dispatcher.open("a")
+    dispatcher.leave("a", died=True)
+    dispatcher.open("b")
+    assert name_of(dispatcher.report("b", told("t00000"))) == "t00001"
+    dispatcher.leave("b", died=True)
     assert loop.lost_trials == [], "t00001 died for the first time"
-    assert desk.open("c")
+    assert dispatcher.open("c")
 
 
 def test_a_worker_that_has_outgrown_its_share_goes_home_between_two_trials() -> None:
-    desk = desk_of(FewTrials(2, epochs=2))
-    desk.open("a")
-    assert name_of(desk.report("a", told("t00000", 1, outgrown=True))) == "GO_ON"
-    assert name_of(desk.report("a", told("t00000", 2, outgrown=True))) == "GO_HOME"
-    desk.leave("a", died=False)
-    assert desk.open("b"), "another worker takes the next trial"
-    assert name_of(desk.report("b", told("t00001", 2))) == "GO_HOME"
+    dispatcher = desk_of(FewTrials(2, epochs=2))
+    dispatcher.open("a")
+    assert name_of(dispatcher.report("a", told("t00000", 1, outgrown=True))) == "CONTINUE"
+    assert name_of(dispatcher.report("a", told("t00000", 2, outgrown=True))) == "SHUTDOWN"
+    dispatcher.leave("a", died=False)
+    assert dispatcher.open("b"), "another worker takes the next trial"
+    assert name_of(dispatcher.report("b", told("t00001", 2))) == "SHUTDOWN"
 
 
 def test_a_result_of_a_worker_given_up_is_not_taken() -> None:
     loop = FewTrials(2)
-    desk = desk_of(loop, max_failures=1)
-    desk.open("a")
-    desk.leave("a", died=True)
-    assert name_of(desk.report("a", told("t00000"))) == "GO_HOME"
+    dispatcher = desk_of(loop, max_failures=1)
+    dispatcher.open("a")
+    dispatcher.leave("a", died=True)
+    assert name_of(dispatcher.report("a", told("t00000"))) == "SHUTDOWN"
     assert loop.left == 1, "it was not told another trial either"
 
 
 def test_a_worker_with_nothing_to_do_waits_for_what_the_others_end() -> None:
     loop = FewTrials(2)
     loop.finished_when_open = False
-    desk = desk_of(loop)
-    desk.open("a"), desk.open("b")
-    with served(desk) as address:
+    dispatcher = desk_of(loop)
+    dispatcher.open("a"), dispatcher.open("b")
+    with served(dispatcher) as address:
         first, second = Caller(address, "a"), Caller(address, "b")
         answers: list[str] = []
         waiting = threading.Thread(target=lambda: answers.append(first.tell("t00000")))
@@ -173,38 +173,38 @@ def test_a_worker_with_nothing_to_do_waits_for_what_the_others_end() -> None:
         assert answers == ["t00002"]
         loop.open.clear()  # it has ended
         waiting.join(10), ending.join(10)
-        assert answers == ["t00002", "GO_HOME"]
+        assert answers == ["t00002", "SHUTDOWN"]
     assert loop.asked == 3, "the promoted trial was given out once"
 
 
 def test_a_trial_whose_worker_never_came_is_neither_lost_nor_waited_for() -> None:
-    desk = desk_of(FewTrials(2))
-    desk.open("a"), desk.open("b")
-    with served(desk) as address:
+    dispatcher = desk_of(FewTrials(2))
+    dispatcher.open("a"), dispatcher.open("b")
+    with served(dispatcher) as address:
         worker = Caller(address, "a")
-        desk.leave("b", died=True)
-        assert desk.open("c"), "its node was no good; and there is no room for this one"
+        dispatcher.leave("b", died=True)
+        assert dispatcher.open("c"), "its node was no good; and there is no room for this one"
         assert worker.tell("t00000") == "t00001"
-        assert name_of(Caller(address, "c").answer) == "GO_HOME", "it comes too late"
+        assert name_of(Caller(address, "c").answer) == "SHUTDOWN", "it comes too late"
 
 
 def test_the_next_trial_is_proposed_while_all_workers_train() -> None:
     loop = FewTrials(5, epochs=2)
-    desk = desk_of(loop, most_ahead=2)
-    desk.open("a")
-    with served(desk) as address:
+    dispatcher = desk_of(loop, most_ahead=2)
+    dispatcher.open("a")
+    with served(dispatcher) as address:
         worker = Caller(address, "a")
-        assert worker.tell("t00000", 1) == "GO_ON"
-        assert worker.tell("t00000", 1) == "GO_ON"
+        assert worker.tell("t00000", 1) == "CONTINUE"
+        assert worker.tell("t00000", 1) == "CONTINUE"
         assert loop.asked == 2, "one ahead, and no more"
         assert worker.tell("t00000", 2) == "t00001"
 
 
 def test_a_worker_alone_is_proposed_nothing_ahead() -> None:
     loop = FewTrials(5, epochs=2)
-    desk = desk_of(loop)
-    desk.open("a")
-    with served(desk) as address:
+    dispatcher = desk_of(loop)
+    dispatcher.open("a")
+    with served(dispatcher) as address:
         Caller(address, "a").tell("t00000", 1)
         assert loop.asked == 1
 
@@ -214,23 +214,23 @@ def test_what_goes_wrong_at_the_desk_is_raised_to_whoever_runs_the_search() -> N
         def report(self, *_: object) -> Decision:
             raise ZeroDivisionError("in the sampler")
 
-    desk = desk_of(Broken(2))
-    desk.open("a"), desk.open("b")
-    desk.check()
-    with served(desk) as address:
+    dispatcher = desk_of(Broken(2))
+    dispatcher.open("a"), dispatcher.open("b")
+    dispatcher.check()
+    with served(dispatcher) as address:
         worker, other = Caller(address, "a"), Caller(address, "b")
-        with pytest.raises(LineBrokenError):
+        with pytest.raises(ConnectionLostError):
             worker.tell("t00000")
-        assert other.tell("t00001") == "GO_HOME", "so that the search can end"
+        assert other.tell("t00001") == "SHUTDOWN", "so that the search can end"
     with pytest.raises(ZeroDivisionError, match="in the sampler"):
-        desk.check()
+        dispatcher.check()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_worker_that_dies_in_the_middle_of_a_message_is_gone_and_the_others_go_on(share: float) -> None:
-    desk = desk_of(FewTrials(3), max_failures=1)
-    desk.open("a"), desk.open("b")
-    with served(desk) as address:
+    dispatcher = desk_of(FewTrials(3), max_failures=1)
+    dispatcher.open("a"), dispatcher.open("b")
+    with served(dispatcher) as address:
         dying, other = Caller(address, "a"), Caller(address, "b")
         message = pickle.dumps(told("t00000"))
         dying.line._file.write(message[: int(share * len(message))])
@@ -238,27 +238,27 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_is_gone_and_the_others_go
         dying.line.close()
         time.sleep(0.1)
         assert other.tell("t00001") == "t00002"
-    desk.check()
+    dispatcher.check()
 
 
 def test_workers_that_never_reach_the_desk_end_the_search_instead_of_every_trial() -> None:
-    desk = desk_of(FewTrials(100), max_failures=3)
+    dispatcher = desk_of(FewTrials(100), max_failures=3)
     for number in range(5):
-        desk.check()
-        desk.open(str(number))
-        desk.leave(str(number), died=True)
+        dispatcher.check()
+        dispatcher.open(str(number))
+        dispatcher.leave(str(number), died=True)
     with pytest.raises(Exception, match="TOPRUNG_PORT"):
-        desk.check()
+        dispatcher.check()
 
 
 def test_many_workers_at_once_train_every_trial_once() -> None:
     loop = FewTrials(400, epochs=3)
-    desk, seen = desk_of(loop, most_ahead=8), []
-    for seat in range(8):
-        desk.open(str(seat))
+    dispatcher, seen = desk_of(loop, most_ahead=8), []
+    for slot in range(8):
+        dispatcher.open(str(slot))
 
-    with served(desk) as address:
-        threads = [threading.Thread(target=train_all, args=(address, str(seat), seen)) for seat in range(8)]
+    with served(dispatcher) as address:
+        threads = [threading.Thread(target=train_all, args=(address, str(slot), seen)) for slot in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -266,55 +266,58 @@ def test_many_workers_at_once_train_every_trial_once() -> None:
     assert sorted(seen) == [f"t{number:05d}" for number in range(400)]
 
 
-def train_all(address: Address, seat: str, seen: list[str]) -> None:
+def train_all(address: Address, slot: str, seen: list[str]) -> None:
     """A worker's whole life, three epochs a trial."""
-    worker = Caller(address, seat)
+    worker = Caller(address, slot)
     answer = worker.answer
     while isinstance(answer, TrialStart):
         seen.append(answer.trial_id)
-        start, answer = answer, Order.GO_ON
+        start, answer = answer, Order.CONTINUE
         for epoch in (1, 2, 3):
-            assert answer is Order.GO_ON
+            assert answer is Order.CONTINUE
             answer = worker.line.ask(told(start.trial_id, epoch))
     worker.line.close()
 
 
 def test_nothing_is_unpickled_for_a_stranger() -> None:
-    desk = desk_of(FewTrials(1))
-    desk.open("a")
-    with served(desk) as address:
-        stranger = call(Address(address.host, address.port, bytes(len(address.key))))
-        with pytest.raises(LineBrokenError):
+    dispatcher = desk_of(FewTrials(1))
+    dispatcher.open("a")
+    with served(dispatcher) as address:
+        stranger = connect_to_driver(Address(address.host, address.port, bytes(len(address.key))))
+        with pytest.raises(ConnectionLostError):
             stranger.ask("a")
         assert name_of(Caller(address, "a").answer) == "t00000"
 
 
 def test_a_long_message_arrives_whole() -> None:
-    def echo(line: Line) -> None:
+    def echo(line: Connection) -> None:
         line.send(line.receive())
 
     long = [float(number) for number in range(200_000)]
-    with listening("127.0.0.1", echo) as address:
-        assert call(address).ask(long) == long
+    with accept_workers("127.0.0.1", echo) as address:
+        assert connect_to_driver(address).ask(long) == long
 
 
 def test_a_driver_that_cannot_be_reached_says_what_to_do() -> None:
-    with listening("127.0.0.1", lambda line: None) as address:
+    with accept_workers("127.0.0.1", lambda line: None) as address:
         pass
-    with pytest.raises(LineBrokenError, match="TOPRUNG_PORT"):
-        call(address)
+    with pytest.raises(ConnectionLostError, match="TOPRUNG_PORT"):
+        connect_to_driver(address)
 
 
 def test_the_lines_are_cut_when_the_driver_stops_listening() -> None:
-    with listening("127.0.0.1", lambda line: line.receive()) as address:
-        line = call(address)
+    with accept_workers("127.0.0.1", lambda line: line.receive()) as address:
+        line = connect_to_driver(address)
         time.sleep(0.05)
-    with pytest.raises(LineBrokenError):
+    with pytest.raises(ConnectionLostError):
         line.receive()
 
 
 @pytest.mark.parametrize("given", ["abc", "-1", "70000", ""])
 def test_a_port_that_is_none_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("TOPRUNG_PORT", given)
-    with pytest.raises(InputError, match=r"TOPRUNG_PORT.*65535"), listening("127.0.0.1", lambda line: None):
+    with (
+        pytest.raises(InputError, match=r"TOPRUNG_PORT.*65535"),
+        accept_workers("127.0.0.1", lambda line: None),
+    ):
         pass

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toprung.search.driver.budgets import Limits
+from toprung.search.driver.budgets import BudgetLimits
 from toprung.search.driver.search_loop import SearchLoop
-from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.driver.trial_state import ActiveTrial
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
-from toprung.trainables.trial.execution import Computation
+from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.messages import EpochResult, TrialStart
-from toprung.trainables.trial.patience import lost_patience
+from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
@@ -44,7 +44,7 @@ class Facts:
 
     def reported(self, report: EpochReport, decision: Decision) -> None: ...
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
         self.ends[trial.start.trial_id] = (outcome, reason)
 
 
@@ -65,7 +65,7 @@ def new_loop(facts: Facts, strategy: Strategy, **settings: Any) -> SearchLoop:
         "mode": "max",
         "max_epochs": MAX_EPOCHS,
         "seed": 0,
-        "limits": Limits(),
+        "limits": BudgetLimits(),
     }
     return SearchLoop(strategy, facts, **{**limits, **settings})
 
@@ -106,7 +106,7 @@ def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike() -> None:
     again = Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random")
     told = reports(6, start.trial_id)
     assert again.replay(told, [TrialRecord(start.trial_id, start.config, None)]) == {}
-    resumed, later = OpenTrial(start, list(told)), Facts()
+    resumed, later = ActiveTrial(start, list(told)), Facts()
     loop = new_loop(later, again, unfinished=[resumed])
     assert loop.next_trial() == start
     # Its newest state on storage may be an earlier one than the tables know of.
@@ -118,16 +118,16 @@ def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike() -> None:
 @pytest.mark.parametrize(("patience", "ends_at"), [(0, None), (1, 4), (2, 5), (3, 6), (5, None)])
 def test_equal_is_not_better_and_zero_waits_for_ever(patience: int, ends_at: int | None) -> None:
     config = {"patience_epochs": patience}
-    ended = [n for n in range(1, 10) if lost_patience(reports(n), config, "val_accuracy", "max")]
+    ended = [n for n in range(1, 10) if patience_stop_reason(reports(n), config, "val_accuracy", "max")]
     assert (ended[0] if ended else None) == ends_at
-    assert lost_patience(reports(2), {"patience_epochs": 1}, "val_accuracy", "min") is not None
+    assert patience_stop_reason(reports(2), {"patience_epochs": 1}, "val_accuracy", "min") is not None
 
 
 class _Recording:
     """A trainer whose values are those of `CURVE` and whose state is its epoch."""
 
     parameter_count = 1
-    computation, computed = Computation(), None
+    computation, computed = ExecutionPlan(), None
 
     def reset(self, config: Any, seed: int) -> None:
         self.epoch = 0
@@ -139,8 +139,8 @@ class _Recording:
     def latency_ms(self) -> float:
         return 1.0
 
-    def take_costs(self) -> Costs:
-        return Costs()
+    def take_costs(self) -> ResourceUsage:
+        return ResourceUsage()
 
     def state(self) -> dict[str, np.ndarray]:
         return {"epoch": np.asarray(self.epoch)}

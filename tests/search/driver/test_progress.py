@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from toprung.search.driver.budgets import Limits, Spent
-from toprung.search.driver.progress import Display, Pace, duration, per_time
+from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
+from toprung.search.driver.progress import EpochRate, ProgressDisplay, duration, per_time
 from toprung.trainables.trial.report import Outcome
 
 
@@ -34,7 +34,7 @@ def test_seconds_are_told_as_people_say_them(secs: float, said: str) -> None:
 
 
 def test_the_pace_of_quick_epochs_is_that_of_the_last_half_minute() -> None:
-    pace = Pace(0.0, 0)
+    pace = EpochRate(0.0, 0)
     rates = [pace.epochs_per_sec(now, 10 * min(now, 100)) for now in range(161)]
     assert rates[0] == 0.0 and rates[100] == pytest.approx(10.0)
     assert rates[115] == pytest.approx(10.0 * 15 / 30, rel=0.1)
@@ -42,7 +42,7 @@ def test_the_pace_of_quick_epochs_is_that_of_the_last_half_minute() -> None:
 
 
 def test_the_pace_of_slow_epochs_is_that_of_the_last_ten() -> None:
-    pace = Pace(0.0, 0)
+    pace = EpochRate(0.0, 0)
     rates = [pace.epochs_per_sec(now, int(now // 100)) for now in range(5, 6001, 5)]
     assert rates[10] == 0.0
     assert all(rate == pytest.approx(0.01, rel=0.15) for rate in rates[300:]), (
@@ -51,15 +51,15 @@ def test_the_pace_of_slow_epochs_is_that_of_the_last_ten() -> None:
 
 
 def test_epochs_of_an_earlier_driver_are_nobodys_pace() -> None:
-    pace = Pace(0.0, 500)
+    pace = EpochRate(0.0, 500)
     assert pace.epochs_per_sec(10.0, 500) == 0.0
     assert pace.epochs_per_sec(20.0, 540) == pytest.approx(2.0)
 
 
-def searching(ended: int, spent: Spent, **limits: Any) -> Any:
+def searching(ended: int, spent: BudgetUsage, **limits: Any) -> Any:
     """A search as the display sees it."""
     return SimpleNamespace(
-        limits=Limits(**limits), ending=Limits(**limits).reached(spent), spent=spent, running=2,
+        limits=BudgetLimits(**limits), ending=BudgetLimits(**limits).reached(spent), spent=spent, running=2,
         outcomes=Counter({Outcome.STOPPED: ended}), leader=("t00003", 2, 0.75), notes=list,
     )  # fmt: skip
 
@@ -68,14 +68,14 @@ def shown(before: Any, after: Any, secs: float, monkeypatch: pytest.MonkeyPatch)
     """The line of a search of 40 trials, on two workers, that stood like that `secs` ago."""
     now = time.monotonic()
     monkeypatch.setattr("toprung.search.driver.progress.time.monotonic", lambda: now)
-    display = Display(before, "val_accuracy", 40, 2, live=False)
+    display = ProgressDisplay(before, "val_accuracy", 40, 2, live=False)
     display._loop = after
     monkeypatch.setattr("toprung.search.driver.progress.time.monotonic", lambda: now + secs)
     return display.snapshot().line()
 
 
 def test_a_line_tells_trials_best_pace_and_when_it_will_be_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, after = searching(0, Spent()), searching(10, Spent(epochs=60, wall_clock_hours=0.25))
+    before, after = searching(0, BudgetUsage()), searching(10, BudgetUsage(epochs=60, wall_clock_hours=0.25))
     line = shown(before, after, 900.0, monkeypatch)
     assert line == (
         "15 min 0 s: 10/40 trials, 2 running, 0 completed, 10 stopped; best 0.7500 (t00003, epoch 2); "
@@ -86,29 +86,31 @@ def test_a_line_tells_trials_best_pace_and_when_it_will_be_over(monkeypatch: pyt
 def test_a_budget_that_ends_the_search_before_its_trials_do_is_foreseen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spent = Spent(epochs=60, gpu_hours=0.5, wall_clock_hours=0.25)
+    spent = BudgetUsage(epochs=60, gpu_hours=0.5, wall_clock_hours=0.25)
     for limits, left in [
         ({"wall_clock_hours": 0.5}, "15 min 0 s"),
         ({"epochs": 80}, "5 min 0 s"),
         ({"gpu_hours": 0.6, "wall_clock_hours": 0.5}, "3 min 0 s"),
         ({"epochs": 1000}, "45 min 0 s"),
     ]:
-        line = shown(searching(0, Spent(), **limits), searching(10, spent, **limits), 900.0, monkeypatch)
+        line = shown(
+            searching(0, BudgetUsage(), **limits), searching(10, spent, **limits), 900.0, monkeypatch
+        )
         assert line.endswith(f", about {left} left")
 
 
 def test_a_spent_budget_is_told_instead_while_the_last_epochs_are_trained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    after = searching(10, Spent(epochs=60, wall_clock_hours=0.25), wall_clock_hours=0.2)
-    line = shown(searching(0, Spent()), after, 900.0, monkeypatch)
+    after = searching(10, BudgetUsage(epochs=60, wall_clock_hours=0.25), wall_clock_hours=0.2)
+    line = shown(searching(0, BudgetUsage()), after, 900.0, monkeypatch)
     assert line.endswith(", ending: budget of 0.2 wall clock hours is spent")
 
 
 def test_the_lines_of_a_log_come_ever_more_seldom(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr("toprung.search.driver.progress.time.monotonic", lambda: clock.now)
-    display = Display(searching(1, Spent()), "val_accuracy", 40, 2, live=False)
+    display = ProgressDisplay(searching(1, BudgetUsage()), "val_accuracy", 40, 2, live=False)
 
     def wait(secs: float) -> bool:
         clock.now += secs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toprung.search.driver.proposal_queue import Ahead
+from toprung.search.driver.proposal_queue import ProposalQueue
 from toprung.trainables.trial.messages import TrialStart
 
 
@@ -33,13 +33,13 @@ class Numbered:
         return start
 
 
-def taken(ahead: Ahead, times: int = 1, is_awaited: bool = True) -> list[int | None]:
+def taken(ahead: ProposalQueue, times: int = 1, is_awaited: bool = True) -> list[int | None]:
     """The numbers of the trials taken in a row."""
     starts = [ahead.take(is_awaited) for _ in range(times)]
     return [None if start is None else start.number for start in starts]
 
 
-def prepared(ahead: Ahead, loop: Numbered) -> int:
+def prepared(ahead: ProposalQueue, loop: Numbered) -> int:
     """How many are proposed while workers train."""
     before = loop.asked
     for _ in range(10):
@@ -49,7 +49,7 @@ def prepared(ahead: Ahead, loop: Numbered) -> int:
 
 def test_one_trial_is_proposed_while_workers_train() -> None:
     loop = Numbered(10)
-    ahead = Ahead(loop, most=8)
+    ahead = ProposalQueue(loop, most=8)
     assert taken(ahead, 4, is_awaited=False) == [0, 1, 2, 3]
     assert prepared(ahead, loop) == 1
     assert loop.prepared == 10  # looked at each time: what a proposal begins with may be due without one
@@ -60,7 +60,7 @@ def test_one_trial_is_proposed_while_workers_train() -> None:
 
 def test_one_more_is_proposed_for_each_worker_that_found_none_up_to_the_most() -> None:
     loop = Numbered(100)
-    ahead = Ahead(loop, most=3)
+    ahead = ProposalQueue(loop, most=3)
     prepared(ahead, loop)
     assert taken(ahead, 2) == [0, 1]
     assert prepared(ahead, loop) == 2
@@ -71,7 +71,7 @@ def test_one_more_is_proposed_for_each_worker_that_found_none_up_to_the_most() -
 
 def test_a_worker_alone_gets_proposals_made_from_all_that_is_known() -> None:
     loop = Numbered(3)
-    ahead = Ahead(loop, most=0)
+    ahead = ProposalQueue(loop, most=0)
     for number in range(3):
         assert prepared(ahead, loop) == 0
         assert taken(ahead) == [number]
@@ -80,14 +80,14 @@ def test_a_worker_alone_gets_proposals_made_from_all_that_is_known() -> None:
 
 def test_what_was_proposed_ahead_is_started_though_nothing_is_left_to_propose() -> None:
     loop = Numbered(1)
-    ahead = Ahead(loop, most=1)
+    ahead = ProposalQueue(loop, most=1)
     prepared(ahead, loop)
     assert taken(ahead, 2) == [0, None]
 
 
 def test_what_was_made_ahead_is_not_started_once_a_limit_is_reached() -> None:
     loop = Numbered(10)
-    ahead = Ahead(loop, most=3)
+    ahead = ProposalQueue(loop, most=3)
     prepared(ahead, loop)
     loop.finished = True
     assert taken(ahead) == [None]

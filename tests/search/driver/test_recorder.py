@@ -11,7 +11,7 @@ from toprung.results.tables.parts import read_table
 from toprung.results.tables.schema import TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.recorder import Recorder
-from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.driver.trial_state import ActiveTrial
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -43,7 +43,7 @@ def completes(recorder: Recorder, states: CheckpointStore, number: int, value: f
     """A trial trains to its end, and leaves its state."""
     trial_id = f"t{number:05d}"
     saves(states, number)
-    trial = OpenTrial(TrialStart(trial_id, number, 0, {"rate": 0.5}), worker=Worker("node", pid))
+    trial = ActiveTrial(TrialStart(trial_id, number, 0, {"rate": 0.5}), worker=Worker("node", pid))
     trial.reports.append(EpochReport(trial_id, 1, {"val_accuracy": value}))
     recorder.ended(trial, Outcome.COMPLETED, "", "")
     settle(states)
@@ -56,7 +56,7 @@ def saves(states: CheckpointStore, number: int) -> None:
 
 def is_stopped(recorder: Recorder, states: CheckpointStore, number: int, pid: int = 1) -> None:
     """A trial is cut at a rung while its worker still writes its state."""
-    trial = OpenTrial(TrialStart(f"t{number:05d}", number, 0, {"rate": 0.5}), worker=Worker("node", pid))
+    trial = ActiveTrial(TrialStart(f"t{number:05d}", number, 0, {"rate": 0.5}), worker=Worker("node", pid))
     recorder.ended(trial, Outcome.STOPPED, "cut", "")
     settle(states)
     saves(states, number)
@@ -93,7 +93,7 @@ def test_only_a_completed_trial_keeps_its_state(recorder, states, tmp_path: Path
     one = recorder()
     completes(one, states, 0, 0.5)
     states.save(Checkpoint("t00001", 1, "", (), {}))
-    one.ended(OpenTrial(TrialStart("t00001", 1, 0, {"rate": 0.5})), Outcome.STOPPED, "cut", "")
+    one.ended(ActiveTrial(TrialStart("t00001", 1, 0, {"rate": 0.5})), Outcome.STOPPED, "cut", "")
     settle(states)
     assert kept(tmp_path) == ["t00000"]
     one._writer.flush()
@@ -106,7 +106,7 @@ def test_a_stopped_trial_keeps_its_state_where_the_job_asks_for_it(
 ) -> None:
     made = recorder(keep_stopped=keep_stopped)
     saves(states, 0)
-    trial = OpenTrial(TrialStart("t00000", 0, 0, {"rate": 0.5}))
+    trial = ActiveTrial(TrialStart("t00000", 0, 0, {"rate": 0.5}))
     trial.reports.append(EpochReport("t00000", 1, {"val_accuracy": 0.5}))
     made.ended(trial, Outcome.STOPPED, "cut", "")
     settle(states)

@@ -10,7 +10,7 @@ import pytest
 from toprung.results.tables.parts import read_reports, read_table
 from toprung.results.tables.schema import PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.search.driver.budgets import Limits
+from toprung.search.driver.budgets import BudgetLimits
 from toprung.search.driver.recorder import Recorder
 from toprung.search.driver.resume import resume
 from toprung.search.driver.search_loop import SearchLoop
@@ -58,7 +58,7 @@ def driver(root: Path, variant: str = "stop", gpus: float | None = 1.0) -> Itera
             mode="max",
             max_epochs=9,
             seed=0,
-            limits=Limits(),
+            limits=BudgetLimits(),
             gpus=1.0,
             spent=found.spent,
             unfinished=found.unfinished,

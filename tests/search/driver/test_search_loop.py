@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from toprung.search.driver.budgets import Limits
-from toprung.search.driver.search_loop import SearchLoop, exception_in, trial_seed
-from toprung.search.driver.trial_state import OpenTrial
+from toprung.search.driver.budgets import BudgetLimits
+from toprung.search.driver.search_loop import SearchLoop, last_exception_line, trial_seed
+from toprung.search.driver.trial_state import ActiveTrial
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
-from toprung.trainables.trial.execution import Computed
-from toprung.trainables.trial.failures import failure_in
+from toprung.trainables.trial.execution import ExecutionRecord
+from toprung.trainables.trial.failures import catch_failure
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 
 MAX_EPOCHS = 9
 
@@ -33,7 +33,7 @@ class Facts:
     reports: list[EpochReport] = field(default_factory=list)
     ends: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
     configs: dict[str, Any] = field(default_factory=dict)
-    trials: dict[str, OpenTrial] = field(default_factory=dict)
+    trials: dict[str, ActiveTrial] = field(default_factory=dict)
 
     def proposed(self, start: TrialStart, why: str) -> None:
         assert why
@@ -43,7 +43,7 @@ class Facts:
     def reported(self, report: EpochReport, decision: Decision) -> None:
         self.reports.append(report)
 
-    def ended(self, trial: OpenTrial, outcome: Outcome, reason: str, error: str) -> None:
+    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
         assert trial.start.trial_id not in self.ends, "a trial ends once"
         self.trials[trial.start.trial_id] = trial
         self.ends[trial.start.trial_id] = (outcome, reason)
@@ -51,7 +51,7 @@ class Facts:
 
 def loop_of(facts: Facts, strategy: Strategy | None = None, trials: int = 12, **settings: Any) -> SearchLoop:
     strategy = strategy or new_strategy(trials)
-    settings = {"limits": Limits(), **settings}
+    settings = {"limits": BudgetLimits(), **settings}
     return SearchLoop(
         strategy, facts, metric="val_accuracy", mode="max", max_epochs=MAX_EPOCHS, seed=0, **settings
     )
@@ -105,15 +105,15 @@ def test_what_the_steps_of_a_trial_took_adds_up() -> None:
     start = loop.next_trial()
     assert start is not None
     for epoch, value in ((1, 0.5), (2, math.nan)):
-        costs = Costs(build_secs=2.0 - epoch, waiting_secs=0.25, rss_bytes=epoch)
-        computed = Computed("cpu", "float32", xla=False, steps_per_call=epoch)
+        costs = ResourceUsage(build_secs=2.0 - epoch, idle_secs=0.25, rss_bytes=epoch)
+        computed = ExecutionRecord("cpu", "float32", xla=False, steps_per_call=epoch)
         told = replace(result(start, epoch, value), costs=costs, computed=computed)
-        loop.report(start.trial_id, replace(told, wanted_bytes=7 if epoch == 1 else None))
+        loop.report(start.trial_id, replace(told, failed_allocation_bytes=7 if epoch == 1 else None))
     trial = facts.trials[start.trial_id]
     assert trial.computed == computed, "the newest counts"
-    assert trial.wanted_bytes == 7, "a retry that fits does not hide what did not"
+    assert trial.failed_allocation_bytes == 7, "a retry that fits does not hide what did not"
     costs = trial.costs
-    assert (costs.build_secs, costs.waiting_secs, costs.rss_bytes) == (1.0, 0.5, 2)
+    assert (costs.build_secs, costs.idle_secs, costs.rss_bytes) == (1.0, 0.5, 2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -152,10 +152,10 @@ def test_the_reason_of_a_failure_is_its_exception_with_the_whole_message_on_one_
     def build() -> None:
         raise ValueError("my\n  own\nerror")
 
-    assert exception_in(failure_in(build).error) == "ValueError: my own error"
-    assert exception_in("cut off\nwithin its message\n") == "within its message"
-    assert exception_in("cut off, Arguments received:\n  • training=None\n") == "• training=None"
-    assert exception_in("") == "no message"
+    assert last_exception_line(catch_failure(build).error) == "ValueError: my own error"
+    assert last_exception_line("cut off\nwithin its message\n") == "within its message"
+    assert last_exception_line("cut off, Arguments received:\n  • training=None\n") == "• training=None"
+    assert last_exception_line("") == "no message"
 
 
 def test_a_lost_worker_ends_its_trial_as_preempted() -> None:
@@ -195,7 +195,13 @@ def test_a_reached_budget_starts_nothing_and_lets_nearly_done_trials_finish() ->
     facts = Facts()
     strategy = Strategy.for_space(space, 30, 0, sampler="random", max_trials=5)
     loop = SearchLoop(
-        strategy, facts, metric="val_accuracy", mode="max", max_epochs=30, seed=0, limits=Limits(epochs=32)
+        strategy,
+        facts,
+        metric="val_accuracy",
+        mode="max",
+        max_epochs=30,
+        seed=0,
+        limits=BudgetLimits(epochs=32),
     )
     nearly, far = loop.next_trial(), loop.next_trial()
     assert nearly is not None and far is not None
@@ -212,7 +218,7 @@ def test_a_reached_budget_starts_nothing_and_lets_nearly_done_trials_finish() ->
 
 def test_wall_clock_is_read_from_the_clock_given() -> None:
     now = [0.0]
-    loop = loop_of(Facts(), limits=Limits(wall_clock_hours=1), clock=lambda: now[0])
+    loop = loop_of(Facts(), limits=BudgetLimits(wall_clock_hours=1), clock=lambda: now[0])
     assert loop.next_trial() is not None
     now[0] = 3600.0
     assert loop.next_trial() is None
@@ -242,7 +248,7 @@ def test_a_search_killed_anywhere_goes_on_as_if_it_had_not_been(killed_after: in
     ]
     settled = rebuilt.replay(first.reports, records)
     unfinished = [
-        OpenTrial(
+        ActiveTrial(
             TrialStart(name, int(name[1:]), trial_seed(0, int(name[1:])), first.configs[name]),
             [report for report in first.reports if report.trial_id == name],
         )
@@ -282,7 +288,7 @@ def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does() -
 
 def test_a_trial_proposed_ahead_that_never_begins_leaves_no_trace() -> None:
     facts = Facts()
-    loop = loop_of(facts, limits=Limits(epochs=1))
+    loop = loop_of(facts, limits=BudgetLimits(epochs=1))
     first = loop.next_trial()
     assert first is not None
     ahead = loop.propose()
@@ -306,7 +312,7 @@ def test_after_a_restart_paused_trials_wait_for_their_promotion() -> None:
     assert loop.report(paused.trial_id, result(paused, 1)) is Decision.PAUSE
     rebuilt = new_strategy(9, variant="promote")
     rebuilt.replay(first.reports, [TrialRecord(paused.trial_id, paused.config, None)])
-    again = loop_of(Facts(), rebuilt, unfinished=[OpenTrial(paused, list(first.reports))])
+    again = loop_of(Facts(), rebuilt, unfinished=[ActiveTrial(paused, list(first.reports))])
     following = again.next_trial()
     assert following is not None and following.trial_id == "t00001"
     again.close()

@@ -1,4 +1,4 @@
-"""What Ray Tune asks and is told: a seat at the desk for each worker, none that is not needed."""
+"""What Ray Tune asks and is told: a slot at the dispatcher for each worker, none that is not needed."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ pytestmark = pytest.mark.slow
 
 
 def searcher_of(trials: int, concurrent: int) -> Any:
-    from toprung.search.driver.tune_workers import SeatSearcher
+    from toprung.search.driver.tune_workers import WorkerSlotSearcher
 
-    desk = SimpleNamespace(seats=0, left=trials, gone=[], check=lambda: None)
+    dispatcher = SimpleNamespace(slots=0, left=trials, gone=[], check=lambda: None)
 
-    def open_seat(seat: str) -> bool:
-        desk.left, found = desk.left - 1, desk.left > 0
-        desk.seats += found
+    def open_slot(slot: str) -> bool:
+        dispatcher.left, found = dispatcher.left - 1, dispatcher.left > 0
+        dispatcher.slots += found
         return found
 
-    desk.open, desk.leave = open_seat, lambda seat, died: desk.gone.append((seat, died))
-    desk.finished = False
-    return SeatSearcher(desk, concurrent)
+    dispatcher.open, dispatcher.leave = open_slot, lambda slot, died: dispatcher.gone.append((slot, died))
+    dispatcher.finished = False
+    return WorkerSlotSearcher(dispatcher, concurrent)
 
 
 def test_no_more_seats_than_workers_and_none_without_a_trial() -> None:
     searcher = searcher_of(trials=9, concurrent=2)
-    assert [searcher.suggest(name) for name in "abc"] == [{"seat": "a"}, {"seat": "b"}, None]
+    assert [searcher.suggest(name) for name in "abc"] == [{"slot": "a"}, {"slot": "b"}, None]
     searcher = searcher_of(trials=1, concurrent=2)
-    assert [searcher.suggest(name) for name in "ab"] == [{"seat": "a"}, None]
+    assert [searcher.suggest(name) for name in "ab"] == [{"slot": "a"}, None]
 
 
 def test_ray_hears_that_no_more_workers_are_needed() -> None:
     searcher = searcher_of(trials=0, concurrent=2)
     assert searcher.suggest("a") is None
-    searcher._desk.finished = True
+    searcher._dispatcher.finished = True
     assert searcher.suggest("a") == "FINISHED"
 
 
@@ -45,7 +45,7 @@ def test_the_desk_hears_whether_a_worker_went_home_or_died() -> None:
     searcher = searcher_of(trials=2, concurrent=2)
     searcher.on_trial_complete("a", result={})
     searcher.on_trial_complete("b", error=True)
-    assert searcher._desk.gone == [("a", False), ("b", True)]
+    assert searcher._dispatcher.gone == [("a", False), ("b", True)]
 
 
 @pytest.mark.timeout(600)
@@ -70,7 +70,7 @@ def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file
     assert set(trials["precision"]) == {"mixed_bfloat16"} and set(trials["device"]) == {"cpu"}
     assert set(trials["steps_per_call"]) == {3} and not trials["xla"].any()
     assert trials["micro_batch_size"].isna().all(), "batches stayed whole"
-    assert (trials["startup_secs"] > 0).all() and (trials["rss_bytes"] > 1e6).all()
+    assert (trials["worker_startup_secs"] > 0).all() and (trials["rss_bytes"] > 1e6).all()
     assert set(trials["outcome"]) <= {"COMPLETED", "STOPPED"}
 
 
@@ -105,6 +105,6 @@ def test_a_trial_that_hangs_is_over_when_its_time_is_and_its_worker_replaced(
     trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials").set_index("trial_id")
     hung, trained = trials.loc["t00000"], trials.loc["t00001"]
     assert hung["outcome"] == "TIMEOUT" and "resources.max_epoch_hours" in hung["reason"]
-    assert hung["setup_secs"] >= 30
+    assert hung["trial_setup_secs"] >= 30
     assert trained["outcome"] == "COMPLETED"
     assert trained["worker_pid"] != hung["worker_pid"]

@@ -32,7 +32,7 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
 def decided(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What a search decided and measured, without what depends on the clock."""
     found = tables(run)
-    epochs = found["epochs"].drop(columns=[*TIMES, "sequence"]).sort_values(["trial_id", "epoch"])
+    epochs = found["epochs"].drop(columns=[*TIMES, "arrival_index"]).sort_values(["trial_id", "epoch"])
     config = [name for name in found["trials"] if name.startswith("config/")]
     columns = [
         "trial_id",
@@ -40,7 +40,7 @@ def decided(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         "best_val_accuracy",
         "best_epoch",
         "last_epoch",
-        "rung_epochs",
+        "highest_rung_epoch",
         "seed",
         *config,
     ]
@@ -91,7 +91,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
     assert kills >= 2
     for mine, theirs in zip(decided(run), decided(unbroken), strict=True):
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
-    assert tables(run)["epochs"]["sequence"].is_unique
+    assert tables(run)["epochs"]["arrival_index"].is_unique
 
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:

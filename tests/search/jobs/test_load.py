@@ -10,7 +10,7 @@ from toprung.search.jobs.load import dump_job, load_job, override_job, parse_job
 from toprung.search.jobs.schema import JobSpec
 from toprung.search.preparation.prepare import prepared_space
 from toprung.spaces.errors import InputError
-from toprung.trainables.trial.execution import Asked
+from toprung.trainables.trial.execution import ExecutionRequest
 
 JOBS = sorted((Path(__file__).parents[3] / "search" / "jobs").glob("*.yaml"))
 
@@ -183,9 +183,9 @@ def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> 
 def test_how_to_compute_is_asked_for_as_yaml_reads_it(written, text: str, xla: bool | None) -> None:
     path = written(f"data: digits\nresources: {{xla: {text}, precision: mixed_bfloat16, steps_per_call: 8}}")
     job = load_job(path)
-    assert job.resources.asked() == Asked("mixed_bfloat16", xla, 8)
+    assert job.resources.asked() == ExecutionRequest("mixed_bfloat16", xla, 8)
     assert parse_job(job.model_dump(mode="json"), "saved") == job
-    assert load_job(written("data: digits")).resources.asked() == Asked()
+    assert load_job(written("data: digits")).resources.asked() == ExecutionRequest()
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_the_splits_are_drawn_by_the_jobs_seed_or_by_their_own(written) -> None:
 
 def test_where_trials_are_to_repeat_exactly_nothing_that_rounds_is_left_to_a_measurement(written) -> None:
     open_job = load_job(written("data: digits\nresources: {deterministic: true}"))
-    assert open_job.resources.asked() == Asked("float32", xla=False)
+    assert open_job.resources.asked() == ExecutionRequest("float32", xla=False)
     said = load_job(written("data: digits\nresources: {deterministic: true, xla: on}"))
-    assert said.resources.asked() == Asked("float32", xla=True)
+    assert said.resources.asked() == ExecutionRequest("float32", xla=True)
 
 
 def test_a_missing_file_and_a_bad_override_are_named(tmp_path: Path, written) -> None:

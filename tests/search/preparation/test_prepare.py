@@ -14,12 +14,12 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.jobs.load import load_job, parse_job
 from toprung.search.jobs.schema import JobSpec, SpaceSection
-from toprung.search.preparation.prepare import config_kinds, new_strategy, prepared_space, unfit_runs
+from toprung.search.preparation.prepare import config_kinds, incompatible_runs, new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.strategy.sampling.samplers import place
-from toprung.search.strategy.settings import check_initial, fitting_part
+from toprung.search.strategy.sampling.samplers import locate_in_space
+from toprung.search.strategy.settings import allowed_subset, check_initial
 from toprung.spaces.errors import InputError
-from toprung.spaces.families.cnn import USUAL
+from toprung.spaces.families.cnn import FIRST_CONFIG
 from toprung.spaces.families.presets import PRESETS
 from toprung.spaces.families.registry import BUILT_IN, load_space
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -81,7 +81,7 @@ def test_a_job_without_first_points_begins_with_what_is_usual_as_far_as_it_allow
     assert proposal is not None
     assert proposal.config["filters"] == 16
     assert 0.01 <= proposal.config["learning_rate"] <= 0.1
-    rest = {name: value for name, value in USUAL.items() if name not in ("filters", "learning_rate")}
+    rest = {name: value for name, value in FIRST_CONFIG.items() if name not in ("filters", "learning_rate")}
     assert rest.items() <= proposal.config.items()
 
 
@@ -96,7 +96,7 @@ def test_a_job_may_want_no_first_points_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_is_usual_in_a_space_lies_within_it(name: str) -> None:
     space = load_space(name)
-    fitting = fitting_part(space, space.usual)
+    fitting = allowed_subset(space, space.usual)
     held = {"weight_decay", "momentum"} if name in PRESETS else set()  # a preset's own: no decay
     assert fitting.keys() == space.usual.keys() - held
 
@@ -133,12 +133,12 @@ def test_a_first_point_between_the_steps_is_refused_and_not_moved() -> None:
 def test_a_first_point_may_write_whole_numbers_and_steps_as_floats() -> None:
     given = {"layers": 3.0, "units": 48.0, "share": 0.3, "width": 21.0}
     check_initial(stepped, [given])
-    assert fitting_part(stepped, given) == given
+    assert allowed_subset(stepped, given) == given
 
 
 def test_a_result_between_the_steps_is_evidence_all_the_same() -> None:
     config = {"layers": 2, "units": 40, "share": 0.35, "width": 20}
-    point = place(stepped, config)
+    point = locate_in_space(stepped, config)
     assert point is not None and point.params == config
 
 
@@ -148,7 +148,7 @@ def test_how_many_trials_of_an_earlier_run_fit_is_told_where_not_all_do(tmp_path
     narrowed = job(tmp_path / "new", warm_start=[earlier]).model_copy(
         update={"space": SpaceSection(ranges={"learning_rate": [rates[1], rates[3]]})}
     )
-    (note,) = unfit_runs(narrowed, prepared_space(narrowed))
+    (note,) = incompatible_runs(narrowed, prepared_space(narrowed))
     assert note == f"3 of 5 trials of {earlier} fit this space"
 
 
@@ -158,7 +158,7 @@ def test_an_earlier_run_of_which_no_trial_fits_is_told_by_check_and_search(
     earlier = run_with_results(job(tmp_path), trials=5)
     note = f"0 of 5 trials of {earlier} fit this space"
     same = job(tmp_path / "new", warm_start=[earlier])
-    assert list(unfit_runs(same, prepared_space(same))) == []
+    assert list(incompatible_runs(same, prepared_space(same))) == []
     narrow = {"ranges": {"learning_rate": [0.0999, 0.1]}}
     path = job_file(name="other", space=narrow, search={"warm_start": [earlier]})
     assert main(["check", str(path)]) == 0

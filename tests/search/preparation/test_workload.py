@@ -6,7 +6,7 @@ import pytest
 
 from toprung.search.jobs.load import load_job
 from toprung.search.preparation.prepare import prepare
-from toprung.search.preparation.workload import expected_epochs, usual_trials
+from toprung.search.preparation.workload import expected_epochs, typical_workload
 
 
 def test_expected_epochs_of_a_ladder_by_hand() -> None:
@@ -17,7 +17,7 @@ def test_expected_epochs_of_a_ladder_by_hand() -> None:
 @pytest.mark.parametrize(("workers", "examples"), [(1, 40), (4, 10), (100, 1)])
 def test_there_are_as_many_examples_as_a_worker_trains_trials(job_file, workers: int, examples: int) -> None:
     job = load_job(job_file(space={"fixed": {"blocks": 1}}, search={"trials": 40, "max_epochs": 9}))
-    usual = usual_trials(prepare(job), workers)
+    usual = typical_workload(prepare(job), workers)
     assert usual.epochs == expected_epochs(40, (1, 3, 9), 3) / 40
     assert len(usual.examples) == examples
     assert {example["blocks"] for example in usual.examples} == {1}

@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from toprung.results.tables.rows import TrialFacts
-from toprung.results.tables.rows import trial_row
-from toprung.results.tables.schema import TRIALS
-from toprung.results.tables.schema import run_schemas
+from toprung.results.tables.rows import TrialFacts, trial_row
+from toprung.results.tables.schema import TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.runs.run_folder import load_extended
-from toprung.search.runs.run_folder import RunFolder
+from toprung.search.runs.run_folder import RunFolder, load_extended
 from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import Outcome
 

@@ -10,11 +10,11 @@ import pytest
 from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.search.jobs.schema import JobSpec
 from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import JobSpec
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.source_files import Shipped
+from toprung.spaces.user_code.source_files import SourceFile
 
 
 def job(tmp_path: Path, **content: Any) -> JobSpec:
@@ -90,8 +90,8 @@ def test_a_second_search_is_refused_before_it_changes_anything(tmp_path: Path) -
 
 def test_each_version_of_the_models_file_is_kept_and_a_change_is_told(tmp_path: Path) -> None:
     folder = RunFolder(str(tmp_path / "run"))
-    first, second = Shipped("my_models.py:Mine", "a = 1\n"), Shipped("my_models.py:Mine", "a = 2\n")
-    assert folder.keep_code(Shipped("cnn")) is None
+    first, second = SourceFile("my_models.py:Mine", "a = 1\n"), SourceFile("my_models.py:Mine", "a = 2\n")
+    assert folder.keep_code(SourceFile("cnn")) is None
     assert [folder.keep_code(first), folder.keep_code(first)] == [None, None]
     line = folder.keep_code(second)
     assert line is not None and line.startswith("my_models.py has changed")

@@ -18,7 +18,7 @@ from toprung.search.jobs.load import load_job
 from toprung.search.preparation.prepare import config_kinds, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.simulation.blackbox import TypicalCurves
-from toprung.search.simulation.forecast import Forecast, draw, forecast
+from toprung.search.simulation.forecast import Forecast, draw_forecasts, forecast
 from toprung.search.simulation.simulator import SimResult
 from toprung.spaces.definition.introspection import RecordingTrial
 from toprung.spaces.errors import InputError
@@ -118,7 +118,7 @@ def test_a_run_that_did_not_tell_the_metric_is_refused(path: Path) -> None:
 
 def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) -> None:
     nothing = Forecast(2, 1.0, 0.0, 0, 3, 0, math.nan, SimResult())
-    draw([nothing], "val_accuracy", "all trials diverge", tmp_path / "cost.png")
+    draw_forecasts([nothing], "val_accuracy", "all trials diverge", tmp_path / "cost.png")
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from toprung.search.jobs.load import parse_job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
-from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, draw
-from toprung.search.strategy.settings import check_initial, fitting_part
+from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, sample
+from toprung.search.strategy.settings import allowed_subset, check_initial
 from toprung.search.strategy.strategy import Strategy, TrialRecord
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.spaces.errors import InputError
@@ -62,7 +62,7 @@ def test_the_model_proposes_in_it_and_goes_on_after_a_replay(space: Any, bench: 
 
 @pytest.mark.parametrize("space", [pools, penalties, numbered])
 def test_each_set_of_choices_has_a_column_of_its_own(space: Any) -> None:
-    points = [draw(space, "random", 0, number) for number in range(30)]
+    points = [sample(space, "random", 0, number) for number in range(30)]
     encoding = Encoding.of(points)
     rows = np.array([encoding.row(point) for point in points])
     assert np.isfinite(encoding.features(rows)).all()
@@ -81,7 +81,7 @@ def test_a_sampler_that_would_fail_at_it_in_the_middle_is_refused_before(sampler
 
 
 def test_a_fixed_value_that_its_condition_excludes_is_drawn_again() -> None:
-    drawn = draw(pools, "random", 0, 0, fixed={"family": "deep", "pool": "max", "rate": 0.01})
+    drawn = sample(pools, "random", 0, 0, fixed={"family": "deep", "pool": "max", "rate": 0.01})
     assert drawn.config["family"] == "deep" and drawn.config["rate"] == 0.01
     assert drawn.config["pool"] in ("cls", "mean")
 
@@ -93,4 +93,4 @@ def test_a_first_point_is_judged_by_the_choices_that_its_other_values_leave() ->
     with pytest.raises(InputError) as caught:
         check_initial(pools, [{"pool": "max", "family": "deep"}])
     assert str(caught.value) == "search.initial_configs[0].pool: 'max'; must be one of ['cls', 'mean']"
-    assert fitting_part(pools, {"pool": "max", "family": "deep"}) == {"family": "deep"}
+    assert allowed_subset(pools, {"pool": "max", "family": "deep"}) == {"family": "deep"}

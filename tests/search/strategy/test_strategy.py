@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toprung.search.strategy.early_stopping.asha import Verdict, cut_line
+from toprung.search.strategy.early_stopping.asha import RungDecision, cut_line
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.search.strategy.surrogate import length_scales
 from toprung.spaces.errors import InputError
@@ -243,10 +243,10 @@ def test_smaller_is_better_when_the_mode_says_so(conditional_space: Any) -> None
     ids=["below", "a tie", "hardly below", "by what it reached since"],
 )
 def test_a_cut_trials_reason_is_true_of_its_values(score: float, arrived: bool, told: str) -> None:
-    verdict = Verdict(Decision.STOP, 3, score, 0.9554, 4, arrived)
+    verdict = RungDecision(Decision.STOP, 3, score, 0.9554, 4, arrived)
     assert cut_line(Objectives.of({"val_accuracy": "max"}), verdict, 3) == told
     several = Objectives.of({"val_accuracy": "max", "latency_ms": "min"})
-    tie = Verdict(Decision.STOP, 1, -2.0, -2.0, 6, True)
+    tie = RungDecision(Decision.STOP, 1, -2.0, -2.0, 6, True)
     assert cut_line(several, tie, 3) == "cut at rung 1: 2 dominate it = 2 of an earlier trial (top 1/3 of 6)"
 
 

@@ -22,7 +22,7 @@ from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.confirm import confirm, describe
 from toprung.search.winner.confirm_jobs import confirming, runs_of
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.source_files import shipped
+from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 Config = Mapping[str, Any]
@@ -44,7 +44,7 @@ class Tenths:
 def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[float], Outcome]]) -> None:
     """The tables of a search of these trials, the value of each epoch given."""
     folder.claim(job).release()
-    folder.keep_code(shipped(job.family))
+    folder.keep_code(pack_source(job.family))
     with RunWriter(folder.root, run_schemas(KINDS)) as writer:
         for number, (config, values, outcome) in enumerate(trials):
             trial_id = f"t{number:05d}"
@@ -151,7 +151,11 @@ def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_earl
     asked = confirming(job, folder, [{"tenths": 1}], 0)
     assert asked.data_spec() == job.data_spec() and asked.seed != job.seed
     assert asked.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
-    assert (asked.search.trials, asked.search.traded, asked.search.budgets.epochs) == (1, (), None)
+    assert (asked.search.trials, asked.search.secondary_objectives, asked.search.budgets.epochs) == (
+        1,
+        (),
+        None,
+    )
     assert asked.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
     assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked, "it is a job file"
     assert prepare(asked).strategy.rung_epochs == (2,)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.spaces.definition.introspection import describe, shifting
+from toprung.spaces.definition.introspection import changing_parameters, describe
 from toprung.spaces.definition.recipe_vocabulary import SETS, TECHNIQUES
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import BUILT_IN, load_space
@@ -122,12 +122,12 @@ def test_branches_with_different_scales_and_steps_are_described_without_either(s
     described = describe(space, seed)
     assert described["x"] == optuna.distributions.FloatDistribution(0.0, 1.0)
     assert described["n"] == optuna.distributions.IntDistribution(0, 10)
-    assert set(shifting(space, seed)) == {"x", "n"}
+    assert set(changing_parameters(space, seed)) == {"x", "n"}
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_in_our_spaces_a_parameter_has_the_same_choices_and_scale_everywhere(name: str) -> None:
-    assert shifting(load_space(name)) == []
+    assert changing_parameters(load_space(name)) == []
 
 
 def test_a_user_function_and_a_user_family_are_spaces_too(tmp_path: Path, monkeypatch) -> None:

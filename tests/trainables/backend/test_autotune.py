@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from toprung.trainables.backend.autotune import Choices, Device, PerTrial, candidates, chosen, least
-from toprung.trainables.trial.execution import Asked, Computation
+from toprung.trainables.backend.autotune import (
+    AutotuneStore,
+    Device,
+    TrialCost,
+    choose_execution,
+    execution_candidates,
+    least,
+)
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRequest
 
 GPU = Device("NVIDIA A10", accelerated=True)
-OPEN = Asked()
+OPEN = ExecutionRequest()
 
 
 # Trials as long as those of a search that stops none early: what compiling takes does not count.
-def long() -> PerTrial:
-    return PerTrial(models=1.0, steps=1e6)
+def long() -> TrialCost:
+    return TrialCost(models=1.0, steps=1e6)
 
 
 class Model:
@@ -26,7 +33,7 @@ class Model:
     ) -> None:
         self.secs, self.call_secs, self.xla_secs, self.built = secs, call_secs, xla_secs, []
 
-    def __call__(self, computation: Computation) -> Built:
+    def __call__(self, computation: ExecutionPlan) -> Built:
         self.built.append(computation)
         return Built(self, computation)
 
@@ -34,7 +41,7 @@ class Model:
 class Built:
     """One model; the first of a process takes a minute more than it would later."""
 
-    def __init__(self, model: Model, computation: Computation) -> None:
+    def __init__(self, model: Model, computation: ExecutionPlan) -> None:
         self.secs = model.secs[computation.precision, computation.xla]
         self.call_secs = model.call_secs
         self.ready_secs = 1.0 + (60.0 if len(model.built) == 1 else 0.0)
@@ -54,19 +61,21 @@ FASTEST_MIXED = {
 }
 
 
-def never(_: Computation) -> Built:
+def never(_: ExecutionPlan) -> Built:
     raise AssertionError("nothing is to be built")
 
 
 def test_on_a_cpu_float32_without_xla_is_taken_without_measuring() -> None:
-    assert chosen(OPEN, Device(), never, long) == Computation("float32", xla=False)
-    asked = Asked("mixed_bfloat16", xla=True, steps_per_call=5)
-    assert chosen(asked, Device(), never, long) == Computation("mixed_bfloat16", xla=True, steps_per_call=5)
+    assert choose_execution(OPEN, Device(), never, long) == ExecutionPlan("float32", xla=False)
+    asked = ExecutionRequest("mixed_bfloat16", xla=True, steps_per_call=5)
+    assert choose_execution(asked, Device(), never, long) == ExecutionPlan(
+        "mixed_bfloat16", xla=True, steps_per_call=5
+    )
 
 
 def test_on_an_accelerator_the_fastest_is_taken() -> None:
     model = Model(FASTEST_MIXED)
-    assert chosen(OPEN, GPU, model, long) == Computation("mixed_bfloat16", xla=True)
+    assert choose_execution(OPEN, GPU, model, long) == ExecutionPlan("mixed_bfloat16", xla=True)
     assert len(set(model.built)) == 4
 
 
@@ -78,35 +87,43 @@ def test_xla_has_to_save_what_it_takes_to_compile_in_trials_as_long_as_those_of_
 ) -> None:
     """XLA saves a second a step and takes 100 to compile: it pays past 100 steps a model."""
     model = Model({("float32", False): 4.0, ("float32", True): 3.0}, xla_secs=100.0)
-    asked = Asked("float32", steps_per_call=16)
-    assert chosen(asked, GPU, model, lambda: PerTrial(models, steps)).xla is pays
+    asked = ExecutionRequest("float32", steps_per_call=16)
+    assert choose_execution(asked, GPU, model, lambda: TrialCost(models, steps)).xla is pays
 
 
 def test_what_a_process_loads_with_its_first_model_counts_against_none() -> None:
     """The plain one comes first and would look a minute slower than it is."""
     model = Model({("float32", False): 4.0, ("float32", True): 3.9}, xla_secs=30.0)
-    asked = Asked("float32", steps_per_call=16)
-    assert not chosen(asked, GPU, model, lambda: PerTrial(1.0, 50)).xla
+    asked = ExecutionRequest("float32", steps_per_call=16)
+    assert not choose_execution(asked, GPU, model, lambda: TrialCost(1.0, 50)).xla
     assert [built.xla for built in model.built] == [False, False, True]
 
 
 def test_what_the_job_says_is_not_measured() -> None:
     model = Model(FASTEST_MIXED)
-    assert chosen(Asked("float32"), GPU, model, long).precision == "float32"
+    assert choose_execution(ExecutionRequest("float32"), GPU, model, long).precision == "float32"
     assert {c.precision for c in model.built} == {"float32"}
-    assert candidates(Asked(xla=False), GPU) == [Computation("float32"), Computation("mixed_bfloat16")]
-    assert {c.xla for c in candidates(OPEN, Device("TPU", True, always_xla=True))} == {True}
+    assert execution_candidates(ExecutionRequest(xla=False), GPU) == [
+        ExecutionPlan("float32"),
+        ExecutionPlan("mixed_bfloat16"),
+    ]
+    assert {c.xla for c in execution_candidates(OPEN, Device("TPU", True, always_xla=True))} == {True}
 
 
 def test_where_the_job_says_all_nothing_is_built() -> None:
-    asked = Asked("float32", xla=True, steps_per_call=4)
-    assert chosen(asked, GPU, never, long) == Computation("float32", xla=True, steps_per_call=4)
+    asked = ExecutionRequest("float32", xla=True, steps_per_call=4)
+    assert choose_execution(asked, GPU, never, long) == ExecutionPlan("float32", xla=True, steps_per_call=4)
 
 
 def test_calls_are_as_long_as_pays() -> None:
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0), long).steps_per_call is None
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0), long).steps_per_call == 16
-    assert chosen(Asked(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0), long).steps_per_call == 9
+    assert choose_execution(OPEN, GPU, Model(FASTEST_MIXED, call_secs=1.0), long).steps_per_call is None
+    assert choose_execution(OPEN, GPU, Model(FASTEST_MIXED, call_secs=-100.0), long).steps_per_call == 16
+    assert (
+        choose_execution(
+            ExecutionRequest(steps_per_call=9), GPU, Model(FASTEST_MIXED, -100.0), long
+        ).steps_per_call
+        == 9
+    )
 
 
 def test_a_small_gain_does_not_outweigh_simplicity() -> None:
@@ -116,41 +133,45 @@ def test_a_small_gain_does_not_outweigh_simplicity() -> None:
 
 def test_what_has_no_memory_is_left_out_and_the_last_error_told() -> None:
     model = Model({**FASTEST_MIXED, ("mixed_bfloat16", True): None})
-    assert chosen(OPEN, GPU, model, long) == Computation("float32", xla=True)
+    assert choose_execution(OPEN, GPU, model, long) == ExecutionPlan("float32", xla=True)
     with pytest.raises(MemoryError):
-        chosen(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)), long)
+        choose_execution(OPEN, GPU, Model(dict.fromkeys(FASTEST_MIXED)), long)
 
 
 def test_what_had_memory_only_while_the_process_was_new_is_left_out_too() -> None:
     class Shrinking(Model):
-        def __call__(self, computation: Computation) -> Built:
+        def __call__(self, computation: ExecutionPlan) -> Built:
             if len(self.built) == 1:
                 self.secs = {**self.secs, ("float32", False): None}
             return super().__call__(computation)
 
     model = Shrinking({("float32", False): 1.0, ("float32", True): 3.0})
-    assert chosen(Asked("float32", steps_per_call=16), GPU, model, long).xla
+    assert choose_execution(ExecutionRequest("float32", steps_per_call=16), GPU, model, long).xla
 
 
 def test_a_choice_may_be_read_without_being_made_for_others(tmp_path: Path) -> None:
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), long, Choices(str(tmp_path), read_only=True)).xla
+    assert choose_execution(
+        OPEN, GPU, Model(FASTEST_MIXED), long, AutotuneStore(str(tmp_path), read_only=True)
+    ).xla
     assert not list(tmp_path.iterdir())
 
 
 def test_a_choice_is_remembered_for_its_kind_of_device_and_its_wishes(tmp_path: Path) -> None:
-    choices = Choices(str(tmp_path / "computation"))
-    first = chosen(OPEN, GPU, Model(FASTEST_MIXED), long, choices)
-    assert chosen(OPEN, GPU, never, long, Choices(str(tmp_path / "computation"))) == first
+    choices = AutotuneStore(str(tmp_path / "computation"))
+    first = choose_execution(OPEN, GPU, Model(FASTEST_MIXED), long, choices)
+    assert choose_execution(OPEN, GPU, never, long, AutotuneStore(str(tmp_path / "computation"))) == first
     other = Model({**FASTEST_MIXED, ("float32", True): 1.0})
-    assert chosen(OPEN, Device("NVIDIA H100", True), other, long, choices) == Computation("float32", xla=True)
-    assert chosen(Asked(xla=False), GPU, other, long, choices) != first
+    assert choose_execution(OPEN, Device("NVIDIA H100", True), other, long, choices) == ExecutionPlan(
+        "float32", xla=True
+    )
+    assert choose_execution(ExecutionRequest(xla=False), GPU, other, long, choices) != first
 
 
 def test_a_damaged_note_of_a_choice_is_measured_again(tmp_path: Path) -> None:
     (tmp_path / "NVIDIA-A10.json").write_text('{"asked": {}, "cho')
-    assert chosen(OPEN, GPU, Model(FASTEST_MIXED), long, Choices(str(tmp_path))).xla
+    assert choose_execution(OPEN, GPU, Model(FASTEST_MIXED), long, AutotuneStore(str(tmp_path))).xla
 
 
 def test_a_computation_survives_being_written_down() -> None:
-    computation = Computation("mixed_bfloat16", xla=True, steps_per_call=64, parts=2)
-    assert Computation.from_json(computation.to_json()) == computation
+    computation = ExecutionPlan("mixed_bfloat16", xla=True, steps_per_call=64, parts=2)
+    assert ExecutionPlan.from_json(computation.to_json()) == computation

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toprung.trainables.backend.gpu_memory import (
     CONTEXT_MEGABYTES,
     LEAST_MEGABYTES,
-    keep_to_share,
+    apply_memory_cap,
     share_megabytes,
 )
 
@@ -24,7 +24,7 @@ def test_all_workers_of_a_gpu_fit_into_it(workers: int, total: int) -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0])
 def test_only_a_part_of_a_gpu_is_capped(share: float) -> None:
     assert share_megabytes(share, 80_000) is None
-    assert keep_to_share(share) is None
+    assert apply_memory_cap(share) is None
 
 
 def test_a_share_too_small_to_train_in_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toprung.trainables.data.concat import JoinedImages, joined
+from toprung.trainables.data.concat import ConcatImages, concat_splits
 from toprung.trainables.task.task import Split
 from toprung.trainables.training.batches import StreamedFeed, epoch_order
 
@@ -20,7 +20,7 @@ BOTH = np.concatenate([FIRST, SECOND])
     ids=str,
 )  # fmt: skip
 def test_rows_are_those_of_a_copy_of_both(rows) -> None:
-    images = JoinedImages(FIRST, SECOND)
+    images = ConcatImages(FIRST, SECOND)
     assert np.array_equal(images[rows], BOTH[rows])
     assert (images.shape, len(images), images.nbytes, images.dtype) == (
         BOTH.shape,
@@ -33,12 +33,12 @@ def test_rows_are_those_of_a_copy_of_both(rows) -> None:
 
 def test_a_row_past_the_end_is_an_error() -> None:
     with pytest.raises(IndexError):
-        JoinedImages(FIRST, SECOND)[12]
+        ConcatImages(FIRST, SECOND)[12]
 
 
 def test_an_epoch_over_both_splits_reads_every_image_with_its_label() -> None:
     labels = np.arange(12, dtype=np.int32)
-    everything = joined(Split(FIRST, labels[:7]), Split(SECOND, labels[7:]))
+    everything = concat_splits(Split(FIRST, labels[:7]), Split(SECOND, labels[7:]))
     (chunk,) = StreamedFeed(everything).chunks(epoch_order(12, 12, seed=0, epoch=1))
     assert sorted(chunk.labels.tolist()) == list(range(12))
     assert np.array_equal(chunk.images, BOTH[chunk.labels])

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toprung.trainables.metrics.classification import SCORES, Evaluation, calibration_error, one_vs_rest_auc
+from toprung.trainables.metrics.classification import (
+    SCORES,
+    ClassificationEvaluation,
+    calibration_error,
+    one_vs_rest_auc,
+)
 
 
 def test_scores_of_a_small_case_by_hand() -> None:
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]], np.float32))
-    scores = Evaluation.from_logits(logits, np.array([0, 1, 1]))
+    scores = ClassificationEvaluation.from_logits(logits, np.array([0, 1, 1]))
     assert scores.accuracy == pytest.approx(2 / 3)
     assert scores.loss == pytest.approx(-np.log([0.5, 0.8, 0.2]).mean())
     assert scores.predictions.tolist() == [0, 1, 0]
@@ -20,12 +25,14 @@ def test_scores_of_a_small_case_by_hand() -> None:
 
 
 def test_logits_that_are_not_finite_make_the_loss_nan() -> None:
-    assert np.isnan(Evaluation.from_logits(np.array([[np.nan, 0.0], [1.0, 0.0]]), np.array([0, 0])).loss)
-    assert np.isnan(Evaluation.from_logits(np.array([[np.inf, 0.0]]), np.array([0])).loss)
+    assert np.isnan(
+        ClassificationEvaluation.from_logits(np.array([[np.nan, 0.0], [1.0, 0.0]]), np.array([0, 0])).loss
+    )
+    assert np.isnan(ClassificationEvaluation.from_logits(np.array([[np.inf, 0.0]]), np.array([0])).loss)
 
 
 def test_huge_logits_do_not_overflow() -> None:
-    assert Evaluation.from_logits(np.array([[1e4, -1e4]]), np.array([0])).loss == 0.0
+    assert ClassificationEvaluation.from_logits(np.array([[1e4, -1e4]]), np.array([0])).loss == 0.0
 
 
 def some_case(classes: int, count: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +47,7 @@ def test_scores_are_those_of_scikit_learn(classes: int) -> None:
     from sklearn import metrics
 
     logits, labels = some_case(classes)
-    found = Evaluation.from_logits(logits, labels)
+    found = ClassificationEvaluation.from_logits(logits, labels)
     scores, guesses = found.scores, found.predictions
     chances = found.probabilities / found.probabilities.sum(axis=1, keepdims=True)
     given = (labels, chances[:, 1]) if classes == 2 else (labels, chances)
@@ -65,7 +72,9 @@ def test_the_calibration_error_of_a_case_by_hand() -> None:
 
 def test_a_class_without_images_leaves_every_score_finite() -> None:
     logits, _ = some_case(4, 6)
-    scores = Evaluation.from_logits(logits, np.array([0, 0, 1, 1, 1, 0])).scores
+    scores = ClassificationEvaluation.from_logits(logits, np.array([0, 0, 1, 1, 1, 0])).scores
     assert np.isfinite(list(scores.values())).all()
-    assert np.isfinite(list(Evaluation.from_logits(logits, np.zeros(6, int)).scores.values())).all()
+    assert np.isfinite(
+        list(ClassificationEvaluation.from_logits(logits, np.zeros(6, int)).scores.values())
+    ).all()
     assert one_vs_rest_auc(np.full((3, 2), 0.5), np.zeros(3, int)) == 0.5

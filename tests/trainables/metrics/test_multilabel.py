@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toprung.trainables.metrics.classification import validation_metrics
-from toprung.trainables.metrics.multilabel import LabelEvaluation
+from toprung.trainables.metrics.multilabel import MultilabelEvaluation
 
 
 def some() -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
     from sklearn import metrics
 
     logits, labels = some()
-    found = LabelEvaluation.from_logits(logits, labels)
+    found = MultilabelEvaluation.from_logits(logits, labels)
     scores, guesses = found.scores, found.predictions
     assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(labels, guesses))
     assert scores["label_accuracy"] == pytest.approx(1.0 - metrics.hamming_loss(labels, guesses))
@@ -36,7 +36,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
 def test_a_label_that_all_images_share_counts_like_any_other() -> None:
     labels = np.array([[1, 1], [1, 0], [1, 0], [1, 0]])
     guesses = np.array([[1, 1], [0, 0], [0, 0], [0, 1]])
-    scores = LabelEvaluation.from_logits(guesses - 0.5, labels).scores
+    scores = MultilabelEvaluation.from_logits(guesses - 0.5, labels).scores
     assert scores["balanced_accuracy"] == pytest.approx((1 / 4 + (1 + 2 / 3) / 2) / 2)
 
 
@@ -44,18 +44,18 @@ def test_probabilities_that_come_true_are_calibrated() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 2))
     labels = (rng.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.int32)
-    assert LabelEvaluation.from_logits(logits, labels).scores["calibration_error"] < 0.01
-    assert LabelEvaluation.from_logits(3 * logits, labels).scores["calibration_error"] > 0.05
+    assert MultilabelEvaluation.from_logits(logits, labels).scores["calibration_error"] < 0.01
+    assert MultilabelEvaluation.from_logits(3 * logits, labels).scores["calibration_error"] > 0.05
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_logits_that_are_not_finite_make_the_loss_nan(value: float) -> None:
     logits, labels = some()
     logits[3, 1] = value
-    assert np.isnan(LabelEvaluation.from_logits(logits, labels).loss)
+    assert np.isnan(MultilabelEvaluation.from_logits(logits, labels).loss)
 
 
 def test_labels_that_no_image_or_every_image_has_leave_the_scores_finite() -> None:
     logits = np.zeros((4, 2), np.float32)
     for labels in (np.zeros((4, 2), int), np.ones((4, 2), int)):
-        assert np.isfinite(list(LabelEvaluation.from_logits(logits, labels).scores.values())).all()
+        assert np.isfinite(list(MultilabelEvaluation.from_logits(logits, labels).scores.values())).all()

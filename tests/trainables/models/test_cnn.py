@@ -222,18 +222,18 @@ def test_classes_and_image_shape_come_from_the_task(noise: Task, config: dict) -
 
 
 def test_dropout_at_rate_zero_is_the_identity_and_outside_training_too(one_thread: None) -> None:
-    from toprung.trainables.models.layers import DialledDropout
+    from toprung.trainables.models.layers import RuntimeDropout
 
-    layer, inputs = DialledDropout("dropout"), np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    layer, inputs = RuntimeDropout("dropout"), np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     assert np.array_equal(layer(inputs, training=True), inputs)
     layer.rate.assign(0.9)
     assert np.array_equal(layer(inputs, training=False), inputs)
 
 
 def test_dropout_drops_its_rate_and_keeps_the_mean(one_thread: None) -> None:
-    from toprung.trainables.models.layers import DialledDropout
+    from toprung.trainables.models.layers import RuntimeDropout
 
-    layer = DialledDropout("dropout")
+    layer = RuntimeDropout("dropout")
     layer.rate.assign(0.25)
     outputs = np.asarray(layer(np.ones((100, 1000), np.float32), training=True))
     assert set(np.unique(outputs).tolist()) == {0.0, np.float32(1 / 0.75)}
@@ -242,9 +242,9 @@ def test_dropout_drops_its_rate_and_keeps_the_mean(one_thread: None) -> None:
 
 
 def test_whole_channels_drop_together(one_thread: None) -> None:
-    from toprung.trainables.models.layers import DialledDropout
+    from toprung.trainables.models.layers import RuntimeDropout
 
-    layer = DialledDropout("dropout", whole_channels=True)
+    layer = RuntimeDropout("dropout", whole_channels=True)
     layer.rate.assign(0.5)
     kept = np.asarray(layer(np.ones((8, 3, 3, 16), np.float32), training=True)) > 0
     assert (kept == kept[:, :1, :1]).all()

@@ -16,9 +16,9 @@ def drawn_while_built() -> list[float]:
     import keras
     import tensorflow as tf
 
-    from toprung.trainables.models.deterministic_build import seeded_build
+    from toprung.trainables.models.deterministic_build import deterministic_build
 
-    with seeded_build():
+    with deterministic_build():
         drawn = [random.random(), np.random.rand(), tf.random.normal(()), tf.random.normal((), seed=5)]
         drawn += [keras.random.normal(()), keras.layers.Dense(1).kernel_initializer((1, 1))]
     return [float(np.squeeze(number)) for number in drawn]

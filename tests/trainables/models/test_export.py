@@ -48,10 +48,10 @@ def test_what_a_retraining_is_scored_by_computes_as_the_exported_model_does(
 ) -> None:
     from toprung.search.winner.retrain import as_saved
     from toprung.trainables.models.cnn import CnnFamily
-    from toprung.trainables.training.trainer_cache import WarmTrainers
-    from toprung.trainables.trial.execution import Asked
+    from toprung.trainables.training.trainer_cache import TrainerCache
+    from toprung.trainables.trial.execution import ExecutionRequest
 
-    warm, family = WarmTrainers(asked=Asked(precision="mixed_bfloat16")), CnnFamily()
+    warm, family = TrainerCache(asked=ExecutionRequest(precision="mixed_bfloat16")), CnnFamily()
     trainer = warm.trainer(family, config, digits)
     trainer.reset(config, 0)
     trainer.train_epoch(1)
@@ -111,11 +111,11 @@ class WithDials:
 def nested_model() -> Any:
     import keras
 
-    from toprung.trainables.models.layers import DialledDropout
+    from toprung.trainables.models.layers import RuntimeDropout
 
     images = keras.Input((8, 8, 3))
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(images))
-    return keras.Model(images, keras.Sequential([DialledDropout("rate")])(x), name="block")
+    return keras.Model(images, keras.Sequential([RuntimeDropout("rate")])(x), name="block")
 
 
 def nested_model_of_its_own_kind() -> Any:
@@ -135,13 +135,13 @@ def block(layer_key: str = "filters", filters: int = 4) -> Any:
     """A layer of a user's own around a convolution and a dial; its copy is told its width by `layer_key`."""
     import keras
 
-    from toprung.trainables.models.layers import DialledDropout
+    from toprung.trainables.models.layers import RuntimeDropout
 
     class Block(keras.layers.Layer):
         def __init__(self, filters: int = 8, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self.filters = filters
-            self.conv, self.drop = keras.layers.Conv2D(filters, 3), DialledDropout("rate")
+            self.conv, self.drop = keras.layers.Conv2D(filters, 3), RuntimeDropout("rate")
 
         def call(self, images: Any, training: bool = False) -> Any:
             return self.drop(self.conv(images), training=training)
@@ -181,7 +181,7 @@ def test_a_dial_may_lie_inside_another_model_or_layer(noise: Task, made: Callabl
 def test_a_model_that_hangs_on_the_training_recipe_is_refused_when_it_is_built(noise: Task) -> None:
     import keras
 
-    from toprung.trainables.models.build import built_model
+    from toprung.trainables.models.build import build_model
 
     class Hanging(WithDials):
         def build(self, config: Any, task: Task) -> Any:
@@ -190,17 +190,17 @@ def test_a_model_that_hangs_on_the_training_recipe_is_refused_when_it_is_built(n
             return super().build(config, task)
 
     with pytest.raises(InputError, match="build reads ema, momentum, of the training recipe"):
-        built_model(Hanging(None), {"momentum": 0.9, "rate": 0.1}, noise, "float32")
+        build_model(Hanging(None), {"momentum": 0.9, "rate": 0.1}, noise, "float32")
 
 
 def test_a_layer_that_cannot_be_copied_is_refused_when_its_model_is_first_built(noise: Task) -> None:
     import keras
 
-    from toprung.trainables.models.build import built_model
+    from toprung.trainables.models.build import build_model
 
     def problem(layer: Any) -> str:
         with pytest.raises(InputError) as caught:
-            built_model(WithDials(layer), {}, noise, "float32")
+            build_model(WithDials(layer), {}, noise, "float32")
         return str(caught.value.problems[0])
 
     assert "'my_block' (Block)" in problem(block(layer_key="other")), "an argument the layer does not have"
@@ -210,7 +210,7 @@ def test_a_layer_that_cannot_be_copied_is_refused_when_its_model_is_first_built(
 def test_a_model_that_only_its_own_code_knows_is_refused_when_it_is_built(noise: Task) -> None:
     import keras
 
-    from toprung.trainables.models.family import checked
+    from toprung.trainables.models.family import check_model
 
     class Own(keras.Model):
         def call(self, images: Any) -> Any:
@@ -219,4 +219,4 @@ def test_a_model_that_only_its_own_code_knows_is_refused_when_it_is_built(noise:
     model = Own()
     model(np.zeros((1, 3), np.float32))
     with pytest.raises(InputError, match="build returned a Own, whose layers Keras cannot copy"):
-        checked(model, noise)
+        check_model(model, noise)

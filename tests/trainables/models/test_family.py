@@ -11,7 +11,7 @@ import pytest
 
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import load_space
-from toprung.trainables.models.family import checked, load_family, structural_signature
+from toprung.trainables.models.family import check_model, load_family, structural_signature
 from toprung.trainables.task.task import Task
 
 EXAMPLE = Path(__file__).parents[1] / "my_models.py"
@@ -63,10 +63,10 @@ class Sequences:
 
 @pytest.mark.slow
 def test_a_trial_starts_from_weights_like_those_that_keras_builds(noise: Task) -> None:
-    from toprung.trainables.models.initialization import FirstValues
+    from toprung.trainables.models.initialization import Reinitializer
 
     model = Sequences().build({}, noise)
-    first = FirstValues(model._flatten_layers())
+    first = Reinitializer(model._flatten_layers())
     drawn, again = (list(first.draw(model.variables, {}, seed=1, stream=0)) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(drawn, again, strict=True))
     values = {variable.path: value for variable, value in zip(model.variables, drawn, strict=True)}
@@ -80,10 +80,10 @@ def test_a_trial_starts_from_weights_like_those_that_keras_builds(noise: Task) -
 
 @pytest.mark.slow
 def test_biases_of_several_axes_are_no_kernels_to_decay(noise: Task) -> None:
-    from toprung.trainables.training.heads import outputs_for
+    from toprung.trainables.training.heads import head_for
     from toprung.trainables.training.network import Network
 
-    network = Network(Sequences().build({}, noise), outputs_for(noise))
+    network = Network(Sequences().build({}, noise), head_for(noise))
     parts = np.split(network.decayed(), np.cumsum(network.sizes)[:-1])
     decayed = {variable.path: part for variable, part in zip(network.weights, parts, strict=True)}
     assert not decayed["attention/query/bias"].any()
@@ -113,14 +113,14 @@ def test_an_unknown_family_and_one_that_lacks_a_method_are_told(tmp_path: Path) 
 @pytest.mark.parametrize("returned", [None, ("a model", "a loss")])
 def test_a_build_that_returns_no_model_is_told(returned: object) -> None:
     with pytest.raises(InputError, match=f"build returned a {type(returned).__name__}; return keras.Model"):
-        checked(returned, Task((8, 8, 3), ("a", "b"), 1, None, None))
+        check_model(returned, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
 @pytest.mark.parametrize("shape", [(None, 5, 5, 3), (None, None, None, 3), [(None, 8, 8, 3)] * 2])
 def test_a_model_for_other_images_is_told(shape: object) -> None:
     model: Any = SimpleNamespace(built=True, input_shape=shape, output_shape=(None, 2))
     with pytest.raises(InputError, match=r"a model for inputs .*; must be \(None, 8, 8, 3\)"):
-        checked(model, Task((8, 8, 3), ("a", "b"), 1, None, None))
+        check_model(model, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
 def test_dials_do_not_change_a_signature_and_their_presence_does() -> None:

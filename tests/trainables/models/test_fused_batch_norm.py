@@ -12,11 +12,11 @@ def two_alike(one_thread: None, precision: str = "float32", **settings):
     """A model with Keras' batch normalisation and one that is fused, with the same odd weights."""
     import keras
 
-    from toprung.trainables.backend.engine import precision_of
+    from toprung.trainables.backend.engine import use_precision
     from toprung.trainables.models.fused_batch_norm import fuse
 
     def model():
-        with precision_of(precision):
+        with use_precision(precision):
             norm = keras.layers.BatchNormalization(momentum=0.9, **settings)
             return keras.Sequential([keras.Input((5, 4, 3)), norm])
 

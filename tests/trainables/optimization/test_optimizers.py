@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 
 
 def rates(recipe: Recipe, total: int) -> np.ndarray:
-    from toprung.trainables.optimization.optimizers import Hyper, learning_rate
+    from toprung.trainables.optimization.optimizers import RuntimeHyperparameters, learning_rate
 
-    hyper = Hyper.from_recipe(recipe, total)
+    hyper = RuntimeHyperparameters.from_recipe(recipe, total)
     return np.array([float(learning_rate(step, hyper)) for step in range(total)])
 
 
@@ -60,20 +60,20 @@ def test_one_cycle_lowers_the_momentum_as_the_rate_rises(one_thread: None) -> No
 
 
 def test_the_average_of_the_weights_follows_them(one_thread: None) -> None:
-    from toprung.trainables.optimization.optimizers import Hyper, Moments, averaged
+    from toprung.trainables.optimization.optimizers import OptimizerState, RuntimeHyperparameters, averaged
 
     zeros = np.zeros(1, np.float32)
     for ema in (0.0, 0.5):
-        hyper = Hyper.from_recipe(Recipe(ema=ema), 100)
+        hyper = RuntimeHyperparameters.from_recipe(Recipe(ema=ema), 100)
         average, expected = zeros, 0.0
         for step in range(12):
             weight = np.full(1, step + 1.0, np.float32)
-            average = averaged(step, Moments(weight, zeros, zeros, average), hyper).average
+            average = averaged(step, OptimizerState(weight, zeros, zeros, average), hyper).average
             decay = min(ema, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * (step + 1.0)
         assert float(average[0]) == pytest.approx(expected if ema else 0.0, rel=1e-5)
-    nothing = Moments(zeros, zeros, zeros)
-    assert averaged(3, nothing, Hyper.from_recipe(Recipe(ema=0.5), 100)) is nothing
+    nothing = OptimizerState(zeros, zeros, zeros)
+    assert averaged(3, nothing, RuntimeHyperparameters.from_recipe(Recipe(ema=0.5), 100)) is nothing
 
 
 def test_class_weights_undo_the_imbalance_as_far_as_asked() -> None:
@@ -97,10 +97,10 @@ def test_a_class_without_images_leaves_the_weights_of_the_others_as_they_are() -
 
 
 def steps(recipe: Recipe, gradients: np.ndarray, start: np.ndarray, decayed: float = 1.0) -> np.ndarray:
-    from toprung.trainables.optimization.optimizers import Hyper, Moments, update
+    from toprung.trainables.optimization.optimizers import OptimizerState, RuntimeHyperparameters, update
 
-    hyper = Hyper.from_recipe(recipe, 100)
-    moments = Moments(start, np.zeros_like(start), np.zeros_like(start))
+    hyper = RuntimeHyperparameters.from_recipe(recipe, 100)
+    moments = OptimizerState(start, np.zeros_like(start), np.zeros_like(start))
     for step, gradient in enumerate(gradients):
         moments = update(step, gradient, moments, np.full_like(start, decayed), hyper)
     return np.asarray(moments.weights)

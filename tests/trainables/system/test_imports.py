@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from toprung.trainables.system.imports import keras_backend, not_for_training, without
+from toprung.trainables.system.imports import block_imports, imports_not_needed_for_training, keras_backend
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_a_library_is_left_out_in_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "wave", raising=False)
-    with without("wave"), pytest.raises(ModuleNotFoundError):
+    with block_imports("wave"), pytest.raises(ModuleNotFoundError):
         import wave
     import wave
 
-    with without("wave"):
+    with block_imports("wave"):
         import wave as again
     assert again is wave, "what was imported before stays"
 
 
 def test_it_comes_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "wave", raising=False)
-    with pytest.raises(ValueError, match="broken"), without("wave"):
+    with pytest.raises(ValueError, match="broken"), block_imports("wave"):
         raise ValueError("broken")
     assert "wave" not in sys.modules
 
@@ -49,17 +49,17 @@ def test_jax_stays_where_keras_computes_with_it(
     if file is not None:
         (tmp_path / "keras.json").write_text(file)
     assert keras_backend() == backend
-    assert ("jax" in not_for_training()) == (backend != "jax")
+    assert ("jax" in imports_not_needed_for_training()) == (backend != "jax")
 
 
 @pytest.mark.slow
 def test_keras_trains_without_what_it_takes_along() -> None:
     code = """
 import sys
-from toprung.trainables.system.imports import not_for_training, without
-with without(*not_for_training()):
+from toprung.trainables.system.imports import imports_not_needed_for_training, block_imports
+with block_imports(*imports_not_needed_for_training()):
     import keras
-assert not set(not_for_training()) & set(sys.modules)
+assert not set(imports_not_needed_for_training()) & set(sys.modules)
 model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 model.compile("adam", "mse")
 import numpy as np

@@ -8,17 +8,17 @@ import time
 
 import pytest
 
-from toprung.trainables.system.watchdog import Deadline
+from toprung.trainables.system.watchdog import Watchdog
 
 HANGS = """
 import time
-from toprung.trainables.system.watchdog import Deadline
+from toprung.trainables.system.watchdog import Watchdog
 
 def tell():
     print("told", flush=True)
     {also}
 
-with Deadline(0.2, tell).kept():
+with Watchdog(0.2, tell).kept():
     time.sleep({secs})
 print("went on", flush=True)
 """
@@ -45,7 +45,7 @@ def test_a_process_ends_where_a_block_takes_too_long_and_says_so_first(
 
 def test_a_block_that_ended_is_not_held_against_the_next_one() -> None:
     told: list[str] = []
-    deadline = Deadline(0.2, lambda: told.append("overran"))
+    deadline = Watchdog(0.2, lambda: told.append("overran"))
     for _ in range(5):
         with deadline.kept():
             time.sleep(0.1)

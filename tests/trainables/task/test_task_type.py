@@ -9,7 +9,7 @@ import pytest
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, load
-from toprung.trainables.data.decoding.splits import SPLITS, assign, carve
+from toprung.trainables.data.decoding.splits import SPLITS, assign_splits, stratified_split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def loaded(path: Path, task: str = "auto"):
 def test_a_matrix_of_0_and_1_is_multilabel_and_reaches_the_splits_whole(tmp_path: Path) -> None:
     labels = matrix_of()
     data = loaded(npz(tmp_path / "set.npz", labels, classes=np.array(["a", "b", "c", "d"])))
-    assert (data.kind, data.classes) == ("multilabel", ("a", "b", "c", "d"))
+    assert (data.task_type, data.classes) == ("multilabel", ("a", "b", "c", "d"))
     splits = [data.train(), data.val(), data.test()]
     assert sum(data.counts.values()) == 60
     assert splits[0].labels.shape == (data.counts["train"], 4)
@@ -66,9 +66,9 @@ def test_a_matrix_whose_rows_name_one_class_is_class_numbers_unless_multilabel_i
     numbers = np.arange(30) % 3
     path = npz(tmp_path / "set.npz", np.eye(3)[numbers])
     data, asked = loaded(path), loaded(path, "multilabel")
-    assert data.kind == "softmax"
+    assert data.task_type == "softmax"
     assert np.bincount(data.train().labels).tolist() == list(data.class_counts["train"])
-    assert asked.kind == "multilabel"
+    assert asked.task_type == "multilabel"
     assert asked.train().labels.shape[1] == 3
 
 
@@ -99,7 +99,7 @@ def test_parquet_lists_are_class_numbers_or_a_row_of_the_matrix(tmp_path: Path) 
     numbers = [np.flatnonzero(row).tolist() for row in matrix]
     by_number = loaded(parquet(tmp_path / "numbers.parquet", numbers))
     by_row = loaded(parquet(tmp_path / "rows.parquet", matrix.tolist()))
-    assert by_number.kind == by_row.kind == "multilabel"
+    assert by_number.task_type == by_row.task_type == "multilabel"
     assert by_number.fingerprint == by_row.fingerprint
 
 
@@ -119,25 +119,25 @@ def test_parquet_lists_that_hold_no_class_numbers_say_where(labels: list, given:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_label_stands_in_every_split_in_its_share(seed: int) -> None:
     labels = matrix_of(400, seed)
-    places = carve(labels, {"test": 0.2, "val": 0.1}, seed)
+    places = stratified_split(labels, {"test": 0.2, "val": 0.1}, seed)
     for name, share in (("test", 0.2), ("val", 0.1)):
         own = labels[places == SPLITS.index(name)]
         assert len(own) == pytest.approx(share * 400, abs=4)
         assert own.sum(axis=0) == pytest.approx(share * labels.sum(axis=0), abs=3)
-    assert np.array_equal(places, carve(labels, {"test": 0.2, "val": 0.1}, seed))
-    assert not np.array_equal(places, carve(labels, {"test": 0.2, "val": 0.1}, seed + 1))
+    assert np.array_equal(places, stratified_split(labels, {"test": 0.2, "val": 0.1}, seed))
+    assert not np.array_equal(places, stratified_split(labels, {"test": 0.2, "val": 0.1}, seed + 1))
 
 
 def test_a_label_of_three_images_stands_once_in_each_split() -> None:
     labels = np.zeros((40, 3), np.int64)
     labels[:, 0], labels[::2, 1], labels[[3, 10, 31], 2] = 1, 1, 1
-    places = assign({"train": labels}, ("a", "b", "c"), DataSpec())["train"]
+    places = assign_splits({"train": labels}, ("a", "b", "c"), DataSpec())["train"]
     assert sorted(places[labels[:, 2] > 0].tolist()) == [0, 1, 2]
 
 
 def test_a_sample_of_the_training_images_keeps_the_labels_shares() -> None:
     labels = matrix_of(600)
-    places = assign({"train": labels}, tuple("abcd"), DataSpec(max_train_images=100))["train"]
+    places = assign_splits({"train": labels}, tuple("abcd"), DataSpec(max_train_images=100))["train"]
     train = labels[places == 0]
     assert len(train) == 100
     assert train.mean(axis=0) == pytest.approx(labels.mean(axis=0), abs=0.03)

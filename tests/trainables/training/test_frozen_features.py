@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toprung.trainables.task.task import Task
-from toprung.trainables.trial.execution import Computation
+from toprung.trainables.trial.execution import ExecutionPlan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -40,7 +40,7 @@ def small_family():
     """The transfer family on a pretrained network of two layers, which is there in no time."""
     import keras
 
-    from toprung.trainables.models.layers import DialledDropout, InInference
+    from toprung.trainables.models.layers import InferenceOnly, RuntimeDropout
     from toprung.trainables.models.transfer import TransferFamily
 
     class SmallFamily(TransferFamily):
@@ -49,11 +49,11 @@ def small_family():
             x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.BatchNormalization()(inputs))
             body = keras.Model(inputs, keras.layers.Conv2D(12, 3)(x))
             images = keras.Input(task.image_shape)
-            x = InInference(body, name="pretrained")(keras.layers.Rescaling(1 / 255)(images))
+            x = InferenceOnly(body, name="pretrained")(keras.layers.Rescaling(1 / 255)(images))
             x = keras.layers.GlobalAveragePooling2D(name="features")(x)
             if config["dense_units"]:
                 x = keras.layers.Dense(config["dense_units"], activation="relu")(x)
-            x = DialledDropout("head_dropout")(x)
+            x = RuntimeDropout("head_dropout")(x)
             return keras.Model(images, keras.layers.Dense(task.outputs, name="logits")(x))
 
     return SmallFamily()
@@ -85,16 +85,16 @@ def curve(trainer, epochs: range = range(1, 5)) -> list[dict[str, float]]:
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images went through the frozen network, a number each time that features were computed."""
-    from toprung.trainables.training.frozen_features import CutNetwork
+    from toprung.trainables.training.frozen_features import SplitNetwork
 
     counts: list[int] = []
-    usual = CutNetwork.features
+    usual = SplitNetwork.features
 
     def counting(self, state, split):
         counts.append(len(split.labels))
         return usual(self, state, split)
 
-    monkeypatch.setattr(CutNetwork, "features", counting)
+    monkeypatch.setattr(SplitNetwork, "features", counting)
     return counts
 
 
@@ -115,9 +115,9 @@ def test_the_curve_is_that_of_training_without_features(
 def test_trials_and_other_heads_on_the_same_network_share_what_was_computed(
     bright: Task, config: dict, computed: list[int]
 ) -> None:
-    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.training.trainer_cache import TrainerCache
 
-    warm, family = WarmTrainers(), small_family()
+    warm, family = TrainerCache(), small_family()
     for seed, chosen in enumerate((config, {**config, "learning_rate": 1e-3}, {**config, "dense_units": 0})):
         trainer = warm.trainer(family, chosen, bright)
         trainer.reset(chosen, seed)
@@ -190,7 +190,7 @@ def test_batches_in_parts_are_so_for_the_head_and_for_the_network_below_it(
     bright: Task, config: dict
 ) -> None:
     calm = {**config, "head_dropout": 0.0}
-    whole, parted = (new_trainer(calm, bright, computation=Computation(parts=parts)) for parts in (1, 8))
+    whole, parted = (new_trainer(calm, bright, computation=ExecutionPlan(parts=parts)) for parts in (1, 8))
     cut, sizes = parted._head.cut, []
     usual = cut._seen
 
@@ -211,7 +211,7 @@ def test_batches_in_parts_have_features_of_their_own(bright: Task, config: dict,
     cache = no_cache()
     cache.most_bytes = 2**20
     for parts in (1, 2, 1):
-        new_trainer(config, bright, cache, computation=Computation(parts=parts)).train_epoch(1)
+        new_trainer(config, bright, cache, computation=ExecutionPlan(parts=parts)).train_epoch(1)
     assert computed == [30, 70, 30, 70]
 
 

@@ -25,7 +25,7 @@ def new_trainer(config: dict, task: Task):
 def one_of_two(task: Task, kind: str) -> Task:
     """The same images with the question whether there is a block."""
     train, val = (SimpleNamespace(images=s.images, labels=s.labels[:, 1]) for s in (task.train, task.val))
-    return replace(task, classes=("without", "with"), train=train, val=val, kind=kind)
+    return replace(task, classes=("without", "with"), train=train, val=val, task_type=kind)
 
 
 @pytest.mark.parametrize("kind", ["binary", "multilabel"])
@@ -70,14 +70,14 @@ def test_mixed_images_smoothing_and_weights_train_and_a_saved_state_goes_on(
 
 
 def test_one_sigmoid_is_trained_as_the_softmax_of_two(one_thread: None) -> None:
-    from toprung.trainables.optimization.optimizers import Hyper
+    from toprung.trainables.optimization.optimizers import RuntimeHyperparameters
     from toprung.trainables.optimization.recipe import Recipe
-    from toprung.trainables.training.heads import OneOfMany, OneOfTwo
+    from toprung.trainables.training.heads import BinaryHead, SoftmaxHead
 
     rng = np.random.default_rng(0)
     outputs, labels = rng.normal(size=(8, 1)).astype(np.float32), rng.integers(0, 2, 8)
-    hyper = Hyper.from_recipe(Recipe(label_smoothing=0.1), 10, [0.5, 2.0])
-    one, two = OneOfTwo(2), OneOfMany(2)
+    hyper = RuntimeHyperparameters.from_recipe(Recipe(label_smoothing=0.1), 10, [0.5, 2.0])
+    one, two = BinaryHead(2), SoftmaxHead(2)
     targets = one.targets(labels.astype(np.int32))
     pair = np.concatenate([np.zeros_like(outputs), outputs], axis=1)
     lone = one.losses(one.logits(outputs, False), targets, hyper)
@@ -121,9 +121,9 @@ class _TwoOutputs:
 
 
 def test_rare_labels_weigh_more_the_more_balance_is_asked(shapes: Task) -> None:
-    from toprung.trainables.training.heads import outputs_for
+    from toprung.trainables.training.heads import head_for
 
-    outputs = outputs_for(shapes)
+    outputs = head_for(shapes)
     labels = np.asarray(shapes.train.labels)
     having = labels.sum(axis=0)
     assert outputs.weights(labels, 0.0).tolist() == [1.0, 1.0, 1.0]

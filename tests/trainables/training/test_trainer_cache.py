@@ -78,9 +78,9 @@ def test_equal_structures_share_a_trainer_and_the_least_recently_used_goes_first
     noise: Task, config: dict
 ) -> None:
     from toprung.trainables.models.cnn import CnnFamily
-    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.training.trainer_cache import TrainerCache
 
-    warm, family = WarmTrainers(capacity=2), CnnFamily()
+    warm, family = TrainerCache(capacity=2), CnnFamily()
     one = warm.trainer(family, config, noise)
     assert warm.trainer(family, {**config, "dropout": 0.4, "optimizer": "sgd", "batch_size": 8}, noise) is one
     two = warm.trainer(family, {**config, "filters": 4}, noise)
@@ -94,9 +94,9 @@ def test_equal_structures_share_a_trainer_and_the_least_recently_used_goes_first
 
 def test_a_trainer_that_waits_for_its_next_trial_holds_no_state(noise: Task, config: dict) -> None:
     from toprung.trainables.models.cnn import CnnFamily
-    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.training.trainer_cache import TrainerCache
 
-    warm, family = WarmTrainers(), CnnFamily()
+    warm, family = TrainerCache(), CnnFamily()
     one = warm.trainer(family, config, noise)
     one.reset(config, 1)
     one.train_epoch(1)
@@ -115,14 +115,14 @@ def test_on_an_accelerator_the_first_structure_decides_how_all_compute(
     noise: Task, config: dict, tmp_path, monkeypatch
 ) -> None:
     """A CPU that calls itself an accelerator: what is built and timed is real."""
-    from toprung.trainables.backend.autotune import Choices, Device
+    from toprung.trainables.backend.autotune import AutotuneStore, Device
     from toprung.trainables.models.cnn import CnnFamily
     from toprung.trainables.training import trainer_cache as module
-    from toprung.trainables.trial.execution import Asked, Computation
+    from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRequest
 
     monkeypatch.setattr(module, "device", lambda: Device("pretended", accelerated=True))
-    asked, choices = Asked(xla=False), Choices(str(tmp_path))
-    warm = module.WarmTrainers(asked=asked, choices=choices)
+    asked, choices = ExecutionRequest(xla=False), AutotuneStore(str(tmp_path))
+    warm = module.TrainerCache(asked=asked, choices=choices)
     first = warm.trainer(CnnFamily(), config, noise)
     assert len(warm) == 1, "the candidates that were not chosen are gone"
     assert choices.read("pretended", asked) == first.computation
@@ -130,7 +130,7 @@ def test_on_an_accelerator_the_first_structure_decides_how_all_compute(
     assert second.computation == first.computation
     cut = warm.trainer(CnnFamily(), config, noise, first.computation, least_parts=2)
     assert cut is not first and cut.computation.parts == 2
-    given = Computation("mixed_bfloat16" if first.computation.precision == "float32" else "float32")
+    given = ExecutionPlan("mixed_bfloat16" if first.computation.precision == "float32" else "float32")
     assert warm.trainer(CnnFamily(), config, noise, given).computation == given
 
 
@@ -141,7 +141,7 @@ def test_a_model_that_fits_in_parts_alone_is_timed_in_parts(
     from toprung.trainables.models.cnn import CnnFamily
     from toprung.trainables.training import trainer_cache as module
     from toprung.trainables.training.trainer import Trainer
-    from toprung.trainables.trial.execution import Asked
+    from toprung.trainables.trial.execution import ExecutionRequest
 
     def fitting(trainer: Trainer) -> None:
         if trainer.computation.parts == 1:
@@ -149,7 +149,7 @@ def test_a_model_that_fits_in_parts_alone_is_timed_in_parts(
 
     monkeypatch.setattr(module, "device", lambda: Device("pretended", accelerated=True))
     monkeypatch.setattr(Trainer, "try_out", fitting)
-    warm = module.WarmTrainers(asked=Asked("float32", xla=False))
+    warm = module.TrainerCache(asked=ExecutionRequest("float32", xla=False))
     with pytest.raises(MemoryError):
         warm.trainer(CnnFamily(), config, noise)
     warm.clear()
@@ -160,22 +160,22 @@ def test_a_model_that_fits_in_parts_alone_is_timed_in_parts(
 def test_how_to_compute_is_chosen_for_trials_as_the_search_will_have_them(
     noise: Task, config: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toprung.trainables.backend.autotune import Usual
+    from toprung.trainables.backend.autotune import Workload
     from toprung.trainables.models.cnn import CnnFamily
     from toprung.trainables.training import trainer_cache as module
-    from toprung.trainables.trial.execution import Computation
+    from toprung.trainables.trial.execution import ExecutionPlan
 
     asked: list[tuple[float, float]] = []
 
     def chosen(_asked, _device, _build, per_trial, _choices):
         asked.append(per_trial())
-        return Computation()
+        return ExecutionPlan()
 
     monkeypatch.setattr(module, "chosen", chosen)
     other_rate = {**config, "learning_rate": 0.5, "dropout": 0.3}
     examples = (config, other_rate, other_rate, {**config, "filters": 6})
-    for usual in (Usual(3.0, examples), Usual(2.0)):
-        module.WarmTrainers(usual=usual).trainer(CnnFamily(), {**config, "batch_size": 20}, noise)
+    for usual in (Workload(3.0, examples), Workload(2.0)):
+        module.TrainerCache(usual=usual).trainer(CnnFamily(), {**config, "batch_size": 20}, noise)
     assert asked == [(2 / 4, 3.0 * 3), (1.0, 2.0 * 3)], (
         "two structures in four trials; 50 images are 3 batches of 20"
     )
@@ -185,7 +185,7 @@ def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict
     import tensorflow as tf
 
     from toprung.trainables.models.cnn import CnnFamily
-    from toprung.trainables.training.trainer_cache import WarmTrainers
+    from toprung.trainables.training.trainer_cache import TrainerCache
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.worker.checkpoints import CheckpointStore
     from toprung.trainables.worker.trial_runner import Rules, TrialRun
@@ -196,7 +196,7 @@ def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict
 
     class Source:
         def __init__(self) -> None:
-            self.warm = WarmTrainers()
+            self.warm = TrainerCache()
 
         def trainer(self, config, computation, least_parts):
             trainer = self.warm.trainer(CnnFamily(), config, noise, computation, least_parts)
@@ -215,7 +215,7 @@ def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict
     run.begin(TrialStart("t00000", 0, 3, config))
     result = run.step()
     assert result.failure is None and result.report is not None and result.report.is_finite
-    assert result.wanted_bytes == 4 * 32 * 64 * 8 * 8
+    assert result.failed_allocation_bytes == 4 * 32 * 64 * 8 * 8
     assert result.computed is not None and result.computed.micro_batch_size == config["batch_size"] // 2
     assert len(source.warm) == 1
     run.begin(TrialStart("t00001", 1, 3, config))
@@ -225,10 +225,10 @@ def test_a_trial_that_does_not_fit_is_trained_in_parts(noise: Task, config: dict
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_a_users_softmax_model_trains_exports_and_repeats(noise: Task, precision: str) -> None:
     from toprung.trainables.training.trainer import Trainer
-    from toprung.trainables.trial.execution import Computation
+    from toprung.trainables.trial.execution import ExecutionPlan
 
     config = {"units": 6, "learning_rate": 0.01}
-    trainer = Trainer(Softmax(), config, noise, computation=Computation(precision))
+    trainer = Trainer(Softmax(), config, noise, computation=ExecutionPlan(precision))
     trainer.reset(config, 1)
     first = trainer.train_epoch(1)
     assert all(math.isfinite(value) for value in first.values())

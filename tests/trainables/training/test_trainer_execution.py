@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from toprung.trainables.task.task import Task
-from toprung.trainables.trial.execution import Computation, Computed
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
 ) -> None:
     import keras
 
-    trainer = new_trainer(config, digits, computation=Computation("mixed_bfloat16"))
+    trainer = new_trainer(config, digits, computation=ExecutionPlan("mixed_bfloat16"))
     assert keras.config.dtype_policy().name == "float32", "what others build computes as before"
     metrics = [trainer.train_epoch(epoch) for epoch in range(1, 5)]
     assert all(math.isfinite(row["train_loss"]) for row in metrics)
@@ -79,13 +79,13 @@ def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(270), abs=1e-6)
     # bfloat16 has 8 bits: what was scored and what left differ by its rounding alone.
     assert probabilities == pytest.approx(trainer.evaluate(digits.val).probabilities, abs=0.1)
-    assert trainer.computed == Computed("cpu", "mixed_bfloat16", xla=False, steps_per_call=40)
+    assert trainer.computed == ExecutionRecord("cpu", "mixed_bfloat16", xla=False, steps_per_call=40)
 
 
 def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(
     noise: Task, config: dict, new_trainer: Callable, curve: Callable, exact: Callable
 ) -> None:
-    mixed = Computation("mixed_bfloat16")
+    mixed = ExecutionPlan("mixed_bfloat16")
     used = new_trainer(config, noise, computation=mixed)
     curve(used, {**config, "learning_rate": 0.5, "optimizer": "sgd", "batch_size": 7}, seed=9)
     through = curve(used, config, seed=3, epochs=2)
@@ -114,7 +114,7 @@ def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(
         "optimizer": "sgd",
         "batch_size": 7,
     }
-    whole, *cut = (new_trainer(calm, noise, computation=Computation(parts=parts)) for parts in (1, 2, 3, 8))
+    whole, *cut = (new_trainer(calm, noise, computation=ExecutionPlan(parts=parts)) for parts in (1, 2, 3, 8))
     expected = curve(whole, calm, seed=1, epochs=1)[0]
     for trainer in cut:
         # Eight steps from float32's 1e-7: sums of the same numbers in another order.
@@ -128,7 +128,7 @@ def test_how_many_steps_are_in_a_call_changes_no_bit(
     noise: Task, config: dict, new_trainer: Callable, curve: Callable
 ) -> None:
     small = {**config, "batch_size": 8}
-    trainers = [new_trainer(small, noise, computation=Computation(steps_per_call=n)) for n in (None, 2)]
+    trainers = [new_trainer(small, noise, computation=ExecutionPlan(steps_per_call=n)) for n in (None, 2)]
     one, other = (curve(trainer, small, seed=1) for trainer in trainers)
     assert one == other
     assert [trainer.computed.steps_per_call for trainer in trainers] == [7, 2]
@@ -155,7 +155,7 @@ def test_xla_trains_to_the_same_place(
     # XLA draws other random numbers, so nothing random is left on inside what it compiles.
     calm = {**config, "dropout": 0.0, "head_dropout": 0.0}
     plain, compiled = (
-        curve(new_trainer(calm, noise, computation=Computation(xla=xla)), calm, seed=0, epochs=1)
+        curve(new_trainer(calm, noise, computation=ExecutionPlan(xla=xla)), calm, seed=0, epochs=1)
         for xla in (False, True)
     )
     # Rounding differs between the two compilers; 2 steps keep it near float32's 1e-7 times the depth.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toprung.trainables.trial.failures import Failure, failure_of, wanted_bytes
+from toprung.trainables.trial.failures import Failure, failed_allocation_bytes, failure_of
 from toprung.trainables.trial.report import Outcome
 
 
@@ -25,7 +25,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("message", "size"), MESSAGES)
 def test_what_was_wanted_is_read_from_the_message(message: str, size: int | None) -> None:
-    assert wanted_bytes(message) == size
+    assert failed_allocation_bytes(message) == size
     assert failure_of(ResourceExhaustedError(message)) == Failure(
         Outcome.OOM, failure_of(ResourceExhaustedError(message)).error, size
     )
@@ -34,7 +34,7 @@ def test_what_was_wanted_is_read_from_the_message(message: str, size: int | None
 def test_numpys_own_error_says_what_it_wanted() -> None:
     with pytest.raises(MemoryError) as caught:
         np.empty(2**60, np.uint8)
-    assert failure_of(caught.value).wanted_bytes == 2**60
+    assert failure_of(caught.value).failed_allocation_bytes == 2**60
 
 
 def test_any_other_error_is_a_failure_with_its_traceback() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from toprung.trainables.system.resource_limits import cores, memory_bytes
-from toprung.trainables.trial.execution import Computation, Computed
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.resource_usage import (
-    Costs,
-    Idle,
+    IdleTimer,
+    ResourceUsage,
     device_bytes,
     memory_share_bytes,
     process_age_secs,
@@ -23,28 +23,28 @@ from toprung.trainables.trial.resource_usage import (
 
 
 def test_parts_add_up_and_memory_keeps_the_larger() -> None:
-    total = Costs(build_secs=1.0, data_secs=2.0, rss_bytes=5) + Costs(
+    total = ResourceUsage(build_secs=1.0, input_wait_secs=2.0, rss_bytes=5) + ResourceUsage(
         build_secs=0.5, rss_bytes=3, device_bytes=7
     )
-    assert total == Costs(build_secs=1.5, data_secs=2.0, rss_bytes=5, device_bytes=7)
-    assert Costs() + total == total
+    assert total == ResourceUsage(build_secs=1.5, input_wait_secs=2.0, rss_bytes=5, device_bytes=7)
+    assert ResourceUsage() + total == total
 
 
 def test_overhead_is_what_is_not_training() -> None:
-    costs = Costs(1, 2, 4, 8, 16, 32, data_secs=64, validation_secs=128)
+    costs = ResourceUsage(1, 2, 4, 8, 16, 32, input_wait_secs=64, validation_secs=128)
     assert costs.overhead_secs == 63
 
 
 class Compiling:
     """A trainer that spends all of an epoch on compiling."""
 
-    parameter_count, computation, computed = 1, Computation(), Computed("cpu", "float32", xla=True)
+    parameter_count, computation, computed = 1, ExecutionPlan(), ExecutionRecord("cpu", "float32", xla=True)
     compiled_secs = 0.0
 
     def reset(self, config: Any, seed: int) -> None: ...
 
-    def take_costs(self) -> Costs:
-        taken, self.compiled_secs = Costs(trace_secs=self.compiled_secs), 0.0
+    def take_costs(self) -> ResourceUsage:
+        taken, self.compiled_secs = ResourceUsage(compile_secs=self.compiled_secs), 0.0
         return taken
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -67,12 +67,12 @@ def test_what_a_phase_compiles_is_no_part_of_its_epoch(
     run.begin(TrialStart("t00000", 0, 1, {}))
     result = run.step()
     assert 0.0 <= result.report.epoch_secs == result.report.elapsed_secs < 0.2
-    assert result.costs.trace_secs == trainer.told >= 0.2
+    assert result.costs.compile_secs == trainer.told >= 0.2
 
 
 def test_rest_is_the_time_between_an_answer_and_the_next_question() -> None:
     now = [10.0]
-    idle = Idle(lambda: now[0])
+    idle = IdleTimer(lambda: now[0])
     assert idle.work() == 0
     now[0] = 11.0
     idle.rest()

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toprung.trainables.trial.execution import Computation, Computed
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.report import Outcome
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.trial_runner import TrialRun
 
 
@@ -25,18 +25,18 @@ class Summing:
     parameter_count = 1
 
     def __init__(self) -> None:
-        self.computation = Computation()
+        self.computation = ExecutionPlan()
         self.raised = 0
 
     @property
-    def computed(self) -> Computed:
-        return Computed("cpu", "float32", xla=False, micro_batch_size=32 // self.computation.parts)
+    def computed(self) -> ExecutionRecord:
+        return ExecutionRecord("cpu", "float32", xla=False, micro_batch_size=32 // self.computation.parts)
 
     def reset(self, config: Any, seed: int) -> None:
         self.config, self.total = dict(config), 0.0
 
-    def take_costs(self) -> Costs:
-        return Costs()
+    def take_costs(self) -> ResourceUsage:
+        return ResourceUsage()
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         if epoch == self.config.get("full_at") and self.raised < self.config["times"]:
@@ -99,7 +99,7 @@ def test_each_time_that_memory_runs_out_batches_are_cut_into_smaller_parts(
     later.begin(start(full_at=2, times=times))
     assert later.step().report == result.report
     parts = 32 // micro_batch_size
-    assert other.asked_for == [(Computation(parts=parts), 1)], "another worker goes on as the first one did"
+    assert other.asked_for == [(ExecutionPlan(parts=parts), 1)], "another worker goes on as the first one did"
 
 
 def test_a_trial_that_runs_out_of_memory_in_the_smallest_parts_ends_with_what_it_wanted(
@@ -108,10 +108,10 @@ def test_a_trial_that_runs_out_of_memory_in_the_smallest_parts_ends_with_what_it
     run = run_at(tmp_path)
     run.begin(start(full_at=1, times=3))
     result = run.step()
-    assert (result.failure, result.wanted_bytes) == (Outcome.OOM, 3 * 2**30)
+    assert (result.failure, result.failed_allocation_bytes) == (Outcome.OOM, 3 * 2**30)
     run.begin(start(1, full_at=1, times=3))
     result = run.step()
-    assert (result.failure, result.wanted_bytes) == (None, None), "the worker lives on"
+    assert (result.failure, result.failed_allocation_bytes) == (None, None), "the worker lives on"
 
 
 def test_the_model_that_ran_out_of_memory_is_gone_before_the_next_one_is_built(
@@ -166,8 +166,8 @@ def test_seconds_lost_to_want_of_memory_are_told_once(
             self.traced_secs += 0.25
             return super().train_epoch(epoch)
 
-        def take_costs(self) -> Costs:
-            taken, self.traced_secs = Costs(trace_secs=self.traced_secs), 0.0
+        def take_costs(self) -> ResourceUsage:
+            taken, self.traced_secs = ResourceUsage(compile_secs=self.traced_secs), 0.0
             return taken
 
     class Building(source_type):
@@ -177,12 +177,12 @@ def test_seconds_lost_to_want_of_memory_are_told_once(
 
     run = run_at(tmp_path, Building(Slow()), report_secs=report_secs)
     run.begin(start(full_at=full_at, times=times))
-    told, costs = 0, Costs()
+    told, costs = 0, ResourceUsage()
     while told < 9:
         result = run.step()
         assert result.report is not None and result.failure is None
         told, costs = result.report.epoch, costs + result.costs
     assert now[0] == 1.25 * (9 + in_vain) + 2.0 * (1 + times)
     assert result.report.elapsed_secs == 9
-    assert costs.trace_secs == 0.25 * (9 + in_vain)
-    assert costs.setup_secs == now[0] - 9 - costs.trace_secs, "what the trainer tells of is no setup"
+    assert costs.compile_secs == 0.25 * (9 + in_vain)
+    assert costs.trial_setup_secs == now[0] - 9 - costs.compile_secs, "what the trainer tells of is no setup"

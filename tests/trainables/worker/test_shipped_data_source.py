@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from toprung.spaces.user_code.source_files import shipped
+from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.data.dataset import DataSpec, load
 from toprung.trainables.worker.ray_trainable import TrialPlan
 from toprung.trainables.worker.trial_runner import Rules
@@ -30,11 +30,11 @@ import pickle, sys, tempfile
 from pathlib import Path
 tempfile.tempdir = str(Path.cwd())
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.ray_trainable import WarmSource
+from toprung.trainables.worker.ray_trainable import CachedTrainerSource
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.worker.trial_runner import TrialRun
 plan, config = pickle.loads(Path(sys.argv[1]).read_bytes())
-run = TrialRun(WarmSource(plan), CheckpointStore("checkpoints"), plan.rules)
+run = TrialRun(CachedTrainerSource(plan), CheckpointStore("checkpoints"), plan.rules)
 run.begin(TrialStart("t00000", 0, 0, config))
 result = run.step()
 run.end()
@@ -49,8 +49,8 @@ def test_the_function_travels_and_its_images_are_those_of_the_driver(tmp_path: P
     file.write_text(IMAGES)
     spec = DataSpec(f"{file}:images")
     rules = Rules(max_epochs=2, data_fingerprint=load(spec, here / "cache").fingerprint)
-    source = shipped(spec.source, "data.source")
-    plan = TrialPlan(spec, source, shipped("cnn"), str(there / "checkpoints"), rules, 1, 0)
+    source = pack_source(spec.source, "data.source")
+    plan = TrialPlan(spec, source, pack_source("cnn"), str(there / "checkpoints"), rules, 1, 0)
     (there / "plan").write_bytes(pickle.dumps((plan, config)))
     file.unlink()
     decoded = []
@@ -76,4 +76,4 @@ def test_a_source_file_that_is_not_there_is_told_where_the_job_names_it() -> Non
     from toprung.spaces.errors import InputError
 
     with pytest.raises(InputError, match=r"data\.source: cannot read nowhere\.py"):
-        shipped("nowhere.py:images", "data.source")
+        pack_source("nowhere.py:images", "data.source")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toprung.trainables.trial.execution import Computation, Computed
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.report import Outcome
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
@@ -25,17 +25,17 @@ class Counting:
     parameter_count = 1
 
     def __init__(self) -> None:
-        self.computation = Computation()
+        self.computation = ExecutionPlan()
 
     @property
-    def computed(self) -> Computed:
-        return Computed("cpu", "float32", xla=False, micro_batch_size=32 // self.computation.parts)
+    def computed(self) -> ExecutionRecord:
+        return ExecutionRecord("cpu", "float32", xla=False, micro_batch_size=32 // self.computation.parts)
 
     def reset(self, config: Any, seed: int) -> None:
         self.config, self.total, self.trained = dict(config), float(seed), []
 
-    def take_costs(self) -> Costs:
-        return Costs(data_secs=0.5)
+    def take_costs(self) -> ResourceUsage:
+        return ResourceUsage(input_wait_secs=0.5)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         if epoch == self.config.get("raises_at"):
@@ -167,7 +167,12 @@ def test_measures_of_the_model_are_taken_once_a_trial_and_stand_in_every_epoch(
     tmp_path: Path, run_at: Callable
 ) -> None:
     trainer = Counting()
-    run = run_at(tmp_path, trainer, traded=("latency_ms", "val_loss", "parameter_count"), checkpoint_secs=0.0)
+    run = run_at(
+        tmp_path,
+        trainer,
+        secondary_objectives=("latency_ms", "val_loss", "parameter_count"),
+        checkpoint_secs=0.0,
+    )
     run.begin(start(gain=1.0))
     first, second = run.step().report, run.step().report
     assert first is not None and second is not None
@@ -175,7 +180,9 @@ def test_measures_of_the_model_are_taken_once_a_trial_and_stand_in_every_epoch(
         assert report.metrics["latency_ms"] == 2.0
         assert report.metrics["parameter_count"] == 1.0
     run.end()
-    again = run_at(tmp_path, trainer, traded=("latency_ms", "parameter_count"), checkpoint_secs=0.0)
+    again = run_at(
+        tmp_path, trainer, secondary_objectives=("latency_ms", "parameter_count"), checkpoint_secs=0.0
+    )
     again.begin(start(gain=1.0))
     again.step()
     assert again.step().report.metrics["latency_ms"] == 2.0
@@ -203,7 +210,7 @@ def test_epochs_measured_before_an_error_are_told_with_it(tmp_path: Path, run_at
 
 def test_a_trial_goes_on_with_the_precision_it_began_with(tmp_path: Path, source_type: type) -> None:
     class Mixed(source_type):
-        own = Computation("mixed_bfloat16", xla=True, steps_per_call=64)
+        own = ExecutionPlan("mixed_bfloat16", xla=True, steps_per_call=64)
 
     rules = Rules(max_epochs=9, checkpoint_epochs=frozenset({1}), data_fingerprint="f")
     run = TrialRun(Mixed(Counting()), CheckpointStore(str(tmp_path)), rules)
@@ -241,9 +248,11 @@ def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
     run = run_at(tmp_path)
     run.begin(start())
     first, second = run.step().costs, run.step().costs
-    assert (first.data_secs, second.data_secs) == (1.5, 1.0), "a take at the start, two in each step"
+    assert (first.input_wait_secs, second.input_wait_secs) == (1.5, 1.0), (
+        "a take at the start, two in each step"
+    )
     assert first.rss_bytes > 0
-    assert second.setup_secs == 0 and second.waiting_secs > 0
+    assert second.trial_setup_secs == 0 and second.idle_secs > 0
 
 
 def test_a_state_that_is_not_saved_is_told_and_does_not_fail_the_next_trial(

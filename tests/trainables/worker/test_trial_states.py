@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toprung.trainables.trial.execution import Computation, Computed
+from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.report import Outcome
-from toprung.trainables.trial.resource_usage import Costs
+from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
@@ -23,14 +23,14 @@ class Falling:
     """A trainer that is best at one epoch."""
 
     parameter_count = 1
-    computation = Computation()
-    computed = Computed("cpu", "float32", xla=False, micro_batch_size=32)
+    computation = ExecutionPlan()
+    computed = ExecutionRecord("cpu", "float32", xla=False, micro_batch_size=32)
 
     def reset(self, config: Any, seed: int) -> None:
         self.peak, self.trained = config["peak"], 0
 
-    def take_costs(self) -> Costs:
-        return Costs()
+    def take_costs(self) -> ResourceUsage:
+        return ResourceUsage()
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         self.trained = epoch

@@ -22,7 +22,7 @@ Labels = NDArray[np.int64]
 Places = NDArray[np.int8]
 
 
-def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec) -> dict[str, Places]:
+def assign_splits(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec) -> dict[str, Places]:
     """For each part, int8 (N,): the index into SPLITS each image goes to, or LEFT_OUT.
 
     `labels` are class numbers (N,), or 0 and 1 for each class (N, classes). Parts named val and test stay as they
@@ -41,7 +41,7 @@ def assign(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec)
         raise InputError(problems)
     places = {name: np.full(len(own), SPLITS.index(name), np.int8) for name, own in labels.items()}
     fractions = {"val": spec.val_fraction, "test": spec.test_fraction}
-    places["train"] = carve(labels["train"], {name: fractions[name] for name in carved}, spec.seed)
+    places["train"] = stratified_split(labels["train"], {name: fractions[name] for name in carved}, spec.seed)
     _cap(places["train"], labels["train"], spec)
     return places
 
@@ -81,7 +81,7 @@ def _empty(labels: Mapping[str, Labels]) -> list[str]:
     return [name for name, own in labels.items() if name != "train" and not len(own)]
 
 
-def carve(labels: Labels, fractions: Mapping[str, float], seed: int) -> Places:
+def stratified_split(labels: Labels, fractions: Mapping[str, float], seed: int) -> Places:
     """Draw each named split's share of every class, at least one image, and leave the rest to train.
 
     Each class has its own stream, keyed by (seed, class number), and the splits are cut from its order one

@@ -14,7 +14,7 @@ from toprung.trainables.data.sources.base import (
     Images,
     Item,
     Listing,
-    Part,
+    SourceSplit,
     checked_labels,
     listing_of,
     numbered,
@@ -84,13 +84,13 @@ def array_listing(
 
     Raises InputError, every split's problem in it.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, SourceSplit] = {}
     problems: list[Problem] = []
     for split, (found, labels) in pairs.items():
         named = f"{title} {split}"
         try:
             images = images_of(found, where, named)
-            parts[split] = Part(images, checked_labels(labels, where, named, len(images)))
+            parts[split] = SourceSplit(images, checked_labels(labels, where, named, len(images)))
         except InputError as error:
             problems.extend(error.problems)
     if problems:
@@ -114,4 +114,4 @@ class DigitsSource:
         digits = load_digits()
         pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # the values run from 0 to 16
         labels = digits.target.astype(np.int64)
-        return Listing(numbered(10), {"train": Part(ArrayImages(pixels[..., None], "digits"), labels)})
+        return Listing(numbered(10), {"train": SourceSplit(ArrayImages(pixels[..., None], "digits"), labels)})

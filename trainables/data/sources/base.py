@@ -35,7 +35,7 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceSplit:
     """One part of a source: its images and their class numbers, int64 (N,), or a 0/1 matrix, int64 (N, classes)."""
 
     images: Images
@@ -46,12 +46,12 @@ class Part:
 class Listing:
     """All a source holds: class names, and its parts by split ("train" always, "val", "test" if there).
 
-    `kind` is what the job's task makes of the labels (see `trainables.kind`).
+    `task_type` is what the job's task makes of the labels (see `trainables.task.task_type`).
     """
 
     classes: tuple[str, ...]
-    parts: Mapping[str, Part]
-    kind: str = SOFTMAX
+    parts: Mapping[str, SourceSplit]
+    task_type: str = SOFTMAX
 
 
 class Source(Protocol):
@@ -111,7 +111,7 @@ def _whole_labels(array: NDArray[Any], where: str, title: str, allowed: str, bel
     return array.astype(np.int64)
 
 
-def listing_of(parts: Mapping[str, Part], names: Sequence[str] | None, where: str) -> Listing:
+def listing_of(parts: Mapping[str, SourceSplit], names: Sequence[str] | None, where: str) -> Listing:
     """A listing whose labels all have a class: those named, or 0 to the largest training label or column.
 
     Raises InputError at `where` with a problem for each part that has a label out of range, or other columns.
@@ -132,7 +132,7 @@ def listing_of(parts: Mapping[str, Part], names: Sequence[str] | None, where: st
     return Listing(classes, parts)
 
 
-def _column_problems(parts: Mapping[str, Part], classes: int, where: str) -> Iterator[Problem]:
+def _column_problems(parts: Mapping[str, SourceSplit], classes: int, where: str) -> Iterator[Problem]:
     """Parts whose labels are of another form than those of train, or have not a column for each class."""
     wanted = parts["train"].labels.shape[1:] and (classes,)
     rule = f"{classes} columns, one for each class" if wanted else "class numbers, as the training labels are"

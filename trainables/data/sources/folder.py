@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.base import SUFFIXES, Item, Listing, Part, file_stamp
+from toprung.trainables.data.sources.base import SUFFIXES, Item, Listing, SourceSplit, file_stamp
 from toprung.trainables.data.sources.paths import Place, files_below, located
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ class FolderSource:
         classes = tuple(self.found["train"])
         return Listing(classes, {split: self._part(own, classes) for split, own in self.found.items()})
 
-    def _part(self, found: dict[str, tuple[str, ...]], classes: Sequence[str]) -> Part:
+    def _part(self, found: dict[str, tuple[str, ...]], classes: Sequence[str]) -> SourceSplit:
         files = tuple(file for own in found.values() for file in own)
         numbers = [np.full(len(own), classes.index(name), np.int64) for name, own in found.items()]
-        return Part(FileImages(self.root, files), np.concatenate([*numbers, np.zeros(0, np.int64)]))
+        return SourceSplit(FileImages(self.root, files), np.concatenate([*numbers, np.zeros(0, np.int64)]))
 
     def _problems(self) -> list[Problem]:
         classes = self.found["train"]

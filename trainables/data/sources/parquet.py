@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.base import Item, Listing, Part, checked_labels, file_stamp, listing_of
+from toprung.trainables.data.sources.base import (
+    Item,
+    Listing,
+    SourceSplit,
+    checked_labels,
+    file_stamp,
+    listing_of,
+)
 from toprung.trainables.data.sources.label_lists import LabelLists, Labels, as_arrays, is_list
 from toprung.trainables.data.sources.paths import Place, RemotePath, located
 
@@ -82,9 +89,9 @@ class ParquetSource:
         parts = {split: self._part(split, labels[split], numbers[split]) for split in self.files}
         return listing_of(parts, names, "data.path")
 
-    def _part(self, split: str, found: list[Labels], numbers: NDArray[np.int64]) -> Part:
+    def _part(self, split: str, found: list[Labels], numbers: NDArray[np.int64]) -> SourceSplit:
         rows = tuple(len(own) for own in found)
-        return Part(ParquetImages(self.files[split], rows, self.spec.image_column), numbers)
+        return SourceSplit(ParquetImages(self.files[split], rows, self.spec.image_column), numbers)
 
     def _names(self) -> list[str] | None:
         if self.names_file.is_file():

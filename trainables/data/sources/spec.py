@@ -31,7 +31,7 @@ class DataSpec:
     max_train_images: keeps a stratified sample of so many training images, one of each class at least; with
         more classes than that the data set is refused. None keeps all.
     image_column, label_column: names of the Parquet columns.
-    task: `softmax`, `binary`, `multilabel`, or `auto`: as the labels are (see `trainables.kind`).
+    task: `softmax`, `binary`, `multilabel`, or `auto`: as the labels are (see `trainables.task.task_type`).
 
     Raises InputError, with every problem at once, on a value out of range or of the wrong type.
     """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.search.strategy.early_stopping.asha import Decision, Ladder
+from toprung.search.strategy.early_stopping.asha import Decision, SuccessiveHalving
 from toprung.search.strategy.early_stopping.rung import milestone, rung_epochs
 
 SCORES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=90)
 
 
 def decisions(scores: list[float], factor: int = 3) -> list[Decision]:
-    ladder = Ladder((1, 3), factor)
+    ladder = SuccessiveHalving((1, 3), factor)
     verdicts = [ladder.report(number, 1, score) for number, score in enumerate(scores)]
     return [verdict.decision for verdict in verdicts if verdict is not None]
 
@@ -53,7 +53,7 @@ def test_the_cut_does_not_go_stale_when_later_trials_start_slower() -> None:
 
 
 def test_promotion_finds_slow_starters_too() -> None:
-    ladder = Ladder((1, 3), 3, pauses=True)
+    ladder = SuccessiveHalving((1, 3), 3, pauses=True)
     for number in range(60):
         ladder.report(number, 1, 0.5 if number < 30 else 0.2)
     ladder.paused.intersection_update(range(30, 60))
@@ -65,7 +65,7 @@ def test_equal_scores_do_not_flood_the_next_rung() -> None:
 
 
 def test_a_trial_let_through_for_want_of_peers_is_judged_once_they_are_there() -> None:
-    ladder = Ladder((2, 6, 18), 3)
+    ladder = SuccessiveHalving((2, 6, 18), 3)
     assert ladder.report(0, 1, 0.5) is None
     first = ladder.report(0, 2, 0.5)
     assert first is not None and first.decision is Decision.KEEP
@@ -78,7 +78,7 @@ def test_a_trial_let_through_for_want_of_peers_is_judged_once_they_are_there() -
 
 
 def test_a_trial_that_has_caught_up_since_its_rung_goes_on() -> None:
-    ladder = Ladder((2, 6, 18), 3)
+    ladder = SuccessiveHalving((2, 6, 18), 3)
     ladder.report(0, 2, 0.5)
     for number in (1, 2):
         ladder.report(number, 2, 0.8)
@@ -88,20 +88,20 @@ def test_a_trial_that_has_caught_up_since_its_rung_goes_on() -> None:
 
 
 def test_a_skipped_rung_is_made_up_for_at_the_highest_one_passed() -> None:
-    ladder = Ladder((1, 3, 9), 3)
+    ladder = SuccessiveHalving((1, 3, 9), 3)
     late = ladder.report(1, 4, 0.7)
     assert late is not None and late.rung == 3
     assert ladder.reached(1) == 3
 
 
 def test_the_last_rung_cuts_nobody() -> None:
-    ladder = Ladder((2,), 3)
+    ladder = SuccessiveHalving((2,), 3)
     verdicts = [ladder.report(number, 2, -float(number)) for number in range(10)]
     assert {verdict.decision for verdict in verdicts if verdict} == {Decision.KEEP}
 
 
 def test_promotion_resumes_the_best_waiting_trial_of_the_highest_rung_within_its_share() -> None:
-    ladder = Ladder((1, 3, 9), 3, pauses=True)
+    ladder = SuccessiveHalving((1, 3, 9), 3, pauses=True)
     for number, score in enumerate([0.1, 0.9, 0.5, 0.8, 0.2, 0.3]):
         verdict = ladder.report(number, 1, score)
         assert verdict is not None and verdict.decision is Decision.PAUSE
@@ -115,7 +115,7 @@ def test_promotion_resumes_the_best_waiting_trial_of_the_highest_rung_within_its
 
 
 def test_a_trial_that_reports_again_was_promoted() -> None:
-    ladder = Ladder((1, 3, 9), 3, pauses=True)
+    ladder = SuccessiveHalving((1, 3, 9), 3, pauses=True)
     ladder.report(0, 1, 0.5)
     assert ladder.paused == {0}
     assert ladder.report(0, 2, 0.6) is None
@@ -125,13 +125,13 @@ def test_a_trial_that_reports_again_was_promoted() -> None:
 
 
 def test_the_foremost_is_the_best_of_the_highest_rung_until_one_was_fully_trained() -> None:
-    ladder = Ladder((1, 3, 9), 3, pauses=True)
-    assert ladder.foremost() is None
+    ladder = SuccessiveHalving((1, 3, 9), 3, pauses=True)
+    assert ladder.best_paused() is None
     for number, epoch, score in [(0, 1, 0.9), (1, 1, 0.5), (1, 3, 0.6), (2, 1, 0.1), (2, 3, 0.7)]:
         ladder.report(number, epoch, score)
-    assert ladder.foremost() == 2
+    assert ladder.best_paused() == 2
     ladder.report(1, 9, 0.8)
-    assert ladder.foremost() is None
+    assert ladder.best_paused() is None
 
 
 def test_milestones_grow_by_a_quarter() -> None:

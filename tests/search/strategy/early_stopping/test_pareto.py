@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.search.strategy.early_stopping.asha import Decision, Ladder
+from toprung.search.strategy.early_stopping.asha import Decision, SuccessiveHalving
 from toprung.search.strategy.early_stopping.pareto import ParetoRung
 
 Pair = tuple[float, float]
@@ -37,7 +37,7 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
     assert [dominators[number] for number in order] == sorted(dominators)
     assert [rung.rank(number, rung.score(number)) for number in order] == list(range(len(pairs)))
     assert all(
-        rung.leads(number, rung.score(number), places) == (rank < places)
+        rung.is_in_top(number, rung.score(number), places) == (rank < places)
         for rank, number in enumerate(order)
         for places in range(1, len(pairs) + 1)
     )
@@ -84,20 +84,20 @@ def test_a_trial_stands_by_its_scores_at_the_rung_or_by_later_ones_whichever_few
     number = data.draw(st.integers(0, len(pairs) - 1))
     others = [*pairs[:number], *pairs[number + 1 :]]
     fewest = min(dominated_by(pairs[number], others), dominated_by(later, others))
-    assert rung.standing(number, tuple(map(float, later))) == -fewest
-    assert rung.standing(number, tuple(map(float, pairs[number]))) == rung.score(number)
+    assert rung.rank_score(number, tuple(map(float, later))) == -fewest
+    assert rung.rank_score(number, tuple(map(float, pairs[number]))) == rung.score(number)
 
 
 def test_a_trial_is_not_dominated_by_what_it_was_itself() -> None:
     rung = rung_of([(0.5, 0.5), (0.8, 0.8)])
-    assert rung.standing(1, (0.7, 0.7)) == 0.0
-    assert rung.standing(0, (0.9, 0.1)) == 0.0, "better in one objective is enough"
-    assert rung.standing(0, (0.8, 0.7)) == -1.0
+    assert rung.rank_score(1, (0.7, 0.7)) == 0.0
+    assert rung.rank_score(0, (0.9, 0.1)) == 0.0, "better in one objective is enough"
+    assert rung.rank_score(0, (0.8, 0.7)) == -1.0
     assert rung.score(0) == -1.0, "a later score changes nothing at the rung"
 
 
 def test_a_trial_that_has_caught_up_in_some_objective_goes_on() -> None:
-    ladder = Ladder((2, 6, 18), 3, rung_type=ParetoRung)
+    ladder = SuccessiveHalving((2, 6, 18), 3, rung_type=ParetoRung)
     ladder.report(0, 2, (0.5, 0.5))
     for number in (1, 2):
         ladder.report(number, 2, (0.8, 0.8))

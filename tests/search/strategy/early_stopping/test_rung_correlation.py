@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toprung.search.strategy.early_stopping.rung import Rung
-from toprung.search.strategy.early_stopping.rung_correlation import USEFUL, RungEvidence, agreement
+from toprung.search.strategy.early_stopping.rung_correlation import USEFUL, RungCorrelations, correlate_rungs
 
 
 def rungs(columns: list[list[float]], epochs: tuple[int, ...] = (1, 3, 9, 27)) -> list[Rung]:
@@ -23,7 +23,7 @@ def rungs(columns: list[list[float]], epochs: tuple[int, ...] = (1, 3, 9, 27)) -
 
 def first_useful(weighed: list[Rung]) -> int:
     """The first rung to cut at, with every rung weighed as it stands."""
-    evidence = RungEvidence(weighed)
+    evidence = RungCorrelations(weighed)
     for rung in weighed:
         evidence.weigh(rung.epoch)
     return evidence.first_useful()[0]
@@ -32,7 +32,7 @@ def first_useful(weighed: list[Rung]) -> int:
 def test_agreement_is_the_rank_correlation_of_those_who_reached_both() -> None:
     only_high = only_low = np.nan  # the last trial's first report came late
     low, high = rungs([[1.0, 2.0, 3.0, 4.0, only_high], [1.0, 3.0, 2.0, only_low, 9.0]], (1, 3))
-    found = agreement(low, high)
+    found = correlate_rungs(low, high)
     assert found.trials == 3
     assert found.correlation == pytest.approx(0.5)
 
@@ -41,9 +41,9 @@ def test_survivors_of_a_cut_are_held_to_a_lower_correlation() -> None:
     everyone = [float(number) for number in range(30)]
     top = [score if score >= 20 else np.nan for score in everyone]
     low, high, narrow = rungs([everyone, everyone, top], (1, 3, 9))
-    assert agreement(low, high).useful == pytest.approx(USEFUL)
+    assert correlate_rungs(low, high).useful == pytest.approx(USEFUL)
     # Ranks of a third spread a third as far: u = 3, so 0.7 comes to 0.7 / sqrt(9 - 0.49 * 8) = 0.31.
-    assert agreement(low, narrow).useful == pytest.approx(0.31, abs=0.01)
+    assert correlate_rungs(low, narrow).useful == pytest.approx(0.31, abs=0.01)
 
 
 def test_an_untrained_first_rung_is_passed_over_and_a_good_one_is_not() -> None:

@@ -11,8 +11,8 @@ from toprung.search.strategy.sampling.points import Point
 from toprung.search.strategy.surrogate.acquisition import expected_improvement, propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.gaussian_process import Gaussian, fit_lengths
-from toprung.search.strategy.surrogate.length_scales import LengthScales, joined, winsorised
-from toprung.search.strategy.surrogate.multi_fidelity import RungData, Stack, line
+from toprung.search.strategy.surrogate.length_scales import LengthScales, weighted_length_scales, winsorised
+from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData, linear_fit
 
 KIND = FloatDistribution(0.0, 1.0)
 PLANE = Encoding.of([Point({}, {"x": 0.5, "y": 0.5}, {"x": KIND, "y": KIND})])
@@ -83,13 +83,13 @@ def test_without_noise_the_best_alone_tell_which_parameter_matters() -> None:
 
 def test_several_objectives_share_their_length_scales_by_what_they_count_for() -> None:
     by_rate, by_width = np.array([0.2, 5.0]), np.array([5.0, 0.2])
-    assert joined((1.0,), [by_rate]) is by_rate
-    assert joined((0.5, 0.5), [by_rate, None]) is by_rate
-    assert joined((0.5, 0.5), [None, None]) is None
-    half, mostly_width = (joined(w, [by_rate, by_width]) for w in ((0.5, 0.5), (0.1, 0.9)))
+    assert weighted_length_scales((1.0,), [by_rate]) is by_rate
+    assert weighted_length_scales((0.5, 0.5), [by_rate, None]) is by_rate
+    assert weighted_length_scales((0.5, 0.5), [None, None]) is None
+    half, mostly_width = (weighted_length_scales(w, [by_rate, by_width]) for w in ((0.5, 0.5), (0.1, 0.9)))
     assert half[0] == half[1]
     assert mostly_width[1] < mostly_width[0]
-    np.testing.assert_allclose(joined((0.0, 1.0), [by_rate, by_width]), by_width)
+    np.testing.assert_allclose(weighted_length_scales((0.0, 1.0), [by_rate, by_width]), by_width)
 
 
 def test_results_too_few_for_length_scales_still_tell_a_direction_in_many_dimensions() -> None:
@@ -99,7 +99,7 @@ def test_results_too_few_for_length_scales_still_tell_a_direction_in_many_dimens
     for seed in range(5):
         rng = np.random.default_rng(seed)
         rows, others = rng.random((25, 25)), rng.random((300, 25))
-        stack = Stack(wide, [RungData(rows, rows[:, :5].sum(axis=1), np.zeros((0, 25)))], [None])
+        stack = MultiFidelityModel(wide, [RungData(rows, rows[:, :5].sum(axis=1), np.zeros((0, 25)))], [None])
         predicted, true = stack.mean(others), others[:, :5].sum(axis=1)
         spreads.append(predicted.std() / true.std())
         correlations.append(np.corrcoef(predicted, true)[0, 1])
@@ -112,9 +112,9 @@ def test_a_pending_point_lowers_the_variance_around_it_and_leaves_the_means() ->
     rng = np.random.default_rng(0)
     points, asked = rng.random((10, 2)), rng.random((5, 2))
     process = Gaussian.condition(points, points[:, 0], np.array([0.5, 0.5]))
-    believing = process.believing(asked[:1])
-    assert believing.predict(asked)[0] == pytest.approx(process.predict(asked)[0])
-    assert believing.predict(asked)[1][0] < 0.1 * process.predict(asked)[1][0]
+    condition_on_mean = process.condition_on_mean(asked[:1])
+    assert condition_on_mean.predict(asked)[0] == pytest.approx(process.predict(asked)[0])
+    assert condition_on_mean.predict(asked)[1][0] < 0.1 * process.predict(asked)[1][0]
 
 
 def test_the_high_rung_overrules_the_low_one_where_they_differ() -> None:
@@ -122,8 +122,8 @@ def test_the_high_rung_overrules_the_low_one_where_they_differ() -> None:
     low = RungData(rows, peak(rows, 0.2), NOBODY)
     high = RungData(rows[:20], peak(rows[:20], 0.8), NOBODY)
     grid = np.column_stack([np.linspace(0, 1, 21), np.full(21, 0.5)])
-    best_low = grid[np.argmax(Stack(PLANE, [low], [None]).predict(grid)[0]), 0]
-    best_both = grid[np.argmax(Stack(PLANE, [low, high], [None, None]).predict(grid)[0]), 0]
+    best_low = grid[np.argmax(MultiFidelityModel(PLANE, [low], [None]).predict(grid)[0]), 0]
+    best_both = grid[np.argmax(MultiFidelityModel(PLANE, [low, high], [None, None]).predict(grid)[0]), 0]
     assert best_low == pytest.approx(0.2, abs=0.1)
     assert best_both > 0.6
 
@@ -132,13 +132,16 @@ def test_a_rung_that_tells_nothing_loses_its_weight() -> None:
     rng = np.random.default_rng(0)
     below = rng.random(200)
     # Two pseudo-results of slope 1 among 200: 0.01, and the deviation of the estimate is 1 / sqrt(200) = 0.07.
-    assert line(below, rng.random(200))[1] < 0.3
-    assert line(below, 2.0 + 3.0 * below) == (pytest.approx(2.0, abs=0.05), pytest.approx(3.0, abs=0.05))
+    assert linear_fit(below, rng.random(200))[1] < 0.3
+    assert linear_fit(below, 2.0 + 3.0 * below) == (
+        pytest.approx(2.0, abs=0.05),
+        pytest.approx(3.0, abs=0.05),
+    )
 
 
 def test_a_proposal_lies_where_the_model_expects_the_most() -> None:
     rows = np.random.default_rng(0).random((40, 2))
-    stack = Stack(PLANE, [RungData(rows, peak(rows, 0.7), NOBODY)], [None])
+    stack = MultiFidelityModel(PLANE, [RungData(rows, peak(rows, 0.7), NOBODY)], [None])
     proposed = [propose(PLANE, stack, rows, rows, np.random.default_rng(seed))["x"] for seed in range(5)]
     assert proposed == pytest.approx([0.7] * 5, abs=0.15)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.data.decoding.splits import LEFT_OUT, SPLITS, assign, carve
+from toprung.trainables.data.decoding.splits import LEFT_OUT, SPLITS, assign_splits, stratified_split
 
 TRAIN, VAL, TEST = range(3)
 class_sizes = st.lists(st.integers(3, 60), min_size=2, max_size=6)
@@ -34,7 +34,7 @@ def test_every_class_stands_in_every_split_at_its_share(
 ) -> None:
     labels = labels_of(sizes)
     spec = DataSpec(val_fraction=val, test_fraction=test, seed=seed)
-    places = assign({"train": labels}, named(len(sizes)), spec)["train"]
+    places = assign_splits({"train": labels}, named(len(sizes)), spec)["train"]
     for number, size in enumerate(sizes):
         counts = np.bincount(places[labels == number], minlength=3)
         assert counts.sum() == size
@@ -49,9 +49,11 @@ def test_every_class_stands_in_every_split_at_its_share(
 def test_the_same_seed_draws_the_same_images_and_another_seed_others(sizes: list[int], seed: int) -> None:
     labels = labels_of([size + 30 for size in sizes])
     share = {"test": 0.3, "val": 0.3}
-    assert np.array_equal(carve(labels, share, seed), carve(labels, share, seed))
+    assert np.array_equal(stratified_split(labels, share, seed), stratified_split(labels, share, seed))
     # 33 images or more a class: the chance of drawing the same ten twice is below one in ten million.
-    assert not np.array_equal(carve(labels, share, seed), carve(labels, share, seed + 1))
+    assert not np.array_equal(
+        stratified_split(labels, share, seed), stratified_split(labels, share, seed + 1)
+    )
 
 
 @given(class_sizes, fractions, fractions)
@@ -61,7 +63,9 @@ def test_the_test_set_does_not_move_when_the_validation_share_does(
 ) -> None:
     labels = labels_of(sizes)
     first, second = (
-        assign({"train": labels}, named(len(sizes)), DataSpec(val_fraction=val, test_fraction=0.2))["train"]
+        assign_splits({"train": labels}, named(len(sizes)), DataSpec(val_fraction=val, test_fraction=0.2))[
+            "train"
+        ]
         for val in (one, other)
     )
     assert np.array_equal(first == TEST, second == TEST)
@@ -69,12 +73,12 @@ def test_the_test_set_does_not_move_when_the_validation_share_does(
 
 def test_a_split_that_comes_with_the_source_is_kept_as_it_is() -> None:
     parts = {"train": labels_of([10, 10]), "test": labels_of([5, 5])}
-    places = assign(parts, named(2), DataSpec(val_fraction=0.2))
+    places = assign_splits(parts, named(2), DataSpec(val_fraction=0.2))
     assert (places["test"] == TEST).all()
     assert np.bincount(places["train"], minlength=3).tolist() == [16, 4, 0]
 
     parts["val"] = labels_of([1, 1])
-    places = assign(parts, named(2), DataSpec())
+    places = assign_splits(parts, named(2), DataSpec())
     assert (places["train"] == TRAIN).all()
     assert (places["val"] == VAL).all()
 
@@ -83,8 +87,8 @@ def test_a_split_that_comes_with_the_source_is_kept_as_it_is() -> None:
 @settings(deadline=None)
 def test_the_cap_on_training_images_touches_training_images_only(sizes: list[int], cap: int) -> None:
     labels = labels_of(sizes)
-    whole = assign({"train": labels}, named(len(sizes)), DataSpec())["train"]
-    capped = assign({"train": labels}, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
+    whole = assign_splits({"train": labels}, named(len(sizes)), DataSpec())["train"]
+    capped = assign_splits({"train": labels}, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
     assert np.array_equal(capped[whole != TRAIN], whole[whole != TRAIN])
     assert set(capped[whole == TRAIN].tolist()) <= {TRAIN, LEFT_OUT}
     kept = np.bincount(labels[capped == TRAIN], minlength=len(sizes))
@@ -107,7 +111,7 @@ def test_the_cap_is_kept_to_the_image(sizes: list[int], cap: int, kept: list[int
         "val": labels_of([1] * len(sizes)),
         "test": labels_of([1] * len(sizes)),
     }
-    places = assign(parts, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
+    places = assign_splits(parts, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
     assert np.bincount(parts["train"][places == TRAIN]).tolist() == kept
 
 
@@ -117,37 +121,37 @@ def test_the_cap_is_kept_with_several_labels_an_image(seed: int, cap: int) -> No
     rng = np.random.default_rng(seed)
     labels = (rng.random((200, 6)) < rng.uniform(0.05, 0.5, 6)).astype(np.int64)
     labels[:18] = np.tile(np.eye(6, dtype=np.int64), (3, 1))  # enough of each to stand in every split
-    whole = assign({"train": labels}, named(6), DataSpec(seed=seed))["train"]
-    capped = assign({"train": labels}, named(6), DataSpec(seed=seed, max_train_images=cap))["train"]
+    whole = assign_splits({"train": labels}, named(6), DataSpec(seed=seed))["train"]
+    capped = assign_splits({"train": labels}, named(6), DataSpec(seed=seed, max_train_images=cap))["train"]
     assert (capped == TRAIN).sum() == min(cap, (whole == TRAIN).sum())
     assert labels[capped == TRAIN].any(axis=0).all()
 
 
 def test_a_cap_below_one_image_a_class_is_refused() -> None:
     with pytest.raises(InputError, match=r"data\.max_train_images: 2; 3 or more"):
-        assign({"train": labels_of([9, 9, 9])}, named(3), DataSpec(max_train_images=2))
+        assign_splits({"train": labels_of([9, 9, 9])}, named(3), DataSpec(max_train_images=2))
 
 
 @pytest.mark.parametrize(("own", "needed"), [((), 3), (("test",), 2), (("val", "test"), 1)])
 def test_a_class_needs_an_image_for_each_split_it_is_drawn_into(own: tuple[str, ...], needed: int) -> None:
     parts = {"train": labels_of([10, needed]), **{split: labels_of([1, 1]) for split in own}}
-    assert set(assign(parts, named(2), DataSpec())) == {"train", *own}
+    assert set(assign_splits(parts, named(2), DataSpec())) == {"train", *own}
     parts["train"] = np.r_[np.zeros(10, int), np.ones(needed - 1, int)]
     with pytest.raises(
         InputError, match=f"class 'class 1' has {needed - 1} image.*at least {needed}, one each"
     ):
-        assign(parts, named(2), DataSpec())
+        assign_splits(parts, named(2), DataSpec())
 
 
 def test_a_hundred_small_classes_are_told_in_a_few_lines() -> None:
     with pytest.raises(InputError) as caught:
-        assign({"train": labels_of([2] * 100)}, named(100), DataSpec())
+        assign_splits({"train": labels_of([2] * 100)}, named(100), DataSpec())
     assert len(caught.value.problems) == 6
     assert "95 more classes" in str(caught.value.problems[-1])
 
 
 def test_no_split_shares_a_row_with_another() -> None:
     spec = replace(DataSpec(), seed=3)
-    places = assign({"train": labels_of([50, 50])}, named(2), spec)["train"]
+    places = assign_splits({"train": labels_of([50, 50])}, named(2), spec)["train"]
     rows = [set(np.flatnonzero(places == index).tolist()) for index in range(len(SPLITS))]
     assert sum(len(own) for own in rows) == len(set.union(*rows)) == 100
