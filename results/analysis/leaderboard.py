@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RUNNING = "RUNNING"
 
 
-UNFIT = frozenset({Outcome.DIVERGED, Outcome.OOM, Outcome.FAILED})
+UNFIT = frozenset(outcome for outcome in Outcome if not outcome.may_win)
 """Outcomes that a retraining would meet again: such a trial may lead at some epoch and still cannot win."""
 _FRONT = ["rank", "trial_id", "outcome"]
 

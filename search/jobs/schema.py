@@ -15,6 +15,7 @@ from toprung.search.jobs.section import Section
 from toprung.spaces.user_code.references import absolute
 from toprung.trainables.data.dataset import DataSpec
 from toprung.trainables.trial.execution import ExecutionRequest
+from toprung.trainables.trial.objectives import Objectives
 
 # Here .inf passes for the space to judge: it tells in one line what the parameter may be.
 JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
@@ -105,9 +106,14 @@ class SearchSection(Section):
         return self
 
     @property
+    def optimized(self) -> Objectives:
+        """What the search optimizes: the metric, which picks the winner, then the other objectives."""
+        return Objectives.named((self.metric, *self.secondary_objectives))
+
+    @property
     def mode(self) -> str:
         """Whether the metric is to be large ("max") or small ("min")."""
-        return mode_of(self.metric)
+        return self.optimized.main.mode
 
     @property
     def secondary_objectives(self) -> tuple[str, ...]:
@@ -117,13 +123,7 @@ class SearchSection(Section):
     @property
     def modes(self) -> dict[str, str]:
         """Every objective, the metric first, with "max" or "min"."""
-        return {name: mode_of(name) for name in (self.metric, *self.secondary_objectives)}
-
-
-def mode_of(objective: str) -> str:
-    """Whether an objective is to be large ("max") or small ("min")."""
-    small = ("loss", "error", "count", "_ms")
-    return "min" if objective.endswith(small) else "max"
+        return {objective.metric: objective.mode for objective in self.optimized.all}
 
 
 class ResourcesSection(Section):

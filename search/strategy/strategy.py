@@ -15,15 +15,11 @@ from toprung.search.strategy.sampling.points import Point, Space
 from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, locate_in_space
 from toprung.search.strategy.settings import check_initial, check_settings
 from toprung.search.strategy.warm_start import TrialRecord, WarmStart
-from toprung.trainables.trial.objectives import Objectives, Score
+from toprung.trainables.trial.objectives import Objective, Objectives, Score
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import number_of, trial_id
 
 __all__ = ["Decision", "Proposal", "Strategy", "TrialRecord", "trial_id"]
-
-
-# Outcomes that say something against the configuration itself; a lost worker does not.
-BLAMED = frozenset({Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED})
 
 
 class Proposal(NamedTuple):
@@ -106,12 +102,15 @@ class Strategy:
         check_sampler(sampler)
         check_initial(space, initial_configs)
         epochs = rung_epochs(max_epochs, reduction_factor, min_epochs)
+        optimized = Objectives(
+            tuple(Objective(name, "min" if mode == "min" else "max") for name, mode in modes.items())
+        )
         kind = ParetoRung if len(modes) > 1 else Rung
         return cls(
             Proposer(space, sampler, int(seed), tuple(initial_configs)),
             SuccessiveHalving(epochs, reduction_factor, variant == "promote", kind),
-            WarmStart(space, SuccessiveHalving(epochs, rung_type=kind), Objectives.of(modes)),
-            Objectives.of(modes),
+            WarmStart(space, SuccessiveHalving(epochs, rung_type=kind), optimized),
+            optimized,
             max_trials,
         )
 
@@ -128,7 +127,7 @@ class Strategy:
     @property
     def searched_for(self) -> tuple[str, str]:
         """The metric, of several objectives the first, and max or min."""
-        return self._objectives.metrics[0], "max" if self._objectives.signs[0] > 0 else "min"
+        return self._objectives.main.metric, self._objectives.main.mode
 
     @property
     def rung_epochs(self) -> tuple[int, ...]:
@@ -244,7 +243,7 @@ class Strategy:
         trial = self._trials[number_of(trial_id)]
         if trial.outcome is Outcome.STOPPED and trial.verdict is not None:
             return cut_line(self._objectives, trial.verdict, self._ladder.reduction_factor)
-        if trial.outcome in BLAMED:
+        if trial.outcome is not None and trial.outcome.counts_against_config:
             return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposed by {trial.why}"
         return trial.why
 
@@ -295,7 +294,7 @@ class Strategy:
         trial.outcome = outcome
         self._open.discard(number)
         self._ladder.paused.discard(number)
-        if outcome in BLAMED:
+        if outcome.counts_against_config:
             self._failed.add(number)
 
     def _standing(self, number: int, trial: _Trial) -> Decision:

@@ -13,7 +13,7 @@ from toprung.results.tables.schema import PROPOSALS
 from toprung.search.driver.run_search import SearchFailedError
 from toprung.search.preparation.prepare import prepared_space
 from toprung.search.strategy.sampling.samplers import locate_in_space
-from toprung.search.winner.confirm_jobs import BLAMED, FOLDER, confirming, point_key, runs_of, trainings
+from toprung.search.winner.confirm_jobs import FOLDER, confirming, point_key, runs_of, trainings
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
@@ -77,7 +77,7 @@ def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[
         name: f"{one.outcome} with a new seed"
         for name, some in found.items()
         for one in some
-        if one.outcome in BLAMED
+        if one.outcome.rules_out_config
     }
     left_out |= {name: "no training ended well" for name, some in found.items() if not some}
     curves = {name: [one.curve for one in some] for name, some in found.items() if name not in left_out}

@@ -29,11 +29,6 @@ FOLDER = "confirm"
 NAME_CHARS = 80  # of the run's name in that of its confirmation
 
 
-BLAMED = frozenset({Outcome.DIVERGED, Outcome.OOM})
-"""Outcomes that say that a configuration cannot be relied on; a worker's death or a raised error may be an accident."""
-TELLING = BLAMED | {Outcome.COMPLETED}
-
-
 @dataclass(frozen=True)
 class Training:
     """One training with a new seed: what it ended as, and the objective's value at each of its epochs."""
@@ -103,7 +98,7 @@ def trainings(runs: Sequence[ConfirmRun], metric: str) -> defaultdict[str, list[
         _, epochs, trials = read_tables(run.folder.root)
         for row in trials.sort_values("trial_id").itertuples():
             outcome, trial_id = Outcome(str(row.outcome)), str(row.trial_id)
-            if outcome in TELLING:
+            if outcome is Outcome.COMPLETED or outcome.rules_out_config:
                 training = Training(outcome, curve_of(epochs, trial_id, metric))
                 known[point_key(points[number_of(trial_id)])].append(training)
     return known

@@ -1,27 +1,79 @@
-"""The metrics that a search optimises, and the score of a trial in them."""
+"""The metrics that a search optimises: which direction of each is better, and the score of a trial in them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+Mode = Literal["max", "min"]
 Score = float | tuple[float, ...]
+# How the names of metrics end of which less is better.
+_LESS_IS_BETTER = ("loss", "error", "count", "_ms")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One metric and the direction that is better."""
+
+    metric: str
+    mode: Mode
+
+    @classmethod
+    def named(cls, metric: str) -> Objective:
+        """The objective of a metric of ours; its name tells the direction: less is better for losses and costs."""
+        return cls(metric, "min" if metric.endswith(_LESS_IS_BETTER) else "max")
+
+    @property
+    def sign(self) -> float:
+        """1 where more is better, -1 where less is."""
+        return 1.0 if self.mode == "max" else -1.0
+
+    def score(self, value: float) -> float:
+        """The value as a score: higher is better."""
+        return self.sign * value
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether a value is strictly better than another; False when one is NaN."""
+        return self.score(value) > self.score(than)
 
 
 @dataclass(frozen=True)
 class Objectives:
-    """The metrics searched for; signs are 1 where more is better, -1 where less is."""
+    """The objectives of a search; the first alone picks the winner."""
 
-    metrics: tuple[str, ...]
-    signs: tuple[float, ...]
+    all: tuple[Objective, ...]
 
     @classmethod
-    def of(cls, modes: Mapping[str, str]) -> Objectives:
-        """From metric names to max or min."""
-        return cls(tuple(modes), tuple(1.0 if mode == "max" else -1.0 for mode in modes.values()))
+    def named(cls, metrics: Iterable[str]) -> Objectives:
+        """The objectives of metrics of ours, see `Objective.named`."""
+        return cls(tuple(map(Objective.named, metrics)))
+
+    @property
+    def main(self) -> Objective:
+        """The objective that picks the winner."""
+        return self.all[0]
+
+    @property
+    def secondary(self) -> tuple[Objective, ...]:
+        """The objectives beside the main one."""
+        return self.all[1:]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The name of each metric."""
+        return tuple(objective.metric for objective in self.all)
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """1 for each objective of which more is better, -1 for the others."""
+        return tuple(objective.sign for objective in self.all)
 
     def score(self, metrics: Mapping[str, float]) -> Score:
-        """A float for one objective, a tuple for several, higher is better; KeyError when a metric is missing."""
-        if len(self.metrics) == 1:
-            return self.signs[0] * metrics[self.metrics[0]]
-        return tuple(sign * metrics[name] for name, sign in zip(self.metrics, self.signs, strict=True))
+        """A float for one objective, a tuple for several; higher is better.
+
+        Raises:
+            KeyError: A metric is missing.
+        """
+        scores = tuple(objective.score(metrics[objective.metric]) for objective in self.all)
+        return scores[0] if len(scores) == 1 else scores

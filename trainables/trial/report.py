@@ -26,6 +26,21 @@ class Outcome(StrEnum):
     TIMEOUT = "TIMEOUT"
     FAILED = "FAILED"
 
+    @property
+    def counts_against_config(self) -> bool:
+        """Whether it says something bad of the configuration, so that a search avoids its like; a lost worker does not."""
+        return self in (Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED)
+
+    @property
+    def may_win(self) -> bool:
+        """Whether the trial's values may make it the winner: whoever lost a worker or overran its time still may."""
+        return self not in (Outcome.DIVERGED, Outcome.OOM, Outcome.FAILED)
+
+    @property
+    def rules_out_config(self) -> bool:
+        """Whether one training that ended so rules the configuration out as a winner, however good its others were."""
+        return self in (Outcome.DIVERGED, Outcome.OOM)
+
 
 class EpochReport(NamedTuple):
     """What one trial measured after one epoch.

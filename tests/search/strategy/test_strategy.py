@@ -244,8 +244,8 @@ def test_smaller_is_better_when_the_mode_says_so(conditional_space: Any) -> None
 )
 def test_a_cut_trials_reason_is_true_of_its_values(score: float, arrived: bool, told: str) -> None:
     verdict = RungDecision(Decision.STOP, 3, score, 0.9554, 4, arrived)
-    assert cut_line(Objectives.of({"val_accuracy": "max"}), verdict, 3) == told
-    several = Objectives.of({"val_accuracy": "max", "latency_ms": "min"})
+    assert cut_line(Objectives.named(["val_accuracy"]), verdict, 3) == told
+    several = Objectives.named(["val_accuracy", "latency_ms"])
     tie = RungDecision(Decision.STOP, 1, -2.0, -2.0, 6, True)
     assert cut_line(several, tie, 3) == "cut at rung 1: 2 dominate it = 2 of an earlier trial (top 1/3 of 6)"
 
