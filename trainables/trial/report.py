@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     @property
     def counts_against_config(self) -> bool:
-        """Whether it says something bad of the configuration, so that a search avoids its like; a lost worker does not."""
+        """Whether the end speaks against the configuration, so that a search avoids its like; a lost worker does not."""
         return self in (Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED)
 
     @property
