@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     @property
     def counts_against_config(self) -> bool:
-        """Whether the end speaks against the configuration, so that a search avoids its like; a lost worker does not."""
+        """Whether the end speaks against the configuration, so that a search avoids others like it."""
         return self in (Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED)
 
     @property
