@@ -1,4 +1,4 @@
-"""Wrong input, told to the person who typed it: where it stands, what was given, what is allowed."""
+"""Errors in the user's input: where it stands, what was given, what is allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the input; `str()` is the one line shown to the user."""
+    """One thing wrong with the input; `str()` is the one line that the user sees.
+
+    where: the key of the job file, the option of the command line or the file, such as "space.fixed.filters".
+    given: the value that was found there.
+    allowed: the rule that it breaks, or what to write instead.
+    """
 
     where: str
     given: str
@@ -22,7 +27,7 @@ class Problem:
 
 
 class InputError(ValueError):
-    """The input must be changed before anything can run (exit code 2). Carries every problem found at once."""
+    """The user must change the input before anything can run (exit code 2). Carries every problem found."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -30,7 +35,7 @@ class InputError(ValueError):
 
     @classmethod
     def single(cls, where: str, given: str, allowed: str) -> InputError:
-        """An error of one problem."""
+        """An error with one problem."""
         return cls([Problem(where, given, allowed)])
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:

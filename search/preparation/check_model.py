@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from toprung.spaces.definition.introspection import SCALARS
 from toprung.spaces.definition.plain_values import plain_config
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.models.family import BUILT_IN, load_family
+from toprung.spaces.families.built_in import BUILT_IN
+from toprung.trainables.models.family import load_family
 from toprung.trainables.optimization.recipe import Recipe
 
 if TYPE_CHECKING:

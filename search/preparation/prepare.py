@@ -104,11 +104,11 @@ def _check_modelled(sampler: str, space: Space) -> None:
 
 
 def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
-    """What is tried first: what the job gives, else what is usual in the space as far as the job allows it."""
+    """What is tried first: what the job gives, else the space's first configuration as far as the job allows it."""
     if job.search.initial_configs is not None:
         return list(job.search.initial_configs)
-    usual = allowed_subset(space, space.usual)
-    return [usual] if usual else []
+    first = allowed_subset(space, space.first_config)
+    return [first] if first else []
 
 
 def config_kinds(space: Space) -> dict[str, Kind]:

@@ -1,4 +1,4 @@
-"""What a space says of its parameters beside what it draws: the limits of numbers, and the checks of free texts."""
+"""What a space says about its parameters beside their ranges: limits of numbers, and checks of free texts."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ S = TypeVar("S", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Rules:
-    """A decorator of space functions: `@Rules(limits={...}, texts={...})`.
+class Constraints:
+    """A decorator of space functions: `@Constraints(limits={...}, text_checks={...})`.
 
-    limits: of the numbers named here, beside those of the recipe.
-    texts: parameters that take any text which their check lets pass.
+    limits: parameter -> the numbers that a job may fix it at; those of the training recipe are added.
+    text_checks: parameter that takes free text -> the check that a text must pass.
     """
 
     limits: Mapping[str, Bounds] = field(default_factory=dict)
-    texts: Mapping[str, TextCheck] = field(default_factory=dict)
+    text_checks: Mapping[str, TextCheck] = field(default_factory=dict)
 
     def __call__(self, space: S) -> S:
-        """The space function, marked with these rules."""
-        vars(space)["rules"] = self
+        """Mark the space function with these constraints and return it."""
+        vars(space)["constraints"] = self
         return space
 
 
-def rules_of(space: Any) -> Rules:
-    """The rules a space was marked with, those of the recipe among them."""
-    found = getattr(space, "rules", None)
-    own = found if isinstance(found, Rules) else Rules()
-    return Rules({**RECIPE, **own.limits}, own.texts)
+def constraints_of(space: object) -> Constraints:
+    """The constraints a space was marked with, together with the limits of the training recipe."""
+    marked = getattr(space, "constraints", None)
+    own = marked if isinstance(marked, Constraints) else Constraints()
+    return Constraints({**RECIPE, **own.limits}, own.text_checks)

@@ -1,4 +1,4 @@
-"""The configuration a practitioner would try first: a search does too, so that it never ends below it."""
+"""The configuration a practitioner would try first; a search tries it first too, so it never ends below it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ S = TypeVar("S", bound=Callable[..., Any])
 
 
 def tried_first(config: Mapping[str, Any]) -> Callable[[S], S]:
-    """Mark a space function: `config` is tried first. What it leaves out, or what a job does not allow, is drawn."""
+    """A decorator of space functions: a search tries `config` first.
+
+    Parameters that `config` leaves out, or whose value the job does not allow, are drawn.
+    """
 
     def mark(space: S) -> S:
-        vars(space)["usual"] = config
+        vars(space)["first_config"] = config
         return space
 
     return mark
 
 
-def first_config_of(space: Any) -> Mapping[str, Any]:
-    """The configuration a space function was marked with; empty for others."""
-    usual: Mapping[str, Any] = getattr(space, "usual", {})
-    return usual
+def first_config_of(space: object) -> Mapping[str, Any]:
+    """The configuration a space function was marked with; empty where it was not marked."""
+    config: Mapping[str, Any] = getattr(space, "first_config", {})
+    return config

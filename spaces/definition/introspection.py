@@ -1,4 +1,4 @@
-"""What a define-by-run space may ask for: the union of its parameters over every conditional branch."""
+"""The parameters of a define-by-run space: the union over its conditional branches, found by random walks."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ if TYPE_CHECKING:
 
     from optuna.distributions import BaseDistribution
 
-SAMPLES = 256
+SAMPLES = 256  # random walks; a branch entered less than about once in a hundred of them may be missed
 SCALARS = (str, int, float, bool, type(None))
 
 
 class RecordingTrial:
-    """A trial that answers at random and writes down what it was asked."""
+    """A trial that suggests random values and records the distribution of each parameter.
+
+    Args:
+        rng: Draws the values.
+        seen: Filled with parameter -> distribution; the union where a parameter already has one.
+        with_rare: Whether the space shall also suggest the parameters that a job has to name.
+    """
 
     number = 0
 
     def __init__(
-        self, rng: random.Random, seen: dict[str, BaseDistribution], everything: bool = False
+        self, rng: random.Random, seen: dict[str, BaseDistribution], with_rare: bool = False
     ) -> None:
-        self._everything = everything
+        self._with_rare = with_rare
         self._rng = rng
         self._seen = seen
         self.params: dict[str, Any] = {}
@@ -58,13 +64,13 @@ class RecordingTrial:
         self._record(name, CategoricalDistribution(tuple(choices)))
         return self.params.setdefault(name, self._rng.choice(tuple(choices)))
 
-    def asks(self, name: str) -> bool:
-        """Whether the space should ask for a parameter beyond its core (see `spaces.asked`)."""
+    def requests(self, name: str) -> bool:
+        """Whether the space shall suggest the rare parameter `name` (see `is_requested`)."""
         del name
-        return self._everything
+        return self._with_rare
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Accepted and dropped: a description has no attributes."""
+        """Does nothing: a description has no attributes."""
 
     def _record(self, name: str, distribution: BaseDistribution) -> None:
         earlier = self._seen.get(name)
@@ -72,36 +78,39 @@ class RecordingTrial:
 
 
 def describe(
-    space: Callable[[Any], dict[str, Any]], seed: int = 0, everything: bool = False
+    space: Callable[[Any], Mapping[str, Any]], seed: int = 0, with_rare: bool = False
 ) -> dict[str, BaseDistribution]:
-    """Every parameter `space` asks for in 256 random walks through its branches, in order of appearance.
+    """The distribution of every parameter that `space` suggests in 256 random walks, in order of appearance.
 
-    With `everything`, those beyond its core too, which a job would have to name.
-    A number asked for with different bounds in different branches gets the widest of them. A branch entered
-    less than about once in a hundred walks may be missed. Errors of the space itself pass through.
+    A number whose bounds differ between branches gets the widest of them. Errors of the space itself pass through.
+
+    Args:
+        space: The define-by-run function.
+        seed: Seed of the walks.
+        with_rare: Whether to include the parameters that the space suggests only where a job names them.
     """
     seen: dict[str, BaseDistribution] = {}
     rng = random.Random(seed)
     for _ in range(SAMPLES):
-        space(RecordingTrial(rng, seen, everything))
+        space(RecordingTrial(rng, seen, with_rare))
     return seen
 
 
 def changing_parameters(space: Callable[[Any], Mapping[str, Any]], seed: int = 0) -> list[str]:
-    """The parameters whose choices, kind or scale (not bounds) differ over 256 random walks through the space."""
+    """The parameters whose type, choices or scale (not bounds) differ between 256 random walks through the space."""
     forms: dict[str, set[str]] = {}
     rng = random.Random(seed)
     for _ in range(SAMPLES):
         walked: dict[str, BaseDistribution] = {}
         space(RecordingTrial(rng, walked))
-        for name, kind in walked.items():
-            forms.setdefault(name, set()).add(_form(kind))
+        for name, distribution in walked.items():
+            forms.setdefault(name, set()).add(_form(distribution))
     return [name for name, seen in forms.items() if len(seen) > 1]
 
 
-def _form(kind: BaseDistribution) -> str:
-    scale = "log" if getattr(kind, "log", False) else "linear"
-    return f"{type(kind).__name__} {getattr(kind, 'choices', scale)!r}"
+def _form(distribution: BaseDistribution) -> str:
+    scale = "log" if getattr(distribution, "log", False) else "linear"
+    return f"{type(distribution).__name__} {getattr(distribution, 'choices', scale)!r}"
 
 
 def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
@@ -112,13 +121,13 @@ def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
     if isinstance(one, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
         extra = [choice for choice in other.choices if choice not in one.choices]
         return CategoricalDistribution((*one.choices, *extra))
-    # What holds in one branch only, a scale of logarithms or a step, does not hold for both.
+    # A logarithmic scale or a step that one branch alone has is not kept: it does not hold for both.
     if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
         low, high = min(one.low, other.low), max(one.high, other.high)
         step = one.step if one.step == other.step else None
         return FloatDistribution(low, high, log=one.log and other.log, step=step)
     if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
-        least, most = min(one.low, other.low), max(one.high, other.high)
-        whole_step = one.step if one.step == other.step else 1
-        return IntDistribution(least, most, log=one.log and other.log, step=whole_step)
+        int_low, int_high = min(one.low, other.low), max(one.high, other.high)
+        int_step = one.step if one.step == other.step else 1
+        return IntDistribution(int_low, int_high, log=one.log and other.log, step=int_step)
     return one

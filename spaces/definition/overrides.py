@@ -1,19 +1,19 @@
-"""Fixed values and narrowed ranges laid over any define-by-run space, without touching its code."""
+"""A trial that replaces what a space suggests by the fixed values and ranges of a job; the space stays as it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from toprung.spaces.definition.trial import OptunaTrial, Value, is_requested
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-Value = int | float | str | bool | None
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number between `low` and `high`, both included; the space's own scale and step stay."""
+    """The numbers from `low` to `high`, both included, at the scale and step that the space gives."""
 
     low: float
     high: float
@@ -30,13 +30,18 @@ Range = Interval | Choices
 
 
 class OverriddenTrial:
-    """A trial that answers some suggestions itself and asks the wrapped trial for the rest.
+    """A trial whose suggestions obey a job's fixed values and ranges; the wrapped trial makes all others.
 
     A fixed parameter is never suggested, so a sampler neither sees nor spends anything on it. Attributes
-    other than the three `suggest_*` methods are those of the wrapped trial.
+    other than those defined here are the wrapped trial's.
+
+    Args:
+        trial: The wrapped trial.
+        fixed: Parameter -> its value.
+        ranges: Parameter -> the range that takes the place of the space's own.
     """
 
-    def __init__(self, trial: Any, fixed: Mapping[str, Value], ranges: Mapping[str, Range]) -> None:
+    def __init__(self, trial: OptunaTrial, fixed: Mapping[str, Value], ranges: Mapping[str, Range]) -> None:
         self._trial = trial
         self._fixed = fixed
         self._ranges = ranges
@@ -44,37 +49,36 @@ class OverriddenTrial:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
 
-    def asks(self, name: str) -> bool:
-        """Whether the parameter is fixed or narrowed here, or further inside."""
-
+    def requests(self, name: str) -> bool:
+        """Whether the parameter is fixed or given a range here, or by the wrapped trial (see `is_requested`)."""
         return name in self._fixed or name in self._ranges or is_requested(self._trial, name)
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        """As `optuna.Trial.suggest_float`, within the narrowed range."""
+        """The fixed value, else as `optuna.Trial.suggest_float` within the range of the job."""
         if name in self._fixed:
             return float(self._fixed[name])  # type: ignore[arg-type]
         match self._ranges.get(name):
             case Choices(values):
                 return float(self._trial.suggest_categorical(name, values))
-            case Interval(low=narrow_low, high=narrow_high):
-                low, high = narrow_low, narrow_high
+            case Interval() as interval:
+                low, high = interval.low, interval.high
         return float(self._trial.suggest_float(name, low, high, step=step, log=log))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """As `optuna.Trial.suggest_int`, within the narrowed range."""
+        """The fixed value, else as `optuna.Trial.suggest_int` within the range of the job."""
         if name in self._fixed:
             return int(self._fixed[name])  # type: ignore[arg-type]
         match self._ranges.get(name):
             case Choices(values):
                 return int(self._trial.suggest_categorical(name, values))
-            case Interval(low=narrow_low, high=narrow_high):
-                low, high = int(narrow_low), int(narrow_high)
+            case Interval() as interval:
+                low, high = int(interval.low), int(interval.high)
         return int(self._trial.suggest_int(name, low, high, step=step, log=log))
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        """As `optuna.Trial.suggest_categorical`, from the narrowed choices."""
+        """The fixed value, else as `optuna.Trial.suggest_categorical` from the choices of the job."""
         if name in self._fixed:
             return self._fixed[name]
         match self._ranges.get(name):
@@ -82,13 +86,3 @@ class OverriddenTrial:
                 choices = values
         value: Value = self._trial.suggest_categorical(name, choices)
         return value
-
-
-def is_requested(trial: Any, name: str) -> bool:
-    """Whether the job names the parameter under `fixed` or `ranges`.
-
-    A space suggests its rarer parameters only then, and suggests its common ones from their widest range. A plain
-    Optuna trial asks for none; a description of the space asks for all.
-    """
-    names_it = getattr(trial, "asks", None)
-    return bool(names_it(name)) if callable(names_it) else False

@@ -1,4 +1,4 @@
-"""A configuration in plain Python: a space may compute with numpy, the tables and the identities know no such type."""
+"""Configurations in plain Python types: a space may compute with numpy, tables and trial identities may not."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """A number of numpy's as int, float or bool, a text of any type as str; anything else as it is."""
+    """A numpy number as int, float or bool, a text of any subclass as str; any other value unchanged."""
     # Where nothing has imported numpy no value is of its types, and `toprung --help` need not wait for it.
-    numbers: Any = getattr(sys.modules.get("numpy"), "generic", ())
-    if isinstance(value, numbers):
+    numpy_scalar: Any = getattr(sys.modules.get("numpy"), "generic", ())
+    if isinstance(value, numpy_scalar):
         return value.item()
-    # An enumeration's own str() is the name of its member, not the text.
+    # The str() of an enumeration is the name of its member, not the text.
     return str.__str__(value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,7 @@
-"""The vocabulary of the training recipe: augmentation techniques and sets, schedules, bounds of its numbers."""
+"""The names of the training recipe: optimizers, schedules, augmentation techniques and sets, limits of its numbers.
+
+Spaces draw from these names; `trainables.optimization` and `trainables.augment` carry out what they stand for.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections.abc import Mapping
 
 from toprung.spaces.definition.bounds import COUNT, POSITIVE, SHARE, Bounds
 
+OPTIMIZERS = ("adamw", "sgd", "adam", "rmsprop", "lion")
+SCHEDULES = ("cosine", "one_cycle", "step", "constant", "plateau")
+
 STANDARD = ("rotation", "zoom", "translation", "contrast", "brightness", "cutout")
-MIXES = ("mixup", "cutmix")
+MIXES = ("mixup", "cutmix")  # they combine two images
 
 
 TECHNIQUES = (*STANDARD, "crop", "saturation", "hue", "blur", "noise", *MIXES)
-"""Every technique beside `flip`; the switch of each is the configuration's `augment_NAME`."""
+"""Every augmentation technique beside `flip`; `augment_NAME` of a configuration switches each on or off."""
 
 
 SETS = {
@@ -20,10 +26,9 @@ SETS = {
     "mixed": (*STANDARD, *MIXES),
     "chosen": (),
 }
-"""What is on where the configuration has no switch of its own: `augment_set` names one."""
+"""Value of `augment_set` -> the techniques that are on where the configuration has no switch for them."""
 
 
-# What the names of the training recipe can be, in every family: they mean the same in all of them.
 RECIPE: Mapping[str, Bounds] = {
     "learning_rate": Bounds(),
     "warmup_share": SHARE,
@@ -37,6 +42,6 @@ RECIPE: Mapping[str, Bounds] = {
     "class_balance": SHARE,
     "patience_epochs": COUNT,
     "augment": SHARE,
-    "augment_picks": Bounds(0, len(TECHNIQUES), whole=True),
+    "augment_picks": Bounds(0, len(TECHNIQUES), integer=True),
 }
-SCHEDULES = ("cosine", "one_cycle", "step", "constant", "plateau")
+"""Numeric parameter of the recipe -> its limits. The names mean the same in every model family."""

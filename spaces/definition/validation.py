@@ -1,4 +1,4 @@
-"""Whether the job's fixed values and ranges fit the parameters a space has: every misfit is one Problem."""
+"""Whether a job's fixed values and ranges fit the parameters of a space: each one that does not is one Problem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.definition.bounds import Bounds
-from toprung.spaces.definition.overrides import Choices, Interval, Range, Value
+from toprung.spaces.definition.overrides import Choices, Interval, Range
+from toprung.spaces.definition.trial import Value
 from toprung.spaces.errors import Problem
 from toprung.spaces.user_code.references import did_you_mean
 
@@ -17,15 +18,18 @@ if TYPE_CHECKING:
 
     Parameters = Mapping[str, BaseDistribution]
 
+TextCheck = Callable[[str], str]
+"""Returns a text of the job in the form that the space expects; raises ValueError with the rule for a wrong one."""
+
 _SCIENTIFIC = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 
 
-def numbers_read(given: Any) -> Any:
-    """`given` with texts such as "1e-3" read as numbers, in lists and mappings too: YAML 1.1 takes them for text."""
+def parse_numbers(given: Any) -> Any:
+    """`given` with texts such as "1e-3" as numbers, in lists and mappings too; YAML 1.1 reads those as text."""
     if isinstance(given, Mapping):
-        return {key: numbers_read(value) for key, value in given.items()}
+        return {key: parse_numbers(value) for key, value in given.items()}
     if isinstance(given, list | tuple):
-        return [numbers_read(value) for value in given]
+        return [parse_numbers(value) for value in given]
     if isinstance(given, str) and _SCIENTIFIC.fullmatch(given):
         return float(given)
     return given
@@ -34,7 +38,10 @@ def numbers_read(given: Any) -> Any:
 def fixed_problems(
     fixed: Mapping[str, Any], parameters: Parameters, limits: Mapping[str, Bounds]
 ) -> Iterator[Problem]:
-    """What is wrong with `fixed`. A number may lie outside the searched range (no weight decay), not of `limits`."""
+    """What is wrong with the job's fixed values.
+
+    A fixed number may lie outside the searched range (a weight decay of 0), but not outside its `limits`.
+    """
     for name, value in fixed.items():
         where = f"space.fixed.{name}"
         if name not in parameters:
@@ -46,38 +53,88 @@ def fixed_problems(
 
 
 def parse_ranges(ranges: Mapping[str, Any], parameters: Parameters) -> tuple[dict[str, Range], list[Problem]]:
-    """The ranges that hold, and what is wrong with the others."""
-    parsed: dict[str, Range] = {}
+    """The valid ones of the job's ranges, and what is wrong with the others.
+
+    Args:
+        ranges: Parameter -> [low, high], {low: , high: } or {choices: [...]}.
+        parameters: Parameter -> the distribution that the space itself draws it from.
+    """
+    valid: dict[str, Range] = {}
     problems: list[Problem] = []
     for name, given in ranges.items():
         where = f"space.ranges.{name}"
         if name not in parameters:
             problems.append(_unknown(where, name, parameters))
             continue
-        result = _parse(where, given, parameters[name])
-        if isinstance(result, Problem):
-            problems.append(result)
+        parsed = _parse(where, given, parameters[name])
+        if isinstance(parsed, Problem):
+            problems.append(parsed)
         else:
-            parsed[name] = result
-    return parsed, problems
+            valid[name] = parsed
+    return valid, problems
+
+
+def parse_fixed_texts(
+    fixed: Mapping[str, Any], checks: Mapping[str, TextCheck]
+) -> tuple[dict[str, str], list[Problem]]:
+    """The valid ones of the fixed free texts, in the form that the space expects, and what is wrong with the others.
+
+    Args:
+        fixed: The job's fixed values; those without a check are ignored.
+        checks: Parameter that takes free text -> the check of its texts.
+    """
+    valid: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name in checks.keys() & fixed.keys():
+        checked = _checked(f"space.fixed.{name}", fixed[name], checks[name])
+        if isinstance(checked, Problem):
+            problems.append(checked)
+        else:
+            valid[name] = checked
+    return valid, problems
+
+
+def parse_text_ranges(
+    ranges: Mapping[str, Any], checks: Mapping[str, TextCheck]
+) -> tuple[dict[str, Choices], list[Problem]]:
+    """As `parse_fixed_texts` for ranges: each is a list of texts, or {choices: [...]}."""
+    valid: dict[str, Choices] = {}
+    problems: list[Problem] = []
+    for name in checks.keys() & ranges.keys():
+        where, given = f"space.ranges.{name}", ranges[name]
+        if isinstance(given, Mapping) and set(given) == {"choices"}:
+            given = given["choices"]
+        if not _is_list(given) or not given:
+            problems.append(Problem(where, f"got {given!r}", "write {choices: [...]}, a list of texts"))
+            continue
+        checked = [_checked(where, text, checks[name]) for text in given]
+        wrong = [one for one in checked if isinstance(one, Problem)]
+        problems += wrong
+        if not wrong:
+            valid[name] = Choices(tuple(dict.fromkeys(one for one in checked if isinstance(one, str))))
+    return valid, problems
+
+
+def bounds_rule(parameter: BaseDistribution) -> str:
+    """The values of a parameter in words: `a finite number within [0.0, 0.4]`, `one of [3, 5]`."""
+    low, high = getattr(parameter, "low", None), getattr(parameter, "high", None)
+    return _type_rule(parameter) if low is None else f"{_type_rule(parameter)} within [{low}, {high}]"
 
 
 def _parse(where: str, given: Any, parameter: BaseDistribution) -> Range | Problem:
-    choices = getattr(parameter, "choices", None)
     if isinstance(given, Mapping) and set(given) == {"choices"}:
         return _parse_choices(where, given["choices"], parameter)
-    if choices is not None:
-        is_list = isinstance(given, Sequence) and not isinstance(given, str)
-        return _parse_choices(where, given if is_list else None, parameter)
+    if getattr(parameter, "choices", None) is not None:
+        return _parse_choices(where, given if _is_list(given) else None, parameter)
     if isinstance(given, Mapping) and set(given) == {"low", "high"}:
         return _parse_interval(where, given["low"], given["high"], parameter)
-    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+    if _is_list(given) and len(given) == 2:
         return _parse_interval(where, given[0], given[1], parameter)
     return Problem(where, f"got {given!r}", "write [low, high], {low: , high: } or {choices: [...]}")
 
 
 def _parse_choices(where: str, given: Any, parameter: BaseDistribution) -> Range | Problem:
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+    if not _is_list(given) or not given:
         return Problem(where, f"got {given!r}", f"choices must be a list of {_type_rule(parameter)}")
     wrong = [value for value in given if not _within(value, parameter)]
     if wrong:
@@ -100,17 +157,20 @@ def _unknown(where: str, name: str, parameters: Parameters) -> Problem:
     return Problem(where, "the space has no such parameter", hint)
 
 
-def _is_number(value: Any) -> bool:
+def _is_list(given: object) -> bool:
+    return isinstance(given, Sequence) and not isinstance(given, str)
+
+
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _has_type(value: Any, parameter: BaseDistribution) -> bool:
+def _has_type(value: object, parameter: BaseDistribution) -> bool:
     choices: tuple[Value, ...] | None = getattr(parameter, "choices", None)
     if choices is None:
-        whole = type(parameter).__name__ == "IntDistribution"
-        return _is_number(value) and (not whole or isinstance(value, int))
+        return _is_number(value) and (not _is_integer(parameter) or isinstance(value, int))
     if _is_number(value):
-        # A number that is not listed is still meaningful (a batch of 48), a string or a flag is not.
+        # A number that is not listed still has a meaning (a batch of 48); a text or a flag has none.
         return any(_is_number(choice) for choice in choices)
     return any(value == choice and type(value) is type(choice) for choice in choices)
 
@@ -128,56 +188,15 @@ def _type_rule(parameter: BaseDistribution) -> str:
     choices = getattr(parameter, "choices", None)
     if choices is not None:
         return f"one of {list(choices)}"
-    return "a whole number" if type(parameter).__name__ == "IntDistribution" else "a finite number"
+    return "a whole number" if _is_integer(parameter) else "a finite number"
 
 
-def bounds_rule(parameter: BaseDistribution) -> str:
-    """What a parameter may be, in words: `a finite number within [0.0, 0.4]`, `one of [3, 5]`."""
-    low, high = getattr(parameter, "low", None), getattr(parameter, "high", None)
-    return _type_rule(parameter) if low is None else f"{_type_rule(parameter)} within [{low}, {high}]"
+def _is_integer(parameter: BaseDistribution) -> bool:
+    # By name: importing Optuna takes longer than everything else that `toprung --help` needs.
+    return type(parameter).__name__ == "IntDistribution"
 
 
-# Takes the text of a job and returns it as the space is to have it; raises ValueError("given; rule") otherwise.
-TextCheck = Callable[[str], str]
-
-
-def text_values(
-    fixed: Mapping[str, Any], texts: Mapping[str, TextCheck]
-) -> tuple[dict[str, str], list[Problem]]:
-    """The fixed texts that hold, as the space is to have them, and what is wrong with the others."""
-    held: dict[str, str] = {}
-    problems: list[Problem] = []
-    for name in texts.keys() & fixed.keys():
-        checked = _checked(f"space.fixed.{name}", fixed[name], texts[name])
-        if isinstance(checked, Problem):
-            problems.append(checked)
-        else:
-            held[name] = checked
-    return held, problems
-
-
-def text_ranges(
-    ranges: Mapping[str, Any], texts: Mapping[str, TextCheck]
-) -> tuple[dict[str, Choices], list[Problem]]:
-    """The same for ranges: each a list of texts, or {choices: [...]}."""
-    held: dict[str, Choices] = {}
-    problems: list[Problem] = []
-    for name in texts.keys() & ranges.keys():
-        where, given = f"space.ranges.{name}", ranges[name]
-        if isinstance(given, Mapping) and set(given) == {"choices"}:
-            given = given["choices"]
-        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-            problems.append(Problem(where, f"got {given!r}", "write {choices: [...]}, a list of texts"))
-            continue
-        checked = [_checked(where, one, texts[name]) for one in given]
-        wrong = [one for one in checked if isinstance(one, Problem)]
-        problems += wrong
-        if not wrong:
-            held[name] = Choices(tuple(dict.fromkeys(one for one in checked if isinstance(one, str))))
-    return held, problems
-
-
-def _checked(where: str, given: Any, check: TextCheck) -> str | Problem:
+def _checked(where: str, given: object, check: TextCheck) -> str | Problem:
     if not isinstance(given, str):
         return Problem(where, f"got {given!r}", "must be a text")
     try:

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toprung.spaces.definition.bounds import COUNT, POSITIVE, RATE, Bounds
-from toprung.spaces.definition.constraints import Rules
+from toprung.spaces.definition.constraints import Constraints
 from toprung.spaces.definition.first_config import tried_first
-from toprung.spaces.definition.overrides import is_requested
-from toprung.spaces.families import augmentation
-from toprung.spaces.families import training_recipe as optimizer
+from toprung.spaces.definition.trial import OptunaTrial, Value, is_requested
+from toprung.spaces.families import augmentation, training_recipe
 from toprung.spaces.families.cnn_blocks import checked_stack
 
-# What a configuration means that does not have the key.
-DEFAULTS: Mapping[str, Any] = {
+DEFAULTS: Mapping[str, Value] = {
     "stack": "",
     "block_type": "plain",
     "activation": "relu",
@@ -25,6 +23,9 @@ DEFAULTS: Mapping[str, Any] = {
     "max_norm": 0.0,
     "conv_max_norm": 0.0,
 }
+"""The values of keys that a configuration leaves out."""
+
+
 FILTERS = (8, 16, 32, 64, 128, 256, 512)
 BLOCK_TYPES = ("plain", "residual", "separable")
 ACTIVATIONS = ("relu", "elu", "gelu", "silu", "leaky_relu")
@@ -33,7 +34,7 @@ DENSE_UNITS = (0, 64, 128, 256, 512)
 MAX_NORMS = (0.0, 2.0, 3.0, 4.0)
 
 
-RULES = Rules(
+CONSTRAINTS = Constraints(
     limits={
         "filters": POSITIVE,
         "filter_growth": Bounds(0.1, 10.0),
@@ -49,12 +50,12 @@ RULES = Rules(
         "max_norm": Bounds(),
         "conv_max_norm": Bounds(),
     },
-    texts={"stack": checked_stack},
+    text_checks={"stack": checked_stack},
 )
 
 
-# Cheap and sound: 0.61 on 4,000 CIFAR-10 images after 100 s of one core (32 filters in 3 blocks: 0.57).
-FIRST_CONFIG: Mapping[str, Any] = {
+# Accuracy 0.61 on 4,000 CIFAR-10 images after 100 s on one core; 32 filters in 3 blocks reach 0.57.
+FIRST_CONFIG: Mapping[str, Value] = {
     "filters": 16,
     "filter_growth": 2.0,
     "blocks": 4,
@@ -66,38 +67,42 @@ FIRST_CONFIG: Mapping[str, Any] = {
     "dense_units": 128,
     "dropout": 0.1,
     "head_dropout": 0.3,
-    **optimizer.FIRST_CONFIG,
+    **training_recipe.FIRST_CONFIG,
     **augmentation.FIRST_CONFIG,
 }
 
 
 @tried_first(FIRST_CONFIG)
-@RULES
-def space(trial: Any) -> dict[str, Any]:
+@CONSTRAINTS
+def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw one CNN, its augmentation and its training recipe as one flat configuration.
 
-    The core is moderate; what `full` searches beyond it, and `stack`, `padding`, `norm_place`, `pixel_range` and
-    `conv_max_norm`, are there when the job names them.
+    The parameters that `full` adds, and `stack`, `padding`, `norm_place`, `pixel_range` and `conv_max_norm`, exist
+    only where the job names them.
     """
-    return {**architecture(trial), **augmentation.space(trial), **optimizer.space(trial)}
+    return {**architecture(trial), **augmentation.space(trial), **training_recipe.space(trial)}
 
 
 @tried_first({**FIRST_CONFIG, "block_type": "plain", "activation": "relu"})
-@RULES
-def full(trial: Any) -> dict[str, Any]:
-    """As `space`, over everything a network of this family can be."""
-    return {**architecture(trial, wide=True), **augmentation.space(trial), **optimizer.space(trial)}
+@CONSTRAINTS
+def full(trial: OptunaTrial) -> dict[str, Any]:
+    """As `space`, with more parameters and wider choices: all but the few that a job has to name."""
+    return {**architecture(trial, wide=True), **augmentation.space(trial), **training_recipe.space(trial)}
 
 
-def architecture(trial: Any, wide: bool = False) -> dict[str, Any]:
-    """Draw what changes the graph, and the numbers its layers hold in dials.
+def architecture(trial: OptunaTrial, wide: bool = False) -> dict[str, Any]:
+    """Draw the network: what changes the graph, and the rates and penalties that are runtime hyperparameters.
 
-    `filters` are those of the first block, multiplied by `filter_growth` at each further one; every block
-    holds `convs_per_block` convolutions and halves the image. `dense_units` 0 leaves the hidden dense layer
-    out. `dropout` drops whole channels after each block, `dropout_step` more of them at each further one,
-    `head_dropout` features after each hidden layer; rates in [0, 1). `head_l2` is the penalty on the squared
-    weights of hidden dense layers, `max_norm` the longest weight vector of one of their units, `conv_max_norm` that of
-    one filter of a convolution (0: no bound).
+    Every block holds `convs_per_block` convolutions and halves the image. The first has `filters`, each further one
+    `filter_growth` times as many. `dense_units` 0 leaves the hidden dense layer out. `dropout` drops whole channels
+    after the first block, `dropout_step` more of them after each further one, `head_dropout` features after each
+    hidden layer; all are rates in [0, 1). `head_l2` is the penalty on the squared weights of hidden dense layers.
+    `max_norm` bounds the norm of the weight vector of each of their units, `conv_max_norm` that of each filter of a
+    convolution; 0 is no bound.
+
+    Args:
+        trial: The trial to draw from.
+        wide: Whether to draw what only `full` searches, from the widest choices.
     """
     choose = _Chooser(trial, wide)
     drawn = _blocks(trial, choose)
@@ -110,62 +115,62 @@ def architecture(trial: Any, wide: bool = False) -> dict[str, Any]:
         "dropout": trial.suggest_float("dropout", 0.0, 0.4),
         "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.6),
     }
-    drawn |= choose.options("block_type", BLOCK_TYPES) | choose.options("activation", ACTIVATIONS)
-    if choose.wants("dropout_step"):
+    drawn |= choose.optional("block_type", BLOCK_TYPES) | choose.optional("activation", ACTIVATIONS)
+    if choose.is_wide("dropout_step"):
         drawn["dropout_step"] = trial.suggest_float("dropout_step", 0.0, 0.1)
     return drawn | _dense(trial, choose, drawn["dense_units"]) | _conventions(trial)
 
 
 class _Chooser:
-    """Draws from the core of a list, or from all of it when the space is wide or the job names the parameter."""
+    """Draws from the first choices of a list, or from all where the space is wide or the job names the parameter."""
 
-    def __init__(self, trial: Any, wide: bool) -> None:
+    def __init__(self, trial: OptunaTrial, wide: bool) -> None:
         self._trial = trial
         self._wide = wide
 
-    def wants(self, name: str) -> bool:
+    def is_wide(self, name: str) -> bool:
         return self._wide or is_requested(self._trial, name)
 
-    def one(self, name: str, choices: Sequence[Any], core: int) -> Any:
-        return self._trial.suggest_categorical(name, list(choices if self.wants(name) else choices[:core]))
+    def one(self, name: str, choices: Sequence[Value], core: int) -> Any:
+        return self._trial.suggest_categorical(name, list(choices if self.is_wide(name) else choices[:core]))
 
-    def options(self, name: str, choices: Sequence[Any]) -> dict[str, Any]:
-        return {name: self._trial.suggest_categorical(name, list(choices))} if self.wants(name) else {}
+    def optional(self, name: str, choices: Sequence[Value]) -> dict[str, Any]:
+        return {name: self._trial.suggest_categorical(name, list(choices))} if self.is_wide(name) else {}
 
 
-def _blocks(trial: Any, choose: _Chooser) -> dict[str, Any]:
+def _blocks(trial: OptunaTrial, choose: _Chooser) -> dict[str, Any]:
     if is_requested(trial, "stack"):
         stack = trial.suggest_categorical("stack", ["", "64x2p 128x2p"])
         if stack:
             return {"stack": stack}
-    growths = [1.0, 2.0, 1.5]
+    growths = (1.0, 2.0, 1.5)
     return {
         "filters": choose.one("filters", FILTERS, core=4),
         "filter_growth": choose.one("filter_growth", growths, core=2),
-        "blocks": trial.suggest_int("blocks", 1, 5 if choose.wants("blocks") else 4),
+        "blocks": trial.suggest_int("blocks", 1, 5 if choose.is_wide("blocks") else 4),
         "convs_per_block": trial.suggest_int(
-            "convs_per_block", 1, 3 if choose.wants("convs_per_block") else 2
+            "convs_per_block", 1, 3 if choose.is_wide("convs_per_block") else 2
         ),
     }
 
 
-def _dense(trial: Any, choose: _Chooser, dense_units: int) -> dict[str, Any]:
-    """What only a network with a hidden dense layer has."""
+def _dense(trial: OptunaTrial, choose: _Chooser, dense_units: int) -> dict[str, Any]:
+    """Draw what only a network with a hidden dense layer has."""
     if not dense_units:
         return {}
-    drawn = choose.options("dense_units_2", DENSE_UNITS[:4]) | choose.options("max_norm", MAX_NORMS)
-    if choose.wants("head_l2"):
+    drawn = choose.optional("dense_units_2", DENSE_UNITS[:4]) | choose.optional("max_norm", MAX_NORMS)
+    if choose.is_wide("head_l2"):
         drawn["head_l2"] = trial.suggest_float("head_l2", 1e-6, 1e-1, log=True)
     return drawn
 
 
-def _conventions(trial: Any) -> dict[str, Any]:
-    """In what networks of the literature differ and what is hardly worth a search.
+def _conventions(trial: OptunaTrial) -> dict[str, Any]:
+    """Draw the conventions in which published networks differ, where the job names them: hardly worth a search.
 
     `norm_place` "conv" normalises between convolution and activation, "block_end" after a block's pooling and
-    dropout and after each hidden layer; `pixel_range` "signed" is [-1, 1], "unit" [0, 1].
+    dropout and after each hidden layer. `pixel_range` "signed" scales pixels to [-1, 1], "unit" to [0, 1].
     """
-    choices: dict[str, list[Any]] = {
+    choices: dict[str, list[Value]] = {
         "padding": ["same", "valid"],
         "norm_place": ["conv", "block_end"],
         "pixel_range": ["signed", "unit"],

@@ -1,4 +1,4 @@
-"""Well-known small CNNs as configurations of the CNN family: each is a space whose architecture stands still."""
+"""Well-known small CNNs as configurations of the CNN family; each is a space whose architecture is fixed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from toprung.spaces.definition.first_config import tried_first
-from toprung.spaces.definition.overrides import OverriddenTrial, Value
+from toprung.spaces.definition.overrides import OverriddenTrial
+from toprung.spaces.definition.trial import OptunaTrial, Value
 from toprung.spaces.families import cnn
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One network: `architecture` for `space.fixed` of the space "cnn", `recipe` as it is usually trained."""
+    """One network.
+
+    architecture: the values to fix in the space "cnn".
+    recipe: how it is usually trained.
+    """
 
     architecture: Mapping[str, Value]
     recipe: Mapping[str, Value]
 
     @property
     def config(self) -> dict[str, Value]:
-        """The whole configuration."""
+        """Architecture and recipe together."""
         return {**self.architecture, **self.recipe}
 
 
 def _adam(batch_size: int, augment: float = 0.0, flip: bool = False) -> Mapping[str, Value]:
-    """Adam at its usual rate: adamw without decay."""
+    """Adam at its default rate: adamw without decay."""
     return {
         "optimizer": "adamw",
         "learning_rate": 1e-3,
@@ -94,22 +99,22 @@ PRESETS: Mapping[str, Preset] = {
 
 
 @tried_first(PRESETS["cnn_vgg"].recipe)
-def cnn_vgg(trial: Any) -> dict[str, Any]:
+def cnn_vgg(trial: OptunaTrial) -> dict[str, Any]:
     """The 64-128-256-512 network with a 512-unit L2 head: draw its augmentation and training recipe."""
     return _space(trial, "cnn_vgg")
 
 
 @tried_first(PRESETS["cnn_max_norm"].recipe)
-def cnn_max_norm(trial: Any) -> dict[str, Any]:
+def cnn_max_norm(trial: OptunaTrial) -> dict[str, Any]:
     """The 32-64-64-128 network with max-norm dense layers: draw its augmentation and training recipe."""
     return _space(trial, "cnn_max_norm")
 
 
 @tried_first(PRESETS["cnn_small"].recipe)
-def cnn_small(trial: Any) -> dict[str, Any]:
+def cnn_small(trial: OptunaTrial) -> dict[str, Any]:
     """The 32-64-64 network: draw its augmentation and training recipe."""
     return _space(trial, "cnn_small")
 
 
-def _space(trial: Any, name: str) -> dict[str, Any]:
+def _space(trial: OptunaTrial, name: str) -> dict[str, Any]:
     return cnn.space(OverriddenTrial(trial, PRESETS[name].architecture, {}))

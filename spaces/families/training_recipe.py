@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toprung.spaces.definition.overrides import is_requested
-from toprung.spaces.definition.recipe_vocabulary import SCHEDULES
+from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS, SCHEDULES
+from toprung.spaces.definition.trial import OptunaTrial, Value, is_requested
 
-FIRST_CONFIG: Mapping[str, Any] = {
+FIRST_CONFIG: Mapping[str, Value] = {
     "optimizer": "adam",
     "learning_rate": 1e-3,
     "schedule": "cosine",
@@ -20,20 +20,18 @@ FIRST_CONFIG: Mapping[str, Any] = {
 }
 
 
-def space(trial: Any) -> dict[str, Any]:
-    """Draw a training recipe.
+def space(trial: OptunaTrial) -> dict[str, Any]:
+    """Draw a training recipe (see `trainables.optimization.recipe.Recipe` for what the parameters mean).
 
-    `learning_rate` is the peak, reached after `warmup_share` of all steps and left as `schedule` says (see
-    `trainables.recipe.Recipe`). `momentum` is searched for SGD alone unless the job names it; the other optimizers
-    keep 0.9. `weight_decay` touches kernels, never biases or norms. `ema` above 0 scores and exports an average of the
-    weights. `clip_norm` and `class_balance` are off unless a job fixes them: one helps the few trainings that jump, the
-    other data whose classes differ in size, and a search over them would cost every other job trials.
-    `patience_epochs` is there when the job names it.
+    `momentum` is searched for SGD alone unless the job names it; the other optimizers keep 0.9. `clip_norm` and
+    `class_balance` are off unless a job fixes them: the first helps the few trainings that diverge, the second data
+    whose classes differ in size, and searching them would cost every other job trials. `patience_epochs` exists only
+    where the job names it.
     """
-    kind = trial.suggest_categorical("optimizer", ["adamw", "sgd", "adam", "rmsprop", "lion"])
-    has_momentum = kind == "sgd" or is_requested(trial, "momentum")
+    optimizer = trial.suggest_categorical("optimizer", list(OPTIMIZERS))
+    has_momentum = optimizer == "sgd" or is_requested(trial, "momentum")
     recipe = {
-        "optimizer": kind,
+        "optimizer": optimizer,
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
         "schedule": trial.suggest_categorical("schedule", list(SCHEDULES)),
         "warmup_share": trial.suggest_float("warmup_share", 0.0, 0.2),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from toprung.spaces.definition.bounds import COUNT, RATE, SHARE, Bounds
-from toprung.spaces.definition.constraints import Rules
+from toprung.spaces.definition.constraints import Constraints
 from toprung.spaces.definition.first_config import tried_first
-from toprung.spaces.definition.overrides import Interval, OverriddenTrial, is_requested
-from toprung.spaces.families import augmentation
-from toprung.spaces.families import training_recipe as optimizer
+from toprung.spaces.definition.overrides import Interval, OverriddenTrial
+from toprung.spaces.definition.trial import OptunaTrial, Value, is_requested
+from toprung.spaces.families import augmentation, training_recipe
 from toprung.spaces.user_code.references import did_you_mean
 
 BACKBONES = (
@@ -28,8 +29,7 @@ COMMON_BACKBONES = (*CORE_BACKBONES, "EfficientNetB0", "MobileNetV3Large", "VGG1
 WEIGHT_FILES = (".weights.h5", ".h5")
 
 
-# What a configuration means that does not have the key.
-DEFAULTS = {
+DEFAULTS: Mapping[str, Value] = {
     "weights": "imagenet",
     "alpha": 1.0,
     "input_size": 0,
@@ -43,17 +43,18 @@ DEFAULTS = {
     "deep_rate": 0.01,
     "cache_features": False,
 }
+"""The values of keys that a configuration leaves out."""
 
 
 def checked_backbone(name: str) -> str:
-    """`name` when `keras.applications` has it; ValueError with the rule otherwise."""
+    """`name`, which must be a network of `keras.applications`; raises ValueError with the rule otherwise."""
     if name not in BACKBONES:
         raise ValueError(did_you_mean(name, BACKBONES) or f"must be one of {', '.join(BACKBONES)}")
     return name
 
 
 def checked_weights(text: str) -> str:
-    """ "imagenet", "none", or an existing file made absolute; ValueError with the rule otherwise."""
+    """The word "imagenet" or "none", or an existing file made absolute; raises ValueError with the rule otherwise."""
     if text in ("imagenet", "none"):
         return text
     path = Path(text).expanduser().absolute()
@@ -62,7 +63,7 @@ def checked_weights(text: str) -> str:
     return os.fspath(path)
 
 
-RULES = Rules(
+CONSTRAINTS = Constraints(
     limits={
         "alpha": Bounds(0.1, 10.0),
         "input_size": COUNT,
@@ -76,43 +77,43 @@ RULES = Rules(
         "deep_share": SHARE,
         "deep_rate": Bounds(),
     },
-    texts={"backbone": checked_backbone, "weights": checked_weights},
+    text_checks={"backbone": checked_backbone, "weights": checked_weights},
 )
 
 
-# The phases of the usual recipe: 0, 20 and 50% of the layers at 1e-3, 1e-4 and 1e-5.
-FIRST_CONFIG = {
+# The phases of the common recipe: 0, 20 and 50% of the layers at rates of 1e-3, 1e-4 and 1e-5.
+FIRST_CONFIG: Mapping[str, Value] = {
     **{name: DEFAULTS[name] for name in ("head_epochs", "top_epochs", "dense_units")},
     **{name: DEFAULTS[name] for name in ("top_share", "top_rate", "deep_share", "deep_rate")},
     "head_dropout": 0.2,
-    **optimizer.FIRST_CONFIG,
+    **training_recipe.FIRST_CONFIG,
     **augmentation.FIRST_CONFIG,
 }
 
 
 @tried_first(FIRST_CONFIG)
-@RULES
-def space(trial: Any) -> dict[str, Any]:
+@CONSTRAINTS
+def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 
-    `learning_rate` is that of the head-only phase. `weights`, `alpha` (the width of MobileNets), `input_size`
-    (pixels that the model scales its images to, 0: as they are) and `cache_features` are there when the job names them:
-    with it the head-only epochs leave images unvaried and run the pretrained network once for each.
+    `learning_rate` is that of the head-only phase. `weights`, `alpha` (the width of MobileNets), `input_size` (pixels
+    that the model scales its images to, 0: their own size) and `cache_features` exist only where the job names them.
+    With `cache_features` the head-only epochs do not augment, and run the pretrained network once for each image.
     """
     recipe = OverriddenTrial(trial, {}, {"learning_rate": Interval(1e-4, 1e-2)})
-    return {**network(trial), **phases(trial), **augmentation.space(trial), **optimizer.space(recipe)}
+    return {**network(trial), **phases(trial), **augmentation.space(trial), **training_recipe.space(recipe)}
 
 
-def network(trial: Any) -> dict[str, Any]:
+def network(trial: OptunaTrial) -> dict[str, Any]:
     """Draw what changes the graph, and `head_dropout`, a rate in [0, 1) before the last layer."""
-    known = COMMON_BACKBONES if is_requested(trial, "backbone") else CORE_BACKBONES
-    drawn = {
-        "backbone": trial.suggest_categorical("backbone", list(known)),
+    backbones = COMMON_BACKBONES if is_requested(trial, "backbone") else CORE_BACKBONES
+    drawn: dict[str, Any] = {
+        "backbone": trial.suggest_categorical("backbone", list(backbones)),
         "weights": "imagenet",
         "dense_units": trial.suggest_categorical("dense_units", [0, 128, 256]),
         "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.6),
     }
-    rare = {
+    rare: dict[str, list[Value]] = {
         "weights": ["imagenet", "none"],
         "alpha": [0.35, 0.5, 0.75, 1.0],
         "input_size": [0, 96, 128, 160, 192, 224],
@@ -126,12 +127,12 @@ def network(trial: Any) -> dict[str, Any]:
     }
 
 
-def phases(trial: Any) -> dict[str, Any]:
+def phases(trial: OptunaTrial) -> dict[str, Any]:
     """Draw how much of the pretrained network is trained, when, and how fast.
 
-    `head_epochs` train the head alone. `top_epochs` train the uppermost `top_share` of the pretrained layers too,
-    at `top_rate` times the learning rate; what is left of the training, the uppermost `deep_share` at `deep_rate`
-    times.
+    The first `head_epochs` train the head alone. The next `top_epochs` also train the uppermost `top_share` of the
+    pretrained layers, at `top_rate` times the learning rate. The rest of the training also trains the uppermost
+    `deep_share` of them, at `deep_rate` times the learning rate.
     """
     return {
         "head_epochs": trial.suggest_int("head_epochs", 0, 9),

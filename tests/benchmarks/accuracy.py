@@ -90,7 +90,7 @@ def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: in
     began = clock()
     space = load_space(space_name)
     strategy = Strategy.for_space(
-        space, MAX_EPOCHS, seed, initial_configs=[allowed_subset(space, space.usual)]
+        space, MAX_EPOCHS, seed, initial_configs=[allowed_subset(space, space.first_config)]
     )
     task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), TrainerCache(4)
     found, until = list[Found](), began + secs * SEARCH_SHARE

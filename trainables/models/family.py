@@ -6,7 +6,8 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.references import did_you_mean, instance, resolve
+from toprung.spaces.families.built_in import registration_of
+from toprung.spaces.user_code.references import instance, resolve
 from toprung.trainables.optimization.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
@@ -14,17 +15,6 @@ if TYPE_CHECKING:
 
     from toprung.trainables.task.task import Task
 
-_CNN = "toprung.trainables.models.cnn:CnnFamily"
-
-
-BUILT_IN = {
-    "cnn": _CNN,
-    "cnn_full": _CNN,
-    "cnn_vgg": _CNN,
-    "cnn_max_norm": _CNN,
-    "cnn_small": _CNN,
-    "transfer": "toprung.trainables.models.transfer:TransferFamily",
-}
 Signature = tuple[Hashable, ...]
 
 
@@ -54,12 +44,7 @@ def load_family(name: str) -> Family:
 
     Raises InputError, pointing at `space.name`, when there is none, or it lacks `space` or `build`.
     """
-    if name not in BUILT_IN and ":" not in name:
-        hint = (
-            did_you_mean(name, BUILT_IN) or f'known: {", ".join(BUILT_IN)}, or write "my_models.py:MyFamily"'
-        )
-        raise InputError.single("space.name", f"unknown model family {name!r}", hint)
-    family = instance(resolve(BUILT_IN.get(name, name), "space.name"), name, "space.name")
+    family = instance(resolve(registration_of(name).family, "space.name"), name, "space.name")
     missing = [method for method in ("space", "build") if not callable(getattr(family, method, None))]
     if missing:
         rule = "a family has space(trial) and build(config, task)"

@@ -15,8 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from toprung.spaces.definition.recipe_vocabulary import TECHNIQUES
-from toprung.trainables.optimization.recipe import OPTIMIZERS
+from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS, TECHNIQUES
 
 if TYPE_CHECKING:
     from toprung.trainables.optimization.recipe import Recipe

@@ -6,14 +6,19 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from toprung.spaces.definition.recipe_vocabulary import RECIPE, SCHEDULES, SETS, STANDARD, TECHNIQUES
+from toprung.spaces.definition.recipe_vocabulary import (
+    OPTIMIZERS,
+    RECIPE,
+    SCHEDULES,
+    SETS,
+    STANDARD,
+    TECHNIQUES,
+)
 from toprung.spaces.errors import InputError, Problem
 from toprung.spaces.user_code.references import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "lion")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from toprung.search.jobs.load import load_job
 from toprung.search.preparation.job_warnings import data_warnings, misspelt_parameters
 from toprung.search.preparation.prepare import config_kinds
 from toprung.search.runs.run_folder import RunFolder
-from toprung.spaces.families.registry import BUILT_IN, load_space
+from toprung.spaces.families.built_in import BUILT_IN
+from toprung.spaces.families.registry import load_space
 from toprung.trainables.data.dataset import DataSpec, load
 from toprung.trainables.system.storage import Storage
 

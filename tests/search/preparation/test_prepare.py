@@ -19,9 +19,10 @@ from toprung.search.runs.run_folder import RunFolder
 from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.search.strategy.settings import allowed_subset, check_initial
 from toprung.spaces.errors import InputError
+from toprung.spaces.families.built_in import BUILT_IN
 from toprung.spaces.families.cnn import FIRST_CONFIG
 from toprung.spaces.families.presets import PRESETS
-from toprung.spaces.families.registry import BUILT_IN, load_space
+from toprung.spaces.families.registry import load_space
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 
@@ -96,9 +97,9 @@ def test_a_job_may_want_no_first_points_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_is_usual_in_a_space_lies_within_it(name: str) -> None:
     space = load_space(name)
-    fitting = allowed_subset(space, space.usual)
+    fitting = allowed_subset(space, space.first_config)
     held = {"weight_decay", "momentum"} if name in PRESETS else set()  # a preset's own: no decay
-    assert fitting.keys() == space.usual.keys() - held
+    assert fitting.keys() == space.first_config.keys() - held
 
 
 def test_a_first_point_outside_the_space_is_refused_with_what_is_allowed(tmp_path: Path) -> None:

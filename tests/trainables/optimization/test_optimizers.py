@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from toprung.trainables.optimization.recipe import OPTIMIZERS, Recipe
+from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS
+from toprung.trainables.optimization.recipe import Recipe
 
 pytestmark = pytest.mark.slow
 
