@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from toprung.search.jobs.section import Section
 from toprung.spaces.user_code.references import absolute
-from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.data.sources.paths import place_of
+from toprung.trainables.data.sources.registry import source_of
+from toprung.trainables.data.sources.spec import (
+    DESCRIPTIONS,
+    Channels,
+    CorruptFraction,
+    DataSpec,
+    Fit,
+    Fraction,
+    ImageCount,
+    Side,
+    Text,
+    leave_train_images,
+)
+from toprung.trainables.task.task_type import RequestedTask
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+def _setting(name: str) -> Any:
+    """A setting of `DataSpec` as a field of the section: the same default and description."""
+    return Field(getattr(DataSpec, name), description=DESCRIPTIONS[name])
 
 
 class Splits(Section):
     """How much of the images is held back, where the source does not bring its own splits."""
 
-    val: Fraction = Field(0.15, description="Share of the images that selects the winner.")
-    test: Fraction = Field(0.15, description="Share of the images sealed until the retrain.")
+    val: Fraction = _setting("val_fraction")
+    test: Fraction = _setting("test_fraction")
 
     @model_validator(mode="after")
     def leaves_images_to_train_on(self) -> Splits:
-        if self.val + self.test >= 1:
+        if not leave_train_images(self.val, self.test):
             raise ValueError(f"val + test is {self.val + self.test:g}, and must be below 1")
         return self
 
@@ -31,35 +46,20 @@ class Splits(Section):
 class DataSection(Section):
     """Which images, and how they are split."""
 
-    source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
-    path: str | None = Field(
-        None, min_length=1, description="File or folder of the images, or a URI (s3://, gs://)."
-    )
-    image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
-        None, description="Height and width in pixels that images are resized to."
-    )
-    fit: Literal["stretch", "pad", "crop"] = Field(
-        "stretch", description="How an image that is not square becomes so."
-    )
-    channels: Literal[1, 3] | None = Field(
-        None, description="1 for grey, 3 for RGB; the source's own if none."
-    )
-    max_train_images: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Training images kept, a stratified sample; all if none is given."
-    )
-    image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
-    label_column: str = Field("label", min_length=1, description="Parquet column of class numbers, or lists.")
-    task: Literal["auto", "softmax", "binary", "multilabel"] = Field(
-        "auto",
-        description="softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
-    )
+    source: str = Field("", description=DESCRIPTIONS["source"])
+    path: Text | None = _setting("path")
+    image_size: Side | None = _setting("image_size")
+    fit: Fit = _setting("fit")
+    channels: Channels | None = _setting("channels")
+    max_train_images: ImageCount | None = _setting("max_train_images")
+    image_column: Text = _setting("image_column")
+    label_column: Text = _setting("label_column")
+    task: RequestedTask = _setting("task")
     splits: Splits = Splits()
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
         None, description="Seed of the splits; the job's if none, with which another seed draws others."
     )
-    max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
-    )
+    max_corrupt_fraction: CorruptFraction = _setting("max_corrupt_fraction")
 
     @model_validator(mode="before")
     @classmethod
@@ -86,20 +86,3 @@ class DataSection(Section):
             seed=seed,
             max_corrupt_fraction=self.max_corrupt_fraction,
         )
-
-
-def source_of(path: str | None) -> str:
-    """The source that reads `path`: digits without one, npz or parquet by what is there, else a class folder."""
-    if path is None:
-        return "digits"
-    if path.endswith(".npz"):
-        return "npz"
-    if path.endswith(".parquet"):
-        return "parquet"
-    root = place_of(path)
-    try:
-        folders = [folder for folder in (root, root / "data") if folder.is_dir()]
-        holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
-    except OSError:
-        return "folder"  # which tells what may not be read
-    return "parquet" if holds else "folder"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.definition.constraints import constraints_of
 from toprung.spaces.definition.first_config import first_config_of
@@ -28,10 +29,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
-class DefineByRun(Protocol):
-    """An Optuna define-by-run space: calls `trial.suggest_*` and returns a flat configuration."""
-
-    def __call__(self, trial: OptunaTrial) -> dict[str, Any]: ...
+DefineByRun = Callable[[OptunaTrial], dict[str, Any]]
+"""An Optuna define-by-run space: calls `trial.suggest_*` and returns a flat configuration."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ def load_space(
         InputError: Every problem found, each at `space.name`, `space.fixed.PARAMETER` or `space.ranges.PARAMETER`.
     """
     fixed, ranges = parse_numbers(fixed or {}), parse_numbers(ranges or {})
-    parameters, constraints = _described(name), constraints_of(define_by_run(name))
+    define_by_run.cache_clear()  # a file may have changed since it was loaded last
+    function = define_by_run(name)
+    parameters, constraints = _described(name, function), constraints_of(function)
     checks = constraints.text_checks
     fixed_texts, fixed_text_problems = parse_fixed_texts(fixed, checks)
     text_ranges, text_range_problems = parse_text_ranges(ranges, checks)
@@ -102,9 +103,8 @@ def define_by_run(name: str) -> DefineByRun:
 
 
 @lru_cache(maxsize=64)
-def _described(name: str) -> Mapping[str, BaseDistribution]:
+def _described(name: str, function: DefineByRun) -> Mapping[str, BaseDistribution]:
     """Every parameter of the space; the random walks that find them also show that it runs and returns a dict."""
-    function = define_by_run(name)
 
     def checked(trial: OptunaTrial) -> dict[str, Any]:
         config = function(trial)

@@ -1,9 +1,12 @@
-"""Look an object up by "module:attribute" or "path/to/file.py:attribute", as job files name user code."""
+"""User code by reference: "module:attribute" or "path/to/file.py:attribute", as job files name it."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
+import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +15,30 @@ from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import ModuleType
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` names user code, and not something built in."""
+    location, colon, attribute = text.rpartition(":")
+    return bool(colon and location and attribute.isidentifier())
 
 
 def resolve(reference: str, where: str) -> Any:
-    """The object `reference` names; classes are returned as they are.
+    """The object that a reference names; a class is returned as it is.
 
-    `where` is the job-file path that errors point at. A file is loaded once per process and a module is
-    searched in the working directory too. Raises InputError when the file, module or attribute does not
-    exist, or when importing it fails.
+    A file is run under a module name of its own, made of its stem and content: it neither hides nor is hidden by an
+    installed module or another file of the same name, and its folder is not searched for modules. It is run once per
+    process and content. A module is also searched in the working directory.
+
+    Args:
+        reference: "module:attribute" or "path/to/file.py:attribute".
+        where: The key of the job that an error points at.
+
+    Raises:
+        InputError: The file, module or attribute does not exist, or running it fails.
     """
-    location, colon, attribute = reference.rpartition(":")
-    if not colon or not location or not attribute:
-        raise InputError.single(where, f"got {reference!r}", 'write "module:name" or "file.py:name"')
+    location, attribute = _split(reference, where)
     module = _from_file(location, where) if location.endswith(".py") else _from_module(location, where)
     if not hasattr(module, attribute):
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -32,21 +47,41 @@ def resolve(reference: str, where: str) -> Any:
     return getattr(module, attribute)
 
 
+def file_of(reference: str, where: str) -> Path:
+    """The absolute path of the file that a reference looks into; the file is not run.
+
+    Raises:
+        InputError: As `resolve`, for a file or module that does not exist.
+    """
+    location, _ = _split(reference, where)
+    if location.endswith(".py"):
+        return _existing(location, where)
+    _search_working_directory()
+    try:
+        spec = importlib.util.find_spec(location)
+    except ModuleNotFoundError:
+        spec = None
+    except Exception as error:  # of the packages around the module, which are imported to find it
+        raise _import_fails(location, error, where) from error
+    if spec is None or spec.origin is None:
+        raise _no_module(location, where)
+    return Path(spec.origin)
+
+
 def instance(found: Any, reference: str, where: str) -> Any:
-    """`found` itself; of a class, an object made without arguments, InputError where that fails."""
+    """`found` itself, or an instance where it is a class; raises InputError where the class needs arguments."""
     if not isinstance(found, type):
         return found
     try:
         return found()
     except Exception as error:
         given = f"{reference} cannot be made ({error!r})"
-        raise InputError.single(
-            where, given, "a class must be one that can be called without arguments"
-        ) from error
+        rule = "a class must be one that can be called without arguments"
+        raise InputError.single(where, given, rule) from error
 
 
 def absolute(reference: str) -> str:
-    """A "file.py:attribute" with the file's path made absolute; any other as it is."""
+    """A "file.py:attribute" with the path of the file made absolute; any other text unchanged."""
     file, colon, attribute = reference.rpartition(":")
     is_file = colon and file.endswith(".py")
     return f"{Path(file).expanduser().absolute()}:{attribute}" if is_file else reference
@@ -58,39 +93,67 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     return f'did you mean "{close[0]}"?' if close else ""
 
 
-def _from_file(location: str, where: str) -> Any:
-    path = Path(location).expanduser().resolve()
+def _split(reference: str, where: str) -> tuple[str, str]:
+    location, colon, attribute = reference.rpartition(":")
+    if not colon or not location or not attribute:
+        raise InputError.single(where, f"got {reference!r}", 'write "module:name" or "file.py:name"')
+    return location, attribute
+
+
+def _existing(location: str, where: str) -> Path:
+    path = Path(location).expanduser().absolute()
     if not path.is_file():
         raise InputError.single(where, f"no file {location}", f"give a path from {Path.cwd()}")
-    known = sys.modules.get(path.stem)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
-    if known is not None:
-        raise InputError.single(where, f"{location} is named like a loaded module", "rename the file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise InputError.single(where, f"cannot load {location}", "give a Python file")
+    return path
+
+
+def _from_file(location: str, where: str) -> ModuleType:
+    path = _existing(location, where)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError.single(where, f"cannot read {location}", "give a file that can be read") from error
+    # Not by the path: what is pickled under this name on one machine is found on another that has a copy of the file.
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    name = f"toprung_user_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{digest}"
+    loaded = sys.modules.get(name)
+    # A copy in another folder may read other files beside it.
+    if loaded is not None and loaded.__file__ == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None, "Python has a loader for every file that ends in .py"
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs, so that what it defines can be pickled and its dataclasses resolve names.
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: bytecode that it keeps may be of a version of the same second and size.
+        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except Exception as error:
-        del sys.modules[path.stem]
+        del sys.modules[name]
         raise InputError.single(where, f"{location} fails to load: {error!r}", "fix the file") from error
     return module
 
 
-def _from_module(location: str, where: str) -> Any:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        # An installed command does not search the working directory, where users keep their own modules.
-        sys.path.append(here)
+def _from_module(location: str, where: str) -> ModuleType:
+    _search_working_directory()
     try:
         return importlib.import_module(location)
     except ModuleNotFoundError as error:
-        raise InputError.single(
-            where, f"no module {error.name!r}", f"it is searched in {here} too"
-        ) from error
+        raise _no_module(error.name or location, where) from error
     except Exception as error:
-        raise InputError.single(where, f"{location} fails to import: {error!r}", "fix the module") from error
+        raise _import_fails(location, error, where) from error
+
+
+def _search_working_directory() -> None:
+    """Search modules in the working directory, where users keep their own; an installed command does not by itself."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def _no_module(name: str, where: str) -> InputError:
+    return InputError.single(where, f"no module {name!r}", f"it is searched in {Path.cwd()} too")
+
+
+def _import_fails(location: str, error: Exception, where: str) -> InputError:
+    return InputError.single(where, f"{location} fails to import: {error!r}", "fix the module")

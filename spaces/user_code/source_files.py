@@ -1,4 +1,4 @@
-"""A user's one file of code, carried to processes on machines that do not have it."""
+"""A user's file of code, carried to processes on machines that do not have it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from toprung.spaces.errors import InputError
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A reference as a job names code, and the text of its file; None for "module:name" and built-in names."""
+    """Code that a job names, and the text of its file.
+
+    reference: "file.py:attribute", "module:attribute" or a built-in name.
+    source: the text of the file; None for the other two.
+    """
 
     reference: str
     source: str | None = None
 
 
 def pack_source(reference: str, where: str = "space.name") -> SourceFile:
-    """`reference` with the text of the file it names; raises InputError, pointing at `where`, without the file."""
+    """`reference` with the text of its file; raises InputError at `where` when the file cannot be read."""
     file, colon, _ = reference.rpartition(":")
     if not colon or not file.endswith(".py"):
         return SourceFile(reference)
@@ -31,9 +35,9 @@ def pack_source(reference: str, where: str = "space.name") -> SourceFile:
 
 
 def unpack_source(code: SourceFile) -> str:
-    """A reference that resolves on this machine to the code as it was shipped.
+    """A reference that resolves on this machine to the code as it was packed.
 
-    The file itself where it is there unchanged; else a copy in a folder named after its content.
+    It names the file itself where that is unchanged, else a copy in a temporary folder named after the content.
     """
     if code.source is None:
         return code.reference
@@ -46,6 +50,6 @@ def unpack_source(code: SourceFile) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as new:
         new.write(code.source)
-    # Several workers of a node may arrive at once: each puts a whole file in its place.
+    # Several workers of a node may do this at once: each replaces the file by a complete one.
     Path(new.name).replace(folder / path.name)
     return f"{folder / path.name}:{attribute}"

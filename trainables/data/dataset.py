@@ -13,14 +13,13 @@ import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.cache.cache import cache_folder, cached
-from toprung.trainables.data.decoding.materialize import Build
+from toprung.trainables.data.decoding.materialize import Materialization
 from toprung.trainables.data.decoding.split_arrays import duplicates, fingerprint, images_file, labels_file
-from toprung.trainables.data.decoding.splits import SPLITS, Places, assign_splits
-from toprung.trainables.data.sources.arrays import DIGITS_SIDE_PIXELS
-from toprung.trainables.data.sources.registry import open_source
+from toprung.trainables.data.decoding.splits import SPLITS, Assignment, assign_splits
+from toprung.trainables.data.sources.registry import open_source, with_defaults
 from toprung.trainables.data.sources.spec import DataSpec
 from toprung.trainables.task.task import Split, Task
-from toprung.trainables.task.task_type import SOFTMAX, class_counts, resolve_task_type
+from toprung.trainables.task.task_type import SOFTMAX, TaskType, class_counts, resolve_task_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,13 +29,13 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.base import Listing, Source
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
-LAYOUT = 4  # raise it when what is decoded or how it is stored changes: old cache entries are then left alone
+LAYOUT = 4  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Images of validation or test that are, pixel for pixel, in an earlier split too."""
+    """Images of val or test that are also, pixel for pixel, in an earlier split; `examples` names a few."""
 
     count: int = 0
     examples: tuple[str, ...] = ()
@@ -47,15 +46,15 @@ class Dataset:
     """A decoded data set on this node.
 
     image_shape: (H, W, C), of uint8 pixels.
-    classes: names; a label is an index into them, or has a 0 or 1 for each.
-    task_type: what is asked about an image (see `trainables.task.task_type`).
+    classes: the class names; a label is an index into them, or has a 0 or 1 for each.
+    fingerprint: SHA-256 (hex) of the pixels, labels and class names of the three splits; not of where the images
+        came from and what their files are called.
+    folder: the cache entry that holds the arrays.
     counts: split -> number of images.
-    fingerprint: SHA-256 (hex) of the pixels, labels and class names of the three splits; where the images
-        came from and what their files are called does not enter.
-    folder: the cache entry the arrays lie in.
     class_counts: split -> number of images of each class.
-    skipped: unreadable images that were left out, each with its reason.
-    duplicates_across_splits: images that one split shares with another.
+    skipped: the unreadable images that were left out, each with its reason.
+    duplicates_across_splits: the images that one split shares with another.
+    task_type: what a model predicts for an image (see `trainables.task.task_type`).
     """
 
     image_shape: tuple[int, int, int]
@@ -66,27 +65,27 @@ class Dataset:
     class_counts: Mapping[str, tuple[int, ...]]
     skipped: tuple[str, ...] = ()
     duplicates_across_splits: Duplicates = Duplicates()
-    task_type: str = SOFTMAX
+    task_type: TaskType = SOFTMAX
 
     def train(self) -> Split:
         """The images to train on."""
         return self._split("train")
 
     def val(self) -> Split:
-        """The images a search selects by."""
+        """The images that a search selects by."""
         return self._split("val")
 
     def test(self) -> Split:
-        """The sealed images: nothing but the one evaluation of a retrained winner opens their files."""
+        """The sealed images: only the evaluation of a retrained winner opens their files."""
         return self._split("test")
 
     def task(self, max_epochs: int, train: Split | None = None) -> Task:
-        """The classification task of these images, its own training images unless others are given."""
-        own = self.train() if train is None else train
-        return Task(self.image_shape, self.classes, max_epochs, own, self.val(), self.task_type)
+        """The classification task of these images, trained on `train` where it is given."""
+        chosen = self.train() if train is None else train
+        return Task(self.image_shape, self.classes, max_epochs, chosen, self.val(), self.task_type)
 
     def class_weights(self) -> tuple[float, ...]:
-        """A weight a class, inverse to its share of the training images; the mean over the images is 1."""
+        """A weight for each class, inverse to its share of the training images; the mean over the images is 1."""
         counts = self.class_counts["train"]
         return tuple(sum(counts) / (len(counts) * count) for count in counts)
 
@@ -96,47 +95,46 @@ class Dataset:
 
 
 def load(spec: DataSpec, cache: Path | None = None, on_progress: Progress | None = None) -> Dataset:
-    """The data set a spec describes, decoded now if no process of this node has done so before.
+    """The data set that a spec describes, decoded now if no process of this node has done so before.
 
-    The cache entry is keyed by the spec and the names, sizes and times of the source's files; processes that
-    ask for it at once decode it once. `cache` is the folder of all entries (default: $TOPRUNG_CACHE, else one
-    for this user in the temporary directory). `on_progress(done, total)` counts images as they are decoded.
-    Raises InputError when the source cannot be used.
+    The cache entry has a key of the spec and the names, sizes and times of the source's files. Processes that need it
+    at the same time decode it once.
+
+    Args:
+        spec: The images and how they are decoded and split.
+        cache: The folder of all entries; $TOPRUNG_CACHE, else one for this user in the temporary directory, if None.
+        on_progress: Called now and then with the number of images decoded so far, and of all.
+
+    Raises:
+        InputError: The source cannot be used.
     """
-    spec = _completed(spec)
-    with _readable():
+    with _unreadable_is_input_error():
+        spec = with_defaults(spec)
         source = open_source(spec)
         key = _key(spec, source)
 
     def build(folder: Path) -> None:
-        with _readable():
-            listing, places = _planned(source, spec)
-        work = Build(listing, places, spec, folder)
+        with _unreadable_is_input_error():
+            listing, assignments = _planned(source, spec)
+        work = Materialization(listing, assignments, spec, folder)
         work.run(on_progress)
         (folder / MANIFEST).write_text(json.dumps(_manifest(work)), encoding="utf-8")
 
-    return _opened(cached(cache_folder(cache), key, _is_whole, build))
+    return _opened(cached(cache_folder(cache), key, _is_complete, build))
 
 
 def check(spec: DataSpec) -> tuple[Problem, ...]:
     """What is wrong with the data as far as names and labels tell, without decoding any image."""
     try:
-        with _readable():
-            _planned(open_source(_completed(spec)), spec)
+        with _unreadable_is_input_error():
+            _planned(open_source(with_defaults(spec)), spec)
     except InputError as error:
         return error.problems
     return ()
 
 
-def _completed(spec: DataSpec) -> DataSpec:
-    if spec.source == "digits" and spec.image_size is None:
-        return replace(spec, image_size=DIGITS_SIDE_PIXELS)  # 8 pixels leave a network nothing to pool
-    return spec
-
-
 @contextmanager
-def _readable() -> Iterator[None]:
-    """Turns a file or folder that may not be read into the user's problem."""
+def _unreadable_is_input_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -144,12 +142,14 @@ def _readable() -> Iterator[None]:
         raise InputError.single("data.path", given, "files and folders this user may read") from error
 
 
-def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Places]]:
+def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Assignment]]:
+    """What there is to decode, its labels in the form of the task's type, and the split each image goes to."""
     listing = source.listing()
-    labels = {name: part.labels for name, part in listing.parts.items()}
+    labels = {name: split.labels for name, split in listing.splits.items()}
     task_type, labels = resolve_task_type(labels, len(listing.classes), spec.task)
-    parts = {name: replace(part, labels=labels[name]) for name, part in listing.parts.items()}
-    return replace(listing, parts=parts, task_type=task_type), assign_splits(labels, listing.classes, spec)
+    splits = {name: replace(split, labels=labels[name]) for name, split in listing.splits.items()}
+    assignments = assign_splits(labels, listing.classes, spec)
+    return replace(listing, splits=splits, task_type=task_type), assignments
 
 
 def _key(spec: DataSpec, source: Source) -> str:
@@ -157,7 +157,7 @@ def _key(spec: DataSpec, source: Source) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _manifest(work: Build) -> dict[str, Any]:
+def _manifest(work: Materialization) -> dict[str, Any]:
     count, examples = duplicates(work.writers)
     return {
         "image_shape": work.writers["train"].shape,
@@ -174,8 +174,8 @@ def _manifest(work: Build) -> dict[str, Any]:
     }
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether the manifest can be read and every file it lists has its size: cheap enough for each start."""
+def _is_complete(folder: Path) -> bool:
+    """Whether the manifest can be read and every file it lists has its size; cheap enough for each start."""
     try:
         expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["bytes"]
         return all((folder / name).stat().st_size == size for name, size in expected.items())
@@ -184,18 +184,17 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _opened(folder: Path) -> Dataset:
-    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    height, width, channels = found["image_shape"]
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    height, width, channels = manifest["image_shape"]
+    copies = manifest["duplicates"]
     return Dataset(
         image_shape=(height, width, channels),
-        classes=tuple(found["classes"]),
-        fingerprint=found["fingerprint"],
+        classes=tuple(manifest["classes"]),
+        fingerprint=manifest["fingerprint"],
         folder=folder,
-        task_type=found["task_type"],
-        counts=found["counts"],
-        class_counts={split: tuple(counts) for split, counts in found["class_counts"].items()},
-        skipped=tuple(found["skipped"]),
-        duplicates_across_splits=Duplicates(
-            found["duplicates"]["count"], tuple(found["duplicates"]["examples"])
-        ),
+        task_type=manifest["task_type"],
+        counts=manifest["counts"],
+        class_counts={split: tuple(counts) for split, counts in manifest["class_counts"].items()},
+        skipped=tuple(manifest["skipped"]),
+        duplicates_across_splits=Duplicates(copies["count"], tuple(copies["examples"])),
     )

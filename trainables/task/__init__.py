@@ -1,1 +1,1 @@
-"""What models and data agree on: image shape, classes, kind of task."""
+"""What models and data agree on: image shape, classes, type of task."""

@@ -1,11 +1,11 @@
-"""What is fixed across the trials of a search: the data, its shape and classes, the longest training."""
+"""One classification task: what is the same in all trials of a search."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toprung.trainables.task.task_type import SOFTMAX, outputs_of
+from toprung.trainables.task.task_type import SOFTMAX, TaskType, outputs_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,32 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One classification task.
-
-    `image_shape` is (height, width, channels), `classes` the names in label order, `max_epochs` the length
-    that learning-rate schedules are laid out for. `train` and `val` hold images, uint8 (N, H, W, C), and
-    labels: int32 (N,), of the `task_type` multilabel 0 and 1, int32 (N, classes).
-    """
-
-    image_shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    max_epochs: int
-    train: Split
-    val: Split
-    task_type: str = SOFTMAX
-
-    @property
-    def outputs(self) -> int:
-        """How many outputs a model of this task has."""
-        return outputs_of(self.task_type, len(self.classes))
-
-
-@dataclass(frozen=True)
 class Split:
-    """Images, uint8 (N, H, W, C), and their class numbers, int32 (N,); memory-mapped and read-only.
+    """Images and their labels, memory-mapped and read-only.
 
-    Of a multi-label task the labels are 0 and 1, int32 (N, classes).
+    images: uint8 (N, H, W, C), or what is indexed like it (see `trainables.data.concat`).
+    labels: class numbers, int32 (N,); in a multilabel task 0 and 1 for each class, int32 (N, classes).
     """
 
     images: NDArray[np.uint8]
@@ -46,3 +25,28 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The data of a task, and how long a model is trained on it.
+
+    image_shape: (height, width, channels).
+    classes: the class names in label order.
+    max_epochs: the longest training in epochs, which learning-rate schedules are laid out for.
+    train: what models are trained on.
+    val: what a search selects by.
+    task_type: what a model predicts for an image (see `trainables.task.task_type`).
+    """
+
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    max_epochs: int
+    train: Split
+    val: Split
+    task_type: TaskType = SOFTMAX
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of a model for this task."""
+        return outputs_of(self.task_type, len(self.classes))

@@ -1,8 +1,8 @@
-"""What is asked about an image: one class of several, one of two by a single output, or every class that it shows."""
+"""Types of task: one class of several, one of two by a single output, or any number of classes for an image."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, get_args
 
 from toprung.spaces.errors import InputError
 
@@ -10,20 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-SOFTMAX, BINARY, MULTILABEL = "softmax", "binary", "multilabel"
-KINDS = (SOFTMAX, BINARY, MULTILABEL)
-AUTO = "auto"
+TaskType = Literal["softmax", "binary", "multilabel"]
+SOFTMAX: TaskType = "softmax"
+BINARY: TaskType = "binary"
+MULTILABEL: TaskType = "multilabel"
+
+RequestedTask = Literal["auto", TaskType]
+"""What a job may ask for; "auto" takes the type that the labels have."""
+AUTO: RequestedTask = "auto"
+REQUESTED_TASKS: tuple[RequestedTask, ...] = get_args(RequestedTask)
 
 
-def outputs_of(task_type: str, classes: int) -> int:
-    """How many outputs a model has: one for each class, or one alone that tells the second of two from the first."""
+def outputs_of(task_type: TaskType, classes: int) -> int:
+    """The number of outputs of a model: one for each class; in a binary task one, for the second class."""
     return 1 if task_type == BINARY else classes
 
 
-def class_counts(labels: Any, classes: int) -> list[int]:
-    """Images of each class, from class numbers (N,) or from a 0/1 matrix (N, classes)."""
+def class_counts(labels: ArrayLike, classes: int) -> list[int]:
+    """The number of images of each class, from class numbers (N,) or a 0/1 matrix (N, classes)."""
     import numpy as np
 
     array = np.asarray(labels)
@@ -33,29 +39,38 @@ def class_counts(labels: Any, classes: int) -> list[int]:
 
 
 def resolve_task_type(
-    labels: Mapping[str, NDArray[np.int64]], classes: int, asked: str = AUTO
-) -> tuple[str, dict[str, NDArray[np.int64]]]:
-    """The task_type of a task and its labels by part as that task_type has them, from what a source gave.
+    labels: Mapping[str, NDArray[np.int64]], classes: int, requested: RequestedTask = AUTO
+) -> tuple[TaskType, dict[str, NDArray[np.int64]]]:
+    """The type of a task, and its labels in the form of that type.
 
     Softmax and binary have class numbers (N,), multilabel a 0/1 matrix (N, classes). `auto` takes class numbers for
-    softmax and a matrix for multilabel, unless each of its rows names one class: then that is its class number.
-    Raises InputError at `data.task` where the labels, or the number of classes, are not what the task_type needs.
+    softmax and a matrix for multilabel, unless each row of the matrix names exactly one class: that is a class number.
+
+    Args:
+        labels: Split -> labels, in either form.
+        classes: The number of classes.
+        requested: A type of task, or `auto`.
+
+    Raises:
+        InputError: At `data.task`: the requested type needs other labels, or another number of classes.
     """
     is_matrix = labels["train"].ndim == 2
-    if asked == MULTILABEL or (asked == AUTO and is_matrix and not _names_one_class(labels)):
+    if requested == MULTILABEL or (requested == AUTO and is_matrix and not _name_one_class(labels)):
         if not is_matrix:
-            raise _unfit(MULTILABEL, "one class number an image", "labels of 0 and 1, one for each class")
+            raise _unfit(
+                MULTILABEL, "one class number for each image", "labels of 0 and 1, one for each class"
+            )
         return MULTILABEL, dict(labels)
-    task_type = SOFTMAX if asked == AUTO else asked
+    task_type: TaskType = SOFTMAX if requested == "auto" else requested
     if task_type == BINARY and classes != 2:
         raise _unfit(task_type, f"{classes} classes", "2 classes, or another task")
-    if is_matrix and not _names_one_class(labels):
-        raise _unfit(task_type, "images of no class or of several", "one class an image, or multilabel")
-    numbers = {part: own.argmax(axis=1) if own.ndim == 2 else own for part, own in labels.items()}
+    if is_matrix and not _name_one_class(labels):
+        raise _unfit(task_type, "images of no class or of several", "one class for each image, or multilabel")
+    numbers = {split: own.argmax(axis=1) if own.ndim == 2 else own for split, own in labels.items()}
     return task_type, numbers
 
 
-def _names_one_class(labels: Mapping[str, NDArray[np.int64]]) -> bool:
+def _name_one_class(labels: Mapping[str, NDArray[np.int64]]) -> bool:
     return all(bool((own.sum(axis=1) == 1).all()) for own in labels.values())
 
 

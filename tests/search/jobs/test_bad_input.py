@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,7 +120,6 @@ def test_a_family_whose_every_trial_would_fail(told, tmp_path: Path, name: str, 
     assert len(lines) == len(expected)
     for line, part in zip(lines, expected, strict=True):
         assert line.startswith("toprung: space.name: ") and part in line
-    sys.modules.pop(file.stem)
 
 
 def test_a_family_that_can_be_trained(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from toprung.spaces.definition.introspection import changing_parameters, describe
 from toprung.spaces.definition.recipe_vocabulary import SETS, TECHNIQUES
 from toprung.spaces.errors import InputError
-from toprung.spaces.families.registry import BUILT_IN, load_space
+from toprung.spaces.families.built_in import BUILT_IN
+from toprung.spaces.families.registry import load_space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

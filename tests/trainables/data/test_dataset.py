@@ -1,4 +1,4 @@
-"""Decoded once a node: by one process, whole or not at all, known again by its content."""
+"""Images are decoded once on a node, by one process, completely or not at all; the fingerprint is of their content."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def start(spec: DataSpec, cache: Path, code: str = "") -> subprocess.Popen[str]:
 def test_processes_that_start_together_decode_once(tmp_path: Path) -> None:
     spec = counting_source(tmp_path)
     running = [start(spec, tmp_path / "cache") for _ in range(4)]
-    told = {process.communicate(timeout=120)[0] for process in running}
-    assert told == {load(spec, tmp_path / "cache").fingerprint + "\n"}
+    fingerprints = {process.communicate(timeout=120)[0] for process in running}
+    assert fingerprints == {load(spec, tmp_path / "cache").fingerprint + "\n"}
     assert calls(tmp_path) == 1
 
 
@@ -83,11 +83,11 @@ def test_processes_that_start_together_decode_once(tmp_path: Path) -> None:
 def test_a_killed_decoding_is_taken_over_and_cleaned_up(tmp_path: Path) -> None:
     spec = counting_source(tmp_path)
     stop = (
-        "import os\nfrom toprung.trainables.data.decoding.materialize import Build\n"
-        "Build._left_over = lambda self: os.kill(os.getpid(), 9)"
+        "import os\nfrom toprung.trainables.data import dataset\n"
+        "dataset.fingerprint = lambda *_: os.kill(os.getpid(), 9)"
     )
     assert start(spec, tmp_path / "cache", stop).wait(timeout=120) == -9
-    assert list((tmp_path / "cache").glob("*.part")), "it was killed with its files half written"
+    assert list((tmp_path / "cache").glob("*.part")), "it was killed before its entry was in place"
 
     dataset = load(spec, tmp_path / "cache")
     assert sum(dataset.counts.values()) == 60
@@ -116,22 +116,22 @@ def test_a_damaged_entry_is_made_again(
     damage: Callable[[Path], None], pictures: Path, tmp_path: Path
 ) -> None:
     spec = DataSpec("folder", str(pictures))
-    whole = load(spec, tmp_path / "cache")
-    before = whole.train().images.copy()
-    damage(whole.folder)
+    first = load(spec, tmp_path / "cache")
+    before = first.train().images.copy()
+    damage(first.folder)
 
     again = load(spec, tmp_path / "cache")
-    assert again == whole
+    assert again == first
     assert np.array_equal(again.train().images, before)
 
 
 def test_who_has_the_old_files_mapped_keeps_them(pictures: Path, tmp_path: Path) -> None:
     spec = DataSpec("folder", str(pictures))
-    whole = load(spec, tmp_path / "cache")
-    mapped = whole.train().images
+    first = load(spec, tmp_path / "cache")
+    mapped = first.train().images
     before = mapped.copy()
-    damage_remove(whole.folder)
-    assert load(spec, tmp_path / "cache") == whole
+    damage_remove(first.folder)
+    assert load(spec, tmp_path / "cache") == first
     assert np.array_equal(mapped, before)
 
 
@@ -214,10 +214,10 @@ def test_images_that_stand_in_two_splits_are_found(pictures: Path, tmp_path: Pat
         Image.new("RGB", (8, 8), (0, number, 0)).save(
             root / "test" / f"class{number % 2}" / f"{number:02}.png"
         )
-    found = load(DataSpec("folder", str(root)), tmp_path / "cache").duplicates_across_splits
-    assert found.count == 4
-    assert "val: val/class0/00.png = train: train/class0/00.png" in found.examples
-    assert "test: test/class1/01.png = train: train/class1/01.png" in found.examples
+    duplicates = load(DataSpec("folder", str(root)), tmp_path / "cache").duplicates_across_splits
+    assert duplicates.count == 4
+    assert "val: val/class0/00.png = train: train/class0/00.png" in duplicates.examples
+    assert "test: test/class1/01.png = train: train/class1/01.png" in duplicates.examples
     assert load(DataSpec("folder", str(pictures)), tmp_path / "cache").duplicates_across_splits.count == 0
 
 
@@ -248,14 +248,16 @@ def test_class_weights_undo_the_imbalance(pictures: Path, tmp_path: Path) -> Non
 
 
 def test_progress_counts_up_to_all_images(pictures: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     load(
-        DataSpec("folder", str(pictures)), tmp_path / "cache", lambda done, total: told.append((done, total))
+        DataSpec("folder", str(pictures)),
+        tmp_path / "cache",
+        lambda done, total: reported.append((done, total)),
     )
-    assert told[-1] == (20, 20)
+    assert reported[-1] == (20, 20)
 
 
-def test_the_cache_folder_is_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_is_the_one_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPRUNG_CACHE", str(tmp_path / "named"))
     assert cache_folder() == tmp_path / "named"
     assert cache_folder(tmp_path / "given") == tmp_path / "given"
@@ -283,12 +285,12 @@ def test_a_cache_someone_else_put_there_is_refused(tmp_path: Path, monkeypatch: 
 
 def test_importing_the_data_layer_loads_no_heavy_library() -> None:
     heavy = {"tensorflow", "keras", "ray", "sklearn", "pyarrow", "PIL"}
-    code = f"import sys, trainables.data; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, toprung.trainables.data.dataset; print(sorted({heavy!r} & set(sys.modules)))"
     environment = dict(os.environ)
-    told = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == "[]"
+    assert finished.stdout.strip() == "[]"
 
 
 @needs_shared

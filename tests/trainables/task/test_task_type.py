@@ -60,19 +60,19 @@ def test_a_matrix_of_0_and_1_is_multilabel_and_reaches_the_splits_whole(tmp_path
     assert data.task(3).outputs == 4
 
 
-def test_a_matrix_whose_rows_name_one_class_is_class_numbers_unless_multilabel_is_asked(
+def test_a_matrix_whose_rows_name_one_class_is_class_numbers_unless_multilabel_is_requested(
     tmp_path: Path,
 ) -> None:
     numbers = np.arange(30) % 3
     path = npz(tmp_path / "set.npz", np.eye(3)[numbers])
-    data, asked = loaded(path), loaded(path, "multilabel")
+    data, requested = loaded(path), loaded(path, "multilabel")
     assert data.task_type == "softmax"
     assert np.bincount(data.train().labels).tolist() == list(data.class_counts["train"])
-    assert asked.task_type == "multilabel"
-    assert asked.train().labels.shape[1] == 3
+    assert requested.task_type == "multilabel"
+    assert requested.train().labels.shape[1] == 3
 
 
-def test_two_classes_are_answered_by_one_output_where_binary_is_asked(tmp_path: Path) -> None:
+def test_two_classes_have_one_output_where_binary_is_requested(tmp_path: Path) -> None:
     path = npz(tmp_path / "set.npz", np.arange(30) % 2)
     assert loaded(path).task(1).outputs == 2
     assert loaded(path, "binary").task(1).outputs == 1
@@ -82,7 +82,7 @@ def test_two_classes_are_answered_by_one_output_where_binary_is_asked(tmp_path: 
     ("labels", "task", "given"),
     [
         (np.arange(30) % 3, "binary", "binary, but the labels give 3 classes; 2 classes"),
-        (np.arange(30) % 3, "multilabel", "multilabel, but the labels give one class number an image"),
+        (np.arange(30) % 3, "multilabel", "multilabel, but the labels give one class number for each image"),
         (matrix_of(), "softmax", "softmax, but the labels give images of no class or of several"),
     ],
 )
@@ -119,25 +119,25 @@ def test_parquet_lists_that_hold_no_class_numbers_say_where(labels: list, given:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_label_stands_in_every_split_in_its_share(seed: int) -> None:
     labels = matrix_of(400, seed)
-    places = stratified_split(labels, {"test": 0.2, "val": 0.1}, seed)
+    assignment = stratified_split(labels, {"test": 0.2, "val": 0.1}, seed)
     for name, share in (("test", 0.2), ("val", 0.1)):
-        own = labels[places == SPLITS.index(name)]
+        own = labels[assignment == SPLITS.index(name)]
         assert len(own) == pytest.approx(share * 400, abs=4)
         assert own.sum(axis=0) == pytest.approx(share * labels.sum(axis=0), abs=3)
-    assert np.array_equal(places, stratified_split(labels, {"test": 0.2, "val": 0.1}, seed))
-    assert not np.array_equal(places, stratified_split(labels, {"test": 0.2, "val": 0.1}, seed + 1))
+    assert np.array_equal(assignment, stratified_split(labels, {"test": 0.2, "val": 0.1}, seed))
+    assert not np.array_equal(assignment, stratified_split(labels, {"test": 0.2, "val": 0.1}, seed + 1))
 
 
 def test_a_label_of_three_images_stands_once_in_each_split() -> None:
     labels = np.zeros((40, 3), np.int64)
     labels[:, 0], labels[::2, 1], labels[[3, 10, 31], 2] = 1, 1, 1
-    places = assign_splits({"train": labels}, ("a", "b", "c"), DataSpec())["train"]
-    assert sorted(places[labels[:, 2] > 0].tolist()) == [0, 1, 2]
+    assignment = assign_splits({"train": labels}, ("a", "b", "c"), DataSpec())["train"]
+    assert sorted(assignment[labels[:, 2] > 0].tolist()) == [0, 1, 2]
 
 
 def test_a_sample_of_the_training_images_keeps_the_labels_shares() -> None:
     labels = matrix_of(600)
-    places = assign_splits({"train": labels}, tuple("abcd"), DataSpec(max_train_images=100))["train"]
-    train = labels[places == 0]
+    assignment = assign_splits({"train": labels}, tuple("abcd"), DataSpec(max_train_images=100))["train"]
+    train = labels[assignment == 0]
     assert len(train) == 100
     assert train.mean(axis=0) == pytest.approx(labels.mean(axis=0), abs=0.03)

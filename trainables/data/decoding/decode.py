@@ -1,10 +1,10 @@
-"""One image file or array in, uint8 pixels of the wanted size and channels out."""
+"""Decoding of one image, from a file, bytes or an array, to uint8 pixels of the size and channels of the spec."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 
 
 class UnreadableImageError(ValueError):
-    """This one image cannot be decoded: skip it and name it, or replace the file."""
+    """One image cannot be decoded: skip it and name it, or replace the file."""
 
 
 def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
     """Decode one image to uint8 (H, W, C).
 
-    EXIF orientation is applied, the first frame of an animation taken, transparency laid over white, 16-bit
-    grey scaled to 8 bits, and every colour mode turned into RGB (or grey for `channels=1`). With `image_size`
-    the image is resized with an antialiased bicubic filter. Raises UnreadableImageError.
+    Applies the EXIF orientation, takes the first frame of an animation, lays transparency over white, scales 16-bit
+    grey to 8 bits, and turns every colour mode into RGB (grey with `channels=1`). With `image_size` the image is
+    resized with an antialiased bicubic filter.
+
+    Raises:
+        UnreadableImageError: The image is damaged, empty or of another format.
     """
     if isinstance(item, np.ndarray):
         return _from_array(item, spec)
     if isinstance(item, RemotePath):
-        item = item.read_bytes()  # a store that does not answer is no damaged image
+        item = item.read_bytes()  # outside `try`: a store that does not answer is no damaged image
     try:
         return _array(_sized(_converted(_opened(item, spec), spec.channels or 3), spec))
     except (MemoryError, UnreadableImageError):
@@ -49,13 +52,13 @@ def _reason(error: Exception) -> str:
 
 def _from_array(image: NDArray[np.uint8], spec: DataSpec) -> NDArray[np.uint8]:
     height, width, channels = image.shape
-    wanted = spec.channels or channels
-    if wanted == channels and spec.image_size in (None, height) and spec.image_size in (None, width):
+    new_channels = spec.channels or channels
+    if new_channels == channels and spec.image_size in (None, height) and spec.image_size in (None, width):
         return image
     from PIL import Image
 
     picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
-    return _array(_sized(_converted(picture, wanted), spec))
+    return _array(_sized(_converted(picture, new_channels), spec))
 
 
 def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
@@ -64,14 +67,14 @@ def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
     content = item.read_bytes() if isinstance(item, Path) else item
     if not content:
         raise UnreadableImageError("empty")
-    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
     if spec.image_size:
-        # A JPEG decoder can halve as it decodes; twice the wanted side leaves the filter enough to work on.
+        # A JPEG decoder can halve as it decodes; twice the final side leaves the filter enough to work on.
         image.draft(image.mode, (2 * spec.image_size, 2 * spec.image_size))
     image.load()  # damaged pixels raise here
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF only loses the orientation
+    except Exception:  # with damaged EXIF data only the orientation is lost
         return image
 
 
@@ -111,6 +114,6 @@ def _sized(image: PILImage.Image, spec: DataSpec) -> PILImage.Image:
     return image.resize((side, side), bicubic)
 
 
-def _array(image: Any) -> NDArray[np.uint8]:
+def _array(image: PILImage.Image) -> NDArray[np.uint8]:
     array = np.asarray(image, dtype=np.uint8)
     return array[:, :, None] if array.ndim == 2 else array

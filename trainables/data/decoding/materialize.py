@@ -1,4 +1,4 @@
-"""Decoding once: a source's images into one array file a split, with what is known about them beside it."""
+"""Decoding of a whole source: its images into one array file for each split."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.cache.cache import VARIABLE
+from toprung.trainables.data.cache.cache import CACHE_VARIABLE
 from toprung.trainables.data.decoding.decode import UnreadableImageError, pixels
 from toprung.trainables.data.decoding.split_arrays import SplitWriter
-from toprung.trainables.data.decoding.splits import LEFT_OUT, SPLITS, Places
+from toprung.trainables.data.decoding.splits import LEFT_OUT, SPLITS, Assignment
 from toprung.trainables.system.resource_limits import whole_cores
 from toprung.trainables.task.task_type import class_counts
 
@@ -30,29 +30,50 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.spec import DataSpec
 
 CHUNK_IMAGES = 64
-MOST_THREADS = 16
-NAMED = 10
+MAX_THREADS = 16
+MAX_NAMED = 10  # unreadable images in a message
+PROGRESS_IMAGES = 500  # between two reports of progress
+
 Progress = Callable[[int, int], None]
-Result = TypeVar("Result")
+"""Called with the number of images decoded so far, and of all."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ImageId(NamedTuple):
+    """One image of a source: the split it stands in there, and its row from 0."""
+
+    split: str
+    row: int
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One image after decoding: part and row in the source, pixels with their SHA-256, or why not."""
+    """One image after decoding.
 
-    part: str
-    row: int
+    image: uint8 (H, W, C); None where it cannot be read.
+    digest: SHA-256 of its pixels.
+    error: why it cannot be read.
+    """
+
+    id: ImageId
     image: NDArray[np.uint8] | None
     digest: bytes = b""
     error: str = ""
 
 
 @dataclass
-class Build:
-    """One decoding into `folder`, in progress."""
+class Materialization:
+    """One decoding of a source into `folder`, in progress.
+
+    assignments: split of the source -> the split that each of its images goes to.
+    writers: split -> its array files; filled when the first image is decoded.
+    skipped: the unreadable images so far, each with its reason.
+    first: the name and shape of the first image, which all others must have too.
+    """
 
     listing: Listing
-    places: Mapping[str, Places]
+    assignments: Mapping[str, Assignment]
     spec: DataSpec
     folder: Path
     writers: dict[str, SplitWriter] = field(default_factory=dict)
@@ -61,92 +82,96 @@ class Build:
 
     @property
     def total(self) -> int:
-        """How many images are to be decoded."""
-        return sum(int((places != LEFT_OUT).sum()) for places in self.places.values())
+        """The number of images to decode."""
+        return sum(int((assignment != LEFT_OUT).sum()) for assignment in self.assignments.values())
 
     def run(self, on_progress: Progress | None = None) -> None:
-        """Decode everything and write it. Raises InputError when too many images cannot be read.
+        """Decode all images and write them.
 
-        It goes on a little past the first one too many, so that the error names several.
+        Raises:
+            InputError: Too many images cannot be read, or they have different shapes, or the disk is too small. With
+                unreadable images it continues a little past the first one too many, so that the error names several.
         """
         total = self.total
         try:
             for done, decoded in enumerate(self._decoded(), start=1):
                 self._take(decoded, total)
-                if on_progress and (done % 500 == 0 or done == total):
+                if on_progress and (done % PROGRESS_IMAGES == 0 or done == total):
                     on_progress(done, total)
         finally:
             for writer in self.writers.values():
                 writer.close()
         if len(self.skipped) > self.spec.max_corrupt_fraction * total:
             raise self._too_many(str(len(self.skipped)), total)
-        problems = self._left_over()
+        problems = self._empty_problems()
         if problems:
             raise InputError(problems)
 
     def _decoded(self) -> Iterator[Decoded]:
-        threads = min(MOST_THREADS, whole_cores())
-        chunks = chain.from_iterable(self._chunks(part) for part in self.listing.parts)
+        threads = min(MAX_THREADS, whole_cores())
+        chunks = chain.from_iterable(self._chunks(split) for split in self.listing.splits)
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-            for batch in in_order(pool, self._decode_chunk, chunks, threads + 2):
-                yield from batch
+            for decoded in in_order(pool, self._decode_chunk, chunks, threads + 2):
+                yield from decoded
 
-    def _decode_chunk(self, chunk: list[tuple[str, int, Item]]) -> list[Decoded]:
-        return [decode(part, row, item, self.spec) for part, row, item in chunk]
+    def _decode_chunk(self, chunk: list[tuple[ImageId, Item]]) -> list[Decoded]:
+        return [decode(image_id, item, self.spec) for image_id, item in chunk]
 
-    def _chunks(self, part: str) -> Iterator[list[tuple[str, int, Item]]]:
-        start = 0
-        for items in self.listing.parts[part].images.chunks(CHUNK_IMAGES):
+    def _chunks(self, split: str) -> Iterator[list[tuple[ImageId, Item]]]:
+        assignment, start = self.assignments[split], 0
+        for items in self.listing.splits[split].images.chunks(CHUNK_IMAGES):
             rows = range(start, start + len(items))
-            wanted = self.places[part][start : start + len(items)] != LEFT_OUT
-            yield [(part, row, item) for row, item, want in zip(rows, items, wanted, strict=True) if want]
+            yield [
+                (ImageId(split, row), item)
+                for row, item in zip(rows, items, strict=True)
+                if assignment[row] != LEFT_OUT
+            ]
             start += len(items)
 
     def _take(self, decoded: Decoded, total: int) -> None:
+        name = self.listing.splits[decoded.id.split].images.name(decoded.id.row)
         if decoded.image is None:
-            self.skipped.append(f"{self._name(decoded)} ({decoded.error})")
-            if len(self.skipped) > self.spec.max_corrupt_fraction * total + NAMED:
+            self.skipped.append(f"{name} ({decoded.error})")
+            if len(self.skipped) > self.spec.max_corrupt_fraction * total + MAX_NAMED:
                 raise self._too_many(f"at least {len(self.skipped)}", total)
             return
-        self._same_shape(decoded, decoded.image.shape)
-        split = SPLITS[self.places[decoded.part][decoded.row]]
-        label = self.listing.parts[decoded.part].labels[decoded.row].tolist()
-        self.writers[split].append(decoded.image, label, decoded.digest, self._name(decoded))
+        self._check_shape(name, decoded.image.shape)
+        split = SPLITS[self.assignments[decoded.id.split][decoded.id.row]]
+        label = self.listing.splits[decoded.id.split].labels[decoded.id.row].tolist()
+        self.writers[split].append(decoded.image, label, decoded.digest, name)
 
-    def _name(self, decoded: Decoded) -> str:
-        return self.listing.parts[decoded.part].images.name(decoded.row)
-
-    def _same_shape(self, decoded: Decoded, shape: tuple[int, ...]) -> None:
+    def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise InputError where the shape is not the first image's; of that one, start the array files."""
         if self.first is None:
             self._start(shape)
-            self.first = (self._name(decoded), shape)
-        elif shape != self.first[1]:
-            given = f"{_size(self.first[1])} in {self.first[0]} but {_size(shape)} in {self._name(decoded)}"
-            if shape[:2] == self.first[1][:2]:
-                raise InputError.single("data.channels", f"images of {given}", "1 or 3 channels for all")
-            raise InputError.single(
-                "data.image_size", f"images of {given}", "the side in pixels to resize all to"
-            )
+            self.first = (name, shape)
+            return
+        first_name, first_shape = self.first
+        if shape == first_shape:
+            return
+        given = f"images of {_size(first_shape)} in {first_name} but {_size(shape)} in {name}"
+        if shape[:2] == first_shape[:2]:
+            raise InputError.single("data.channels", given, "1 or 3 channels for all")
+        raise InputError.single("data.image_size", given, "the side in pixels to resize all to")
 
     def _start(self, shape: tuple[int, ...]) -> None:
-        needed = self.total * int(np.prod(shape))
-        free = shutil.disk_usage(self.folder).free
-        if needed > free:
-            given = f"{self.folder.parent} has {free / 1e9:,.3f} GB free"
-            raise InputError.single(
-                VARIABLE, given, f"{needed / 1e9:,.3f} GB for {self.total} images of {_size(shape)}"
-            )
+        required_bytes = self.total * int(np.prod(shape))
+        free_bytes = shutil.disk_usage(self.folder).free
+        if required_bytes > free_bytes:
+            given = f"{self.folder.parent} has {free_bytes / 1e9:,.3f} GB free"
+            allowed = f"{required_bytes / 1e9:,.3f} GB for {self.total} images of {_size(shape)}"
+            raise InputError.single(CACHE_VARIABLE, given, allowed)
         self.writers.update({split: SplitWriter(self.folder, split, shape) for split in SPLITS})
 
     def _too_many(self, count: str, total: int) -> InputError:
-        given = f"{count} of {total} images cannot be decoded: {', '.join(self.skipped[:NAMED])}"
-        share = self.spec.max_corrupt_fraction
-        return InputError.single(
-            "data.path", given, f"at most {share:.3g} of them (data.max_corrupt_fraction)"
-        )
+        given = f"{count} of {total} images cannot be decoded: {', '.join(self.skipped[:MAX_NAMED])}"
+        fraction = self.spec.max_corrupt_fraction
+        allowed = f"at most {fraction:.3g} of them (data.max_corrupt_fraction)"
+        return InputError.single("data.path", given, allowed)
 
-    def _left_over(self) -> list[Problem]:
-        allowed = f"at least one; skipped as unreadable: {', '.join(self.skipped[:NAMED])}"
+    def _empty_problems(self) -> list[Problem]:
+        """The splits, or the classes in train, that the unreadable images leave empty."""
+        allowed = f"at least one; skipped as unreadable: {', '.join(self.skipped[:MAX_NAMED])}"
         empty = [split for split in SPLITS if split not in self.writers or not self.writers[split].labels]
         if empty:
             return [Problem("data.path", f"no image is left for {split}", allowed) for split in empty]
@@ -157,32 +182,29 @@ class Build:
         ]
 
 
-def decode(part: str, row: int, item: Item, spec: DataSpec) -> Decoded:
-    """One image decoded and hashed, in a thread: Pillow and hashlib let the others run meanwhile."""
+def decode(image_id: ImageId, item: Item, spec: DataSpec) -> Decoded:
+    """One image decoded and hashed; runs in several threads: Pillow and hashlib release the interpreter lock."""
     try:
         image = np.ascontiguousarray(pixels(item, spec))
     except UnreadableImageError as error:
-        return Decoded(part, row, None, error=str(error))
-    return Decoded(part, row, image, hashlib.sha256(image.data).digest())
+        return Decoded(image_id, None, error=str(error))
+    return Decoded(image_id, image, hashlib.sha256(image.data).digest())
 
 
 def in_order(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Any], Result],
-    items: Iterator[Any],
-    ahead: int,
-) -> Iterator[Result]:
-    """The results of `function` in the order of `items`, never more than `ahead` of them waiting."""
-    waiting: deque[Future[Result]] = deque()
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterator[T], max_ahead: int
+) -> Iterator[R]:
+    """The results of `function` in the order of `items`, with at most `max_ahead` calls submitted ahead."""
+    submitted: deque[Future[R]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            submitted.append(pool.submit(function, item))
+            if len(submitted) >= max_ahead:
+                yield submitted.popleft().result()
+        while submitted:
+            yield submitted.popleft().result()
     finally:
-        for future in waiting:
+        for future in submitted:
             future.cancel()
 
 

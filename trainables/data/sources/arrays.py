@@ -1,11 +1,11 @@
-"""Images that are arrays already: scikit-learn's digits, and what other sources hold as arrays."""
+"""Images that are arrays already: scikit-learn's digits, and the arrays that other sources hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from toprung.trainables.data.sources.base import (
     Images,
     Item,
     Listing,
+    Source,
     SourceSplit,
     checked_labels,
     listing_of,
@@ -23,87 +24,112 @@ from toprung.trainables.data.sources.base import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from toprung.trainables.data.sources.spec import DataSpec
 
-Pairs = Mapping[str, tuple[Any, Any]]  # split -> images, labels
-DIGITS_SIDE_PIXELS = 16
+Pairs = Mapping[str, tuple[Any, Any]]
+"""Split -> images, in the form that a source has them, and array-like labels."""
 ALLOWED = "uint8 images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
 
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """uint8 images (N, H, W, C) in memory, of the part `title`."""
+    """Images in memory.
+
+    pixels: uint8 (N, H, W, C).
+    display_name: the file and split in messages.
+    """
 
     pixels: NDArray[np.uint8]
-    title: str
+    display_name: str
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def name(self, row: int) -> str:
-        return f"{self.title} row {row}"
+        return f"{self.display_name} row {row}"
 
     def chunks(self, length: int) -> Iterator[Sequence[Item]]:
         for start in range(0, len(self.pixels), length):
             yield list(self.pixels[start : start + length])
 
 
-def array_images(images: Any, where: str, title: str) -> Images:
-    """Images in memory, checked. Raises InputError, also where they are of different shapes."""
+def array_images(images: ArrayLike, where: str, display_name: str) -> Images:
+    """Images in memory, checked; raises InputError at `where`, also where they are of different shapes."""
     try:
         array = np.asarray(images)
     except ValueError as error:
-        raise InputError.single(where, f"{title}: images of different shapes ({error})", ALLOWED) from error
-    return ArrayImages(array.reshape(checked_shape(array.shape, array.dtype, where, title)), title)
+        given = f"{display_name}: images of different shapes ({error})"
+        raise InputError.single(where, given, ALLOWED) from error
+    shape = checked_shape(array.shape, array.dtype, where, display_name)
+    return ArrayImages(array.reshape(shape), display_name)
 
 
-def checked_shape(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, title: str) -> tuple[int, ...]:
-    """The shape (N, H, W, C), C being 1 or 3, of such an array of images; (N, H, W) has one channel.
+def checked_shape(
+    shape: tuple[int, ...], dtype: np.dtype[Any], where: str, display_name: str
+) -> tuple[int, ...]:
+    """The shape (N, H, W, C), with C 1 or 3, of an array of images; (N, H, W) has one channel.
 
-    Raises InputError on any other rank, dtype or number of channels: nothing is rescaled by guess.
+    Raises:
+        InputError: Another rank, dtype or number of channels: nothing is rescaled by guess.
     """
     if dtype != np.uint8:
-        raise InputError.single(where, f"{title}: images of type {dtype}", f"{ALLOWED}; values 0 to 255")
-    whole = (*shape, 1) if len(shape) == 3 else shape
-    if len(whole) != 4 or whole[3] not in (1, 3) or 0 in whole[1:]:
-        hint = " (channels first?)" if len(whole) == 4 and whole[1] in (1, 3) else ""
-        raise InputError.single(where, f"{title}: images of shape {shape}{hint}", ALLOWED)
-    return whole
+        given = f"{display_name}: images of type {dtype}"
+        raise InputError.single(where, given, f"{ALLOWED}; values 0 to 255")
+    full = (*shape, 1) if len(shape) == 3 else shape
+    if len(full) != 4 or full[3] not in (1, 3) or 0 in full[1:]:
+        hint = " (channels first?)" if len(full) == 4 and full[1] in (1, 3) else ""
+        raise InputError.single(where, f"{display_name}: images of shape {shape}{hint}", ALLOWED)
+    return full
 
 
 def array_listing(
     pairs: Pairs,
     names: Sequence[str] | None,
     where: str,
-    title: str,
+    source_name: str,
     images_of: Callable[[Any, str, str], Images] = array_images,
 ) -> Listing:
-    """The listing of (images, labels) by split, `images_of(images, where, title)` being what is decoded.
+    """The listing of arrays.
 
-    Raises InputError, every split's problem in it.
+    Args:
+        pairs: As `Pairs`.
+        names: The class names, None where there are only numbers.
+        where: The key of the job that an error points at.
+        source_name: The file or function in messages.
+        images_of: `images_of(images, where, display_name)` checks the images of a split and returns what is decoded.
+
+    Raises:
+        InputError: The problems of all splits.
     """
-    parts: dict[str, SourceSplit] = {}
+    splits: dict[str, SourceSplit] = {}
     problems: list[Problem] = []
-    for split, (found, labels) in pairs.items():
-        named = f"{title} {split}"
+    for split, (unchecked, labels) in pairs.items():
+        display_name = f"{source_name} {split}"
         try:
-            images = images_of(found, where, named)
-            parts[split] = SourceSplit(images, checked_labels(labels, where, named, len(images)))
+            images = images_of(unchecked, where, display_name)
+            splits[split] = SourceSplit(images, checked_labels(labels, where, display_name, len(images)))
         except InputError as error:
             problems.extend(error.problems)
     if problems:
         raise InputError(problems)
-    return listing_of(parts, names, where)
+    return listing_of(splits, names, where)
 
 
-class DigitsSource:
-    """scikit-learn's bundled handwritten digits: 1,797 images 8x8, grey, no network needed."""
+class DigitsSource(Source):
+    """scikit-learn's bundled handwritten digits: 1,797 images 8x8, grey; needs no file and no network."""
+
+    names: ClassVar[tuple[str, ...]] = ("digits",)
+    default_image_size: ClassVar[int | None] = 16  # 8 pixels leave a network nothing to pool
 
     def __init__(self, spec: DataSpec) -> None:
         if spec.path is not None:
             raise InputError.single("data.path", repr(spec.path), "no path: source 'digits' is bundled")
+
+    @classmethod
+    def recognises(cls, path: str | None) -> bool:
+        return path is None
 
     def stamps(self) -> tuple[str, ...]:
         return (f"scikit-learn {version('scikit-learn')}",)

@@ -1,15 +1,15 @@
-"""A folder per class, with or without explicit train, val and test folders around them."""
+"""A folder for each class, with or without train, val and test folders around them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.base import SUFFIXES, Item, Listing, SourceSplit, file_stamp
+from toprung.trainables.data.sources.base import SUFFIXES, Item, Listing, Source, SourceSplit, file_stamp
 from toprung.trainables.data.sources.paths import Place, files_below, located
 
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     from toprung.trainables.data.sources.spec import DataSpec
 
-WANTED = "a folder with one folder of images a class, or with train, val and test folders of such"
-TITLES = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
-LOOSE_TITLES = {**TITLES, "train": ("train", "training"), "test": ("test", "testing")}
-PACKERS_OWN = "__MACOSX"  # a folder that the archives of one operating system bring along
+ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
+# Split -> the names that its folder may have; beside folders that are no splits, and where there are only splits.
+SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+LOOSE_SPLIT_FOLDERS = {**SPLIT_FOLDERS, "train": ("train", "training"), "test": ("test", "testing")}
+MACOS_METADATA = "__MACOSX"  # a folder that macOS adds to its archives
 
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files under `root`, read one at a time."""
+    """Image files under `root`, one for each image, as paths relative to it."""
 
     root: Place
     files: tuple[str, ...]
@@ -41,50 +42,52 @@ class FileImages:
             yield [self.root / file for file in self.files[start : start + length]]
 
 
-class FolderSource:
+class FolderSource(Source):
     """Class folders under `path`, or under its folders train (training), val (validation, valid) and test (testing).
 
-    The names of splits may have capitals. A class is named by its folder and numbered by the sorted order of the
-    training folders; its images lie in it or deeper. Hidden files and folders, and files with no image suffix, are
-    passed over.
+    The names of splits may have capitals. A class has the name of its folder, and its place in the sorted order of
+    the training folders as its number; its images lie in it or deeper. Hidden files and folders, and files with
+    another suffix than `SUFFIXES`, are ignored.
     """
 
+    names: ClassVar[tuple[str, ...]] = ("folder",)
+
     def __init__(self, spec: DataSpec) -> None:
-        self.root = located(spec.path, "folder", WANTED)
+        self.root = located(spec.path, "folder", ALLOWED)
         if not self.root.is_dir():
-            raise InputError.single("data.path", f"{self.root} is a file", WANTED)
+            raise InputError.single("data.path", f"{self.root} is a file", ALLOWED)
 
     @cached_property
-    def found(self) -> dict[str, dict[str, tuple[str, ...]]]:
-        """Split -> class -> its files, relative to the root and sorted; empty classes included."""
-        return {split: _classes(self.root, folder) for split, folder in _split_folders(self.root).items()}
+    def files(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Split -> class -> its files, relative to the root and sorted; classes without files included."""
+        return {split: _class_files(self.root, folder) for split, folder in _split_folders(self.root).items()}
 
     def stamps(self) -> tuple[str, ...]:
-        files = [file for classes in self.found.values() for own in classes.values() for file in own]
-        empty = [name for classes in self.found.values() for name, own in classes.items() if not own]
+        files = [file for classes in self.files.values() for own in classes.values() for file in own]
+        empty = [name for classes in self.files.values() for name, own in classes.items() if not own]
         return (str(self.root), *(file_stamp(self.root / file, file) for file in files), *empty)
 
     def listing(self) -> Listing:
         problems = self._problems()
         if problems:
             raise InputError(problems)
-        classes = tuple(self.found["train"])
-        return Listing(classes, {split: self._part(own, classes) for split, own in self.found.items()})
+        classes = tuple(self.files["train"])
+        return Listing(classes, {split: self._split(own, classes) for split, own in self.files.items()})
 
-    def _part(self, found: dict[str, tuple[str, ...]], classes: Sequence[str]) -> SourceSplit:
-        files = tuple(file for own in found.values() for file in own)
-        numbers = [np.full(len(own), classes.index(name), np.int64) for name, own in found.items()]
+    def _split(self, files_by_class: dict[str, tuple[str, ...]], classes: Sequence[str]) -> SourceSplit:
+        files = tuple(file for own in files_by_class.values() for file in own)
+        numbers = [np.full(len(own), classes.index(name), np.int64) for name, own in files_by_class.items()]
         return SourceSplit(FileImages(self.root, files), np.concatenate([*numbers, np.zeros(0, np.int64)]))
 
     def _problems(self) -> list[Problem]:
-        classes = self.found["train"]
+        classes = self.files["train"]
         if len(classes) < 2:
             there = f"one class folder ({next(iter(classes))})" if classes else "no class folder"
-            return [Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {WANTED}")]
+            return [Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {ALLOWED}")]
         return [
             problem
-            for split, found in self.found.items()
-            for name, files in found.items()
+            for split, files_by_class in self.files.items()
+            for name, files in files_by_class.items()
             if (problem := self._class_problem(split, name, files))
         ]
 
@@ -92,9 +95,9 @@ class FolderSource:
         if not files:
             given = f"class folder {name!r} of {split} in {self.root} has no image"
             return Problem("data.path", given, f"files ending in {', '.join(SUFFIXES)}")
-        if name not in self.found["train"]:
+        if name not in self.files["train"]:
             given = f"{split} in {self.root} has a class {name!r} that train has not"
-            return Problem("data.path", given, f"one of {', '.join(self.found['train'])}")
+            return Problem("data.path", given, f"one of {', '.join(self.files['train'])}")
         return None
 
 
@@ -104,37 +107,40 @@ def _subfolders(folder: Place) -> list[str]:
     return sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name != PACKERS_OWN
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name != MACOS_METADATA
     )
 
 
 def _split_folders(root: Place) -> dict[str, str]:
     """Split -> its folder relative to the root; a `train` with no folder inside is a class of that name.
 
-    Raises InputError for two folders of one split, and where all folders are called like splits but none is train.
+    Raises:
+        InputError: Two folders of one split; or all folders are called like splits, but none is train.
     """
     folders = _subfolders(root)
-    titled = {split: [name for name in folders if name.lower() in own] for split, own in LOOSE_TITLES.items()}
-    if sum(map(len, titled.values())) < len(folders):
-        # Beside other folders "Train" may well be a class, of vehicles: only the plain titles are splits there.
-        titled = {split: [name for name in folders if name in own] for split, own in TITLES.items()}
-    found = {split: [name for name in own if _subfolders(root / name)] for split, own in titled.items()}
-    if not found["train"]:
-        if folders and sum(len(own) for own in titled.values()) == len(folders):
+    named = {
+        split: [name for name in folders if name.lower() in own] for split, own in LOOSE_SPLIT_FOLDERS.items()
+    }
+    if sum(map(len, named.values())) < len(folders):
+        # Beside other folders "Train" may well be a class of vehicles: only the plain names are splits there.
+        named = {split: [name for name in folders if name in own] for split, own in SPLIT_FOLDERS.items()}
+    with_classes = {split: [name for name in own if _subfolders(root / name)] for split, own in named.items()}
+    if not with_classes["train"]:
+        if folders and sum(map(len, named.values())) == len(folders):
             given = f"{root} has {', '.join(folders)}, but no train folder with class folders in it"
-            raise InputError.single("data.path", given, WANTED)
+            raise InputError.single("data.path", given, ALLOWED)
         return {"train": "."}
-    twice = [
+    repeated = [
         Problem("data.path", f"{root} has {' and '.join(own)}", f"one folder for {split}")
-        for split, own in found.items()
+        for split, own in with_classes.items()
         if len(own) > 1
     ]
-    if twice:
-        raise InputError(twice)
-    return {split: own[0] for split, own in found.items() if own}
+    if repeated:
+        raise InputError(repeated)
+    return {split: own[0] for split, own in with_classes.items() if own}
 
 
-def _classes(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
+def _class_files(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
     start = "" if folder == "." else f"{folder}/"
     return {
         name: tuple(f"{start}{name}/{file}" for file in files_below(root / folder / name) if _is_image(file))
@@ -143,4 +149,4 @@ def _classes(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
 
 
 def _is_image(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in file.split("/"))
+    return file.lower().endswith(SUFFIXES) and not any(name.startswith(".") for name in file.split("/"))

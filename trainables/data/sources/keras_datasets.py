@@ -1,4 +1,4 @@
-"""The small image sets Keras downloads, or finds in its cache."""
+"""The small image sets that Keras downloads, or finds in its cache."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.sources.arrays import array_listing
-from toprung.trainables.data.sources.base import Listing, file_stamp
+from toprung.trainables.data.sources.base import Listing, Source, file_stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.spec import DataSpec
 
 
-# Dataset -> what Keras 3 keeps of it under its folder `datasets`, newest name first.
-KEPT = {
+# Data set -> the files and folders that Keras 3 keeps of it in its folder `datasets`, newest name first.
+CACHE_NAMES = {
     "cifar10": ("cifar-10-batches-py-target", "cifar-10-batches-py"),
     "cifar100": ("cifar-100-python-target", "cifar-100-python"),
     "mnist": ("mnist.npz",),
@@ -46,12 +46,14 @@ numpy.savez(sys.argv[2], x_train=x, y_train=y, x_test=x2, y_test=y2)
 """
 
 
-class KerasSource:
-    """keras.datasets by name, with the test split it comes with.
+class KerasSource(Source):
+    """A data set of `keras.datasets`, with the test split it comes with.
 
-    Keras runs in a process of its own, once: importing it loads its backend, which neither the driver nor a
-    worker that only memory-maps should have to carry, and TensorFlow cannot be unloaded again.
+    Keras runs once, in a process of its own: importing it loads its backend, which neither the driver nor a
+    worker that only memory-maps needs, and TensorFlow cannot be unloaded again.
     """
+
+    names: ClassVar[tuple[str, ...]] = tuple(CACHE_NAMES)
 
     def __init__(self, spec: DataSpec) -> None:
         self.name = spec.source
@@ -60,23 +62,23 @@ class KerasSource:
             raise InputError.single("data.path", repr(spec.path), allowed)
 
     def stamps(self) -> tuple[str, ...]:
-        if not self._kept():
+        if not self._cached_files():
             _ = self.arrays  # downloads, so that the stamps are those of the files the next process will see
-        return (self.name, *(file_stamp(file) for file in self._kept()))
+        return (self.name, *(file_stamp(file) for file in self._cached_files()))
 
     def listing(self) -> Listing:
         arrays = self.arrays
         pairs = {split: (arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in ("train", "test")}
         return array_listing(pairs, CLASSES.get(self.name), "data.source", self.name)
 
-    def _kept(self) -> list[Path]:
-        found = [folder / name for folder in _keras_folders() for name in KEPT[self.name]]
-        files = [file for path in found for file in ([path] if path.is_file() else path.rglob("*"))]
+    def _cached_files(self) -> list[Path]:
+        paths = [folder / name for folder in _keras_folders() for name in CACHE_NAMES[self.name]]
+        files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
         return sorted(file for file in files if file.is_file())
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """x_train, y_train, x_test, y_test as Keras gives them. Raises InputError when it cannot get them."""
+        """x_train, y_train, x_test and y_test as Keras returns them; raises InputError when it cannot get them."""
         with tempfile.TemporaryDirectory(prefix="toprung-") as folder:
             file = Path(folder) / "arrays.npz"
             command = [sys.executable, "-c", FETCH, self.name, str(file)]

@@ -1,4 +1,4 @@
-"""Labels that come as one list an image, and the 0/1 matrix they mean."""
+"""Labels that come as one list for each image, turned into a 0/1 matrix."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelLists:
-    """The list of each image in the file `title`."""
+    """The labels in one file: a list for each image.
 
-    rows: tuple[tuple[Any, ...], ...]
-    title: str
+    display_name: the file in messages.
+    """
+
+    rows: tuple[tuple[int | None, ...], ...]
+    display_name: str
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -29,38 +32,45 @@ class LabelLists:
 Labels = NDArray[np.int64] | LabelLists
 
 
-def is_list(kind: Any) -> bool:
-    """Whether an arrow type is some kind of list."""
+def is_list(arrow_type: Any) -> bool:
+    """Whether a pyarrow type is a list, of fixed or variable length."""
     import pyarrow.types as types
 
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    of_any_length = types.is_list(arrow_type) or types.is_large_list(arrow_type)
+    return bool(of_any_length or types.is_fixed_size_list(arrow_type))
 
 
 def as_arrays(
     labels: Mapping[str, Sequence[Labels]], names: Sequence[str] | None
 ) -> dict[str, NDArray[np.int64]]:
-    """Each split's labels in one array: class numbers (N,), or for lists a 0/1 matrix (N, classes).
+    """Each split's labels in one array: class numbers (N,), or where they are lists a 0/1 matrix (N, classes).
 
-    Lists that are equally long and hold 0 and 1 alone are rows of the matrix; otherwise each is the numbers of its
-    image's classes, of which there are as many as `names`, or as the largest number in train says. Raises InputError
-    where some files have lists and others have not, and on a list that holds anything else.
+    Lists that are all equally long and hold only 0 and 1 are the rows of the matrix. Otherwise a list holds the numbers
+    of the classes of its image.
+
+    Args:
+        labels: Split -> the labels in each of its files.
+        names: The class names; None counts the classes up to the largest number in train.
+
+    Raises:
+        InputError: Some files have lists and others have not, or a list holds something else.
     """
     files = [own for group in labels.values() for own in group]
     lists = [own for own in files if isinstance(own, LabelLists)]
     if not lists:
         return {split: np.concatenate(list(_arrays(group))) for split, group in labels.items()}
     if len(lists) < len(files):
-        raise InputError.single(
-            "data.label_column", "lists in some files and numbers in others", "one kind in all"
-        )
-    width = _matrix_width(lists)
-    if width:
-        matrices = {own.title: checked_labels(own.rows, "data.path", own.title) for own in lists}
+        given = "lists in some files and numbers in others"
+        raise InputError.single("data.label_column", given, "the same in all files")
+    if _are_rows(lists):
+        matrices = {
+            own.display_name: checked_labels(own.rows, "data.path", own.display_name) for own in lists
+        }
     else:
-        count = len(names) if names is not None else _counted(labels["train"])
-        matrices = {own.title: _matrix(own, count) for own in lists}
+        classes = len(names) if names is not None else _class_count(labels["train"])
+        matrices = {own.display_name: _matrix(own, classes) for own in lists}
     return {
-        split: np.concatenate([matrices[own.title] for own in group if isinstance(own, LabelLists)])
+        split: np.concatenate([matrices[own.display_name] for own in group if isinstance(own, LabelLists)])
         for split, group in labels.items()
     }
 
@@ -69,22 +79,21 @@ def _arrays(group: Iterable[Labels]) -> Iterable[NDArray[np.int64]]:
     return (own for own in group if not isinstance(own, LabelLists))
 
 
-def _matrix_width(lists: Sequence[LabelLists]) -> int:
-    """How long every list is if all are equally long and hold 0 and 1 alone, else 0."""
-    widths = {len(row) for own in lists for row in own.rows}
-    held = {value for own in lists for row in own.rows for value in row}
-    return widths.pop() if len(widths) == 1 and max(widths) > 1 and held <= {0, 1} else 0
+def _are_rows(lists: Sequence[LabelLists]) -> bool:
+    """Whether the lists are rows of a 0/1 matrix."""
+    lengths = {len(row) for own in lists for row in own.rows}
+    values = {value for own in lists for row in own.rows for value in row}
+    return len(lengths) == 1 and max(lengths) > 1 and values <= {0, 1}
 
 
-def _counted(group: Sequence[Labels]) -> int:
+def _class_count(group: Sequence[Labels]) -> int:
     values = (value for own in group if isinstance(own, LabelLists) for row in own.rows for value in row)
     count = max((value for value in values if value is not None), default=0) + 1
     images = sum(map(len, group))
     if count > images:
         given = f"fewer images than classes: {images} images, labels up to {count - 1}"
-        raise InputError.single(
-            "data.path", given, "labels from 0 to the number of classes - 1, each with images"
-        )
+        allowed = "labels from 0 to the number of classes - 1, each with images"
+        raise InputError.single("data.path", given, allowed)
     return int(count)
 
 
@@ -94,6 +103,7 @@ def _matrix(lists: LabelLists, classes: int) -> NDArray[np.int64]:
     for number, row in enumerate(lists.rows):
         for value in row:
             if value is None or not 0 <= value < classes:
-                raise InputError.single("data.path", f"{lists.title} row {number}: label {value}", allowed)
-        matrix[number, list(row)] = 1
+                given = f"{lists.display_name} row {number}: label {value}"
+                raise InputError.single("data.path", given, allowed)
+            matrix[number, value] = 1
     return matrix

@@ -1,11 +1,11 @@
-"""Parquet files with encoded images, as dataset hubs lay them out."""
+"""Parquet files with encoded images, in the layout of dataset hubs."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.sources.base import (
     Item,
     Listing,
+    Source,
     SourceSplit,
     checked_labels,
     file_stamp,
     listing_of,
 )
 from toprung.trainables.data.sources.label_lists import LabelLists, Labels, as_arrays, is_list
-from toprung.trainables.data.sources.paths import Place, RemotePath, located
+from toprung.trainables.data.sources.paths import Place, RemotePath, located, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
 
     from toprung.trainables.data.sources.spec import DataSpec
 
-WANTED = "a folder with train.parquet or train-*.parquet (and val, test), or one .parquet file"
+ALLOWED = "a folder with train.parquet or train-*.parquet (and val, test), or one .parquet file"
+# Split -> how the names of its files begin.
 STEMS = {"train": ("train",), "val": ("val", "validation", "valid", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
 class ParquetImages:
-    """Encoded images in one column of some files, streamed batch by batch; `rows` counts each file's."""
+    """Encoded images in one column of some files, read batch by batch.
+
+    rows: the number of images in each file.
+    """
 
     files: tuple[Place, ...]
     rows: tuple[int, ...]
@@ -55,29 +60,40 @@ class ParquetImages:
             yield from _encoded(file, self.column, length)
 
 
-class ParquetSource:
-    """A folder of train, val and test files, each one file or shards, in it or in its subfolder `data`.
+class ParquetSource(Source):
+    """A folder of train, val and test files, each split in one file or several, in it or in its subfolder `data`.
 
-    The image column holds encoded bytes, plain or as the field `bytes` of a struct; the label column
-    integers, or lists: of the numbers of an image's classes, or of a 0 or 1 for each class where all lists are equally
-    long and hold nothing else. Class names come from classes.txt (one a line), else from the names hubs
-    store in the schema.
+    The image column holds encoded bytes, plain or as the field `bytes` of a struct. The label column holds
+    integers, or lists (see `label_lists`). Class names come from classes.txt (one a line), else from the names that
+    hubs store in the schema.
     """
+
+    names: ClassVar[tuple[str, ...]] = ("parquet",)
 
     def __init__(self, spec: DataSpec) -> None:
         self.spec = spec
-        self.path = located(spec.path, "parquet", WANTED)
+        self.path = located(spec.path, "parquet", ALLOWED)
         self.files = _files(self.path)
         self.names_file = (self.path if self.path.is_dir() else self.path.parent) / "classes.txt"
+
+    @classmethod
+    def recognises(cls, path: str | None) -> bool:
+        if path is None or path.endswith(".parquet"):
+            return path is not None
+        root = place_of(path)
+        try:
+            folders = [folder for folder in (root, root / "data") if folder.is_dir()]
+            return any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
+        except OSError:
+            return False  # a folder that may not be listed: its own source says so
 
     def stamps(self) -> tuple[str, ...]:
         files = [file for group in self.files.values() for file in group]
         return tuple(file_stamp(file) for file in (*files, self.names_file))
 
     def listing(self) -> Listing:
-        problems = [
-            p for group in self.files.values() for file in group for p in _column_problems(file, self.spec)
-        ]
+        files = [file for group in self.files.values() for file in group]
+        problems = [problem for file in files for problem in _column_problems(file, self.spec)]
         if problems:
             raise InputError(problems)
         names = self._names()
@@ -85,13 +101,13 @@ class ParquetSource:
             split: [_labels(file, self.spec.label_column) for file in group]
             for split, group in self.files.items()
         }
-        numbers = as_arrays(labels, names)
-        parts = {split: self._part(split, labels[split], numbers[split]) for split in self.files}
-        return listing_of(parts, names, "data.path")
+        arrays = as_arrays(labels, names)
+        splits = {split: self._split(split, labels[split], arrays[split]) for split in self.files}
+        return listing_of(splits, names, "data.path")
 
-    def _part(self, split: str, found: list[Labels], numbers: NDArray[np.int64]) -> SourceSplit:
-        rows = tuple(len(own) for own in found)
-        return SourceSplit(ParquetImages(self.files[split], rows, self.spec.image_column), numbers)
+    def _split(self, split: str, by_file: list[Labels], labels: NDArray[np.int64]) -> SourceSplit:
+        rows = tuple(len(own) for own in by_file)
+        return SourceSplit(ParquetImages(self.files[split], rows, self.spec.image_column), labels)
 
     def _names(self) -> list[str] | None:
         if self.names_file.is_file():
@@ -104,19 +120,19 @@ def _files(path: Place) -> dict[str, tuple[Place, ...]]:
     if path.is_file():
         return {"train": (path,)}
     for folder in (path, path / "data"):
-        found = {split: _shards(folder, stems) for split, stems in STEMS.items()}
-        if found["train"]:
-            return {split: files for split, files in found.items() if files}
+        files = {split: _split_files(folder, stems) for split, stems in STEMS.items()}
+        if files["train"]:
+            return {split: own for split, own in files.items() if own}
     there = ", ".join(sorted(file.name for file in path.iterdir())[:5]) or "nothing"
-    raise InputError.single("data.path", f"{path} holds {there}", WANTED)
+    raise InputError.single("data.path", f"{path} holds {there}", ALLOWED)
 
 
-def _shards(folder: Place, stems: Sequence[str]) -> tuple[Place, ...]:
+def _split_files(folder: Place, stems: Sequence[str]) -> tuple[Place, ...]:
     if not folder.is_dir():
         return ()
     globs = [glob for stem in stems for glob in (f"{stem}.parquet", f"{stem}-*.parquet")]
-    found = [file for file in folder.iterdir() if any(fnmatchcase(file.name, glob) for glob in globs)]
-    return tuple(sorted(found, key=str))
+    files = [file for file in folder.iterdir() if any(fnmatchcase(file.name, glob) for glob in globs)]
+    return tuple(sorted(files, key=str))
 
 
 def _open(file: Place) -> Any:
@@ -135,35 +151,44 @@ def _unreadable(file: Place, error: Exception) -> InputError:
 
 
 def _column_problems(file: Place, spec: DataSpec) -> list[Problem]:
-    import pyarrow.types as types
-
     schema = _open(file).schema_arrow
-    keys = {"image_column": spec.image_column, "label_column": spec.label_column}
+    columns = {"image_column": spec.image_column, "label_column": spec.label_column}
     there = f"one of the columns of {file}: {', '.join(schema.names)}"
     missing = [
-        Problem(f"data.{key}", repr(name), there) for key, name in keys.items() if name not in schema.names
+        Problem(f"data.{key}", repr(name), there) for key, name in columns.items() if name not in schema.names
     ]
     if missing:
         return missing
     problems = []
-    kind = schema.field(spec.image_column).type
-    names = [kind.field(i).name for i in range(kind.num_fields)] if types.is_struct(kind) else []
-    inner = kind.field("bytes").type if "bytes" in names else kind
-    if not (types.is_binary(inner) or types.is_large_binary(inner)):
+    image_type, label_type = (schema.field(name).type for name in columns.values())
+    if not _holds_images(image_type):
+        given = f"{spec.image_column!r} of {file} holds {image_type}"
         allowed = "encoded images: binary, or a struct with a binary field 'bytes'"
-        given = f"{spec.image_column!r} of {file} holds {kind}"
         problems.append(Problem("data.image_column", given, allowed))
-    kind = schema.field(spec.label_column).type
-    if not types.is_integer(kind.value_type if is_list(kind) else kind):
-        given = f"{spec.label_column!r} of {file} holds {kind}"
-        problems.append(
-            Problem("data.label_column", given, "class numbers: integers from 0, or lists of them")
-        )
+    if not _holds_labels(label_type):
+        given = f"{spec.label_column!r} of {file} holds {label_type}"
+        allowed = "class numbers: integers from 0, or lists of them"
+        problems.append(Problem("data.label_column", given, allowed))
     return problems
 
 
+def _holds_images(arrow_type: Any) -> bool:
+    import pyarrow.types as types
+
+    fields = range(arrow_type.num_fields) if types.is_struct(arrow_type) else ()
+    names = [arrow_type.field(number).name for number in fields]
+    inner = arrow_type.field("bytes").type if "bytes" in names else arrow_type
+    return bool(types.is_binary(inner) or types.is_large_binary(inner))
+
+
+def _holds_labels(arrow_type: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_integer(arrow_type.value_type if is_list(arrow_type) else arrow_type))
+
+
 def _labels(file: Place, column: str) -> Labels:
-    """Class numbers, int64 (N,), or the list of each image."""
+    """The labels in one file: class numbers, int64 (N,), or the list of each image."""
     import pyarrow
 
     try:
@@ -193,7 +218,7 @@ def _encoded(file: Place, column: str, length: int) -> Iterator[Sequence[Item]]:
 
 
 def _schema_names(file: Place, column: str) -> list[str] | None:
-    """The class names hubs keep as JSON under the schema's key `huggingface`, or None."""
+    """The class names that hubs keep as JSON under the schema's key `huggingface`, or None."""
     metadata = _open(file).schema_arrow.metadata or {}
     try:
         names = json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]

@@ -1,42 +1,66 @@
-"""The sources by name."""
+"""The sources of images. A new one is a line in `SOURCES`, beside the file of its class."""
 
 from __future__ import annotations
 
-import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.references import did_you_mean, is_reference
 from toprung.trainables.data.sources.arrays import DigitsSource
 from toprung.trainables.data.sources.folder import FolderSource
 from toprung.trainables.data.sources.function import FunctionSource
-from toprung.trainables.data.sources.keras_datasets import KEPT, KerasSource
+from toprung.trainables.data.sources.keras_datasets import KerasSource
 from toprung.trainables.data.sources.npz import NpzSource
 from toprung.trainables.data.sources.parquet import ParquetSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from toprung.trainables.data.sources.base import Source
     from toprung.trainables.data.sources.spec import DataSpec
 
 
-SOURCES: dict[str, Callable[[DataSpec], Source]] = {
-    "digits": DigitsSource,
-    "folder": FolderSource,
-    "parquet": ParquetSource,
-    "npz": NpzSource,
-    **dict.fromkeys(KEPT, KerasSource),
-}
+SOURCES: tuple[type[Source], ...] = (
+    DigitsSource,
+    FolderSource,
+    NpzSource,
+    ParquetSource,
+    KerasSource,
+)
+"""Every source that has a name; they are asked in this order whether they recognise a path."""
+
+
+def source_class(name: str) -> type[Source]:
+    """The class of the source that `data.source` names; a reference to user code is a function.
+
+    Raises:
+        InputError: There is no such source.
+    """
+    by_name = {own: source for source in SOURCES for own in source.names}
+    if name in by_name:
+        return by_name[name]
+    if is_reference(name):
+        return FunctionSource
+    hint = did_you_mean(name, by_name)
+    allowed = f"one of {', '.join(by_name)}, or module:function"
+    raise InputError.single("data.source", repr(name), f"{hint} {allowed}".lstrip())
+
+
+def source_of(path: str | None) -> str:
+    """The source of a job that gives `path` and names no source: the first that recognises it, else class folders.
+
+    Raises:
+        InputError: `path` is a URI that cannot be opened.
+    """
+    return next((source for source in SOURCES if source.recognises(path)), FolderSource).names[0]
+
+
+def with_defaults(spec: DataSpec) -> DataSpec:
+    """The spec with the image size of its source where it gives none; raises InputError as `source_class`."""
+    if spec.image_size is not None:
+        return spec
+    return replace(spec, image_size=source_class(spec.source).default_image_size)
 
 
 def open_source(spec: DataSpec) -> Source:
-    """The source a spec names. Raises InputError on an unknown name, or a path the source cannot use."""
-    if spec.source in SOURCES:
-        return SOURCES[spec.source](spec)
-    module, colon, function = spec.source.rpartition(":")
-    if colon and module and function.isidentifier():
-        return FunctionSource(spec)
-    near = difflib.get_close_matches(spec.source, SOURCES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    allowed = f"{hint}one of {', '.join(SOURCES)}, or module:function"
-    raise InputError.single("data.source", repr(spec.source), allowed)
+    """The source that a spec names; raises InputError for an unknown name, or a path that the source cannot use."""
+    return source_class(spec.source)(spec)

@@ -1,110 +1,128 @@
-"""What a job says about its data, checked when it is made."""
+"""The settings of a job's data: their types, limits, defaults and descriptions, checked when a spec is made.
+
+The section `data` of a job file is made of the same types.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from annotated_types import Interval, MinLen
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.task.task_type import AUTO, KINDS
+from toprung.trainables.task.task_type import AUTO, RequestedTask
 
-SMALLEST_SIDE_PIXELS, LARGEST_SIDE_PIXELS = 4, 2048
-TASKS = (AUTO, *KINDS)
-FITS = ("stretch", "pad", "crop")
+Text = Annotated[str, MinLen(1)]
+Side = Annotated[int, Interval(ge=4, le=2048)]
+Seed = Annotated[int, Interval(ge=0)]
+ImageCount = Annotated[int, Interval(ge=1)]
+Fraction = Annotated[float, Interval(gt=0, lt=1)]
+CorruptFraction = Annotated[float, Interval(ge=0, lt=1)]
+Channels = Literal[1, 3]
+Fit = Literal["stretch", "pad", "crop"]
+
+
+DESCRIPTIONS: dict[str, str] = {
+    "source": "Name of a source, or file.py:function; found from `path` if empty.",
+    "path": "File or folder of the images, or a URI (s3://, gs://).",
+    "image_size": "Height and width in pixels that images are resized to; if none, their own, the same for all.",
+    "channels": "1 for grey, 3 for RGB; the source's own if none.",
+    "fit": "How an image becomes square: stretch it, pad it with black, or crop its middle.",
+    "val_fraction": "Share of the images that selects the winner.",
+    "test_fraction": "Share of the images sealed until the retrain.",
+    "seed": "Seed of the splits.",
+    "max_corrupt_fraction": "Share of unreadable images that is skipped, by name, before the job is refused.",
+    "max_train_images": "Training images kept, a stratified sample with every class in it; all if none is given.",
+    "image_column": "Parquet column of the encoded images.",
+    "label_column": "Parquet column of class numbers, or lists.",
+    "task": "softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
+}
+"""Setting -> one sentence about it, for the user."""
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Where the images come from and how they become arrays.
+    """Where the images come from and how they become arrays; `DESCRIPTIONS` says what each setting means.
 
-    source: `digits`, `folder`, `parquet`, `npz`, `cifar10`, `cifar100`, `mnist`, `fashion_mnist`,
-        or a function as `module:function` or `file.py:function`.
-    path: file or folder of the sources that read one; `~` is expanded, a relative one starts at the working
-        directory; or a URI that `pyarrow.fs` reads. On a cluster it must lead to the same content on every node.
-    image_size: side in pixels of the square images a model sees; None keeps the source's own size, which
-        must then be the same for all (`digits`: 16).
-    fit: how an image that is not square becomes so: `stretch` it, `pad` it with black, or `crop` its middle.
-    channels: 1 or 3; None keeps what arrays have and turns image files into 3 (RGB).
-    val_fraction, test_fraction: share of every class drawn, by `seed`, from the images that come without a
-        validation (test) split of their own; a split that comes with the source is kept as it is.
-    max_corrupt_fraction: share of the images that may be unreadable; they are skipped and named.
-    max_train_images: keeps a stratified sample of so many training images, one of each class at least; with
-        more classes than that the data set is refused. None keeps all.
-    image_column, label_column: names of the Parquet columns.
-    task: `softmax`, `binary`, `multilabel`, or `auto`: as the labels are (see `trainables.task.task_type`).
+    A relative path starts at the working directory. On a cluster a path must lead to the same content on every node.
+    The shares for validation and test are drawn from every class; a split that comes with the source is kept as it is.
 
-    Raises InputError, with every problem at once, on a value out of range or of the wrong type.
+    Raises:
+        InputError: Every value that is out of range or of the wrong type.
     """
 
-    source: str = "digits"
-    path: str | None = None
-    image_size: int | None = None
-    channels: int | None = None
-    fit: str = "stretch"
-    val_fraction: float = 0.15
-    test_fraction: float = 0.15
-    seed: int = 0
-    max_corrupt_fraction: float = 0.01
-    max_train_images: int | None = None
-    image_column: str = "image"
-    label_column: str = "label"
-    task: str = AUTO
+    source: Text = "digits"
+    path: Text | None = None
+    image_size: Side | None = None
+    channels: Channels | None = None
+    fit: Fit = "stretch"
+    val_fraction: Fraction = 0.15
+    test_fraction: Fraction = 0.15
+    seed: Seed = 0
+    max_corrupt_fraction: CorruptFraction = 0.01
+    max_train_images: ImageCount | None = None
+    image_column: Text = "image"
+    label_column: Text = "label"
+    task: RequestedTask = AUTO
 
     def __post_init__(self) -> None:
-        problems = [problem for problem in (*self._kinds(), *self._shapes(), *self._shares()) if problem]
+        rules = {name: _broken_rule(getattr(self, name), hint) for name, hint in _TYPES.items()}
+        problems = [
+            Problem(f"data.{name}", repr(getattr(self, name)), rule) for name, rule in rules.items() if rule
+        ]
+        fractions = self.val_fraction, self.test_fraction
+        if not (rules["val_fraction"] or rules["test_fraction"] or leave_train_images(*fractions)):
+            given = f"{self.val_fraction} + test_fraction {self.test_fraction}"
+            allowed = "together below 1, so that images to train on remain"
+            problems.append(Problem("data.val_fraction", given, allowed))
         if problems:
             raise InputError(problems)
 
-    def _kinds(self) -> list[Problem | None]:
-        named = [self._text(name) for name in ("source", "image_column", "label_column")]
-        is_path = self.path is None or (isinstance(self.path, str) and self.path)
-        return [*named, None if is_path else _problem("path", self.path, "a file or folder, or a URI")]
 
-    def _text(self, name: str) -> Problem | None:
-        value = getattr(self, name)
-        return None if isinstance(value, str) and value else _problem(name, value, "a name")
-
-    def _shapes(self) -> list[Problem | None]:
-        sides = f"a whole number of pixels from {SMALLEST_SIDE_PIXELS} to {LARGEST_SIDE_PIXELS}"
-        sized = self.image_size is None or _is_whole(
-            self.image_size, SMALLEST_SIDE_PIXELS, LARGEST_SIDE_PIXELS
-        )
-        capped = self.max_train_images is None or _is_whole(self.max_train_images, 1)
-        shaped = self.channels is None or (_is_whole(self.channels, 1, 3) and self.channels != 2)
-        return [
-            None if sized else _problem("image_size", self.image_size, sides),
-            None if shaped else _problem("channels", self.channels, "1 or 3"),
-            None if self.task in TASKS else _problem("task", self.task, f"one of {', '.join(TASKS)}"),
-            None if self.fit in FITS else _problem("fit", self.fit, f"one of {', '.join(FITS)}"),
-            None if capped else _problem("max_train_images", self.max_train_images, "a whole number from 1"),
-            None if _is_whole(self.seed, 0) else _problem("seed", self.seed, "a whole number from 0"),
-        ]
-
-    def _shares(self) -> list[Problem | None]:
-        carved = [_share(name, getattr(self, name)) for name in ("val_fraction", "test_fraction")]
-        corrupt = self.max_corrupt_fraction
-        allowed = None if _is_number(corrupt) and 0 <= corrupt < 1 else "a number from 0 to below 1"
-        if not any(carved) and self.val_fraction + self.test_fraction >= 1:
-            both = f"{self.val_fraction} + test_fraction {self.test_fraction}"
-            carved.append(
-                Problem("data.val_fraction", both, "together below 1, so that images to train on remain")
-            )
-        return [*carved, _problem("max_corrupt_fraction", corrupt, allowed) if allowed else None]
+_TYPES = get_type_hints(DataSpec, include_extras=True)
 
 
-def _problem(name: str, given: object, allowed: str) -> Problem:
-    return Problem(f"data.{name}", repr(given), allowed)
+def leave_train_images(val_fraction: float, test_fraction: float) -> bool:
+    """Whether the two shares leave images to train on."""
+    return val_fraction + test_fraction < 1
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _broken_rule(value: object, hint: Any) -> str:
+    """What is allowed in the place of `value`; the empty string where it is of the type `hint`."""
+    if type(None) in get_args(hint):
+        return "" if value is None else _broken_rule(value, get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        is_choice = any(value == choice and type(value) is type(choice) for choice in choices)
+        return "" if is_choice else f"one of {', '.join(map(str, choices))}"
+    plain_type, limits = get_args(hint)
+    if plain_type is str:
+        return "" if isinstance(value, str) and len(value) >= limits.min_length else "a text"
+    is_valid = _is_number(value, plain_type) and _within(value, limits)
+    return "" if is_valid else f"{'a whole number' if plain_type is int else 'a number'} {_words(limits)}"
 
 
-def _is_whole(value: object, low: int, high: float = math.inf) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+def _is_number(value: object, plain_type: type) -> bool:
+    if isinstance(value, float):
+        return plain_type is float and math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _share(name: str, value: float) -> Problem | None:
-    if _is_number(value) and 0 < value < 1:
-        return None
-    return _problem(name, value, "a number between 0 and 1, both excluded")
+def _within(value: Any, limits: Interval) -> bool:
+    return bool(
+        (limits.ge is None or limits.ge <= value)
+        and (limits.gt is None or limits.gt < value)
+        and (limits.le is None or value <= limits.le)
+        and (limits.lt is None or value < limits.lt)
+    )
+
+
+def _words(limits: Interval) -> str:
+    low = f"from {limits.ge}" if limits.gt is None else f"above {limits.gt}"
+    if limits.le is not None:
+        return f"{low} to {limits.le}"
+    if limits.lt is not None:
+        return f"{low} {'to' if limits.gt is None else 'and'} below {limits.lt}"
+    return low

@@ -1,4 +1,4 @@
-"""The cache keeps to its bound: what was used longest ago goes, what anybody uses stays."""
+"""The cache keeps to its bound: the least recently used entries go, those in use stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.cache.cache import cached
-from toprung.trainables.data.cache.eviction import keep_within
+from toprung.trainables.data.cache.eviction import evict
 
 ROOT = Path(__file__).parents[4]
 ENTRY_BYTES = 1000
@@ -33,7 +33,7 @@ sys.stdin.read()
 
 
 def elsewhere(folder: Path, *keys: str) -> subprocess.Popen[str]:
-    """A process that takes up entries, making those that are not there, and uses them until its stdin ends."""
+    """A process that builds the entries that are missing, and uses all of them until its stdin ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder), *keys],
         stdin=subprocess.PIPE,
@@ -46,8 +46,8 @@ def elsewhere(folder: Path, *keys: str) -> subprocess.Popen[str]:
 
 
 def make(folder: Path, key: str) -> None:
-    def build(part: Path) -> None:
-        (part / "images").write_bytes(bytes(ENTRY_BYTES))
+    def build(entry: Path) -> None:
+        (entry / "images").write_bytes(bytes(ENTRY_BYTES))
 
     cached(folder, key, lambda entry: (entry / "images").is_file(), build)
 
@@ -68,15 +68,13 @@ def test_past_the_bound_the_entry_used_longest_ago_goes(
     used_at(tmp_path, a=3, b=1, c=2)
     (tmp_path / "of a person").mkdir()
     make(tmp_path, "d")
-    assert entries(tmp_path) == {"a", "b", "c", "d", "of a person"}, "far below the usual bound"
+    assert entries(tmp_path) == {"a", "b", "c", "d", "of a person"}, "far below the default bound"
     monkeypatch.setenv("TOPRUNG_CACHE_GB", str(3.5 * ENTRY_BYTES / 1e9))
     make(tmp_path, "e")
     assert entries(tmp_path) == {"a", "d", "e", "of a person"}
 
 
-def test_an_entry_that_is_taken_up_again_counts_as_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_that_is_used_again_counts_as_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere(tmp_path, "a", "b").communicate()
     used_at(tmp_path, a=1, b=2)
     elsewhere(tmp_path, "a").communicate()
@@ -103,7 +101,7 @@ def test_an_entry_that_another_user_made_stays_while_it_is_used(
     open_file = os.open
 
     def opened(path: Any, flags: int, *mode: int) -> int:
-        """As the system answers where the mark is another user's (but not to root, who may run the tests)."""
+        """As the system does where the mark is another user's (but not to root, who may run the tests)."""
         if Path(path) == tmp_path / "a" / ".used" and flags & os.O_ACCMODE != os.O_RDONLY:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return open_file(path, flags, *mode)
@@ -139,12 +137,12 @@ def test_processes_that_evict_at_once_do_not_trip_over_one_another(tmp_path: Pat
             (entry / name).write_bytes(bytes(ENTRY_BYTES // 4))
         os.utime(entry / ".used", (number, number))
     with ThreadPoolExecutor(8) as pool:  # each opens and locks for itself, as a process does
-        list(pool.map(lambda _: keep_within(tmp_path, ENTRY_BYTES), range(8)))
+        list(pool.map(lambda _: evict(tmp_path, ENTRY_BYTES), range(8)))
     assert entries(tmp_path) <= {f"{ENTRIES - 1:03}"}
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "much", "nan"])
-def test_a_bound_that_is_no_number_is_told(
+def test_a_bound_that_is_no_number_is_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOPRUNG_CACHE_GB", text)

@@ -1,4 +1,4 @@
-"""Image files of every format and colour mode become the same kind of pixels."""
+"""Image files of every format and colour mode become the same uint8 pixels."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SPEC = DataSpec("folder", "unused")
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    image.save(out, kind, **options)
+    image.save(out, file_format, **options)
     return out.getvalue()
 
 
@@ -42,10 +42,10 @@ def corners(array: np.ndarray) -> list[tuple[int, ...]]:
     return [tuple(array[row, column].tolist()) for row, column in ((1, 1), (1, -2), (-2, 1), (-2, -2))]
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "WEBP", "JPEG"])
-def test_each_format_gives_rgb_bytes(kind: str) -> None:
-    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
-    decoded = pixels(encoded(quarters(), kind, **options), SPEC)
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "WEBP", "JPEG"])
+def test_each_format_gives_rgb_bytes(file_format: str) -> None:
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(file_format, {})
+    decoded = pixels(encoded(quarters(), file_format, **options), SPEC)
     assert decoded.shape == (16, 16, 3)
     assert decoded.dtype == np.uint8
     # JPEG at quality 100 rounds its transform and the colour conversion: a few levels, nowhere near a colour.
@@ -58,8 +58,8 @@ def test_each_colour_mode_becomes_rgb(mode: str) -> None:
         image = Image.fromarray(np.full((8, 8), 40_000, np.uint16))
     else:
         image = Image.new("RGB", (8, 8), (155, 155, 155)).convert(mode)
-    kind = "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"
-    decoded = pixels(encoded(image, kind), SPEC)
+    file_format = "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"
+    decoded = pixels(encoded(image, file_format), SPEC)
     assert decoded.shape == (8, 8, 3)
     if mode == "1":
         assert set(decoded.ravel().tolist()) <= {0, 255}  # dithered
@@ -146,8 +146,8 @@ def test_noise_is_unreadable_and_never_another_error(content: bytes) -> None:
 
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP"]), st.integers(0, 400), st.integers(0, 255))
 @settings(max_examples=200, deadline=None)
-def test_one_damaged_byte_gives_an_image_or_unreadable(kind: str, position: int, value: int) -> None:
-    content = bytearray(encoded(quarters(), kind))
+def test_one_damaged_byte_gives_an_image_or_unreadable(file_format: str, position: int, value: int) -> None:
+    content = bytearray(encoded(quarters(), file_format))
     content[position % len(content)] = value
     try:
         decoded = pixels(bytes(content), replace(SPEC, image_size=8))

@@ -34,14 +34,14 @@ def test_every_class_stands_in_every_split_at_its_share(
 ) -> None:
     labels = labels_of(sizes)
     spec = DataSpec(val_fraction=val, test_fraction=test, seed=seed)
-    places = assign_splits({"train": labels}, named(len(sizes)), spec)["train"]
+    assigned = assign_splits({"train": labels}, named(len(sizes)), spec)["train"]
     for number, size in enumerate(sizes):
-        counts = np.bincount(places[labels == number], minlength=3)
+        counts = np.bincount(assigned[labels == number], minlength=3)
         assert counts.sum() == size
         assert counts.min() >= 1
-        for place, fraction in ((VAL, val), (TEST, test)):
-            # Rounded to the nearest image, and moved by at most one more to leave each split its one.
-            assert abs(counts[place] - fraction * size) <= 1.5
+        for split, fraction in ((VAL, val), (TEST, test)):
+            # Rounded to the nearest image, and moved by at most one more to leave each split one image.
+            assert abs(counts[split] - fraction * size) <= 1.5
 
 
 @given(class_sizes, st.integers(0, 2**32))
@@ -72,28 +72,28 @@ def test_the_test_set_does_not_move_when_the_validation_share_does(
 
 
 def test_a_split_that_comes_with_the_source_is_kept_as_it_is() -> None:
-    parts = {"train": labels_of([10, 10]), "test": labels_of([5, 5])}
-    places = assign_splits(parts, named(2), DataSpec(val_fraction=0.2))
-    assert (places["test"] == TEST).all()
-    assert np.bincount(places["train"], minlength=3).tolist() == [16, 4, 0]
+    splits = {"train": labels_of([10, 10]), "test": labels_of([5, 5])}
+    assigned = assign_splits(splits, named(2), DataSpec(val_fraction=0.2))
+    assert (assigned["test"] == TEST).all()
+    assert np.bincount(assigned["train"], minlength=3).tolist() == [16, 4, 0]
 
-    parts["val"] = labels_of([1, 1])
-    places = assign_splits(parts, named(2), DataSpec())
-    assert (places["train"] == TRAIN).all()
-    assert (places["val"] == VAL).all()
+    splits["val"] = labels_of([1, 1])
+    assigned = assign_splits(splits, named(2), DataSpec())
+    assert (assigned["train"] == TRAIN).all()
+    assert (assigned["val"] == VAL).all()
 
 
 @given(class_sizes, st.integers(6, 200))
 @settings(deadline=None)
 def test_the_cap_on_training_images_touches_training_images_only(sizes: list[int], cap: int) -> None:
     labels = labels_of(sizes)
-    whole = assign_splits({"train": labels}, named(len(sizes)), DataSpec())["train"]
+    uncapped = assign_splits({"train": labels}, named(len(sizes)), DataSpec())["train"]
     capped = assign_splits({"train": labels}, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
-    assert np.array_equal(capped[whole != TRAIN], whole[whole != TRAIN])
-    assert set(capped[whole == TRAIN].tolist()) <= {TRAIN, LEFT_OUT}
+    assert np.array_equal(capped[uncapped != TRAIN], uncapped[uncapped != TRAIN])
+    assert set(capped[uncapped == TRAIN].tolist()) <= {TRAIN, LEFT_OUT}
     kept = np.bincount(labels[capped == TRAIN], minlength=len(sizes))
     assert kept.min() >= 1
-    assert kept.sum() == min(cap, (whole == TRAIN).sum())
+    assert kept.sum() == min(cap, (uncapped == TRAIN).sum())
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_the_cap_on_training_images_touches_training_images_only(sizes: list[int
     ids=["shares without a rest", "equal remainders", "many classes below one image"],
 )
 def test_the_cap_is_kept_to_the_image(sizes: list[int], cap: int, kept: list[int]) -> None:
-    parts = {
+    splits = {
         "train": labels_of(sizes),
         "val": labels_of([1] * len(sizes)),
         "test": labels_of([1] * len(sizes)),
     }
-    places = assign_splits(parts, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
-    assert np.bincount(parts["train"][places == TRAIN]).tolist() == kept
+    assigned = assign_splits(splits, named(len(sizes)), DataSpec(max_train_images=cap))["train"]
+    assert np.bincount(splits["train"][assigned == TRAIN]).tolist() == kept
 
 
 @given(st.integers(0, 2**32), st.integers(6, 150))
@@ -121,9 +121,9 @@ def test_the_cap_is_kept_with_several_labels_an_image(seed: int, cap: int) -> No
     rng = np.random.default_rng(seed)
     labels = (rng.random((200, 6)) < rng.uniform(0.05, 0.5, 6)).astype(np.int64)
     labels[:18] = np.tile(np.eye(6, dtype=np.int64), (3, 1))  # enough of each to stand in every split
-    whole = assign_splits({"train": labels}, named(6), DataSpec(seed=seed))["train"]
+    uncapped = assign_splits({"train": labels}, named(6), DataSpec(seed=seed))["train"]
     capped = assign_splits({"train": labels}, named(6), DataSpec(seed=seed, max_train_images=cap))["train"]
-    assert (capped == TRAIN).sum() == min(cap, (whole == TRAIN).sum())
+    assert (capped == TRAIN).sum() == min(cap, (uncapped == TRAIN).sum())
     assert labels[capped == TRAIN].any(axis=0).all()
 
 
@@ -134,13 +134,13 @@ def test_a_cap_below_one_image_a_class_is_refused() -> None:
 
 @pytest.mark.parametrize(("own", "needed"), [((), 3), (("test",), 2), (("val", "test"), 1)])
 def test_a_class_needs_an_image_for_each_split_it_is_drawn_into(own: tuple[str, ...], needed: int) -> None:
-    parts = {"train": labels_of([10, needed]), **{split: labels_of([1, 1]) for split in own}}
-    assert set(assign_splits(parts, named(2), DataSpec())) == {"train", *own}
-    parts["train"] = np.r_[np.zeros(10, int), np.ones(needed - 1, int)]
+    splits = {"train": labels_of([10, needed]), **{split: labels_of([1, 1]) for split in own}}
+    assert set(assign_splits(splits, named(2), DataSpec())) == {"train", *own}
+    splits["train"] = np.r_[np.zeros(10, int), np.ones(needed - 1, int)]
     with pytest.raises(
         InputError, match=f"class 'class 1' has {needed - 1} image.*at least {needed}, one each"
     ):
-        assign_splits(parts, named(2), DataSpec())
+        assign_splits(splits, named(2), DataSpec())
 
 
 def test_a_hundred_small_classes_are_told_in_a_few_lines() -> None:
@@ -152,6 +152,6 @@ def test_a_hundred_small_classes_are_told_in_a_few_lines() -> None:
 
 def test_no_split_shares_a_row_with_another() -> None:
     spec = replace(DataSpec(), seed=3)
-    places = assign_splits({"train": labels_of([50, 50])}, named(2), spec)["train"]
-    rows = [set(np.flatnonzero(places == index).tolist()) for index in range(len(SPLITS))]
+    assigned = assign_splits({"train": labels_of([50, 50])}, named(2), spec)["train"]
+    rows = [set(np.flatnonzero(assigned == index).tolist()) for index in range(len(SPLITS))]
     assert sum(len(own) for own in rows) == len(set.union(*rows)) == 100

@@ -1,4 +1,4 @@
-"""Arrays that are no labelled images are told in one line: which file, split and row, and what is allowed."""
+"""Arrays that are no labelled images are refused in one line: which file, split and row, and what is allowed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def make_npz(path: Path, **arrays: Any) -> Path:
-    whole = {"images": np.zeros((12, 8, 8, 3), np.uint8), "labels": np.arange(12) % 2}
-    np.savez(path, **{**whole, **arrays})
+    valid = {"images": np.zeros((12, 8, 8, 3), np.uint8), "labels": np.arange(12) % 2}
+    np.savez(path, **{**valid, **arrays})
     return path
 
 
@@ -74,7 +74,7 @@ def test_arrays_that_cannot_be_used_say_why(case: str, tmp_path: Path, problem_o
     assert expected in text
 
 
-def test_splits_of_different_shapes_are_told_apart(tmp_path: Path, problem_of) -> None:
+def test_the_key_says_in_what_the_shapes_of_splits_differ(tmp_path: Path, problem_of) -> None:
     images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
     for key, other in {"data.channels": images[..., :1], "data.image_size": images[:, :4]}.items():
         path = tmp_path / "set.npz"
@@ -89,7 +89,7 @@ def test_a_test_label_that_training_never_saw_is_out_of_range(tmp_path: Path, pr
     assert text == "data.path: set.npz test row 1: label 7 is out of range; 0 to 1: there are 2 classes"
 
 
-def test_a_test_split_without_images_is_told_before_anything_is_decoded(tmp_path: Path) -> None:
+def test_a_test_split_without_images_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
     images, labels = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 2
     np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images[:0], y_test=labels[:0])
     problems = check(DataSpec("npz", str(tmp_path / "set.npz")))
@@ -98,7 +98,7 @@ def test_a_test_split_without_images_is_told_before_anything_is_decoded(tmp_path
     ]
 
 
-def test_every_bad_split_of_an_npz_is_told_at_once(tmp_path: Path) -> None:
+def test_every_bad_split_of_an_npz_is_named_at_once(tmp_path: Path) -> None:
     images, labels = np.zeros((12, 8, 8), np.float32), np.arange(12) % 2
     np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     assert len(check(DataSpec("npz", str(tmp_path / "set.npz")))) == 2

@@ -40,14 +40,14 @@ def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_set_in_keras_cache_is_read_without_loading_keras_here(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from toprung.trainables.data.dataset import DataSpec, load\n"
-        f"found = load(DataSpec('fashion_mnist'), Path({str(tmp_path / 'cache')!r}))\n"
-        "print(found.counts, found.classes[0], 'keras' in sys.modules, 'tensorflow' in sys.modules)"
+        f"data = load(DataSpec('fashion_mnist'), Path({str(tmp_path / 'cache')!r}))\n"
+        "print(data.counts, data.classes[0], 'keras' in sys.modules, 'tensorflow' in sys.modules)"
     )
     environment = dict(os.environ)
-    told = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert told.stdout.split("\n")[-2] == "{'train': 50, 'val': 10, 'test': 20} T-shirt/top False False"
+    assert finished.stdout.split("\n")[-2] == "{'train': 50, 'val': 10, 'test': 20} T-shirt/top False False"
 
     dataset = load(DataSpec("fashion_mnist"), tmp_path / "cache")
     assert dataset.image_shape == (28, 28, 1)
@@ -56,7 +56,9 @@ def test_a_set_in_keras_cache_is_read_without_loading_keras_here(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("keras_home")
-def test_a_set_keras_cannot_get_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_keras_cannot_get_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(
         InputError, match=r"data\.source: Keras could not load mnist: .*; a network connection, or"

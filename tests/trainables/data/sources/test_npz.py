@@ -50,9 +50,9 @@ def test_a_file_read_in_blocks_is_the_data_set_that_its_arrays_are(
     monkeypatch.setattr(
         "toprung.trainables.data.sources.npz.BLOCK_BYTES", 7 * 9 * 7 * 3
     )  # seven images, so the last block is short
-    whole = arrays()
-    whole["images"] = np.ascontiguousarray(whole["images"][pick])
-    np.savez(tmp_path / "set.npz", **whole)
+    content = arrays()
+    content["images"] = np.ascontiguousarray(content["images"][pick])
+    np.savez(tmp_path / "set.npz", **content)
     (tmp_path / "memory.py").write_text(
         "import numpy, pathlib\n"
         "found = numpy.load(pathlib.Path(__file__).with_name('set.npz'))\n"
@@ -60,7 +60,7 @@ def test_a_file_read_in_blocks_is_the_data_set_that_its_arrays_are(
     )
     expected = load(DataSpec(f"{tmp_path / 'memory.py'}:arrays"), tmp_path / "cache")
 
-    WAYS[way](tmp_path / "other.npz", **whole)
+    WAYS[way](tmp_path / "other.npz", **content)
     dataset = load(DataSpec("npz", str(tmp_path / "other.npz")), tmp_path / "cache")
     assert dataset.fingerprint == expected.fingerprint
     assert dataset.class_counts == expected.class_counts
@@ -79,13 +79,13 @@ def test_a_file_larger_than_the_memory_is_prepared(way: str, tmp_path: Path) -> 
     path = tmp_path / "set.npz"
     WAYS[way](path, images=images, labels=np.arange(600) % 3)
     try:
-        told = subprocess.run(
+        finished = subprocess.run(
             [sys.executable, "-c", PREPARE, str(path), str(tmp_path / "cache"), str(64 * MIB)],
             capture_output=True,
             text=True,
             check=False,
         )
-        assert told.stdout == "600\n", told.stderr
+        assert finished.stdout == "600\n", finished.stderr
     finally:
         for file in (path, *tmp_path.glob("cache/*/*.npy")):
             file.unlink()  # pytest keeps its last folders
@@ -115,9 +115,9 @@ def short(tmp_path: Path) -> DataSpec:
     """The array of images ends before its header says."""
     from zipfile import ZipFile
 
-    whole = arrays()
-    np.save(tmp_path / "images.npy", whole["images"])
-    np.savez(tmp_path / "set.npz", labels=whole["labels"])
+    content = arrays()
+    np.save(tmp_path / "images.npy", content["images"])
+    np.savez(tmp_path / "set.npz", labels=content["labels"])
     with ZipFile(tmp_path / "set.npz", "a") as file:
         file.writestr("images.npy", (tmp_path / "images.npy").read_bytes()[:-100])
     return DataSpec("npz", str(tmp_path / "set.npz"))
@@ -135,6 +135,6 @@ def test_damage_that_shows_while_images_are_read_is_told_in_one_line(
     assert "set.npz cannot be read (" in text and reason in text
 
 
-def test_an_array_that_is_not_asked_for_is_not_opened(tmp_path: Path) -> None:
+def test_an_array_that_is_not_used_is_not_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", **arrays(), notes=np.array([None, {"taken": "in May"}]))
     assert check(DataSpec("npz", str(tmp_path / "set.npz"))) == ()

@@ -1,4 +1,4 @@
-"""Parquet files that hold no labelled images are told in one line: which file, column and row."""
+"""Parquet files that hold no labelled images are refused in one line: which file, column and row."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def make_parquet(root: Path, name: str = "train.parquet", **columns: Any) -> Pat
     import pyarrow.parquet as pq
 
     root.mkdir(parents=True, exist_ok=True)
-    whole = {"image": [{"bytes": jpeg(row), "path": None} for row in range(12)], "label": [0, 1] * 6}
-    pq.write_table(pa.table({**whole, **columns}), root / name)
+    valid = {"image": [{"bytes": jpeg(row), "path": None} for row in range(12)], "label": [0, 1] * 6}
+    pq.write_table(pa.table({**valid, **columns}), root / name)
     return root
 
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from toprung.search.jobs.data_section import source_of
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, check, load
 from toprung.trainables.data.sources import paths as data_place
+from toprung.trainables.data.sources.registry import source_of
 
 
 class Store:

@@ -93,8 +93,8 @@ def function(where: Path) -> DataSpec:
     (where / "mine.py").write_text(
         "import numpy, pathlib\n"
         "def load():\n"
-        "    found = numpy.load(pathlib.Path(__file__).with_name('set.npz'))\n"
-        "    return found['images'], found['labels'], ['ant', 'bee', 'cat']\n"
+        "    file = numpy.load(pathlib.Path(__file__).with_name('set.npz'))\n"
+        "    return file['images'], file['labels'], ['ant', 'bee', 'cat']\n"
     )
     return DataSpec(f"{where / 'mine.py'}:load")
 
@@ -179,12 +179,12 @@ def test_no_image_is_lost_or_made_up(spec: DataSpec, tmp_path: Path) -> None:
 
     listing = open_source(spec).listing()
     dataset = load(spec, tmp_path / "cache")
-    assert sum(dataset.counts.values()) == sum(len(part.labels) for part in listing.parts.values())
-    for name, part in listing.parts.items():
-        assert len(part.images) == len(part.labels) == sum(len(chunk) for chunk in part.images.chunks(7))
-        assert part.images.name(len(part.images) - 1) != part.images.name(0)
+    assert sum(dataset.counts.values()) == sum(len(split.labels) for split in listing.splits.values())
+    for name, split in listing.splits.items():
+        assert len(split.images) == len(split.labels) == sum(len(chunk) for chunk in split.images.chunks(7))
+        assert split.images.name(len(split.images) - 1) != split.images.name(0)
         if name != "train":
-            assert dataset.counts[name] == len(part.labels)
+            assert dataset.counts[name] == len(split.labels)
 
 
 def test_a_good_source_checks_clean(spec: DataSpec) -> None:
