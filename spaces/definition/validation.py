@@ -125,7 +125,7 @@ def _parse(where: str, given: Any, parameter: BaseDistribution) -> Range | Probl
     if isinstance(given, Mapping) and set(given) == {"choices"}:
         return _parse_choices(where, given["choices"], parameter)
     if getattr(parameter, "choices", None) is not None:
-        return _parse_choices(where, given if _is_list(given) else None, parameter)
+        return _parse_choices(where, given, parameter)
     if isinstance(given, Mapping) and set(given) == {"low", "high"}:
         return _parse_interval(where, given["low"], given["high"], parameter)
     if _is_list(given) and len(given) == 2:

@@ -63,7 +63,7 @@ def file_of(reference: str, where: str) -> Path:
         spec = None
     except Exception as error:  # of the packages around the module, which are imported to find it
         raise _import_fails(location, error, where) from error
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not spec.has_location:
         raise _no_module(location, where)
     return Path(spec.origin)
 

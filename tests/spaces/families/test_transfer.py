@@ -18,7 +18,7 @@ def drawn(space, seed: int = 0) -> dict:
     return space(RecordingTrial(random.Random(seed), {}))
 
 
-def told(**narrowing) -> dict[str, str]:
+def problems_of(**narrowing) -> dict[str, str]:
     with pytest.raises(InputError) as caught:
         load_space("transfer", **narrowing)
     return {problem.where: str(problem) for problem in caught.value.problems}
@@ -45,8 +45,8 @@ def test_a_weight_file_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert drawn(space)["weights"] == str(tmp_path / "mine.weights.h5")
 
 
-def test_what_cannot_be_is_told_with_every_other_problem() -> None:
-    problems = told(
+def test_what_cannot_be_is_refused_with_every_other_problem() -> None:
+    problems = problems_of(
         fixed={"backbone": "ResNet5", "weights": "nowhere.h5", "alpha": "wide"},
         ranges={"top_share": [0.1, 2.0], "input_size": [96, 100]},
     )

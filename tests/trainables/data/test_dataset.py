@@ -8,7 +8,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ import pytest
 from PIL import Image
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.cache.cache import cache_folder, cached
 from toprung.trainables.data.dataset import DataSpec, load
 
 if TYPE_CHECKING:
@@ -135,16 +133,6 @@ def test_who_has_the_old_files_mapped_keeps_them(pictures: Path, tmp_path: Path)
     assert np.array_equal(mapped, before)
 
 
-def test_an_entry_that_fails_to_build_leaves_nothing(tmp_path: Path) -> None:
-    def build(folder: Path) -> None:
-        (folder / "half").touch()
-        raise ValueError("stop")
-
-    with pytest.raises(ValueError, match="stop"):
-        cached(tmp_path, "key", Path.is_dir, build)
-    assert [file.name for file in tmp_path.iterdir() if file.is_dir()] == []
-
-
 def test_a_second_load_reads_no_image(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,32 +243,6 @@ def test_progress_counts_up_to_all_images(pictures: Path, tmp_path: Path) -> Non
         lambda done, total: reported.append((done, total)),
     )
     assert reported[-1] == (20, 20)
-
-
-def test_the_cache_folder_is_the_one_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOPRUNG_CACHE", str(tmp_path / "named"))
-    assert cache_folder() == tmp_path / "named"
-    assert cache_folder(tmp_path / "given") == tmp_path / "given"
-
-
-def test_without_a_name_the_cache_is_private_to_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TOPRUNG_CACHE", raising=False)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = cache_folder()
-    assert folder.parent == tmp_path
-    assert folder.stat().st_mode & 0o077 == 0
-
-
-def test_a_cache_someone_else_put_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TOPRUNG_CACHE", raising=False)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "elsewhere").mkdir()
-    cache_folder().rmdir()
-    (tmp_path / f"toprung-cache-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="TOPRUNG_CACHE"):
-        cache_folder()
 
 
 def test_importing_the_data_layer_loads_no_heavy_library() -> None:

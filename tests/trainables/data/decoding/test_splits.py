@@ -155,3 +155,10 @@ def test_no_split_shares_a_row_with_another() -> None:
     assigned = assign_splits({"train": labels_of([50, 50])}, named(2), spec)["train"]
     rows = [set(np.flatnonzero(assigned == index).tolist()) for index in range(len(SPLITS))]
     assert sum(len(own) for own in rows) == len(set.union(*rows)) == 100
+
+
+def test_the_splits_of_known_labels_never_change() -> None:
+    """A run goes on with the splits that its first trials had."""
+    labels = np.arange(24) % 2
+    assigned = assign_splits({"train": labels}, named(2), DataSpec(seed=7, max_train_images=12))["train"]
+    assert "".join("tvs-"[number] for number in assigned) == "vtttt-ttstt-svts-tttvs-v"

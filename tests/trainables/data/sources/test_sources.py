@@ -199,68 +199,12 @@ def test_image_size_and_channels_are_honoured(spec: DataSpec, tmp_path: Path) ->
         assert dataset.image_shape == (12, 12, channels)
 
 
-@pytest.mark.parametrize("names", [("Training", "Testing"), ("Train", "Test"), ("TRAIN", "Valid", "test")])
-def test_folders_are_splits_however_they_are_written(names: tuple[str, ...], tmp_path: Path) -> None:
-    spec = split_folders(tmp_path)
-    root = tmp_path / "images"
-    (root / "validation").rename(tmp_path / "put aside")
-    (root / "test").rename(root / names[-1])
-    (root / "train").rename(root / names[0])
-    if len(names) == 3:
-        (tmp_path / "put aside").rename(root / names[1])
-    dataset = load(spec, tmp_path / "cache")
-    assert dataset.classes == ("class 0", "class 1", "class 2")
-    assert dataset.counts["test"] == 9
+def test_every_registered_source_has_a_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toprung.trainables.data.sources.registry import SOURCES, source_class
 
-
-def test_train_and_test_beside_other_folders_of_images_are_classes(tmp_path: Path) -> None:
-    spec = folder(tmp_path)
-    for number, name in enumerate(("plane", "test", "train")):
-        (tmp_path / "images" / f"class {number}").rename(tmp_path / "images" / name)
-    assert load(spec, tmp_path / "cache").classes == ("plane", "test", "train")
-
-
-def test_a_class_called_train_is_none_of_the_splits_beside_other_classes(tmp_path: Path) -> None:
-    spec = folder(tmp_path)
-    for number, name in enumerate(("Bus", "Train", "Training")):
-        side = tmp_path / "images" / name / "side"
-        (tmp_path / "images" / f"class {number}").rename(tmp_path / "put aside")
-        side.parent.mkdir()
-        (tmp_path / "put aside").rename(side)
-    (tmp_path / "images" / "__MACOSX").mkdir()
-    assert load(spec, tmp_path / "cache").classes == ("Bus", "Train", "Training")
-
-
-@pytest.mark.parametrize("source", ["my_images:load", "my_images.py:load"])
-def test_the_same_function_beside_other_images_is_another_data_set(
-    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fingerprints = set()
-    for project, shift in (("one", 0), ("other", 1)):
-        home = tmp_path / project
-        home.mkdir()
-        module_function(home)
-        np.savez(home / "set.npz", images=images() + np.uint8(shift), labels=labels())
-        monkeypatch.chdir(home)
-        monkeypatch.syspath_prepend(home)
-        monkeypatch.delitem(sys.modules, "my_images", raising=False)
-        fingerprints.add(load(DataSpec(source), tmp_path / "cache").fingerprint)
-    assert len(fingerprints) == 2
-
-
-def test_copies_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
-    spec = folder(tmp_path)
-    before = load(spec, tmp_path / "cache")
-    home = tmp_path / "images" / "class 0"
-    for hidden in (home / ".ipynb_checkpoints", home / ".thumbnails" / "large"):
-        hidden.mkdir(parents=True)
-        (hidden / "copy.png").write_bytes((home / "000.png").read_bytes())
-    (home / ".thumbnails" / "more").symlink_to("..")
-    assert load(spec, tmp_path / "cache").fingerprint == before.fingerprint
-
-
-def test_a_link_back_up_is_followed_once(tmp_path: Path) -> None:
-    spec = folder(tmp_path)
-    before = load(spec, tmp_path / "cache")
-    (tmp_path / "images" / "class 0" / "again").symlink_to(".")
-    assert load(spec, tmp_path / "other cache").counts == before.counts
+    covered = set()
+    for number, case in enumerate(CASES):
+        make = case.values[0] if hasattr(case, "values") else case
+        (tmp_path / str(number)).mkdir()
+        covered.add(source_class(make(tmp_path / str(number)).source))
+    assert covered >= set(SOURCES), "add a line to CASES"

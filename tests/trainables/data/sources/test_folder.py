@@ -1,0 +1,97 @@
+"""Class folders: which folders are splits, which are classes, and which files are images."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toprung.trainables.data.dataset import DataSpec, load
+from toprung.trainables.data.sources.base import SUFFIXES
+from toprung.trainables.data.sources.folder import FolderSource
+
+SIDE = 8
+
+
+def png(seed: int) -> bytes:
+    out = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def make_classes(root: Path, names: tuple[str, ...] = ("ant", "bee"), each: int = 6) -> Path:
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for row in range(each):
+            (root / name / f"{row}.png").write_bytes(png(100 * number + row))
+    return root
+
+
+def spec_of(root: Path) -> DataSpec:
+    return DataSpec("folder", str(root))
+
+
+@pytest.mark.parametrize("names", [("Training", "Testing"), ("Train", "Test"), ("TRAIN", "Valid", "test")])
+def test_folders_are_splits_in_any_case_and_spelling(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        make_classes(tmp_path / "images" / name)
+    dataset = load(spec_of(tmp_path / "images"), tmp_path / "cache")
+    assert dataset.classes == ("ant", "bee")
+    assert dataset.counts["test"] == 12
+    assert dataset.counts["val"] == (12 if len(names) == 3 else 2)
+
+
+@pytest.mark.parametrize("names", [("plane", "test", "train"), ("Bus", "Train", "Training")])
+def test_names_of_splits_beside_other_folders_of_images_are_classes(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    make_classes(tmp_path / "images", names)
+    assert load(spec_of(tmp_path / "images"), tmp_path / "cache").classes == names
+
+
+def test_a_class_called_train_may_have_folders_inside(tmp_path: Path) -> None:
+    names = ("Bus", "Train", "Training")
+    for name in names:
+        make_classes(tmp_path / "images" / name, ("side",))
+    (tmp_path / "images" / "__MACOSX").mkdir()
+    assert load(spec_of(tmp_path / "images"), tmp_path / "cache").classes == names
+
+
+def test_copies_in_hidden_folders_are_no_images(tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "images")
+    before = load(spec_of(root), tmp_path / "cache")
+    for hidden in (root / "ant" / ".ipynb_checkpoints", root / "ant" / ".thumbnails" / "large"):
+        hidden.mkdir(parents=True)
+        (hidden / "copy.png").write_bytes((root / "ant" / "0.png").read_bytes())
+    (root / "ant" / ".thumbnails" / "more").symlink_to("..")
+    assert load(spec_of(root), tmp_path / "cache").fingerprint == before.fingerprint
+
+
+def test_a_link_back_up_is_followed_once(tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "images")
+    before = load(spec_of(root), tmp_path / "cache")
+    (root / "ant" / "again").symlink_to(".")
+    assert load(spec_of(root), tmp_path / "other cache").counts == before.counts
+
+
+def test_files_are_images_by_their_suffix_at_any_depth(tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "images", each=1)
+    (root / "ant" / "deeper").mkdir()
+    for suffix in (*SUFFIXES, ".JPG", ".txt", ".parquet"):
+        (root / "ant" / "deeper" / f"file{suffix}").touch()
+    source = FolderSource(spec_of(root))
+    deeper = {f"ant/deeper/file{suffix}" for suffix in (*SUFFIXES, ".JPG")}
+    assert set(source.files["train"]["ant"]) == {"ant/0.png"} | deeper
+
+
+def test_stamps_name_every_file_and_empty_class(tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "images", each=1)
+    (root / "void").mkdir()
+    stamps = FolderSource(spec_of(root)).stamps()
+    assert [stamp.split(" ")[0] for stamp in stamps] == [str(root), "ant/0.png", "bee/0.png", "void"]
+    (root / "ant" / "0.png").write_bytes(png(9) + b"more")
+    assert FolderSource(spec_of(root)).stamps() != stamps
