@@ -1,1 +1,1 @@
-"""Code of the user: found by reference, and carried to processes that do not have it."""
+"""The user's code: found by reference, and carried to processes that do not have its file."""

@@ -66,12 +66,14 @@ def resolve_task_type(
         raise _unfit(task_type, f"{classes} classes", "2 classes, or another task")
     if is_matrix and not _name_one_class(labels):
         raise _unfit(task_type, "images of no class or of several", "one class for each image, or multilabel")
-    numbers = {split: own.argmax(axis=1) if own.ndim == 2 else own for split, own in labels.items()}
+    numbers = {
+        split: values.argmax(axis=1) if values.ndim == 2 else values for split, values in labels.items()
+    }
     return task_type, numbers
 
 
 def _name_one_class(labels: Mapping[str, NDArray[np.int64]]) -> bool:
-    return all(bool((own.sum(axis=1) == 1).all()) for own in labels.values())
+    return all(bool((matrix.sum(axis=1) == 1).all()) for matrix in labels.values())
 
 
 def _unfit(task_type: str, given: str, allowed: str) -> InputError:

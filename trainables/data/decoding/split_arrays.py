@@ -85,12 +85,12 @@ def duplicates(writers: Mapping[str, SplitWriter]) -> tuple[int, list[str]]:
     count = 0
     examples: list[str] = []
     for split in SPLITS:
-        own = list(zip(writers[split].digests, writers[split].names, strict=True))
-        for digest, name in own:
+        images = list(zip(writers[split].digests, writers[split].names, strict=True))
+        for digest, name in images:
             if digest in first_names:
                 count += 1
                 if len(examples) < MAX_NAMED:
                     examples.append(f"{split}: {name} = {first_names[digest]}")
-        for digest, name in own:
+        for digest, name in images:
             first_names.setdefault(digest, f"{split}: {name}")
     return count, examples

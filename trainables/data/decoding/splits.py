@@ -47,13 +47,15 @@ def assign_splits(
         *_train_problems(labels["train"], classes, ["train", *reversed(drawn)]),
         *(
             Problem("data.path", f"no {name} images", "at least one, or no such split")
-            for name, own in labels.items()
-            if name != "train" and not len(own)
+            for name, split_labels in labels.items()
+            if name != "train" and not len(split_labels)
         ),
     ]
     if problems:
         raise InputError(problems)
-    assignments = {name: np.full(len(own), SPLITS.index(name), np.int8) for name, own in labels.items()}
+    assignments = {
+        name: np.full(len(split_labels), SPLITS.index(name), np.int8) for name, split_labels in labels.items()
+    }
     fractions = {"val": spec.val_fraction, "test": spec.test_fraction}
     drawn_fractions = {name: fractions[name] for name in drawn}
     assignments["train"] = stratified_split(labels["train"], drawn_fractions, spec.seed)

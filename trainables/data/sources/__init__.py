@@ -1,1 +1,1 @@
-"""Where labelled images come from: one file for each kind of source."""
+"""Sources of labelled images: a file for each."""

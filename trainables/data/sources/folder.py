@@ -63,21 +63,25 @@ class FolderSource(Source):
         return {split: _class_files(self.root, folder) for split, folder in _split_folders(self.root).items()}
 
     def stamps(self) -> tuple[str, ...]:
-        files = [file for classes in self.files.values() for own in classes.values() for file in own]
-        empty = [name for classes in self.files.values() for name, own in classes.items() if not own]
-        return (str(self.root), *(file_stamp(self.root / file, file) for file in files), *empty)
+        all_files = [file for classes in self.files.values() for files in classes.values() for file in files]
+        empty = [name for classes in self.files.values() for name, files in classes.items() if not files]
+        return (str(self.root), *(file_stamp(self.root / file, file) for file in all_files), *empty)
 
     def listing(self) -> Listing:
         problems = self._problems()
         if problems:
             raise InputError(problems)
         classes = tuple(self.files["train"])
-        return Listing(classes, {split: self._split(own, classes) for split, own in self.files.items()})
+        return Listing(classes, {split: self._split(files, classes) for split, files in self.files.items()})
 
     def _split(self, files_by_class: dict[str, tuple[str, ...]], classes: Sequence[str]) -> SourceSplit:
-        files = tuple(file for own in files_by_class.values() for file in own)
-        numbers = [np.full(len(own), classes.index(name), np.int64) for name, own in files_by_class.items()]
-        return SourceSplit(FileImages(self.root, files), np.concatenate([*numbers, np.zeros(0, np.int64)]))
+        all_files = tuple(file for files in files_by_class.values() for file in files)
+        numbers = [
+            np.full(len(files), classes.index(name), np.int64) for name, files in files_by_class.items()
+        ]
+        return SourceSplit(
+            FileImages(self.root, all_files), np.concatenate([*numbers, np.zeros(0, np.int64)])
+        )
 
     def _problems(self) -> list[Problem]:
         classes = self.files["train"]
@@ -119,25 +123,30 @@ def _split_folders(root: Place) -> dict[str, str]:
     """
     folders = _subfolders(root)
     named = {
-        split: [name for name in folders if name.lower() in own] for split, own in LOOSE_SPLIT_FOLDERS.items()
+        split: [name for name in folders if name.lower() in allowed]
+        for split, allowed in LOOSE_SPLIT_FOLDERS.items()
     }
     if sum(map(len, named.values())) < len(folders):
         # Beside other folders "Train" may well be a class of vehicles: only the plain names are splits there.
-        named = {split: [name for name in folders if name in own] for split, own in SPLIT_FOLDERS.items()}
-    with_classes = {split: [name for name in own if _subfolders(root / name)] for split, own in named.items()}
+        named = {
+            split: [name for name in folders if name in allowed] for split, allowed in SPLIT_FOLDERS.items()
+        }
+    with_classes = {
+        split: [name for name in names if _subfolders(root / name)] for split, names in named.items()
+    }
     if not with_classes["train"]:
         if folders and sum(map(len, named.values())) == len(folders):
             given = f"{root} has {', '.join(folders)}, but no train folder with class folders in it"
             raise InputError.single("data.path", given, ALLOWED)
         return {"train": "."}
     repeated = [
-        Problem("data.path", f"{root} has {' and '.join(own)}", f"one folder for {split}")
-        for split, own in with_classes.items()
-        if len(own) > 1
+        Problem("data.path", f"{root} has {' and '.join(names)}", f"one folder for {split}")
+        for split, names in with_classes.items()
+        if len(names) > 1
     ]
     if repeated:
         raise InputError(repeated)
-    return {split: own[0] for split, own in with_classes.items() if own}
+    return {split: names[0] for split, names in with_classes.items() if names}
 
 
 def _class_files(root: Place, folder: str) -> dict[str, tuple[str, ...]]:

@@ -55,8 +55,8 @@ def as_arrays(
     Raises:
         InputError: Some files have lists and others have not, or a list holds something else.
     """
-    files = [own for group in labels.values() for own in group]
-    lists = [own for own in files if isinstance(own, LabelLists)]
+    files = [file for group in labels.values() for file in group]
+    lists = [file for file in files if isinstance(file, LabelLists)]
     if not lists:
         return {split: np.concatenate(list(_arrays(group))) for split, group in labels.items()}
     if len(lists) < len(files):
@@ -64,30 +64,30 @@ def as_arrays(
         raise InputError.single("data.label_column", given, "the same in all files")
     if _are_rows(lists):
         matrices = {
-            own.display_name: checked_labels(own.rows, "data.path", own.display_name) for own in lists
+            file.display_name: checked_labels(file.rows, "data.path", file.display_name) for file in lists
         }
     else:
         classes = len(names) if names is not None else _class_count(labels["train"])
-        matrices = {own.display_name: _matrix(own, classes) for own in lists}
+        matrices = {file.display_name: _matrix(file, classes) for file in lists}
     return {
-        split: np.concatenate([matrices[own.display_name] for own in group if isinstance(own, LabelLists)])
+        split: np.concatenate([matrices[file.display_name] for file in group if isinstance(file, LabelLists)])
         for split, group in labels.items()
     }
 
 
 def _arrays(group: Iterable[Labels]) -> Iterable[NDArray[np.int64]]:
-    return (own for own in group if not isinstance(own, LabelLists))
+    return (file for file in group if not isinstance(file, LabelLists))
 
 
 def _are_rows(lists: Sequence[LabelLists]) -> bool:
     """Whether the lists are rows of a 0/1 matrix."""
-    lengths = {len(row) for own in lists for row in own.rows}
-    values = {value for own in lists for row in own.rows for value in row}
+    lengths = {len(row) for file in lists for row in file.rows}
+    values = {value for file in lists for row in file.rows for value in row}
     return len(lengths) == 1 and max(lengths) > 1 and values <= {0, 1}
 
 
 def _class_count(group: Sequence[Labels]) -> int:
-    values = (value for own in group if isinstance(own, LabelLists) for row in own.rows for value in row)
+    values = (value for file in group if isinstance(file, LabelLists) for row in file.rows for value in row)
     count = max((value for value in values if value is not None), default=0) + 1
     images = sum(map(len, group))
     if count > images:

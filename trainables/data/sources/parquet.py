@@ -85,7 +85,7 @@ class ParquetSource(Source):
             folders = [folder for folder in (root, root / "data") if folder.is_dir()]
             return any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
         except OSError:
-            return False  # a folder that may not be listed: its own source says so
+            return False  # a folder that may not be listed: FolderSource names it
 
     def stamps(self) -> tuple[str, ...]:
         files = [file for group in self.files.values() for file in group]
@@ -105,8 +105,8 @@ class ParquetSource(Source):
         splits = {split: self._split(split, labels[split], arrays[split]) for split in self.files}
         return listing_of(splits, names, "data.path")
 
-    def _split(self, split: str, by_file: list[Labels], labels: NDArray[np.int64]) -> SourceSplit:
-        rows = tuple(len(own) for own in by_file)
+    def _split(self, split: str, labels_by_file: list[Labels], labels: NDArray[np.int64]) -> SourceSplit:
+        rows = tuple(map(len, labels_by_file))
         return SourceSplit(ParquetImages(self.files[split], rows, self.spec.image_column), labels)
 
     def _names(self) -> list[str] | None:
@@ -122,7 +122,7 @@ def _files(path: Place) -> dict[str, tuple[Place, ...]]:
     for folder in (path, path / "data"):
         files = {split: _split_files(folder, stems) for split, stems in STEMS.items()}
         if files["train"]:
-            return {split: own for split, own in files.items() if own}
+            return {split: group for split, group in files.items() if group}
     there = ", ".join(sorted(file.name for file in path.iterdir())[:5]) or "nothing"
     raise InputError.single("data.path", f"{path} holds {there}", ALLOWED)
 

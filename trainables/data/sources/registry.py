@@ -35,7 +35,7 @@ def source_class(name: str) -> type[Source]:
     Raises:
         InputError: There is no such source.
     """
-    by_name = {own: source for source in SOURCES for own in source.names}
+    by_name = {alias: source for source in SOURCES for alias in source.names}
     if name in by_name:
         return by_name[name]
     if is_reference(name):
