@@ -14,6 +14,7 @@ from toprung.results.tables.rows import configs_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from optuna.trial import BaseTrial
 
     from toprung.search.strategy.sampling.points import Space
 
@@ -29,7 +30,7 @@ class Blackbox(Protocol):
         """Length of every curve."""
         ...
 
-    def space(self, trial: Any) -> Mapping[str, Any]:
+    def space(self, trial: BaseTrial) -> Mapping[str, Any]:
         """Draw a configuration, as an Optuna define-by-run function."""
         ...
 

@@ -12,8 +12,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
-Space = Callable[[Any], Mapping[str, Any]]
+Space = Callable[["BaseTrial"], Mapping[str, Any]]
 """An Optuna define-by-run space: calls `trial.suggest_*` and returns a flat configuration."""
 
 
