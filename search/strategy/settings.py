@@ -55,10 +55,10 @@ class StrategySettings:
 
     @classmethod
     def of(cls, max_epochs: int, mode: str, others: Mapping[str, Any]) -> Self:
-        """The settings with others by name.
+        """Settings from keywords: `others` are fields beside `max_epochs` and `mode`.
 
         Raises:
-            TypeError: A name is not a setting's.
+            TypeError: A keyword is not a setting.
             InputError: With every value that is not allowed.
         """
         names = [field.name for field in fields(cls) if field.name not in ("max_epochs", "mode")]
@@ -82,23 +82,15 @@ class StrategySettings:
 
     def _problems(self) -> Iterator[Problem]:
         modes = [one.mode for one in self.objectives.all] if self.objectives else [self.mode]
+        is_within = 1 <= self.min_epochs <= self.max_epochs
+        has_a_trial = self.max_trials is None or self.max_trials >= 1
         rules = [
             (self.max_epochs >= 1, "max_epochs", self.max_epochs, "must be at least 1"),
             (set(modes) <= set(MODES), "mode", ", ".join(modes), f"must be {' or '.join(MODES)}"),
             (self.reduction_factor >= 2, "reduction_factor", self.reduction_factor, "must be at least 2"),
-            (
-                1 <= self.min_epochs <= self.max_epochs,
-                "min_epochs",
-                self.min_epochs,
-                "must be between 1 and max_epochs",
-            ),
+            (is_within, "min_epochs", self.min_epochs, "must be between 1 and max_epochs"),
             (self.variant in VARIANTS, "variant", self.variant, f"must be {' or '.join(VARIANTS)}"),
-            (
-                self.max_trials is None or self.max_trials >= 1,
-                "max_trials",
-                self.max_trials,
-                "must be at least 1",
-            ),
+            (has_a_trial, "max_trials", self.max_trials, "must be at least 1"),
         ]
         for holds, where, given, rule in rules:
             if not holds:
