@@ -132,7 +132,7 @@ class SearchLoop:
         """A trial that was proposed starts now."""
         if start.trial_id in self._unbegun:
             self._unbegun.remove(start.trial_id)
-            self._observer.proposed(start, self._strategy.why(start.trial_id))
+            self._observer.proposed(start, self._strategy.reason(start.trial_id))
 
     def report(self, trial_id: str, result: EpochResult, worker: Worker | None = None) -> Decision:
         """Take one result of a worker and say whether its trial goes on."""
@@ -188,7 +188,7 @@ class SearchLoop:
         if not report.is_finite:
             self._end(trial, Outcome.DIVERGED, f"epoch {report.epoch} reported a value that is not finite")
         elif decision is Decision.STOP:
-            self._end(trial, Outcome.STOPPED, self._strategy.why(trial_id))
+            self._end(trial, Outcome.STOPPED, self._strategy.reason(trial_id))
         elif report.epoch >= self._max_epochs:
             self._end(trial, Outcome.COMPLETED, f"trained all {self._max_epochs} epochs")
         elif reason := self._lost_patience(trial):

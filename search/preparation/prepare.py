@@ -11,8 +11,8 @@ from toprung.results.tables.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from toprung.search.preparation.check_model import check_family
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
+from toprung.search.strategy.initial_configs import allowed_subset
 from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, SAMPLERS, locate_in_space
-from toprung.search.strategy.settings import allowed_subset
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.definition.introspection import SAMPLES, RecordingTrial, changing_parameters
 from toprung.spaces.errors import InputError, Problem
@@ -66,14 +66,12 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         space,
         job.search.max_epochs,
         job.seed,
-        job.search.mode,
-        metric=job.search.metric,
+        objectives=job.search.optimized,
         reduction_factor=job.search.reduction_factor,
         min_epochs=job.search.min_epochs,
         sampler=job.search.sampler,
         variant=job.search.variant,
         max_trials=job.search.trials,
-        objectives=job.search.modes,
         initial_configs=first_configs(job, space),
     )
     for number, run in enumerate(job.search.warm_start):

@@ -1,4 +1,4 @@
-"""Learning curves without training: what the simulator runs trials on, and one made from a finished run's tables."""
+"""Learning curves without training: those of a finished run's tables, and typical ones where no run is known."""
 
 from __future__ import annotations
 
@@ -11,41 +11,48 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from toprung.results.tables.rows import configs_of
-from toprung.spaces.families.registry import Space
 
 if TYPE_CHECKING:
     import pandas as pd
+    from optuna.trial import BaseTrial
 
     from toprung.search.strategy.sampling.points import Space
 
 Curve = tuple[np.ndarray, np.ndarray]
+"""(values, elapsed_secs): float arrays of shape (max_epochs,), the seconds cumulative; NaN values are a divergence."""
 
 
 class Blackbox(Protocol):
-    """A task whose learning curves are known beforehand."""
+    """A task whose learning curves are known."""
 
     @property
     def max_epochs(self) -> int:
         """Length of every curve."""
         ...
 
-    def space(self, trial: Any) -> Mapping[str, Any]:
+    def space(self, trial: BaseTrial) -> Mapping[str, Any]:
         """Draw a configuration, as an Optuna define-by-run function."""
         ...
 
     def curve(self, config: Mapping[str, Any]) -> Curve:
-        """(values, elapsed_secs): float arrays of shape (max_epochs,), the seconds cumulative; NaN is a divergence."""
+        """The learning curve of a configuration."""
         ...
 
 
 @dataclass(frozen=True)
 class TableBlackbox:
-    """The tables of a finished run as a blackbox: a configuration behaves as its nearest neighbour did.
+    """The tables of a finished run as a blackbox: a configuration has the curve of its nearest neighbour in the run.
 
-    Distance is the sum over hyperparameters of the difference in rank among the run's values (numbers) or of 0 or 1
-    (anything else, and where only one of the two has the parameter). A neighbour that was stopped early goes on by the
-    average gain and the average seconds of the trials that went further, within the values the run has seen. A
-    neighbour that diverged stays NaN.
+    The distance is a sum over the hyperparameters: of numbers the difference of their ranks among the run's values,
+    scaled to [0, 1]; of anything else, and where only one of the two has the parameter, 0 or 1.
+
+    Attributes:
+        space: The define-by-run space.
+        max_epochs: Length of every curve.
+        configs: The configurations of the n trials.
+        values: Shape (n, max_epochs). A trial that was stopped early continues by the average gain of those that went
+            further, within the values of the run; one that diverged stays NaN.
+        elapsed_secs: Shape (n, max_epochs), cumulative; a missing epoch takes the trial's average.
     """
 
     space: Space
@@ -63,19 +70,22 @@ class TableBlackbox:
         metric: str = "val_accuracy",
         max_epochs: int | None = None,
     ) -> TableBlackbox:
-        """Read the `epochs` frame (trial_id, epoch, metric, epoch_secs) and the `trials` frame (trial_id, config/...,
-        extra).
+        """Build the curves from the tables of a run.
 
-        Curves are cut or continued to `max_epochs`, by default to the longest. Raises ValueError when no trial has an
-        epoch, or none a finite value of the metric.
+        Args:
+            space: The define-by-run space.
+            epochs: With the columns trial_id, epoch, epoch_secs and the metric.
+            trials: With the columns trial_id and `config/...`.
+            metric: Whose values the curves hold.
+            max_epochs: The curves are cut or continued to this length; to the longest by default.
+
+        Raises:
+            ValueError: No trial has an epoch, or none a finite value of the metric.
         """
         known = trials[trials["trial_id"].isin(set(epochs["trial_id"]))]
         if known.empty:
             raise ValueError("the tables hold no epoch of any trial: there is nothing to simulate from")
-        if (
-            metric not in epochs
-            or not np.isfinite(epochs[metric].to_numpy(dtype=float, na_value=np.nan)).any()
-        ):
+        if metric not in epochs or not _is_any_finite(epochs[metric]):
             raise ValueError(f"the tables hold no value of {metric}")
         max_epochs = max_epochs or int(epochs["epoch"].max())
         values = _wide(epochs, metric, known["trial_id"], max_epochs)
@@ -84,9 +94,8 @@ class TableBlackbox:
         lengths = np.minimum(lengths, max_epochs)
         by_trial = configs_of(known)
         configs = tuple(by_trial[str(trial_id)] for trial_id in known["trial_id"])
-        return cls(
-            space, max_epochs, configs, _continued(values, lengths), np.cumsum(_continued_secs(secs), axis=1)
-        )
+        elapsed_secs = np.cumsum(_fill_secs(secs), axis=1)
+        return cls(space, max_epochs, configs, _continue_values(values, lengths), elapsed_secs)
 
     def curve(self, config: Mapping[str, Any]) -> Curve:
         """The curve of the nearest configuration of the run."""
@@ -100,7 +109,12 @@ class TableBlackbox:
         return distances
 
 
+def _is_any_finite(column: pd.Series) -> bool:
+    return bool(np.isfinite(column.to_numpy(dtype=float, na_value=np.nan)).any())
+
+
 def _differences(value: Any, known: list[Any]) -> np.ndarray:
+    """How far a value of one hyperparameter is from each known one, in [0, 1], shape (known,)."""
     if not _is_number(value) or not any(map(_is_number, known)):
         return np.array([0.0 if value == other else 1.0 for other in known])
     ordered = np.sort([float(other) for other in known if _is_number(other)])
@@ -115,33 +129,35 @@ def _is_number(value: Any) -> bool:
 
 
 def _wide(epochs: pd.DataFrame, column: str, trial_ids: pd.Series, max_epochs: int) -> np.ndarray:
+    """A column of the epochs, shape (trials, max_epochs), NaN where there is no value."""
     wide = epochs.pivot_table(index="trial_id", columns="epoch", values=column, aggfunc="last", dropna=False)
     return wide.reindex(index=trial_ids, columns=range(1, max_epochs + 1)).to_numpy(dtype=float)
 
 
-def _continued(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _continue_values(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Curves of shape (trials, epochs) continued from their lengths by the average gain of the longer ones."""
     gains = np.diff(values, axis=1, prepend=0.0)
     mean_gain = np.array([np.nanmean(column) if np.isfinite(column).any() else 0.0 for column in gains.T])
     result = values.copy()
     worst, best = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
     for row, length in enumerate(lengths.astype(int)):
         if np.isfinite(result[row, length - 1]):
-            going_on = result[row, length - 1] + np.cumsum(mean_gain[length:])
-            result[row, length:] = np.clip(going_on, worst, best)
+            continued = result[row, length - 1] + np.cumsum(mean_gain[length:])
+            result[row, length:] = np.clip(continued, worst, best)
     return result
 
 
-def _continued_secs(secs: np.ndarray) -> np.ndarray:
-    own = np.array([np.nanmean(row) if np.isfinite(row).any() else 0.0 for row in secs])
-    return np.where(np.isfinite(secs), secs, own[:, None])
+def _fill_secs(secs: np.ndarray) -> np.ndarray:
+    average = np.array([np.nanmean(row) if np.isfinite(row).any() else 0.0 for row in secs])
+    return np.where(np.isfinite(secs), secs, average[:, None])
 
 
 @dataclass(frozen=True)
 class TypicalCurves:
-    """Made-up curves where no run is known: each rises to its own height, most of the way in a third of its epochs.
+    """Invented curves where no run is known: each rises to its own height, most of the way in a third of its epochs.
 
-    Heights are uniform in [0, 1] and fixed by the configuration. They say how much of a search halving leaves to
-    train, not what will be found.
+    Heights are uniform in [0, 1] and follow from the configuration. The curves show how many epochs successive halving
+    trains, not what a search will find.
     """
 
     space: Space

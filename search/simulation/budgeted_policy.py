@@ -1,4 +1,4 @@
-"""A strategy as a search runs it, for the simulator: under the job's budgets, and by the patience of its trials."""
+"""The strategy as a search runs it, for the simulator: with the job's budgets and the patience of its trials."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 
 class BudgetedPolicy:
-    """The loop of a search in the place of its strategy; of the budgets the hours are the simulator's own."""
+    """A policy for the simulator: a job's strategy in its search loop.
+
+    The budget of wall-clock hours is left out, as the simulator has a clock of its own.
+
+    Args:
+        job: Gives the objectives, the budgets and the seed.
+        strategy: Of the job, before anything was tried.
+        gpus: Of a trial, for the budget of GPU hours.
+    """
 
     def __init__(self, job: JobSpec, strategy: Strategy, gpus: float) -> None:
         search = job.search
-        self.searched_for, self.rung_epochs = strategy.searched_for, strategy.rung_epochs
+        self.objectives, self.rung_epochs = strategy.objectives, strategy.rung_epochs
         budgets = search.budgets.model_copy(update={"wall_clock_hours": None})
         self._loop = SearchLoop(
             strategy,
@@ -39,13 +47,13 @@ class BudgetedPolicy:
         return None if start is None else Proposal(start.trial_id, dict(start.config))
 
     def report(self, report: EpochReport) -> Decision:
-        """Take in one epoch of a trial; one that has trained to its end is not stopped."""
+        """Take in one epoch of a trial; after its last epoch it is completed, not stopped."""
         decision = self._loop.report(report.trial_id, EpochResult(report))
         completed = report.epoch >= self.rung_epochs[-1] and report.is_finite
         return Decision.KEEP if completed else decision
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
-        """Take in the end of a trial, where it did not follow from its reports."""
+        """Take in the end of a trial; one that its reports have ended already is ignored."""
         self._loop.report(trial_id, EpochResult(None, failure=outcome))
 
 

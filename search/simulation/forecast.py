@@ -1,4 +1,4 @@
-"""`toprung simulate`: what a search would cost, and find, on several numbers of workers, before paying for it."""
+"""`toprung simulate`: what a search would cost and find on several numbers of workers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,25 @@ from toprung.search.simulation.simulator import ClusterConditions, SimResult, si
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import Space
+from toprung.trainables.trial.report import Outcome
 
 UNLIMITED_HOURS = 24 * 365 * 100
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One simulated search."""
+    """One simulated search.
+
+    Attributes:
+        workers: How many trials ran at once.
+        hours: Of wall-clock time.
+        gpu_hours: Of all workers.
+        epochs: How many were trained.
+        trials: How many were started.
+        completed: How many trained to their end.
+        best: The best value of the metric; NaN where the curves are not of a run.
+        result: The whole result of the simulator.
+    """
 
     workers: int
     hours: float
@@ -42,39 +54,48 @@ def forecast(
     epoch_secs: float,
     conditions: ClusterConditions | None = None,
 ) -> Iterator[Forecast]:
-    """Simulate the job's own strategy for each number of workers.
+    """Simulate the job's own strategy for each number of workers; of several objectives the main one alone.
 
-    `run` is a finished run whose tables give the curves; without one they are typical ones of `epoch_secs` seconds an
-    epoch and `best` is NaN. `conditions` are what goes wrong and what starting costs; the metric and its mode are the
-    job's. Of several objectives the metric alone is simulated. Raises InputError, before anything is simulated.
+    Args:
+        job: The job.
+        workers: How many trials run at once, a simulation each.
+        run: A finished run whose tables give the curves; None takes typical ones.
+        epoch_secs: Seconds of an epoch of the typical curves.
+        conditions: What goes wrong and what a start costs; the objective is the job's.
+
+    Returns:
+        The forecasts, each simulated when it is asked for.
+
+    Raises:
+        InputError: Before anything is simulated.
     """
     job = job.model_copy(update={"search": job.search.model_copy(update={"objectives": []})})
     space = prepared_space(job)
     blackbox = _blackbox(job, space, run, epoch_secs)
-    conditions = replace(conditions or ClusterConditions(), metric=job.search.metric, mode=job.search.mode)
+    conditions = replace(conditions or ClusterConditions(), objective=job.search.optimized.main)
     limit_secs = 3600 * (job.search.budgets.wall_clock_hours or UNLIMITED_HOURS)
     strategies = [new_strategy(job, space) for _ in workers]
 
-    def one(strategy: Strategy, count: int) -> Forecast:
+    def simulated(strategy: Strategy, count: int) -> Forecast:
         policy = BudgetedPolicy(job, strategy, _gpus(job))
         result = simulate(policy, blackbox, count, limit_secs, job.seed, conditions)
         best = result.incumbents[-1].value if run and result.incumbents else math.nan
-        completed = sum(outcome == "COMPLETED" for outcome in result.outcomes.values())
+        completed = sum(outcome is Outcome.COMPLETED for outcome in result.outcomes.values())
         gpu_hours = result.busy_secs * _gpus(job) / 3600
         return Forecast(
             count, result.end_secs / 3600, gpu_hours, result.epochs, result.trials, completed, best, result
         )
 
-    return map(one, strategies, workers)
+    return map(simulated, strategies, workers)
 
 
 def _gpus(job: JobSpec) -> float:
-    """GPUs of a trial; a whole one where the share is still to be measured, so that no less is told than it costs."""
+    """GPUs of a trial; a whole one where the share is still to be measured, so that the cost is not underestimated."""
     return 1.0 if job.resources.gpus == "auto" else job.resources.gpus
 
 
 def draw_forecasts(forecasts: Sequence[Forecast], metric: str, title: str, path: Path) -> None:
-    """A PNG: the best value so far over the hours, a line for each number of workers that found any."""
+    """Draw a PNG: the best value so far over the hours, a line for each number of workers that found any."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -112,5 +133,5 @@ def _blackbox(job: JobSpec, space: Space, run: str | None, epoch_secs: float) ->
             space, epochs, trials, job.search.metric, max_epochs=job.search.max_epochs
         )
     except ValueError as error:
-        rule = f"give a run with trials that have ended and tell {job.search.metric}"
+        rule = f"give a run with ended trials that report {job.search.metric}"
         raise InputError.single("--from", f"{run}: {error}", rule) from None

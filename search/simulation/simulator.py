@@ -1,4 +1,4 @@
-"""A search on virtual workers and a virtual clock: the Strategy itself, fed with known learning curves."""
+"""A simulated search: the strategy itself on virtual workers and a virtual clock, with known learning curves."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ import numpy as np
 
 from toprung.search.simulation.blackbox import Blackbox
 from toprung.search.strategy.strategy import Decision, Proposal
+from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 
 class Policy(Protocol):
-    """What is simulated: the Strategy, or any other searcher and scheduler behind the same three calls."""
+    """What is simulated: the Strategy, or any other searcher and scheduler with the same three methods.
+
+    Two attributes are optional: `objectives` (what the reports should hold; val_accuracy otherwise), and `rung_epochs`
+    (whose last is the length of a full training; that of the curves otherwise).
+    """
 
     def ask(self) -> Proposal | None:
         """The next trial to start, or a paused one to resume; None when there is none now."""
@@ -36,19 +41,27 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class ClusterConditions:
-    """What goes wrong on the virtual cluster, and what it costs to begin."""
+    """What goes wrong on the virtual cluster, and what a start costs.
 
-    worker_startup_secs: float = 0.0  # once per worker: process start, imports, tracing
-    trial_startup_secs: float = 0.0  # every time a trial starts or resumes
-    straggler_share: float = 0.0  # share of trials that run slower
-    straggler_factor: float = 3.0  # by how much
-    failure_share: float = 0.0  # share of trials that fail at a random epoch
-    metric: str | None = None  # what the curves are of; None: what the policy searches for, or val_accuracy
-    mode: str | None = None  # None: the policy's own, or max
+    Attributes:
+        worker_startup_secs: Once for a worker: process start, imports, compilation.
+        trial_startup_secs: Each time a trial starts or resumes.
+        straggler_share: The share of trials that run slower.
+        straggler_factor: How many times as long their epochs take.
+        failure_share: The share of trials that fail, at a random epoch.
+        objective: What the curves are of; None takes the policy's main objective, or val_accuracy.
+    """
+
+    worker_startup_secs: float = 0.0
+    trial_startup_secs: float = 0.0
+    straggler_share: float = 0.0
+    straggler_factor: float = 3.0
+    failure_share: float = 0.0
+    objective: Objective | None = None
 
 
 class Incumbent(NamedTuple):
-    """The best value seen so far and whose it was."""
+    """The best value so far, and the trial, epoch and moment (virtual seconds) it was reported at."""
 
     secs: float
     trial_id: str
@@ -59,7 +72,16 @@ class Incumbent(NamedTuple):
 
 @dataclass
 class SimResult:
-    """What a simulated search cost and found; seconds are virtual."""
+    """What a simulated search cost and found; seconds are virtual.
+
+    Attributes:
+        incumbents: Each better than the one before.
+        outcomes: Of the trials that have ended, by id.
+        trials: How many were started.
+        epochs: How many were reported.
+        busy_secs: Of all workers, added up.
+        end_secs: The moment of the last report within the budget.
+    """
 
     incumbents: list[Incumbent] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -70,18 +92,26 @@ class SimResult:
 
     def incumbent_at(self, secs: float) -> Incumbent | None:
         """The incumbent at a moment; None before the first report."""
-        held = [incumbent for incumbent in self.incumbents if incumbent.secs <= secs]
-        return held[-1] if held else None
+        earlier = [incumbent for incumbent in self.incumbents if incumbent.secs <= secs]
+        return earlier[-1] if earlier else None
 
 
 @dataclass(slots=True)
 class _Run:
-    """A trial on the virtual cluster: the values of its epochs, and when each ends, the first after elapsed[0] = 0."""
+    """A trial on the virtual cluster.
+
+    Attributes:
+        proposal: Its id and configuration.
+        values: Of its epochs.
+        elapsed: Seconds from its start to the end of each epoch, after a 0.
+        fails_at: The epoch at which it fails; 0 when it does not.
+        epoch: The last one that has ended.
+    """
 
     proposal: Proposal
     values: list[float]
     elapsed: list[float]
-    fails_at: int  # the epoch at which it fails; 0 when it does not
+    fails_at: int
     epoch: int = 0
 
 
@@ -93,17 +123,23 @@ def simulate(
     seed: int = 0,
     conditions: ClusterConditions | None = None,
 ) -> SimResult:
-    """Run a search until the budget is over or nothing is left to do.
+    """Run a search until the budget is over or nothing is left to do; the same arguments give the same run.
 
-    `budget_secs` is virtual wall-clock time; reports after it do not count. Events are ordered by (time, count), so
-    the same arguments give the same run; `seed` draws stragglers and failures only. The incumbent is the trial with
-    the best value reported so far, at whatever epoch: the same rule for every policy, and the one that "best trial"
-    means in Ray Tune and Optuna.
+    The incumbent is the trial with the best value reported so far, at whatever epoch: the same rule for every policy,
+    and what "best trial" means in Ray Tune and Optuna.
+
+    Args:
+        strategy: What is simulated; it is used up.
+        blackbox: The learning curves; a NaN is a divergence.
+        workers: How many trials run at once.
+        budget_secs: Virtual wall-clock seconds; later reports do not count.
+        seed: Draws the stragglers and failures, and nothing else.
+        conditions: What goes wrong and what a start costs; nothing by default.
     """
     simulation = _Simulation(
         strategy, blackbox, workers, budget_secs, seed, conditions or ClusterConditions()
     )
-    # What is loaded by now outlives the simulation: walking it again and again would take a third of the time.
+    # All that is loaded outlives the simulation; collecting garbage among it would take a third of the time.
     gc.freeze()
     try:
         return simulation.run()
@@ -126,16 +162,14 @@ class _Simulation:
         self._budget_secs = budget_secs
         self._seed = seed
         self._conditions = conditions
-        metric, mode = getattr(policy, "searched_for", ("val_accuracy", "max"))
-        self._metric: str = conditions.metric or metric
-        self._sign = 1.0 if (conditions.mode or mode) == "max" else -1.0
-        # A policy that compares trials at nine epochs trains none longer, whatever the blackbox knows.
+        self._objective = conditions.objective or _objective_of(policy)
+        # The policy's full training may be shorter than the curves.
         self._max_epochs = getattr(policy, "rung_epochs", (blackbox.max_epochs,))[-1]
         self._events: list[tuple[float, int, _Run]] = []
         self._count = count()
         self._idle = deque([conditions.worker_startup_secs] * workers)
         self._runs: dict[str, _Run] = {}
-        self._best = float("-inf")
+        self._best_score = float("-inf")
         self.result = SimResult()
 
     def run(self) -> SimResult:
@@ -147,7 +181,7 @@ class _Simulation:
             self.result.end_secs = now
             if not self._epoch_done(now, run):
                 self._idle.append(now)
-            # An ask that came back empty may be worth repeating after any report (a promotion).
+            # After any report a promotion may be possible where there was nothing to propose before.
             if self._idle:
                 self._fill(now)
         return self.result
@@ -170,14 +204,16 @@ class _Simulation:
     def _new_run(self, proposal: Proposal) -> _Run:
         values, elapsed = self._blackbox.curve(proposal.config)
         slowness, fails_at = self._luck(proposal.trial_id)
-        known, ends = np.asarray(values, dtype=float), np.asarray(elapsed, dtype=float) * slowness
-        return _Run(proposal, known[: self._max_epochs].tolist(), [0.0, *ends.tolist()], fails_at)
+        used = np.asarray(values, dtype=float)[: self._max_epochs]
+        ends = np.asarray(elapsed, dtype=float) * slowness
+        return _Run(proposal, used.tolist(), [0.0, *ends.tolist()], fails_at)
 
     def _luck(self, trial_id: str) -> tuple[float, int]:
+        """How many times as long the trial's epochs take, and the epoch at which it fails (0: it does not)."""
         conditions = self._conditions
         if not conditions.straggler_share and not conditions.failure_share:
             return 1.0, 0
-        # A generator per trial: its luck does not depend on the order in which trials start.
+        # A generator for each trial, so that its luck does not depend on the order in which trials start.
         luck = random.Random(f"{self._seed}/{trial_id}")
         slow = luck.random() < conditions.straggler_share
         fails = luck.random() < conditions.failure_share
@@ -196,11 +232,12 @@ class _Simulation:
             return self._ended(run, Outcome.FAILED)
         self.result.epochs += 1
         trial_id, value = run.proposal.trial_id, run.values[epoch - 1]
-        if value * self._sign > self._best:
-            self._best = value * self._sign
+        score = self._objective.score(value)
+        if score > self._best_score:
+            self._best_score = score
             self.result.incumbents.append(Incumbent(now, trial_id, epoch, value, run.proposal.config))
         ended, epoch_secs = run.elapsed[epoch], run.elapsed[epoch] - run.elapsed[epoch - 1]
-        report = EpochReport(trial_id, epoch, {self._metric: value}, epoch_secs, ended)
+        report = EpochReport(trial_id, epoch, {self._objective.metric: value}, epoch_secs, ended)
         decision = self._policy.report(report)
         if decision is Decision.STOP:
             return self._ended(run, Outcome.STOPPED if value == value else Outcome.DIVERGED)
@@ -215,3 +252,8 @@ class _Simulation:
         self._policy.finish(run.proposal.trial_id, outcome)
         self.result.outcomes[run.proposal.trial_id] = outcome
         return False
+
+
+def _objective_of(policy: Policy) -> Objective:
+    objectives: Objectives | None = getattr(policy, "objectives", None)
+    return objectives.main if objectives else Objective("val_accuracy", "max")

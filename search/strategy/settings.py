@@ -1,78 +1,97 @@
-"""What a strategy can be told, and how its trials are called."""
+"""The settings of a strategy, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
-from toprung.search.strategy.sampling.distributions import allows
-from toprung.search.strategy.sampling.points import Point, Space
-from toprung.search.strategy.sampling.samplers import sample
-from toprung.spaces.definition.validation import bounds_rule
+from toprung.search.strategy.early_stopping.asha import SuccessiveHalving
+from toprung.search.strategy.early_stopping.pareto import ParetoRung
+from toprung.search.strategy.early_stopping.rung import Rung, rung_epochs
+from toprung.search.strategy.sampling.samplers import DEFAULT
 from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.trial.objectives import Objective, Objectives
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
-
-def check_settings(
-    max_epochs: int,
-    modes: Mapping[str, str],
-    reduction_factor: int,
-    min_epochs: int,
-    variant: str,
-    max_trials: int | None,
-) -> None:
-    """Raise InputError with every setting that cannot be."""
-    rules = [
-        (max_epochs >= 1, "max_epochs", max_epochs, "must be at least 1"),
-        (set(modes.values()) <= {"max", "min"}, "mode", ", ".join(modes.values()), "must be max or min"),
-        (reduction_factor >= 2, "reduction_factor", reduction_factor, "must be at least 2"),
-        (1 <= min_epochs <= max_epochs, "min_epochs", min_epochs, "must be between 1 and max_epochs"),
-        (variant in ("stop", "promote"), "variant", variant, "must be stop or promote"),
-        (max_trials is None or max_trials >= 1, "max_trials", max_trials, "must be at least 1"),
-    ]
-    problems = [Problem(where, repr(given), allowed) for holds, where, given, allowed in rules if not holds]
-    if problems:
-        raise InputError(problems)
+MODES = ("max", "min")
+VARIANTS = ("stop", "promote")
 
 
-def check_initial(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
-    """Raise InputError with every value of the user's first points that the space does not allow."""
-    problems = [
-        Problem(f"search.initial_configs[{i}].{name}", repr(config[name]), allowed)
-        for i, config in enumerate(configs)
-        for name, allowed in _refused(space, i, config)
-    ]
-    if problems:
-        raise InputError(problems)
+@dataclass(frozen=True, kw_only=True)
+class StrategySettings:
+    """The settings of a strategy; but for the epochs each has a default that suits any space.
 
+    Attributes:
+        max_epochs: Epochs of a full training, which is the last rung.
+        mode: "max" or "min", the better direction of `metric`.
+        metric: The metric to optimize.
+        objectives: Two or more objectives, in place of `metric` and `mode`.
+        reduction_factor: A rung keeps the best 1/reduction_factor of its trials.
+        min_epochs: The epoch of the first rung.
+        variant: "stop" ends the losers of a rung; "promote" pauses every trial at a rung and resumes the winners.
+        sampler: "stacked", the name of an Optuna sampler (see `SAMPLERS`), or "module:function".
+        max_trials: Configurations to propose at most; None sets no limit.
+        initial_configs: Configurations to propose first; parameters they leave out are drawn at random.
 
-def allowed_subset(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration the space lets choose."""
-    return _laid_into(space, 0, config)[0]
+    Raises:
+        InputError: With every value that is not allowed.
+    """
 
+    max_epochs: int
+    mode: str = "max"
+    metric: str = "val_accuracy"
+    objectives: Objectives | None = None
+    reduction_factor: int = 3
+    min_epochs: int = 1
+    variant: str = "stop"
+    sampler: str = DEFAULT
+    max_trials: int | None = None
+    initial_configs: Sequence[Mapping[str, Any]] = ()
 
-def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The names this space refuses with their value, and what it allows."""
-    fitting, refused, drawn = _laid_into(space, number, config)
-    known = f"must be one of {', '.join(sorted(drawn.distributions))}"
-    # What the job holds fixed may be repeated: a whole configuration can be taken over from a table.
-    strange = [name for name in config if name not in fitting and drawn.config.get(name) != config[name]]
-    return [*refused.items(), *([] if refused else [(name, known) for name in strange])]
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise InputError(problems)
 
+    @classmethod
+    def of(cls, max_epochs: int, mode: str, others: Mapping[str, Any]) -> Self:
+        """Settings from keywords: `others` are fields beside `max_epochs` and `mode`.
 
-def _laid_into(
-    space: Space, number: int, config: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, str], Point]:
-    """What fits, what the space refuses with its rule, and a draw with what fits; conditions are followed."""
-    drawn = sample(space, "random", 0, number, fixed=config)
-    known = {name: kind for name, kind in drawn.distributions.items() if name in config}
-    fitting = {name: config[name] for name, kind in known.items() if allows(kind, config[name])}
-    refused = {name: f"must be {_rule(kind)}" for name, kind in known.items() if name not in fitting}
-    return fitting, refused, drawn
+        Raises:
+            TypeError: A keyword is not a setting.
+            InputError: With every value that is not allowed.
+        """
+        names = [field.name for field in fields(cls) if field.name not in ("max_epochs", "mode")]
+        unknown = [name for name in others if name not in names]
+        if unknown:
+            raise TypeError(f"unknown setting {', '.join(unknown)}; the settings are {', '.join(names)}")
+        return cls(max_epochs=max_epochs, mode=mode, **others)
 
+    @property
+    def optimized(self) -> Objectives:
+        """The objectives; the metric alone where none are given."""
+        return self.objectives or Objectives(
+            (Objective(self.metric, "min" if self.mode == "min" else "max"),)
+        )
 
-def _rule(kind: BaseDistribution) -> str:
-    step = getattr(kind, "step", None)
-    return bounds_rule(kind) if step in (None, 1) else f"{bounds_rule(kind)} in steps of {step}"
+    def new_halving(self) -> SuccessiveHalving:
+        """Successive halving at the rungs that these settings ask for, without results."""
+        epochs = rung_epochs(self.max_epochs, self.reduction_factor, self.min_epochs)
+        rung_type = ParetoRung if self.optimized.secondary else Rung
+        return SuccessiveHalving(epochs, self.reduction_factor, self.variant == "promote", rung_type)
+
+    def _problems(self) -> Iterator[Problem]:
+        modes = [one.mode for one in self.objectives.all] if self.objectives else [self.mode]
+        is_within = 1 <= self.min_epochs <= self.max_epochs
+        has_a_trial = self.max_trials is None or self.max_trials >= 1
+        rules = [
+            (self.max_epochs >= 1, "max_epochs", self.max_epochs, "must be at least 1"),
+            (set(modes) <= set(MODES), "mode", ", ".join(modes), f"must be {' or '.join(MODES)}"),
+            (self.reduction_factor >= 2, "reduction_factor", self.reduction_factor, "must be at least 2"),
+            (is_within, "min_epochs", self.min_epochs, "must be between 1 and max_epochs"),
+            (self.variant in VARIANTS, "variant", self.variant, f"must be {' or '.join(VARIANTS)}"),
+            (has_a_trial, "max_trials", self.max_trials, "must be at least 1"),
+        ]
+        for holds, where, given, rule in rules:
+            if not holds:
+                yield Problem(where, repr(given), rule)

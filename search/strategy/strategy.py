@@ -1,25 +1,27 @@
-"""The search strategy: which configuration next, and which trial goes on. Knows nothing of Ray, files or time."""
+"""The search strategy: which configuration to try next, and which trial goes on. Knows no Ray, files or clock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
-from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving, cut_line
+from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving
+from toprung.search.strategy.early_stopping.cut_reason import cut_reason
 from toprung.search.strategy.early_stopping.pareto import ParetoRung
-from toprung.search.strategy.early_stopping.rung import Rung, rung_epochs
 from toprung.search.strategy.early_stopping.rung_correlation import RungCorrelations
-from toprung.search.strategy.proposer import Evidence, Proposer, config_key
-from toprung.search.strategy.sampling.points import Point, Space
-from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, locate_in_space
-from toprung.search.strategy.settings import check_initial, check_settings
-from toprung.search.strategy.warm_start import TrialRecord, WarmStart
-from toprung.trainables.trial.objectives import Objective, Objectives, Score
+from toprung.search.strategy.notes import Notes
+from toprung.search.strategy.proposer import Proposer
+from toprung.search.strategy.sampling.points import Space
+from toprung.search.strategy.sampling.samplers import locate_in_space
+from toprung.search.strategy.settings import StrategySettings
+from toprung.search.strategy.surrogate.evidence import Evidence
+from toprung.search.strategy.trials import TrialRecord, Trials, TrialState
+from toprung.search.strategy.warm_start import WarmStart
+from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import number_of, trial_id
 
-__all__ = ["Decision", "Proposal", "Strategy", "TrialRecord", "trial_id"]
+__all__ = ["Decision", "Proposal", "Strategy", "TrialRecord"]
 
 
 class Proposal(NamedTuple):
@@ -29,110 +31,78 @@ class Proposal(NamedTuple):
     config: dict[str, Any]
 
 
-@dataclass
-class _Trial:
-    """What happened to one trial so far; its scores are in the ladder."""
-
-    config: dict[str, Any]
-    why: str
-    epoch: int = -1
-    outcome: Outcome | None = None
-    verdict: RungDecision | None = None
-
-
 class Strategy:
-    """Asynchronous successive halving over proposals from one model per rung.
+    """Asynchronous successive halving over proposals from a model of the rungs.
 
-    Proposal i is a function of the seed, of i and of the reports and outcomes so far, so a strategy rebuilt by
+    Proposal i is a function of the seed, of i and of the reports and outcomes so far, so that a strategy rebuilt by
     `replay` goes on exactly as an unbroken one would. A report costs O(log n).
+
+    Attributes:
+        objectives: What is optimized; higher scores are better.
+        weighs_time: Whether improvement is weighed against time; off, equal values give equal proposals at any speed.
     """
 
     def __init__(
         self,
         proposer: Proposer,
-        ladder: SuccessiveHalving,
-        earlier: WarmStart,
+        halving: SuccessiveHalving,
+        warm_start: WarmStart,
         objectives: Objectives,
         max_trials: int | None,
     ) -> None:
-        self._proposer = proposer
-        self._ladder = ladder
-        self._rung_evidence = RungCorrelations(ladder.rungs)
-        self._earlier = earlier
-        self._objectives = objectives
-        self._max_trials = max_trials
-        self._trials: dict[int, _Trial] = {}
-        self._points: dict[int, Point] = {}
-        self._keys: set[str] = set()
-        self._open: set[int] = set()
-        self._failed: set[int] = set()
-        self._epoch_secs: dict[int, float] = {}
-        self._notes: list[str] = []
+        self.objectives = objectives
         self.weighs_time = True
-        """Whether improvement is weighed against time; off, the same values give the same proposals at any speed."""
-        self._next = 0
-        self._used_up = False
+        self._proposer = proposer
+        self._halving = halving
+        self._rung_correlations = RungCorrelations(halving.rungs)
+        self._warm_start = warm_start
+        self._max_trials = max_trials
+        self._trials = Trials()
+        self._notes = Notes(is_weighted=bool(objectives.secondary))
+        self._is_space_used_up = False
 
     @classmethod
-    def for_space(
-        cls,
-        space: Space,
-        max_epochs: int,
-        seed: int,
-        mode: str = "max",
-        *,
-        metric: str = "val_accuracy",
-        reduction_factor: int = 3,
-        min_epochs: int = 1,
-        sampler: str = DEFAULT,
-        variant: str = "stop",
-        max_trials: int | None = None,
-        initial_configs: Sequence[Mapping[str, Any]] = (),
-        objectives: Mapping[str, str] | None = None,
-    ) -> Self:
+    def for_space(cls, space: Space, max_epochs: int, seed: int, mode: str = "max", **settings: Any) -> Self:
         """The default strategy for a define-by-run `space(trial) -> dict`; no setting is needed.
 
-        `min_epochs` is the lowest rung; `variant` is "stop" (the losers of a rung end) or "promote" (everyone pauses
-        at a rung, the winners are resumed); `initial_configs` are proposed first, parameters they leave out are drawn
-        at random; `objectives` are two or more metrics with max or min each, in place of `metric` and `mode`. Raises
-        InputError with every setting that cannot be.
+        Args:
+            space: Calls `trial.suggest_*` and returns a flat configuration.
+            max_epochs: Epochs of a full training.
+            seed: Of the proposals.
+            mode: "max" or "min", the better direction of the metric.
+            settings: Other fields of `StrategySettings`.
+
+        Raises:
+            TypeError: A setting is unknown.
+            InputError: With every setting that is not allowed.
         """
-        modes = dict(objectives or {metric: mode})
-        check_settings(max_epochs, modes, reduction_factor, min_epochs, variant, max_trials)
-        check_sampler(sampler)
-        check_initial(space, initial_configs)
-        epochs = rung_epochs(max_epochs, reduction_factor, min_epochs)
-        optimized = Objectives(
-            tuple(Objective(name, "min" if mode == "min" else "max") for name, mode in modes.items())
-        )
-        kind = ParetoRung if len(modes) > 1 else Rung
+        chosen = StrategySettings.of(max_epochs, mode, settings)
+        objectives = chosen.optimized
         return cls(
-            Proposer(space, sampler, int(seed), tuple(initial_configs)),
-            SuccessiveHalving(epochs, reduction_factor, variant == "promote", kind),
-            WarmStart(space, SuccessiveHalving(epochs, rung_type=kind), optimized),
-            optimized,
-            max_trials,
+            Proposer.for_space(space, seed, chosen),
+            chosen.new_halving(),
+            WarmStart(space, chosen.new_halving(), objectives),
+            objectives,
+            chosen.max_trials,
         )
 
     def warm_start(self, reports: Iterable[EpochReport], trials: Iterable[TrialRecord]) -> int:
-        """Take an earlier run, of the same or a changed space, as evidence; returns how many of its trials fit.
+        """Take an earlier run, of the same or a changed space, as evidence.
 
         To be called before the first proposal and before `replay`. Its rungs become the lowest levels of the model,
-        and are left out as soon as what they predict does not agree with the results of this run (see `notes`).
-        """
-        fitting = self._earlier.add(reports, trials)
-        self._points.update(self._earlier.points)
-        return fitting
+        and are left out as soon as their predictions do not agree with the results of this run (see `notes`).
 
-    @property
-    def searched_for(self) -> tuple[str, str]:
-        """The metric, of several objectives the first, and max or min."""
-        return self._objectives.main.metric, self._objectives.main.mode
+        Returns:
+            How many of its trials the space allows.
+        """
+        allowed = self._warm_start.add(reports, trials)
+        self._trials.points.update(self._warm_start.points)
+        return allowed
 
     @property
     def rung_epochs(self) -> tuple[int, ...]:
         """The epochs at which trials are compared, the last being the full training."""
-        return tuple(rung.epoch for rung in self._ladder.rungs)
+        return tuple(rung.epoch for rung in self._halving.rungs)
 
     @property
     def running(self) -> frozenset[str]:
@@ -142,182 +112,167 @@ class Strategy:
     @property
     def paused(self) -> frozenset[str]:
         """Trials that wait at a rung for a promotion (promotion variant only)."""
-        return frozenset(map(trial_id, self._ladder.paused))
+        return frozenset(map(trial_id, self._halving.paused))
 
     @property
     def exhausted(self) -> bool:
-        """Whether no proposal will come any more, whatever the running trials still report."""
-        return self._nothing_new and not self._running and self._promotable() is None
+        """Whether there will be no further proposal, whatever the running trials report."""
+        return self._has_proposed_all and not self._running and self._promotable() is None
 
     def rung_of(self, trial_id: str) -> int:
         """The highest rung the trial has reached, in epochs; 0 when none."""
-        return self._ladder.reached(number_of(trial_id))
+        return self._halving.reached(number_of(trial_id))
 
     def ask(self) -> Proposal | None:
         """The next trial to start or resume; None when there is nothing to propose now."""
         promoted = self._promotable()
         if promoted is not None:
-            self._ladder.paused.discard(promoted)
+            self._halving.paused.discard(promoted)
             return Proposal(trial_id(promoted), self._trials[promoted].config)
-        if self._nothing_new:
+        if self._has_proposed_all:
             return None
-        proposed = self._proposer.propose(self._next, self._evidence(), self._keys)
-        self._note_prior()
+        number = self._trials.next_number
+        proposed = self._proposer.propose(number, self._evidence(), self._trials.config_keys)
+        if self._proposer.model.prior_note:
+            self._notes.add_prior(self._proposer.model.prior_note)
         if proposed is None:
-            self._used_up = True
+            self._is_space_used_up = True
             return None
-        point, why = proposed
-        number = self._admit(self._next, point.config, point, why)
-        return Proposal(trial_id(number), point.config)
+        config = proposed.point.config
+        self._trials.add(number, config, proposed.point, proposed.reason)
+        return Proposal(trial_id(number), config)
 
     def prepare(self) -> None:
-        """Do ahead, while nobody waits, what the next proposal would begin with; changes no proposal."""
+        """Compute ahead, while no worker waits, what the next proposal would begin with; changes no proposal."""
         self._proposer.prepare(self._evidence())
 
     def report(self, report: EpochReport) -> Decision:
-        """Take in one epoch of a trial; the decision is the same again when the report is repeated.
+        """Take in one epoch of a trial; a repeated report changes nothing and gives the same decision.
 
-        A non-finite metric ends the trial as DIVERGED before any model sees it. Raises KeyError when the trial was
-        never proposed or the report lacks the metric searched for.
+        A non-finite metric ends the trial as DIVERGED before any model sees it.
+
+        Raises:
+            KeyError: The trial was never proposed, or the report lacks an objective.
         """
         number = number_of(report.trial_id)
         trial = self._trials[number]
         if trial.outcome is None and report.epoch > trial.epoch:
-            score = self._objectives.score(report.metrics) if report.is_finite else None
-            trial.epoch = report.epoch
-            if report.epoch > 0 and report.elapsed_secs > 0.0:
-                self._epoch_secs[number] = report.elapsed_secs / report.epoch
-            self._take_in(number, trial, report.epoch, score)
-        return self._standing(number, trial)
+            score = self.objectives.score(report.metrics) if report.is_finite else None
+            self._trials.record(number, report)
+            if score is None:
+                self._end(number, Outcome.DIVERGED)
+            elif decision := self._halving.report(number, report.epoch, score):
+                trial.last_decision = decision
+                self._act_on(number, decision)
+        return self._decision_for(number, trial)
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
-        """Record how a trial ended; what its reports already decided stays."""
+        """Record how a trial ended, unless its reports already decided that."""
         number = number_of(trial_id)
-        trial = self._trials[number]
-        if trial.outcome is None:
-            self._end(number, trial, outcome)
+        if self._trials[number].outcome is None:
+            self._end(number, outcome)
 
     def replay(self, reports: Iterable[EpochReport], trials: Iterable[TrialRecord]) -> dict[str, Outcome]:
-        """Rebuild the state from the tables; reports in the order they arrived, trials in any order.
+        """Rebuild the state from the tables of an interrupted run.
 
-        Returns the trials recorded as unfinished whose reports had already decided their end. The other unfinished
-        ones count as running (or as paused): continue them under their id without asking for them. A promotion that
-        had led to no report yet is decided anew.
+        A trial whose end is neither recorded nor decided by its reports counts as running (or as paused): continue it
+        under its id without a proposal. A promotion that had led to no report yet is decided again.
+
+        Args:
+            reports: In order of arrival.
+            trials: In any order.
+
+        Returns:
+            The outcomes of trials recorded as unfinished whose reports had already decided their end.
         """
         records = sorted(trials, key=lambda record: number_of(record.trial_id))
         for record in records:
-            number = number_of(record.trial_id)
             point = locate_in_space(self._proposer.space, record.config, record.suggested)
-            self._admit(
-                number, dict(record.config) if point is None else point.config, point, "from the tables"
-            )
+            config = dict(record.config) if point is None else point.config
+            self._trials.add(number_of(record.trial_id), config, point, "read from the tables of the run")
         for report in reports:
             self.report(report)
         for record in records:
             if record.outcome is not None:
                 self.finish(record.trial_id, record.outcome)
         self.prepare()
-        ended = {trial_id(number): trial.outcome for number, trial in self._trials.items()}
-        return {
-            record.trial_id: outcome
-            for record in records
-            if record.outcome is None and (outcome := ended[record.trial_id]) is not None
-        }
+        unfinished = [record.trial_id for record in records if record.outcome is None]
+        outcomes = {name: self._trials[number_of(name)].outcome for name in unfinished}
+        return {name: outcome for name, outcome in outcomes.items() if outcome is not None}
 
-    def pareto(self) -> list[str]:
-        """With several objectives, the trials nobody dominates at the highest rung that has results."""
-        reached = [rung for rung in self._ladder.rungs if isinstance(rung, ParetoRung) and len(rung)]
+    def pareto_front(self) -> list[str]:
+        """With several objectives, the trials that no other dominates at the highest rung that has results."""
+        reached = [rung for rung in self._halving.rungs if isinstance(rung, ParetoRung) and len(rung)]
         return list(map(trial_id, reached[-1].front())) if reached else []
 
     def notes(self) -> list[str]:
         """Lines for the log on what the search found out about itself, oldest first."""
-        return list(self._notes)
+        return list(self._notes.lines)
 
     def suggested(self, trial_id: str) -> dict[str, Any]:
         """The parameters of a trial that its configuration does not hold under their name; `replay` needs them."""
-        point = self._points.get(number_of(trial_id))
-        return {} if point is None else point.beside_config
+        point = self._trials.points.get(number_of(trial_id))
+        return {} if point is None else point.params_outside_config
 
-    def why(self, trial_id: str) -> str:
-        """One line: why the trial was proposed, and why it was cut if it was."""
+    def reason(self, trial_id: str) -> str:
+        """One line: why the trial was cut or has failed, else why it was proposed."""
         trial = self._trials[number_of(trial_id)]
-        if trial.outcome is Outcome.STOPPED and trial.verdict is not None:
-            return cut_line(self._objectives, trial.verdict, self._ladder.reduction_factor)
+        if trial.outcome is Outcome.STOPPED and trial.last_decision is not None:
+            return cut_reason(self.objectives, trial.last_decision, self._halving.reduction_factor)
         if trial.outcome is not None and trial.outcome.counts_against_config:
-            return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposed by {trial.why}"
-        return trial.why
+            return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposal: {trial.proposal_reason}"
+        return trial.proposal_reason
 
-    def _admit(self, number: int, config: dict[str, Any], point: Point | None, why: str) -> int:
-        self._trials[number] = _Trial(config, why)
-        if point is not None:
-            self._points[number] = point
-        self._keys.add(config_key(config))
-        self._open.add(number)
-        self._next = max(self._next, number + 1)
-        return number
+    def _act_on(self, number: int, decision: RungDecision) -> None:
+        if decision.arrived:
+            self._update_first_rung(decision.rung)
+        if decision.decision is Decision.STOP:
+            self._end(number, Outcome.STOPPED)
+        elif decision.rung == self._halving.rungs[-1].epoch:
+            self._end(number, Outcome.COMPLETED)
 
-    def _take_in(self, number: int, trial: _Trial, epoch: int, score: Score | None) -> None:
-        if score is None:
-            self._end(number, trial, Outcome.DIVERGED)
+    def _update_first_rung(self, epoch: int) -> None:
+        """Raise or lower the first rung after a result at the rung of this epoch."""
+        if not self._rung_correlations.update(epoch):
             return
-        verdict = self._ladder.report(number, epoch, score)
-        if verdict is None:
-            return
-        trial.verdict = verdict
-        if verdict.arrived:
-            self._weigh_rungs(verdict)
-        if verdict.decision is Decision.STOP:
-            self._end(number, trial, Outcome.STOPPED)
-        elif verdict.rung == self._ladder.rungs[-1].epoch:
-            self._end(number, trial, Outcome.COMPLETED)
+        first, misleading = self._rung_correlations.first_useful()
+        before = self._halving.first_rung
+        if first != before:
+            self._notes.add_first_rung(first, before, misleading)
+            self._halving.first_rung = first
 
-    def _note_prior(self) -> None:
-        line = self._proposer.model.prior_line
-        told = [note for note in self._notes if note.startswith("earlier runs")]
-        # Under several objectives each proposal weighs anew: what holds for one need not for the next.
-        is_steady = len(self._objectives.metrics) == 1
-        if line and (not told or (is_steady and told[-1].split(":")[0] != line.split(":")[0])):
-            self._notes.append(line)
+    def _end(self, number: int, outcome: Outcome) -> None:
+        self._trials.end(number, outcome)
+        self._halving.paused.discard(number)
 
-    def _weigh_rungs(self, verdict: RungDecision) -> None:
-        """Raise or lower the first rung from the evidence."""
-        if not self._rung_evidence.weigh(verdict.rung):
-            return
-        first, misleading = self._rung_evidence.first_useful()
-        if first != self._ladder.first_rung:
-            moved = "raised" if first > self._ladder.first_rung else "lowered"
-            because = "; ".join(map(str, misleading)) or "the lower rungs predict well again"
-            self._notes.append(f"first rung {moved} to epoch {first}: {because}")
-            self._ladder.first_rung = first
-
-    def _end(self, number: int, trial: _Trial, outcome: Outcome) -> None:
-        trial.outcome = outcome
-        self._open.discard(number)
-        self._ladder.paused.discard(number)
-        if outcome.counts_against_config:
-            self._failed.add(number)
-
-    def _standing(self, number: int, trial: _Trial) -> Decision:
+    def _decision_for(self, number: int, trial: TrialState) -> Decision:
         if trial.outcome is None:
-            return Decision.PAUSE if number in self._ladder.paused else Decision.KEEP
+            return Decision.PAUSE if number in self._halving.paused else Decision.KEEP
         return Decision.KEEP if trial.outcome is Outcome.COMPLETED else Decision.STOP
 
     def _evidence(self) -> Evidence:
-        ladder = self._ladder
-        return Evidence(ladder.rungs, self._earlier.rungs, ladder.first_rung, self._points, self._running,
-                        self._failed, self._epoch_secs if self.weighs_time else {})  # fmt: skip
+        return Evidence(
+            rungs=self._halving.rungs,
+            prior=self._warm_start.rungs,
+            first_rung=self._halving.first_rung,
+            points=self._trials.points,
+            running=self._running,
+            failed=self._trials.failed,
+            epoch_secs=self._trials.epoch_secs if self.weighs_time else {},
+        )
 
     @property
     def _running(self) -> set[int]:
-        return self._open - self._ladder.paused
+        return self._trials.open - self._halving.paused
 
     @property
-    def _nothing_new(self) -> bool:
-        return self._used_up or (self._max_trials is not None and self._next >= self._max_trials)
+    def _has_proposed_all(self) -> bool:
+        at_limit = self._max_trials is not None and self._trials.next_number >= self._max_trials
+        return self._is_space_used_up or at_limit
 
     def _promotable(self) -> int | None:
-        """The paused trial to resume; where all are done but none is to its end, the best goes there alone."""
-        promoted = self._ladder.promotable()
-        if promoted is None and self._nothing_new and not self._running:
-            return self._ladder.best_paused()
+        """The paused trial to resume; where all pause and none was fully trained, the best, to be trained alone."""
+        promoted = self._halving.promotable()
+        if promoted is None and self._has_proposed_all and not self._running:
+            return self._halving.best_paused()
         return promoted

@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from toprung.search.strategy.early_stopping.asha import SuccessiveHalving
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Point, Space
 from toprung.search.strategy.sampling.samplers import locate_in_space
+from toprung.search.strategy.trials import TrialRecord
 from toprung.trainables.trial.objectives import Objectives
-from toprung.trainables.trial.report import EpochReport, Outcome
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """A trial as the tables know it; the outcome is None while it was still running.
-
-    `suggested` are the parameters that its configuration does not hold under their name.
-    """
-
-    trial_id: str
-    config: Mapping[str, object]
-    outcome: Outcome | None
-    suggested: Mapping[str, object] = field(default_factory=dict)
+from toprung.trainables.trial.report import EpochReport
 
 
 class WarmStart:
-    """What earlier runs, of the same or a changed space, found at the rungs of this one.
+    """The results of earlier runs, of the same or a changed space, at the rungs of this run.
 
-    Their trials have negative numbers: -1, -2, ... in the order they were added.
+    Args:
+        space: The space of this run.
+        halving: Holds the results of the earlier runs, at rungs of its own.
+        objectives: Of this run.
+
+    Attributes:
+        points: The point of each earlier trial that this space allows, by number: -1, -2, ... as they were added.
     """
 
-    def __init__(self, space: Space, ladder: SuccessiveHalving, objectives: Objectives) -> None:
+    def __init__(self, space: Space, halving: SuccessiveHalving, objectives: Objectives) -> None:
         self._space = space
-        self._ladder = ladder
+        self._halving = halving
         self._objectives = objectives
         self.points: dict[int, Point] = {}
 
     @property
     def rungs(self) -> list[Rung]:
         """The rungs that have results, lowest first."""
-        return [rung for rung in self._ladder.rungs if len(rung)]
+        return [rung for rung in self._halving.rungs if len(rung)]
 
     def add(self, reports: Iterable[EpochReport], trials: Iterable[TrialRecord]) -> int:
-        """Take in one run; returns how many of its trials this space allows. Non-finite reports are passed over."""
+        """Take in one run.
+
+        Args:
+            reports: In order of arrival; those with a non-finite metric, or without an objective, are ignored.
+            trials: Those of a configuration that the space does not allow are ignored.
+
+        Returns:
+            How many of the trials the space allows.
+        """
         numbers: dict[str, int] = {}
         for record in trials:
             point = locate_in_space(self._space, record.config, record.suggested)
             if point is not None:
                 numbers[record.trial_id] = -1 - len(self.points)
                 self.points[numbers[record.trial_id]] = point
+        metrics = set(self._objectives.metrics)
         for report in reports:
-            known = report.trial_id in numbers and report.metrics.keys() >= set(self._objectives.metrics)
-            if known and report.is_finite:
+            is_known = report.trial_id in numbers and report.metrics.keys() >= metrics
+            if is_known and report.is_finite:
                 score = self._objectives.score(report.metrics)
-                self._ladder.report(numbers[report.trial_id], report.epoch, score)
+                self._halving.report(numbers[report.trial_id], report.epoch, score)
         return len(numbers)

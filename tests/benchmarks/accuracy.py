@@ -81,7 +81,7 @@ def show(line: Connection) -> None:
 
 def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> Connection:
     """A search by the default strategy, then its winner trained again."""
-    from toprung.search.strategy.settings import allowed_subset
+    from toprung.search.strategy.initial_configs import allowed_subset
     from toprung.search.strategy.strategy import Strategy
     from toprung.spaces.families.registry import load_space
     from toprung.trainables.models.family import load_family

@@ -47,7 +47,7 @@ class ListStrategy:
     def notes(self) -> list[str]:
         return []
 
-    def why(self, trial_id: str) -> str:
+    def reason(self, trial_id: str) -> str:
         return "on the list"
 
     def suggested(self, trial_id: str) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import optuna
 
-from toprung.search.strategy.strategy import Decision, Proposal, trial_id
+from toprung.search.strategy.strategy import Decision, Proposal
 from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.trial_id import trial_id
 
 
 class OptunaPolicy:

@@ -8,8 +8,9 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from toprung.search.strategy.strategy import Decision, Proposal, trial_id
+from toprung.search.strategy.strategy import Decision, Proposal
 from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.trial_id import trial_id
 
 METRIC = "val_accuracy"
 

@@ -16,8 +16,9 @@ from syne_tune.optimizer.baselines import ASHA, ASHACQR, BOHB
 from syne_tune.optimizer.scheduler import SchedulerDecision
 
 from toprung.search.strategy.sampling.samplers import sample
-from toprung.search.strategy.strategy import Decision, Proposal, trial_id
+from toprung.search.strategy.strategy import Decision, Proposal
 from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.trial_id import trial_id
 
 METRIC, EPOCH = "val_accuracy", "epoch"
 STARTED = datetime(2000, 1, 1)

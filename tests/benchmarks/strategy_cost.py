@@ -26,8 +26,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from toprung.search.simulation.simulator import simulate
-from toprung.search.strategy.strategy import Decision, Proposal, Strategy, TrialRecord, trial_id
+from toprung.search.strategy.strategy import Decision, Proposal, Strategy, TrialRecord
+from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.trial_id import trial_id
 
 EPOCHS = 27
 
@@ -164,7 +166,8 @@ def main() -> None:
     )
     for sampler in args.samplers:
         print_costs(sampler, Strategy.for_space(space, EPOCHS, 0, sampler=sampler), args)
-    both = Strategy.for_space(space, EPOCHS, 0, objectives={"val_accuracy": "max", "size": "min"})
+    objectives = Objectives((Objective("val_accuracy", "max"), Objective("size", "min")))
+    both = Strategy.for_space(space, EPOCHS, 0, objectives=objectives)
     print_costs("two objectives", both, args)
     for finished in (args.finished // 4, args.finished):
         tracemalloc.start()

@@ -33,6 +33,10 @@ class Objective:
         """The value as a score: higher is better."""
         return self.sign * value
 
+    def value(self, score: float) -> float:
+        """The value that has this score."""
+        return self.sign * score
+
     def is_better(self, value: float, than: float) -> bool:
         """Whether a value is strictly better than another; False when one is NaN."""
         return self.score(value) > self.score(than)

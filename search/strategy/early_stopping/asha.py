@@ -1,27 +1,27 @@
-"""Rungs and the decisions taken on them: pure, integer epochs, no clock, no I/O.
+"""Asynchronous successive halving: which trials go on after a report. Pure: integer epochs, no clock, no I/O.
 
-Asynchronous successive halving (ASHA; Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning",
-Algorithm 2): eta is our `reduction_factor`, r our `rungs[0]`, R our `max_epochs`. Ours differs in four ways: no cut on
-fewer results than eta; ties go to the earlier trial; the stopping variant is the default; and a trial is cut only when
-it stands below the top 1/eta of all results and of the latest 9 eta. The history alone goes stale: once a sampler finds
+ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", Algorithm 2): eta is our
+`reduction_factor`, r our `rungs[0]`, R our `max_epochs`. Ours differs in four ways: it cuts on no fewer than eta
+results; of equal scores the earlier trial's counts as better; the stopping variant is the default; and it cuts a trial
+only below the top 1/eta of all results and also of the latest 9 eta. All results alone go stale: once a sampler finds
 configurations that start slowly and end well, the fast starters of the first hour would cut every one of them.
-Between two rungs a trial is cut when it has trained longer and is still below those who passed the last one.
+Between two rungs a trial is cut when it has trained longer and its score is still below the cutoff of its last rung.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from toprung.search.strategy.early_stopping.rung import Rung
-from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.trial.objectives import Score
 
-LATEST_SURVIVORS = 9  # how many of the latest results stand above the cut among them
+LATEST_SURVIVORS = 9  # how many of the latest results are kept: they are 9 eta, of which the top 1/eta
 
 
 class Decision(StrEnum):
-    """What a trial does after a report: go on, end, or wait with its checkpoint for a promotion."""
+    """What a trial does after a report: it goes on, ends, or waits with its checkpoint for a promotion."""
 
     KEEP = "KEEP"
     STOP = "STOP"
@@ -29,23 +29,39 @@ class Decision(StrEnum):
 
 
 class RungDecision(NamedTuple):
-    """A decision with its evidence: the trial's score, and the lowest kept score among `peers` results at `rung`."""
+    """A decision at a rung, and the scores it rests on.
+
+    Attributes:
+        decision: What the trial does.
+        rung: The epoch of the rung.
+        score: The score the trial is ranked by.
+        cutoff: The lowest score that is kept.
+        peers: How many results the rung has.
+        arrived: Whether the report was the trial's first at the rung; else it trained on and was compared again.
+    """
 
     decision: Decision
     rung: int
     score: float
     cutoff: float
     peers: int
-    arrived: bool  # whether this report was the first at the rung
+    arrived: bool
 
 
 class SuccessiveHalving:
-    """Keeps the top 1/reduction_factor of every rung; O(log n + reduction_factor) comparisons per report.
+    """Keeps the top 1/reduction_factor of every rung; O(log n + reduction_factor) comparisons a report.
 
-    A trial is held against its last rung again at every report, by what it has reached since: one let through for want
-    of peers, or before better ones came, does not train on to the end, but one that started slowly may catch up. Scores
-    are finite floats, higher is better (non-finite ones must not come here: the strategy ends such trials). Below
-    `first_rung` nothing is cut, results are recorded all the same.
+    Every report compares the trial with its last rung again, by the best score it has reached since: a trial that was
+    kept for lack of peers, or before better ones came, does not train to its end, and a slow starter may catch up.
+    Below `first_rung` nothing is cut, but results are recorded.
+
+    Scores are finite, higher is better; the strategy ends trials with non-finite ones before they come here.
+
+    Args:
+        rungs: The epochs of the rungs, ascending; the last is the full training.
+        reduction_factor: One result in so many is kept.
+        pauses: Whether every trial pauses at a rung until it is promoted (the promotion variant).
+        rung_type: `Rung` for one objective, `ParetoRung` for several.
     """
 
     def __init__(
@@ -65,26 +81,34 @@ class SuccessiveHalving:
         self._none_promotable = False
 
     def reached(self, number: int) -> int:
-        """The epoch of the highest rung the trial has a score at; 0 when none."""
-        position = self._reached.get(number)
-        return 0 if position is None else self.rungs[position].epoch
+        """The epoch of the highest rung that the trial has a score at; 0 when none."""
+        index = self._reached.get(number)
+        return 0 if index is None else self.rungs[index].epoch
 
-    def report(self, number: int, epoch: int, score: Any) -> RungDecision | None:
-        """Record a score; returns the verdict at the trial's last rung, None when it goes on between two rungs.
+    def report(self, number: int, epoch: int, score: Score) -> RungDecision | None:
+        """Record a score.
 
-        The score is what the rungs take: a float, or a tuple for several objectives.
+        Args:
+            number: The trial.
+            epoch: The epoch it has finished.
+            score: A float for `Rung`, a tuple for `ParetoRung`.
+
+        Returns:
+            The decision at the trial's last rung; None when the trial goes on between two rungs.
         """
-        self.paused.discard(number)  # who reports trains: a replay hears of a promotion in no other way
-        position = self._reached.get(number, -1)
+        self.paused.discard(
+            number
+        )  # a trial that reports is training; a replay learns of a promotion this way alone
+        index = self._reached.get(number, -1)
         arrived = False
         # A trial that does not report every epoch counts at the highest rung it has passed.
-        while position + 1 < len(self.rungs) and self.rungs[position + 1].epoch <= epoch:
-            position, arrived = position + 1, True
-        if position < 0:
+        while index + 1 < len(self.rungs) and self.rungs[index + 1].epoch <= epoch:
+            index, arrived = index + 1, True
+        if index < 0:
             return None
-        rung = self.rungs[position]
+        rung = self.rungs[index]
         if arrived:
-            self._reached[number] = position
+            self._reached[number] = index
             rung.add(number, score)
             self._none_promotable = False
         rank_score = rung.rank_score(number, score)
@@ -98,29 +122,16 @@ class SuccessiveHalving:
         return RungDecision(decision, rung.epoch, rank_score, cutoff, peers, arrived)
 
     def promotable(self) -> int | None:
-        """The paused trial to resume: the best within the top 1/reduction_factor of the highest rung possible.
+        """The paused trial to resume: the best within the top 1/reduction_factor of the highest rung that has one.
 
-        After those, one within the top of the latest results. Where there is none, none is looked for again before
-        the rungs have another result: hundreds of workers may ask.
+        At each rung a trial within the top of the latest results comes after those. Once there is none, the search
+        for one is not repeated before a rung has another result: hundreds of workers may ask.
         """
         if not self.paused or self._none_promotable:
             return None
         found = self._best_promotable()
         self._none_promotable = found is None
         return found
-
-    def _best_promotable(self) -> int | None:
-        for position in reversed(range(len(self.rungs) - 1)):
-            rung = self.rungs[position]
-            quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
-            for number in islice(rung.best_first(), quota):
-                if number in self.paused and self._reached[number] == position:
-                    return number
-            for number in rung.latest(self._latest):
-                waits = number in self.paused and self._reached[number] == position
-                if waits and self._is_in_top_of_latest(rung, number, rung.score(number)):
-                    return number
-        return None
 
     def best_paused(self) -> int | None:
         """The best paused trial of the highest rung that has one; None once a trial was fully trained."""
@@ -129,8 +140,25 @@ class SuccessiveHalving:
         highest = (n for rung in reversed(self.rungs) for n in rung.best_first() if n in self.paused)
         return next(highest, None)
 
+    def _best_promotable(self) -> int | None:
+        for index in reversed(range(len(self.rungs) - 1)):
+            rung = self.rungs[index]
+            quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
+            for number in islice(rung.best_first(), quota):
+                if self._is_paused_at(index, number):
+                    return number
+            for number in rung.latest(self._latest):
+                if self._is_paused_at(index, number) and self._is_in_top_of_latest(
+                    rung, number, rung.score(number)
+                ):
+                    return number
+        return None
+
+    def _is_paused_at(self, index: int, number: int) -> bool:
+        return number in self.paused and self._reached[number] == index
+
     def _is_in_top_of_latest(self, rung: Rung, number: int, rank_score: float) -> bool:
-        """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all of them."""
+        """Whether the trial is in the top 1/reduction_factor of the latest results, once they are not all results."""
         if len(rung) <= self._latest:
             return False
         return rung.is_in_top_of_latest(number, rank_score, self._latest, LATEST_SURVIVORS)
@@ -146,26 +174,7 @@ class SuccessiveHalving:
         peers = len(rung)
         if peers < self.reduction_factor or rung.epoch < self.first_rung:
             return Decision.KEEP
-        is_in_top = rung.is_in_top(number, rank_score, self._quota(peers))
-        return (
-            Decision.KEEP
-            if is_in_top or self._is_in_top_of_latest(rung, number, rank_score)
-            else Decision.STOP
+        is_kept = rung.is_in_top(number, rank_score, self._quota(peers)) or self._is_in_top_of_latest(
+            rung, number, rank_score
         )
-
-
-def cut_line(objectives: Objectives, verdict: RungDecision, reduction_factor: int) -> str:
-    """Why a trial was cut, in the metric's own sign; after a rung where its later values were held against it."""
-    where = f"cut {'at' if verdict.arrived else 'after'} rung {verdict.rung}"
-    sign = objectives.signs[0] if len(objectives.signs) == 1 else -1.0
-    score, cutoff = sign * verdict.score, sign * verdict.cutoff
-    differs, earlier = ("<" if sign > 0 else ">", "") if score != cutoff else ("=", " of an earlier trial")
-    given, least = _told_apart(score, cutoff)
-    given += "" if len(objectives.signs) == 1 else " dominate it"
-    return f"{where}: {given} {differs} {least}{earlier} (top 1/{reduction_factor} of {verdict.peers})"
-
-
-def _told_apart(one: float, other: float) -> tuple[str, str]:
-    """Both in four digits, or in as many as tell them apart."""
-    pairs = [(f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18)]
-    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
+        return Decision.KEEP if is_kept else Decision.STOP

@@ -1,4 +1,4 @@
-"""How well a rung's ranking predicts the next one's, and the lowest rung worth cutting at."""
+"""How well the ranking at a rung predicts the ranking at the next, and the lowest rung worth cutting at."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ import numpy as np
 
 from toprung.search.strategy.early_stopping.rung import Rung, milestone
 
-USEFUL = 0.7  # the rank correlation a rung must plausibly have: it explains half the next rung's variance
+USEFUL = (
+    0.7  # the rank correlation a rung must plausibly have: it explains half the variance at the next rung
+)
 
 
 @dataclass(frozen=True)
 class RungCorrelation:
-    """Rank correlation of two rungs over the `trials` that reached both.
+    """The rank correlation of two rungs over the trials that reached both.
 
-    Those trials are mostly the winners of the lower rung, and within a narrower range any correlation is smaller:
-    `useful` is what a correlation of USEFUL over all trials comes to among them (Thorndike 1949, case 2: with u the
-    deviation of all trials' ranks over theirs, r = R / sqrt(u^2 - R^2 (u^2 - 1))).
+    Those trials are mostly the best of the lower rung, and a correlation over a narrower range is smaller. `useful` is
+    what a correlation of USEFUL over all trials comes to among them (Thorndike 1949, case 2: with u the deviation of
+    all trials' ranks over theirs, r = R / sqrt(u^2 - R^2 (u^2 - 1)), where R is our USEFUL and r our `useful`).
+
+    Attributes:
+        epoch: The epoch of the lower rung.
+        next_epoch: The epoch of the rung above it.
+        trials: How many trials reached both.
+        correlation: Their rank correlation.
+        useful: The least correlation that makes the lower rung worth cutting at.
     """
 
     epoch: int
@@ -41,58 +50,62 @@ class RungCorrelation:
 
 
 def correlate_rungs(rung: Rung, above: Rung) -> RungCorrelation:
-    """Compare the ranks of two rungs; a rung on which all are equal correlates with nothing. O(n)."""
-    low, high = _ranks(rung, above)
-    if len(low) < 3:
-        return RungCorrelation(rung.epoch, above.epoch, len(low), 0.0, 0.0)
-    told = rung.score_at(0) > rung.score_at(len(rung) - 1) and above.score_at(0) > above.score_at(
-        len(above) - 1
-    )
-    correlation = float(np.corrcoef(low, high)[0, 1]) if told else 0.0
-    everyone = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # the deviation of the ranks 0 ... n - 1
-    ratio = max(1.0, float(everyone / low.std()))
+    """Correlate the ranks at two rungs; 0 where all scores of one rung are equal. O(n)."""
+    # Not scipy.stats.spearmanr: `useful` needs ranks among all results of a rung, not among the trials of both alone.
+    ranks_below, ranks_above = _common_ranks(rung, above)
+    trials = len(ranks_below)
+    if trials < 3:
+        return RungCorrelation(rung.epoch, above.epoch, trials, 0.0, 0.0)
+    both_vary = _varies(rung) and _varies(above)
+    correlation = float(np.corrcoef(ranks_below, ranks_above)[0, 1]) if both_vary else 0.0
+    deviation_of_all = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # of the ranks 0 ... n - 1
+    ratio = max(1.0, float(deviation_of_all / ranks_below.std()))
     useful = USEFUL / float(np.sqrt(ratio**2 - USEFUL**2 * (ratio**2 - 1.0)))
-    return RungCorrelation(rung.epoch, above.epoch, len(low), correlation, useful)
+    return RungCorrelation(rung.epoch, above.epoch, trials, correlation, useful)
 
 
-def _ranks(rung: Rung, above: Rung) -> tuple[np.ndarray, np.ndarray]:
-    """The ranks on both rungs of the trials that reached both, 0 the best; as the rung above ranks them."""
-    # Both are listed best first, so that a trial's place in the list is its rank.
-    below, higher = (np.array(r.best_first(), dtype=np.int64) for r in (rung, above))
-    rank = np.full(max(below.max(initial=0), higher.max(initial=0)) + 1, -1)
-    rank[below] = np.arange(len(below))
-    high = np.flatnonzero(rank[higher] >= 0)
-    return rank[higher[high]], high
+def _varies(rung: Rung) -> bool:
+    return rung.score_at(0) > rung.score_at(len(rung) - 1)
+
+
+def _common_ranks(rung: Rung, above: Rung) -> tuple[np.ndarray, np.ndarray]:
+    """The ranks at both rungs of the trials that reached both, 0 the best; in the order of the rung above."""
+    # Both list the best first, so that a trial's index in the list is its rank.
+    numbers_below, numbers_above = (np.array(r.best_first(), dtype=np.int64) for r in (rung, above))
+    rank = np.full(max(numbers_below.max(initial=0), numbers_above.max(initial=0)) + 1, -1)
+    rank[numbers_below] = np.arange(len(numbers_below))
+    ranks_above = np.flatnonzero(rank[numbers_above] >= 0)
+    return rank[numbers_above[ranks_above]], ranks_above
 
 
 class RungCorrelations:
-    """How far each rung is to be trusted, weighed anew when the rung above it has grown by a quarter.
+    """The correlation of each rung with the next, measured again when the upper one has grown by a quarter.
 
-    A function of the reports in their order: rungs that only grow by themselves say nothing new of each other.
+    It depends on the reports in their order alone: more results at the lower rung say nothing new about the two.
     """
 
     def __init__(self, rungs: Sequence[Rung]) -> None:
-        # The highest rung before the full training stays: with no evidence on what lies above it, it is not blamed.
+        # The last rung before the full training is always worth cutting at: too little is known of what lies above it.
         self._rungs = rungs[:-1] or rungs
         self._pairs = {above.epoch: (rung, above) for rung, above in pairwise(self._rungs)}
         self._found: dict[int, RungCorrelation] = {}
 
-    def weigh(self, epoch: int) -> bool:
-        """Take in that the rung of this epoch has one more result; True when a rung was weighed anew."""
+    def update(self, epoch: int) -> bool:
+        """Take into account that the rung of this epoch has one more result; True when a correlation was measured."""
         if epoch not in self._pairs:
             return False
         rung, above = self._pairs[epoch]
-        grown = len(above) == milestone(len(above))
-        if grown:
+        has_grown = len(above) == milestone(len(above))
+        if has_grown:
             self._found[rung.epoch] = correlate_rungs(rung, above)
-        return grown
+        return has_grown
 
     def first_useful(self) -> tuple[int, list[RungCorrelation]]:
-        """The epoch of the lowest rung that does not mislead, and the agreements of those below it that do."""
-        blamed: list[RungCorrelation] = []
+        """The epoch of the lowest rung that does not mislead, and the correlations of those below it."""
+        misleading: list[RungCorrelation] = []
         for rung in self._rungs[:-1]:
             found = self._found.get(rung.epoch)
             if found is None or not found.is_misleading:
-                return rung.epoch, blamed
-            blamed.append(found)
-        return self._rungs[-1].epoch, blamed
+                return rung.epoch, misleading
+            misleading.append(found)
+        return self._rungs[-1].epoch, misleading

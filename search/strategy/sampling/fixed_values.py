@@ -1,4 +1,4 @@
-"""Parameters that keep a given value wherever the space allows it, above any Optuna sampler for the others."""
+"""An Optuna sampler that keeps given values for some parameters, and leaves the others to another sampler."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from toprung.search.strategy.sampling.distributions import allows
 
 
 class FixedValuesSampler(PartialFixedSampler):
-    """Optuna's own lets a number out of its range pass and fails at a choice that is none.
+    """Keeps a fixed value wherever the parameter's distribution allows it, and draws a new value elsewhere.
 
-    Both happen where the range or the choices of a parameter depend on another one.
+    Optuna's own sampler returns a number that is out of range, and fails at a choice that does not exist. Both happen
+    where the range or the choices of a parameter depend on another parameter.
     """
 
-    def __init__(self, held: Mapping[str, Any], others: BaseSampler) -> None:
-        super().__init__(dict(held), others)
-        self._held, self._others = held, others
+    def __init__(self, fixed: Mapping[str, Any], sampler: BaseSampler) -> None:
+        super().__init__(dict(fixed), sampler)
+        self._fixed, self._sampler = fixed, sampler
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The value held if it lies within the distribution, else what the other sampler draws."""
-        if param_name in self._held and allows(param_distribution, self._held[param_name]):
-            return self._held[param_name]
-        return self._others.sample_independent(study, trial, param_name, param_distribution)
+        """The fixed value where the distribution allows it, else what the other sampler draws."""
+        if param_name in self._fixed and allows(param_distribution, self._fixed[param_name]):
+            return self._fixed[param_name]
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)

@@ -1,7 +1,7 @@
-"""A finished history shown to an Optuna sampler: read-only trials, and the one trial being drawn.
+"""A read-only Optuna study: a given history of trials, and the one trial that is being drawn.
 
-Optuna's studies remember what was told to them in the order it was told. A proposal here must depend on the history
-alone, however it came about, so each draw gets a fresh sampler and this view instead of a study that lives on.
+An Optuna study depends on the order in which results reached it. A proposal must depend on the results alone, however
+they arrived, so each draw uses a new sampler on a new study of this kind.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
-def past_trial(
+def frozen_trial(
     number: int, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], score: float | None
 ) -> FrozenTrial:
-    """A trial of the history: complete with its score (higher is better), or still running when the score is None."""
+    """An Optuna trial: complete with its score (higher is better), or running when the score is None."""
     return FrozenTrial(
         number=number,
         trial_id=number,
         state=TrialState.RUNNING if score is None else TrialState.COMPLETE,
         value=score,
-        datetime_start=_EPOCH,
-        datetime_complete=None if score is None else _EPOCH,
+        datetime_start=_ANY_TIME,
+        datetime_complete=None if score is None else _ANY_TIME,
         params=dict(params),
         distributions=dict(distributions),
         user_attrs={},
@@ -39,19 +39,19 @@ def past_trial(
 
 
 class FrozenStudyStorage(BaseStorage):
-    """An in-memory study of given trials in which exactly one more trial, numbered `number`, can be drawn."""
+    """Optuna storage of one study: given trials, and one more with the given number that can be drawn."""
 
-    def __init__(self, past: Sequence[FrozenTrial], number: int) -> None:
-        self._past = list(past)
+    def __init__(self, history: Sequence[FrozenTrial], number: int) -> None:
+        self._history = list(history)
         self._number = number
         self._attrs: dict[str, Any] = {}
         self._drawn: FrozenTrial | None = None
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        raise NotImplementedError("a view of a history is one study")
+        raise NotImplementedError("a frozen study is the only study of its storage")
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:  # noqa: ARG002
-        self._drawn = past_trial(self._number, {}, {}, None)
+        self._drawn = frozen_trial(self._number, {}, {}, None)
         return self._number
 
     def set_trial_param(
@@ -68,7 +68,7 @@ class FrozenStudyStorage(BaseStorage):
         self._open(trial_id).user_attrs[key] = value
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        # Optuna writes what it draws into the object it got as well as into the storage: hand out a copy.
+        # Optuna writes what it draws into this object as well as into the storage, so it gets a copy.
         return copy.deepcopy(self._open(trial_id))
 
     def get_all_trials(
@@ -77,7 +77,7 @@ class FrozenStudyStorage(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        trials = self._past if self._drawn is None else [*self._past, self._drawn]
+        trials = self._history if self._drawn is None else [*self._history, self._drawn]
         chosen = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
@@ -108,13 +108,13 @@ class FrozenStudyStorage(BaseStorage):
         raise NotImplementedError("the drawn trial is finished by the strategy, not by a study")
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        raise NotImplementedError("the drawn trial is reported on to the strategy, not to a study")
+        raise NotImplementedError("the drawn trial reports to the strategy, not to a study")
 
     def delete_study(self, study_id: int) -> None:
-        raise NotImplementedError("a view of a history holds nothing to delete")
+        raise NotImplementedError("a frozen study holds nothing to delete")
 
     def get_all_studies(self) -> list[Any]:
-        raise NotImplementedError("a view of a history is one study")
+        raise NotImplementedError("a frozen study is the only study of its storage")
 
     def _open(self, trial_id: int) -> FrozenTrial:
         if self._drawn is None or trial_id != self._number:

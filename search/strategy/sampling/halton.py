@@ -1,4 +1,4 @@
-"""Points spread more evenly than random ones, for spaces whose parameters are only known once they are suggested."""
+"""A scrambled Halton sequence: points that fill a define-by-run space more evenly than random ones."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67
 
 
 class HaltonSampler(BaseSampler):
-    """Point `index` of a scrambled Halton sequence (Owen 2017, "A randomized Halton algorithm in R").
+    """An Optuna sampler that draws point `index` of a scrambled Halton sequence.
 
-    The k-th parameter a trial suggests takes the k-th coordinate, so conditional spaces need no listing beforehand;
-    parameters beyond the 20th are drawn at random. The same seed and index give the same point.
+    The k-th parameter that a trial suggests takes the k-th coordinate, so that a conditional space need not be listed
+    beforehand; parameters beyond the 20th are drawn at random. The same seed and index give the same point.
     """
 
     def __init__(self, seed: int, index: int) -> None:
         self._seed = seed
         self._index = index
-        self._suggested = 0
+        self._dimension = 0
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
         return {}
@@ -48,13 +48,23 @@ class HaltonSampler(BaseSampler):
         param_name: str,  # noqa: ARG002
         param_distribution: BaseDistribution,
     ) -> Any:
-        unit = halton(self._seed, self._suggested, self._index)
-        self._suggested += 1
+        unit = halton(self._seed, self._dimension, self._index)
+        self._dimension += 1
         return from_unit(unit, param_distribution)
 
 
+# Not scipy.stats.qmc.Halton: it needs the number of dimensions, and draws every earlier point to get to one.
 def halton(seed: int, dimension: int, index: int) -> float:
-    """Coordinate `dimension` of point `index`, in [0, 1): the digits of the index in a prime base, permuted."""
+    """One coordinate of one point of a scrambled Halton sequence (Owen 2017, "A randomized Halton algorithm in R").
+
+    Args:
+        seed: Of the scrambling.
+        dimension: The coordinate, from 0; its base is the prime of that place.
+        index: The point, from 0.
+
+    Returns:
+        A number in [0, 1): the digits of the index in the base, permuted and mirrored at the radix point.
+    """
     if dimension >= len(PRIMES):
         return float(np.random.default_rng((seed, dimension, index)).random())
     base = PRIMES[dimension]
@@ -68,7 +78,7 @@ def halton(seed: int, dimension: int, index: int) -> float:
 
 @lru_cache(maxsize=256)
 def _permutations(seed: int, base: int) -> tuple[tuple[int, ...], ...]:
-    # Enough digits to fill 32 bits: a finer grid is beyond what any parameter resolves.
+    # As many digits as fill 32 bits: no parameter resolves a finer grid.
     count = int(np.ceil(32 / np.log2(base)))
     rng = np.random.default_rng((seed, base))
     return tuple(tuple(int(digit) for digit in rng.permutation(base)) for _ in range(count))

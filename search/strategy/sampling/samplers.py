@@ -1,7 +1,8 @@
-"""One proposal from an Optuna sampler: a function of a seed and of the history it is shown, and of nothing else."""
+"""One draw from an Optuna sampler, as a function of a seed and of a history alone."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,21 +10,29 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler
+
 from toprung.search.strategy.sampling.distributions import shared_distributions, spans
+from toprung.search.strategy.sampling.fixed_values import FixedValuesSampler
+from toprung.search.strategy.sampling.frozen_study import FrozenStudyStorage, frozen_trial
+from toprung.search.strategy.sampling.halton import HaltonSampler
 from toprung.search.strategy.sampling.points import Observation, Point, Space, subseed
 from toprung.spaces.definition.plain_values import plain_config
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler
+    from optuna.trial import BaseTrial
 
 DEFAULT = "stacked"  # the Gaussian processes of `surrogate`; the others are Optuna samplers on one rung
 SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
+OPTUNA_MODELS = ("tpe", "gp", "cmaes")  # they need a parameter to have the same distribution in every trial
+WARM_START_RESULTS = 10  # CMA-ES is fitted to the top tenth of the results: one, at least
 
-
-# Their parameters have the same choices, kind and scale in every trial.
-OPTUNA_MODELS = ("tpe", "gp", "cmaes")
+SamplerFactory = Callable[[int, int, Sequence[Observation]], BaseSampler]
+"""(seed, trial number, history) -> a sampler for one draw."""
 
 
 def sample(
@@ -34,114 +43,116 @@ def sample(
     history: Sequence[Observation] = (),
     fixed: Mapping[str, Any] | None = None,
 ) -> Point:
-    """Draw trial `number` from the space; `fixed` parameters keep a value allowed there, the others are the sampler's.
+    """Draw a trial from the space; the same arguments give the same point.
 
-    The same arguments give the same point. `history` is read in the order of the trial numbers. Parameters that only
-    some trials have are modelled together with those they occur with (tpe), or each alone by tpe (gp, cmaes).
-    Raises InputError when the sampler is unknown.
+    Parameters that only some trials have are modelled together with those they occur with (tpe), or each alone by tpe
+    (gp, cmaes).
+
+    Args:
+        space: The define-by-run space.
+        sampler: A name of SAMPLERS but the default one, or "module:function".
+        seed: Of the search; the draw's own seed derives from it and the number.
+        number: The trial's number.
+        history: What the sampler learns from, in any order.
+        fixed: Parameters that keep their value wherever the space allows it.
+
+    Raises:
+        InputError: The sampler is unknown, or needs a package that is not installed.
     """
-    import optuna
-
-    from toprung.search.strategy.sampling.fixed_values import FixedValuesSampler
-    from toprung.search.strategy.sampling.frozen_study import FrozenStudyStorage, past_trial
-
-    with _quiet():
-        chosen = _sampler(sampler)(seed, number, history)
+    with _without_optuna_warnings():
+        chosen = _factory(sampler)(seed, number, history)
         if fixed:
             chosen = FixedValuesSampler(fixed, chosen)
-        past = [
-            past_trial(seen.number, seen.point.params, seen.point.distributions, seen.score)
-            for seen in sorted(history, key=lambda seen: seen.number)
+        trials = [
+            frozen_trial(one.number, one.point.params, one.point.distributions, one.score)
+            for one in sorted(history, key=lambda one: one.number)
         ]
-        number = max(number, past[-1].number + 1) if past else number
-        study = optuna.Study("history", FrozenStudyStorage(past, number), sampler=chosen)
-        trial = study.ask()
-        return Point(
-            plain_config(space(trial)), trial.params, shared_distributions(tuple(trial.distributions.items()))
-        )
+        number = max(number, trials[-1].number + 1) if trials else number
+        trial = optuna.Study("history", FrozenStudyStorage(trials, number), sampler=chosen).ask()
+        return _point(plain_config(space(trial)), trial)
 
 
 def locate_in_space(
     space: Space, config: Mapping[str, Any], suggested: Mapping[str, Any] | None = None
 ) -> Point | None:
-    """Find the parameters behind a configuration of an earlier process; None when the space does not allow them.
+    """Find the point of a configuration that another process drew.
 
-    `suggested` are those that the configuration does not hold under the name they were suggested by.
+    Args:
+        space: The define-by-run space.
+        config: The configuration.
+        suggested: The parameters that the configuration does not hold under their name.
+
+    Returns:
+        The point; None when the space does not allow the configuration.
     """
-    import optuna
-
     trial = optuna.trial.FixedTrial({**config, **(suggested or {})})
     try:
-        with _quiet():
+        with _without_optuna_warnings():
             rebuilt = plain_config(space(trial))
-    except Exception:  # whatever a user's own space raises where a value is none of its own
+    except Exception:  # a user's space may raise anything for a value that it does not allow
         return None
-    # A value between the steps, of a run that had others or none, is evidence all the same.
-    if not all(spans(kind, trial.params[name]) for name, kind in trial.distributions.items()):
+    # A value between the steps, of a run that had other steps or none, is evidence all the same.
+    if not all(spans(distribution, trial.params[name]) for name, distribution in trial.distributions.items()):
         return None
-    return Point(
-        {**config, **rebuilt}, trial.params, shared_distributions(tuple(trial.distributions.items()))
-    )
+    return _point({**config, **rebuilt}, trial)
 
 
 def check_sampler(name: str) -> None:
     """Raise InputError when the name is neither a known sampler nor an importable "module:function"."""
     if name != DEFAULT:
-        _sampler(name)
+        _factory(name)
 
 
-Factory = Callable[[int, int, Sequence[Observation]], "BaseSampler"]
+def _point(config: dict[str, Any], trial: BaseTrial) -> Point:
+    return Point(config, trial.params, shared_distributions(tuple(trial.distributions.items())))
 
 
 @cache
-def _sampler(name: str) -> Factory:
-    known: dict[str, Factory] = {"tpe": _tpe, "gp": _gp, "cmaes": _cmaes, "random": _random, "qmc": _qmc}
-    if name in known:
-        return known[name]
-    from optuna.samplers import BaseSampler
+def _factory(name: str) -> SamplerFactory:
+    known: dict[str, SamplerFactory] = {
+        "tpe": _tpe,
+        "gp": _gp,
+        "cmaes": _cmaes,
+        "random": _random,
+        "qmc": _qmc,
+    }
+    return known[name] if name in known else _users_factory(name)
 
+
+def _users_factory(name: str) -> SamplerFactory:
     module, colon, function = name.partition(":")
-    allowed = (
-        f"one of {', '.join(SAMPLERS)}, or module:function taking a seed and returning an Optuna sampler"
-    )
+    allowed = f"must be one of {', '.join(SAMPLERS)}, or module:function taking a seed and returning an Optuna sampler"
     if not colon:
         raise InputError.single("search.sampler", repr(name), allowed)
     try:
         build: Callable[[int], BaseSampler] = getattr(importlib.import_module(module), function)
-        # Called once here: a search asks for it only after its random start, hours into the run.
-        made = build(0)
+        # Called once here, because a search needs it only after its random start, hours into the run.
+        sampler = build(0)
     except Exception as error:
-        told = " ".join(str(error).split())
-        raise InputError.single("search.sampler", f"{name!r} ({told})", allowed) from error
-    if not isinstance(made, BaseSampler):
-        given = f"{name!r} returned {type(made).__name__}"
+        message = " ".join(str(error).split())
+        raise InputError.single("search.sampler", f"{name!r} ({message})", allowed) from error
+    if not isinstance(sampler, BaseSampler):
+        given = f"{name!r} returned {type(sampler).__name__}"
         raise InputError.single("search.sampler", given, allowed)
     return lambda seed, number, history: build(subseed(seed, number, len(history)))
 
 
 def _tpe(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
-    import optuna
-
+    """Tree-structured Parzen estimator (Bergstra et al. 2011, Watanabe 2023)."""
     return optuna.samplers.TPESampler(
         seed=subseed(seed, number), n_startup_trials=1, multivariate=True, group=True
     )
 
 
 def _random(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
-    import optuna
-
     return optuna.samplers.RandomSampler(seed=subseed(seed, number))
 
 
 def _qmc(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
-    from toprung.search.strategy.sampling.halton import HaltonSampler
-
     return HaltonSampler(seed, number)
 
 
 def _gp(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
-    import optuna
-
     if importlib.util.find_spec("torch") is None:
         raise InputError.single(
             "search.sampler", "'gp' needs torch, which is not installed", "pip install torch"
@@ -157,33 +168,26 @@ def _gp(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
 def _cmaes(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
     """Warm-started CMA-ES (Nomura et al. 2021): the search distribution is refitted to the history for each draw.
 
-    It is fitted to the top tenth (their gamma), so before the tenth result the draws are tpe's.
+    It is fitted to the best tenth of the results (their gamma); before the tenth result TPE draws instead.
     """
-    import optuna
-
-    from toprung.search.strategy.sampling.frozen_study import past_trial
-
-    scored = [seen for seen in history if seen.score is not None]
-    shared = _shared_numbers([seen.point for seen in scored])
-    told = [
-        past_trial(seen.number, {name: seen.point.params[name] for name in shared}, shared, seen.score)
-        for seen in scored
-    ]
-    if len(told) < 10 or not shared:
+    scored = [one for one in history if one.score is not None]
+    shared = _shared_numbers([one.point for one in scored])
+    if len(scored) < WARM_START_RESULTS or not shared:
         return _tpe(seed, number, history)
     return optuna.samplers.CmaEsSampler(
         seed=subseed(seed, number),
         n_startup_trials=1,
-        source_trials=told,
+        source_trials=[
+            frozen_trial(one.number, {name: one.point.params[name] for name in shared}, shared, one.score)
+            for one in scored
+        ],
         independent_sampler=_tpe(seed, number, history),
         warn_independent_sampling=False,
     )
 
 
 def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
-    """The numeric parameters that every point has, with ranges wide enough to choose from."""
-    from optuna.distributions import CategoricalDistribution
-
+    """The numeric parameters that leave a choice and have the same distribution at every point."""
     first = points[0].distributions if points else {}
     return {
         name: distribution
@@ -195,10 +199,8 @@ def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Optuna's notes on experimental options, chosen here on purpose, and on values we check ourselves."""
-    import optuna
-
+def _without_optuna_warnings() -> Iterator[None]:
+    """Silence Optuna's warnings of experimental options, and of values out of range, which `spans` judges."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message=".*is out of (the )?range")

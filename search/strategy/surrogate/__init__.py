@@ -1,1 +1,1 @@
-"""The model-based sampler: Gaussian processes over the rungs, and the acquisition function."""
+"""The default sampler: Gaussian processes over the rungs, and the acquisition function."""

@@ -17,23 +17,32 @@ CENTRES = 10  # known trials that candidates are placed around
 
 def propose(
     encoding: Encoding,
-    stack: MultiFidelityModel,
+    model: MultiFidelityModel,
     known: np.ndarray,
     leaders: np.ndarray,
     rng: np.random.Generator,
     cost: EpochCost | None = None,
 ) -> dict[str, Any]:
-    """The candidate of the greatest expected improvement over the best prediction for one of the `leaders`.
+    """The candidate of the greatest expected improvement over the best predicted leader.
 
-    With `cost` it is the greatest improvement for the time it takes.
-    Half the candidates are spread over the space, half lie around the best leaders; `known` are all rows seen. A
-    category that decides which other parameters exist is taken over from a trial together with them, so that a
-    candidate stays consistent.
+    Half the candidates are spread over the space, half lie around the best leaders. A category that decides which
+    other parameters exist is copied from a known trial together with them, so that a candidate is consistent.
+
+    Args:
+        encoding: The columns of the rows.
+        model: Predicts the score.
+        known: The rows of all known trials, shape (n, columns), NaN where a parameter is missing.
+        leaders: The rows of the best of them, shape (m, columns).
+        rng: Draws the candidates.
+        cost: Where it is given, the improvement is divided by the relative time of an epoch.
+
+    Returns:
+        The candidate's parameters.
     """
-    means = stack.mean(leaders)
+    means = model.mean(leaders)
     best = leaders[np.argsort(-means, kind="stable")[:CENTRES]]
     candidates = _candidates(encoding, known, best, rng)
-    mean, variance = stack.predict(candidates)
+    mean, variance = model.predict(candidates)
     gain = expected_improvement(mean, variance, float(means.max()))
     if cost is not None:
         gain = gain / cost.factors(encoding.features(candidates))
@@ -41,7 +50,8 @@ def propose(
 
 
 def expected_improvement(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
-    """E[max(0, value - best)] of normal values."""
+    """E[max(0, value - best)] of normal values, shape (n,)."""
+    # Not scipy.stats.norm, which is slow to import.
     deviation = np.sqrt(variance)
     standard = (mean - best) / deviation
     density = np.exp(-0.5 * standard**2) / np.sqrt(2 * np.pi)
@@ -55,16 +65,17 @@ def _candidates(
     spread = rng.random(spread_bases.shape)
     bases = best[rng.integers(len(best), size=CANDIDATES)]
     bases, moved = np.vstack([spread_bases, bases]), np.vstack([spread, _around(encoding, bases, rng)])
-    stays = np.isnan(bases) | encoding.gating_columns(known)
-    return np.where(stays, bases, encoding.rounded_to_grid(moved))
+    keeps_base = np.isnan(bases) | encoding.gating_columns(known)
+    return np.where(keeps_base, bases, encoding.rounded_to_grid(moved))
 
 
 def _around(encoding: Encoding, bases: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows near the bases: some columns moved by a normal step, of categorical ones some drawn anew."""
     reach = 10.0 ** rng.uniform(-2.0, -0.5, size=(CANDIDATES, 1))
     moved = bases + reach * rng.standard_normal(bases.shape)
     moved = np.abs(1.0 - np.abs(1.0 - moved))  # reflected at both ends
-    touched = rng.random(bases.shape) < rng.choice([0.25, 0.5, 1.0], size=(CANDIDATES, 1))
-    redrawn, fresh = rng.random(bases.shape) < 0.25, rng.random(bases.shape)
+    changes = rng.random(bases.shape) < rng.choice([0.25, 0.5, 1.0], size=(CANDIDATES, 1))
+    is_redrawn, fresh = rng.random(bases.shape) < 0.25, rng.random(bases.shape)
     moved = np.where(encoding.categorical, fresh, moved)
-    touched &= redrawn | ~encoding.categorical
-    return np.where(touched, moved, bases)
+    changes &= is_redrawn | ~encoding.categorical
+    return np.where(changes, moved, bases)

@@ -1,4 +1,4 @@
-"""What an epoch of a configuration takes, learned from those that ran, so that proposals are worth their time.
+"""How long an epoch of a configuration takes, learned from the trials, so that a proposal is worth its time.
 
 A small network is tried many times while a large one trains once: what counts is the improvement a second (Snoek et al.
 2012, "Practical Bayesian Optimization of Machine Learning Algorithms", their EI per second).
@@ -10,18 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ENOUGH_EPOCHS = 4  # trials whose epochs were timed before their times say anything
-
-
-# Ridge penalty: a slope of 3 over a parameter's range is as surprising as one misfit of 1.
-PRIOR_STEEPNESS = 0.1
+ENOUGH_TRIALS = 4  # trials with timed epochs that a model of their times needs
+RIDGE_PENALTY = 0.1  # a slope of 3 over a parameter's range is as surprising as one misfit of 1
 
 
 @dataclass(frozen=True)
 class EpochCost:
-    """Seconds of an epoch, relative to the average trial: log-linear in the features and their squares.
+    """Seconds of an epoch relative to the average trial: log-linear in the features and their squares.
 
     What makes an epoch long (width, depth, batches) multiplies, and most of it is searched on a log scale.
+
+    Attributes:
+        centre: The mean of the d features and of their squares, shape (2 d,).
+        slopes: The slope of the logarithm in each, shape (2 d,).
     """
 
     centre: np.ndarray
@@ -29,13 +30,13 @@ class EpochCost:
 
     @classmethod
     def fitted(cls, features: np.ndarray, epoch_secs: np.ndarray) -> EpochCost | None:
-        """From features of shape (n, d) and positive seconds of shape (n,); None while there are too few."""
-        if len(epoch_secs) < ENOUGH_EPOCHS:
+        """Fit to features of shape (n, d) and positive seconds of shape (n,); None while there are too few."""
+        if len(epoch_secs) < ENOUGH_TRIALS:
             return None
         terms, logs = _terms(features), np.log(epoch_secs)
         centre = terms.mean(0)
         centred = terms - centre
-        penalty = PRIOR_STEEPNESS * np.eye(centred.shape[1])
+        penalty = RIDGE_PENALTY * np.eye(centred.shape[1])
         return cls(centre, np.linalg.solve(centred.T @ centred + penalty, centred.T @ (logs - logs.mean())))
 
     def factors(self, features: np.ndarray) -> np.ndarray:

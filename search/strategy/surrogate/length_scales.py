@@ -1,4 +1,4 @@
-"""Length scales of the rung processes, fitted again each time a rung has grown by a quarter."""
+"""The length scales of each rung's process, fitted again whenever the rung has grown by a quarter."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from toprung.search.strategy.early_stopping.rung import Rung, milestone
 from toprung.search.strategy.surrogate.encoding import Encoding
-from toprung.search.strategy.surrogate.gaussian_process import Fit, fit_lengths
+from toprung.search.strategy.surrogate.length_scale_fit import Fit, fit_lengths
 
 FITTED = 64  # results the length scales are fitted to at most
 NOISY = 0.15  # noise over signal variance among the best results from which luck may have picked them
 
 
 class LengthScales:
-    """Length scales by rung, refitted each time a rung has grown by a quarter: a function of its first results."""
+    """The length scales of each rung; they depend on the rung's results up to its last milestone alone."""
 
     def __init__(self) -> None:
         self._fitted: dict[tuple[int, int, bool], list[np.ndarray | None]] = {}
 
-    def due(self, rung: Rung, encoding: Encoding) -> bool:
-        """Whether the rung has grown so that `of` would fit anew."""
-        return self._enough(rung, encoding) and self._key(rung) not in self._fitted
+    def is_due(self, rung: Rung, encoding: Encoding) -> bool:
+        """Whether the rung has grown so much that `of` would fit again."""
+        return self._has_enough(rung, encoding) and self._key(rung) not in self._fitted
 
     def of(
         self,
@@ -31,58 +31,65 @@ class LengthScales:
         row: Callable[[int], np.ndarray],
         encoding: Encoding,
     ) -> np.ndarray | None:
-        """Length scales of the features at a rung, shape (features,); None while it has too few results of its own.
+        """The length scales of the features at a rung.
 
-        The rung's scores are in order of arrival; `row` gives the row of a trial among `points`. Several objectives
-        have theirs each, which serve every weighting.
+        Args:
+            rung: The rung. Several objectives have length scales each, which serve every weighting.
+            points: The trials that have a row.
+            row: The encoded row of a trial, shape (columns,).
+            encoding: Turns rows into features.
+
+        Returns:
+            Shape (features,); None while the rung has too few results.
         """
-        if self.due(rung, encoding):
+        if not self._has_enough(rung, encoding):
+            return None
+        key = self._key(rung)
+        if key not in self._fitted:
             later = set(rung.latest(len(rung) - milestone(len(rung))))
-            self._fitted[self._key(rung)] = [
-                _lengths(
+            self._fitted[key] = [
+                _fit_ranked(
                     [n for n in one.best_first() if n in points and n not in later], one.scores, row, encoding
                 )
                 for one in rung.by_objective()
             ]
-        return (
-            weighted_length_scales(rung.weights, self._fitted[self._key(rung)])
-            if self._enough(rung, encoding)
-            else None
-        )
+        return weighted_length_scales(rung.weights, self._fitted[key])
 
-    def _enough(self, rung: Rung, encoding: Encoding) -> bool:
+    def _has_enough(self, rung: Rung, encoding: Encoding) -> bool:
         return milestone(len(rung)) >= 2 * len(encoding.columns)
 
     def _key(self, rung: Rung) -> tuple[int, int, bool]:
-        # Earlier runs have rungs of the same epochs: their trial numbers are negative.
+        # Earlier runs have rungs of the same epochs; their trial numbers are negative.
         return rung.epoch, milestone(len(rung)), next(iter(rung.scores)) < 0
 
 
 def weighted_length_scales(
     weights: Sequence[float], scales: Sequence[np.ndarray | None]
 ) -> np.ndarray | None:
-    """The length scales of a weighted sum of objectives; None is one that does not vary.
+    """The length scales of a weighted sum of objectives; an objective that does not vary has None.
 
-    An inverse length is a slope, and the squared slope of the sum is that of its parts, the weights squared too, where
-    these do not depend on each other. It is told in proportion, so that equal scales stay what they are.
+    An inverse length is a slope, and the squared slope of a sum of independent parts is the sum of their squared
+    slopes, each times its squared weight. Divided by the squared weights, so that equal scales stay what they are.
     """
-    told = [(weight, own) for weight, own in zip(weights, scales, strict=True) if own is not None]
-    if len(told) < 2:
-        return told[0][1] if told else None
-    steepness = sum(weight**2 * own**-2.0 for weight, own in told) / sum(weight**2 for weight, _ in told)
-    return np.asarray(steepness**-0.5)
+    varying = [
+        (weight, lengths) for weight, lengths in zip(weights, scales, strict=True) if lengths is not None
+    ]
+    if len(varying) < 2:
+        return varying[0][1] if varying else None
+    squared_slope = sum(weight**2 * lengths**-2.0 for weight, lengths in varying)
+    return np.asarray((squared_slope / sum(weight**2 for weight, _ in varying)) ** -0.5)
 
 
-def _lengths(
+def _fit_ranked(
     ranked: Sequence[int],
     scores: Mapping[int, float],
     row: Callable[[int], np.ndarray],
     encoding: Encoding,
 ) -> np.ndarray | None:
-    """Length scales fitted to the best of the trials ranked, or to some of every rank where the best are lucky ones.
+    """Fit to the best of the ranked trials, or to some of every rank where luck has picked the best.
 
-    What sets the best apart from the good is what a proposal needs to know. But the best of many noisy results differ
-    from the good ones by luck more than by anything else, and then only the whole ranking tells what matters.
+    A proposal needs to know what sets the best apart from the good. But where results are noisy, that is luck more
+    than anything else, and only the whole ranking shows which parameters matter.
     """
 
     def fitted(numbers: Sequence[int]) -> Fit | None:
@@ -96,6 +103,7 @@ def _lengths(
 
 
 def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> Fit | None:
+    """None where there are no scores, or all are equal."""
     values = winsorised(np.array(scores)) if scores else np.zeros(0)
     if not len(values) or values.std() == 0.0:
         return None
@@ -103,6 +111,7 @@ def _fit(scores: list[float], rows: list[np.ndarray], encoding: Encoding) -> Fit
 
 
 def winsorised(scores: np.ndarray) -> np.ndarray:
-    """Scores further below the median than the best is above it are raised to there: how bad is bad tells nothing."""
+    """Raise scores that are further below the median than the best is above it: how bad a trial is tells nothing."""
+    # Not scipy.stats.mstats.winsorize: it replaces a fixed share of the scores, however far off they are.
     median = float(np.median(scores))
     return np.asarray(np.maximum(scores, median - (float(scores.max()) - median)))

@@ -1,100 +1,108 @@
-"""What the search has seen, turned into one proposal of the stacked rung model."""
+"""The model-based sampler: from the evidence to the parameters of one proposal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Point
 from toprung.search.strategy.surrogate.acquisition import propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
+from toprung.search.strategy.surrogate.evidence import Evidence
 from toprung.search.strategy.surrogate.length_scales import LengthScales
 from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData
-from toprung.search.strategy.surrogate.single_thread import one_thread
 
 BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
-ENOUGH_TO_CHECK = 8  # results of this run at a rung before earlier runs are held against them
-LEADERS = 32  # best results of a rung that the model is asked about, to find the best of all
-TIMED = 256  # trials whose time an epoch is modelled at most: the latest
-WAITING = 64  # running trials, and failed ones, taken into account at most: the latest
+ENOUGH_TO_CHECK = 8  # results of this run at a rung that show whether earlier runs predict them
+LEADERS = 32  # best results of a rung that the model predicts, to find the best of all
+TIMED = 256  # trials whose seconds an epoch are modelled at most: the latest
+UNFINISHED = 64  # running trials, and failed ones, that are modelled at most: the latest
 
 
 class RungModel:
-    """Keeps what is costly to work out again: rows of trials and length scales; both follow from the history."""
+    """Proposes parameters from the results at the rungs.
+
+    It keeps what is costly to compute again, the rows of trials and the length scales; both follow from the evidence.
+
+    Attributes:
+        prior_note: One line on whether earlier runs help; None while nothing is known.
+    """
 
     def __init__(self) -> None:
+        self.prior_note: str | None = None
         self._encoding = Encoding(())
         self._points: Mapping[int, Point] = {}
         self._rows: dict[int, np.ndarray] = {}
         self._lengths = LengthScales()
         self._encoded = 0
-        self.prior_line: str | None = None
 
-    def prepare(self, rungs: Sequence[Rung], points: Mapping[int, Point]) -> None:
-        """Work out ahead what a proposal from these rungs begins with and what no further report changes."""
-        self._encode(points)
-        if self._encoding.columns and any(self._lengths.due(rung, self._encoding) for rung in rungs):
-            with one_thread():
-                self._scales(rungs)
+    def prepare(self, evidence: Evidence) -> None:
+        """Compute ahead what a proposal from this evidence begins with and no further report changes."""
+        self._encode(evidence.points)
+        if self._encoding.columns and any(
+            self._lengths.is_due(rung, self._encoding) for rung in evidence.levels
+        ):
+            with _single_thread():
+                self._scales(evidence.levels)
 
-    @one_thread()
-    def propose(
-        self,
-        prior: Sequence[Rung],
-        rungs: Sequence[Rung],
-        points: Mapping[int, Point],
-        running: Iterable[int],
-        failed: Iterable[int],
-        epoch_secs: dict[int, float],
-        rng: np.random.Generator,
-    ) -> dict[str, Any]:
-        """Parameters of the candidate that promises the greatest improvement; none where nothing is known or open.
+    def propose(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Any]:
+        """The parameters of the candidate with the greatest expected improvement.
 
-        `prior` are the rungs of earlier runs and `rungs` this run's, each from the lowest, none empty; one of them may
-        have no rung. `points` only ever grows, in the order of the trial numbers. `epoch_secs` is what an epoch of
-        a trial took; empty where time is not to be weighed.
+        Args:
+            evidence: No rung may be empty; `points` has those of the last call first.
+            rng: Draws the candidates.
+
+        Returns:
+            Values by parameter name; empty where no result has a point, or no parameter leaves a choice.
         """
-        self._encode(points)
+        self._encode(evidence.points)
         if not self._encoding.columns:
             return {}
-        waiting, blamed = sorted(running)[-WAITING:], sorted(failed)[-WAITING:]
-        # Trials the space no longer allows have no row; a rung of nothing else has nothing to say.
-        rungs = [rung for rung in rungs if any(number in points for number in rung.scores)]
-        own = [self._data(rung, waiting, blamed) for rung in rungs]
-        earlier = self._helpful(prior, rungs, own)
-        data = [*(self._data(rung, [], []) for rung in earlier), *own]
+        with _single_thread():
+            return self._propose(evidence, rng)
+
+    def _propose(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Any]:
+        running, failed = sorted(evidence.running)[-UNFINISHED:], sorted(evidence.failed)[-UNFINISHED:]
+        # Trials that the space no longer allows have no row; a rung of such trials alone has nothing to model.
+        rungs = [rung for rung in evidence.rungs if any(number in self._points for number in rung.scores)]
+        own = [self._data(rung, running, failed) for rung in rungs]
+        prior = self._helpful(evidence.prior, rungs, own)
+        data = [*(self._data(rung, [], []) for rung in prior), *own]
         if not data:
             return {}
-        # A trial has results at several rungs; the model is asked about it once, and only about the leaders.
+        # A trial has results at several rungs; the model predicts each trial once, and only the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
-        stack = self._stack([*earlier, *rungs], data)
-        return propose(self._encoding, stack, known, leaders, rng, self._cost(epoch_secs))
+        model = self._model([*prior, *rungs], data)
+        return propose(self._encoding, model, known, leaders, rng, self._cost(evidence.epoch_secs))
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
     ) -> Sequence[Rung]:
-        """The rungs of earlier runs, none when what they predict does not agree with the results of this run."""
-        told = [(rung, data) for rung, data in zip(rungs, own, strict=True) if len(rung) >= ENOUGH_TO_CHECK]
-        if not prior or not told:
+        """The rungs of earlier runs; none where their predictions do not agree with the results of this run."""
+        comparable = [
+            (rung, data) for rung, data in zip(rungs, own, strict=True) if len(rung) >= ENOUGH_TO_CHECK
+        ]
+        if not prior or not comparable:
             return prior
-        from scipy.stats import rankdata  # a third of a second, for searches with earlier runs alone
-
-        rung, data = told[-1]
-        predicted = self._stack(prior, [self._data(one, [], []) for one in prior]).mean(data.rows)
-        agreement = float(np.nan_to_num(np.corrcoef(rankdata(predicted), rankdata(data.scores))[0, 1]))
-        self.prior_line = (
-            f"earlier runs {'help' if agreement > 0 else 'mislead and are left out'}: what they predict and this run's"
+        rung, data = comparable[-1]
+        predicted = self._model(prior, [self._data(one, [], []) for one in prior]).mean(data.rows)
+        agreement = _rank_correlation(predicted, data.scores)
+        self.prior_note = (
+            f"earlier runs {'help' if agreement > 0 else 'mislead and are left out'}: their predictions and this run's"
             f" results at epoch {rung.epoch} have a rank correlation of {agreement:.2f} over {len(data.scores)} trials"
         )
         return prior if agreement > 0 else []
 
-    def _stack(self, rungs: Sequence[Rung], data: Sequence[RungData]) -> MultiFidelityModel:
+    def _model(self, rungs: Sequence[Rung], data: Sequence[RungData]) -> MultiFidelityModel:
         return MultiFidelityModel(self._encoding, data, self._scales(rungs))
 
     def _scales(self, rungs: Sequence[Rung]) -> list[np.ndarray | None]:
@@ -107,7 +115,7 @@ class RungModel:
         added = list(islice(points, self._encoded, None))
         self._encoded = len(points)
         if any(self._encoding.lacks(points[number]) for number in added):
-            # A parameter nobody had before: every row gets one more column.
+            # A parameter that no trial had before: every row gets one more column.
             self._encoding = Encoding.of(points.values())
             self._lengths = LengthScales()
             self._rows.clear()
@@ -115,26 +123,52 @@ class RungModel:
     def _cost(self, epoch_secs: dict[int, float]) -> EpochCost | None:
         timed = [number for number in islice(reversed(epoch_secs), TIMED) if number in self._points]
         secs = np.array([epoch_secs[number] for number in timed])
-        return EpochCost.fitted(self._encoding.features(self._stacked(timed)), secs)
+        return EpochCost.fitted(self._encoding.features(self._rows_of(timed)), secs)
+
+    def _data(self, rung: Rung, running: Sequence[int], failed: Sequence[int]) -> RungData:
+        """The best and the latest results; failed trials score as the worst one does."""
+        best = list(islice(rung.best_first(), BEST))
+        recent = islice(reversed(rung.scores), RECENT)
+        kept = sorted(number for number in {*best, *recent} if number in self._points)
+        # Where the space has changed, neither the best nor the latest may fit it: then any others that do.
+        kept = kept or [number for number in rung.scores if number in self._points][:RECENT]
+        failed = [number for number in failed if number in self._points and number not in rung.scores]
+        pending = [number for number in running if number in self._points and number not in rung.scores]
+        worst = rung.score_at(len(rung) - 1)
+        scores = [*(rung.scores[number] for number in kept), *([worst] * len(failed))]
+        return RungData(self._rows_of([*kept, *failed]), np.array(scores), self._rows_of(pending))
 
     def _row(self, number: int) -> np.ndarray:
         if number not in self._rows:
             self._rows[number] = self._encoding.row(self._points[number])
         return self._rows[number]
 
-    def _data(self, rung: Rung, waiting: Sequence[int], failed: Sequence[int]) -> RungData:
-        best = list(islice(rung.best_first(), BEST))
-        recent = islice(reversed(rung.scores), RECENT)
-        kept = sorted(number for number in {*best, *recent} if number in self._points)
-        # Where the space has changed, neither the best nor the latest may fit any more: then take whoever does.
-        kept = kept or [number for number in rung.scores if number in self._points][:RECENT]
-        worst = rung.score_at(len(rung) - 1)
-        blamed = [number for number in failed if number in self._points and number not in rung.scores]
-        pending = [number for number in waiting if number in self._points and number not in rung.scores]
-        scores = [*(rung.scores[number] for number in kept), *([worst] * len(blamed))]
-        return RungData(self._stacked([*kept, *blamed]), np.array(scores), self._stacked(pending))
+    def _rows_of(self, numbers: Sequence[int]) -> np.ndarray:
+        """Shape (numbers, columns)."""
+        rows = np.array([self._row(number) for number in numbers])
+        return rows.reshape(len(numbers), len(self._encoding.columns))
 
-    def _stacked(self, numbers: Sequence[int]) -> np.ndarray:
-        return np.array([self._row(number) for number in numbers]).reshape(
-            len(numbers), len(self._encoding.columns)
-        )
+
+def _rank_correlation(left: np.ndarray, right: np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where all values of one side are equal."""
+    from scipy.stats import spearmanr  # slow to import, and needed for searches with earlier runs alone
+
+    if np.ptp(left) == 0.0 or np.ptp(right) == 0.0:
+        return 0.0
+    return float(spearmanr(left, right).statistic)
+
+
+def _single_thread() -> AbstractContextManager[None]:
+    """Run the block's linear algebra on one thread.
+
+    The driver shares its cores with workers and its matrices are small: several threads that wait for each other took
+    ten times as long, and sums in another order would make a proposal depend on the number of cores.
+    """
+    limited: AbstractContextManager[None] = _blas_libraries().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _blas_libraries() -> ThreadpoolController:
+    """The loaded libraries, looked up once: `threadpool_limits` takes a millisecond to look them up each time."""
+    return ThreadpoolController()

@@ -16,8 +16,8 @@ from toprung.search.jobs.load import load_job, parse_job
 from toprung.search.jobs.schema import JobSpec, SpaceSection
 from toprung.search.preparation.prepare import config_kinds, incompatible_runs, new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.strategy.initial_configs import allowed_subset, check_initial_configs
 from toprung.search.strategy.sampling.samplers import locate_in_space
-from toprung.search.strategy.settings import allowed_subset, check_initial
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.built_in import BUILT_IN
 from toprung.spaces.families.cnn import FIRST_CONFIG
@@ -70,7 +70,7 @@ def test_a_jobs_first_points_are_proposed_first_and_fixed_values_may_be_repeated
     for proposal, point in zip(proposed, points, strict=True):
         assert proposal is not None
         assert point.items() <= proposal.config.items()
-        assert strategy.why(proposal.trial_id) == "first: given by the job or usual in its space"
+        assert strategy.reason(proposal.trial_id).startswith("initial: given by the job")
 
 
 def test_a_job_without_first_points_begins_with_what_is_usual_as_far_as_it_allows_it(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_job_may_want_no_first_points_at_all(tmp_path: Path) -> None:
     strategy = new_strategy(mine, prepared_space(mine))
     proposal = strategy.ask()
     assert proposal is not None
-    assert strategy.why(proposal.trial_id).startswith("random")
+    assert strategy.reason(proposal.trial_id).startswith("random")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -122,7 +122,7 @@ def stepped(trial: Any) -> dict[str, Any]:
 
 def test_a_first_point_between_the_steps_is_refused_and_not_moved() -> None:
     with pytest.raises(InputError) as caught:
-        check_initial(stepped, [{"layers": 2.5, "units": 40, "share": 0.35, "width": 20.5}])
+        check_initial_configs(stepped, [{"layers": 2.5, "units": 40, "share": 0.35, "width": 20.5}])
     assert list(map(str, caught.value.problems)) == [
         "search.initial_configs[0].layers: 2.5; must be a whole number within [1, 9]",
         "search.initial_configs[0].units: 40; must be a whole number within [16, 64] in steps of 16",
@@ -133,7 +133,7 @@ def test_a_first_point_between_the_steps_is_refused_and_not_moved() -> None:
 
 def test_a_first_point_may_write_whole_numbers_and_steps_as_floats() -> None:
     given = {"layers": 3.0, "units": 48.0, "share": 0.3, "width": 21.0}
-    check_initial(stepped, [given])
+    check_initial_configs(stepped, [given])
     assert allowed_subset(stepped, given) == given
 
 

@@ -1,4 +1,4 @@
-"""`toprung simulate` runs the job's own strategy on curves, and says what it would cost."""
+"""`toprung simulate` runs the job's own strategy on curves and prints its cost."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_run_is_cut_or_continued_to_the_epochs_of_the_job(path: Path, trained:
     assert cost.hours == pytest.approx(cost.epochs * 2.0 / 3600)
 
 
-def test_a_run_that_did_not_tell_the_metric_is_refused(path: Path) -> None:
+def test_a_run_that_did_not_report_the_metric_is_refused(path: Path) -> None:
     root = finished_run(path)
     with pytest.raises(InputError, match="no value of val_macro_f1"):
         list(forecast(load_job(path, ["search.metric=val_macro_f1"]), [1], str(root), 1.0))
@@ -132,7 +132,9 @@ def test_a_run_that_is_too_short_or_empty_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--from", "nowhere"], ["--set", "search.warm_start=[nowhere]"]])
-def test_what_is_wrong_is_told_before_anything_is_shown(path: Path, capsys, wrong: list[str]) -> None:
+def test_a_run_that_does_not_exist_is_refused_before_anything_is_printed(
+    path: Path, capsys, wrong: list[str]
+) -> None:
     assert main(["simulate", str(path), *wrong]) == 2
-    said = capsys.readouterr()
-    assert "nowhere is none" in said.err and not said.out
+    printed = capsys.readouterr()
+    assert "nowhere is none" in printed.err and not printed.out

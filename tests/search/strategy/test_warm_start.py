@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import pytest
+
+from toprung.search.strategy.early_stopping.asha import SuccessiveHalving
 from toprung.search.strategy.strategy import Strategy, TrialRecord
-from toprung.trainables.trial.report import EpochReport
+from toprung.search.strategy.warm_start import WarmStart
+from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.trial.report import EpochReport, Outcome
 
 EPOCHS = 9
 
@@ -105,3 +111,72 @@ def test_a_replayed_warm_start_goes_on_as_the_unbroken_one() -> None:
         unbroken.report(reports[-1])
     rebuilt.replay(reports, records)
     assert [rebuilt.ask() for _ in range(4)] == [unbroken.ask() for _ in range(4)]
+
+
+def warm_start(*metrics: str) -> WarmStart:
+    return WarmStart(plane, SuccessiveHalving((1, 3, 9)), Objectives.named(metrics or ["val_accuracy"]))
+
+
+def record(number: int, x: float, **others: Any) -> TrialRecord:
+    return TrialRecord(f"t{number:05d}", {"x": x, "y": 0.5}, Outcome.COMPLETED, **others)
+
+
+def accuracy(number: int, epoch: int, value: float) -> EpochReport:
+    return EpochReport(f"t{number:05d}", epoch, {"val_accuracy": value})
+
+
+def test_trials_of_earlier_runs_are_numbered_downwards_over_all_runs() -> None:
+    earlier = warm_start()
+    assert earlier.add([accuracy(0, 1, 0.5), accuracy(1, 1, 0.7)], [record(0, 0.1), record(1, 0.2)]) == 2
+    assert earlier.add([accuracy(0, 1, 0.9)], [record(0, 0.3)]) == 1
+    assert {number: point.params["x"] for number, point in earlier.points.items()} == {
+        -1: 0.1,
+        -2: 0.2,
+        -3: 0.3,
+    }
+    assert [rung.scores for rung in earlier.rungs] == [{-1: 0.5, -2: 0.7, -3: 0.9}]
+
+
+def test_results_count_at_the_rungs_of_this_run() -> None:
+    earlier = warm_start()
+    earlier.add([accuracy(0, epoch, epoch / 10) for epoch in (1, 2, 3, 5)], [record(0, 0.1)])
+    assert [(rung.epoch, rung.scores) for rung in earlier.rungs] == [(1, {-1: 0.1}), (3, {-1: 0.3})]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        EpochReport("t00000", 1, {"val_accuracy": math.nan}),
+        EpochReport("t00000", 1, {"val_accuracy": 0.5, "val_loss": math.inf}),
+        EpochReport("t00000", 1, {"val_loss": 0.5}),
+        EpochReport("t00007", 1, {"val_accuracy": 0.5}),
+    ],
+    ids=["not a number", "an infinite metric", "without the objective", "of an unknown trial"],
+)
+def test_a_report_that_says_nothing_of_the_objective_is_ignored(report: EpochReport) -> None:
+    earlier = warm_start()
+    assert earlier.add([report], [record(0, 0.1)]) == 1
+    assert earlier.rungs == []
+
+
+def test_a_run_that_lacks_one_of_several_objectives_has_no_results() -> None:
+    earlier = warm_start("val_accuracy", "latency_ms")
+    assert earlier.add([accuracy(0, 1, 0.5)], [record(0, 0.1)]) == 1
+    assert earlier.rungs == []
+
+
+def test_a_trial_outside_the_space_leaves_no_point_and_no_result() -> None:
+    earlier = warm_start()
+    assert earlier.add([accuracy(0, 1, 0.9), accuracy(1, 1, 0.7)], [record(0, 1.5), record(1, 0.2)]) == 1
+    assert list(earlier.points) == [-1]
+    assert [rung.scores for rung in earlier.rungs] == [{-1: 0.7}]
+
+
+def test_a_trial_is_found_by_the_parameters_that_its_configuration_does_not_hold() -> None:
+    def derived(trial: Any) -> dict[str, Any]:
+        return {"units": 2 ** trial.suggest_int("log_units", 3, 9)}
+
+    earlier = WarmStart(derived, SuccessiveHalving((1, 3, 9)), Objectives.named(["val_accuracy"]))
+    found = TrialRecord("t00000", {"units": 64}, Outcome.COMPLETED, {"log_units": 6})
+    assert earlier.add([], [found, TrialRecord("t00001", {"units": 64}, Outcome.COMPLETED)]) == 1
+    assert earlier.points[-1].params == {"log_units": 6}

@@ -1,4 +1,4 @@
-"""Rungs of several objectives: who dominates whom, and what later scores change about it."""
+"""Rungs of several objectives: which trials dominate which, and what later scores change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dominated_by(pair: Pair, others: Sequence[Pair]) -> int:
 
 
 @given(PAIRS)
-def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> None:
+def test_the_front_is_the_trials_that_no_other_dominates(pairs: list[tuple[int, int]]) -> None:
     rung = rung_of(pairs)
     dominators = [dominated_by(pair, pairs) for pair in pairs]
     assert rung.front() == [number for number, count in enumerate(dominators) if count == 0]
@@ -46,7 +46,7 @@ def test_the_front_is_what_nobody_dominates(pairs: list[tuple[int, int]]) -> Non
     ]
 
 
-def test_a_rung_without_results_has_nobody_first() -> None:
+def test_a_rung_without_results_has_no_order_and_no_front() -> None:
     assert list(ParetoRung(1).best_first()) == ParetoRung(1).front() == []
 
 
@@ -65,7 +65,7 @@ def test_a_weighted_rung_is_ordered_by_its_scores_and_knows_each_objective(
     ]
 
 
-def test_among_equals_the_one_that_stands_alone_comes_first() -> None:
+def test_of_equals_the_one_furthest_from_its_neighbours_comes_first() -> None:
     rung = rung_of([(0.0, 1.0), (0.05, 0.95), (0.6, 0.4), (1.0, 0.0), (0.95, 0.05)])
     assert rung.rank(2, rung.score(2)) == 0
 
@@ -77,7 +77,7 @@ def test_a_front_of_thousands_is_ordered_without_a_table_of_all_distances() -> N
 
 
 @given(PAIRS, PAIR, st.data())
-def test_a_trial_stands_by_its_scores_at_the_rung_or_by_later_ones_whichever_fewer_dominate(
+def test_a_trial_is_ranked_by_its_scores_at_the_rung_or_by_later_ones_that_fewer_dominate(
     pairs: list[Pair], later: Pair, data: st.DataObject
 ) -> None:
     rung = rung_of(pairs)
@@ -88,7 +88,7 @@ def test_a_trial_stands_by_its_scores_at_the_rung_or_by_later_ones_whichever_few
     assert rung.rank_score(number, tuple(map(float, pairs[number]))) == rung.score(number)
 
 
-def test_a_trial_is_not_dominated_by_what_it_was_itself() -> None:
+def test_a_trial_is_not_dominated_by_its_own_earlier_scores() -> None:
     rung = rung_of([(0.5, 0.5), (0.8, 0.8)])
     assert rung.rank_score(1, (0.7, 0.7)) == 0.0
     assert rung.rank_score(0, (0.9, 0.1)) == 0.0, "better in one objective is enough"
@@ -96,12 +96,12 @@ def test_a_trial_is_not_dominated_by_what_it_was_itself() -> None:
     assert rung.score(0) == -1.0, "a later score changes nothing at the rung"
 
 
-def test_a_trial_that_has_caught_up_in_some_objective_goes_on() -> None:
-    ladder = SuccessiveHalving((2, 6, 18), 3, rung_type=ParetoRung)
-    ladder.report(0, 2, (0.5, 0.5))
+def test_a_trial_that_has_caught_up_in_one_objective_goes_on() -> None:
+    halving = SuccessiveHalving((2, 6, 18), 3, rung_type=ParetoRung)
+    halving.report(0, 2, (0.5, 0.5))
     for number in (1, 2):
-        ladder.report(number, 2, (0.8, 0.8))
-    assert ladder.report(0, 4, (0.9, 0.1)) is None
-    later = ladder.report(0, 5, (0.6, 0.7))
+        halving.report(number, 2, (0.8, 0.8))
+    assert halving.report(0, 4, (0.9, 0.1)) is None
+    later = halving.report(0, 5, (0.6, 0.7))
     assert later is not None and later.decision is Decision.STOP
     assert later.score == -2.0, "both others dominate it"

@@ -1,4 +1,4 @@
-"""What the rungs say about each other."""
+"""How well one rung predicts the next, and which rung is the first worth cutting at."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def rungs(columns: list[list[float]], epochs: tuple[int, ...] = (1, 3, 9, 27)) -
     return made
 
 
-def first_useful(weighed: list[Rung]) -> int:
-    """The first rung to cut at, with every rung weighed as it stands."""
-    evidence = RungCorrelations(weighed)
-    for rung in weighed:
-        evidence.weigh(rung.epoch)
-    return evidence.first_useful()[0]
+def first_useful(measured: list[Rung]) -> int:
+    """The first rung to cut at, with every correlation measured."""
+    correlations = RungCorrelations(measured)
+    for rung in measured:
+        correlations.update(rung.epoch)
+    return correlations.first_useful()[0]
 
 
-def test_agreement_is_the_rank_correlation_of_those_who_reached_both() -> None:
+def test_only_trials_that_reached_both_rungs_are_correlated() -> None:
     only_high = only_low = np.nan  # the last trial's first report came late
     low, high = rungs([[1.0, 2.0, 3.0, 4.0, only_high], [1.0, 3.0, 2.0, only_low, 9.0]], (1, 3))
     found = correlate_rungs(low, high)
@@ -38,9 +38,9 @@ def test_agreement_is_the_rank_correlation_of_those_who_reached_both() -> None:
 
 
 def test_survivors_of_a_cut_are_held_to_a_lower_correlation() -> None:
-    everyone = [float(number) for number in range(30)]
-    top = [score if score >= 20 else np.nan for score in everyone]
-    low, high, narrow = rungs([everyone, everyone, top], (1, 3, 9))
+    scores = [float(number) for number in range(30)]
+    top = [score if score >= 20 else np.nan for score in scores]
+    low, high, narrow = rungs([scores, scores, top], (1, 3, 9))
     assert correlate_rungs(low, high).useful == pytest.approx(USEFUL)
     # Ranks of a third spread a third as far: u = 3, so 0.7 comes to 0.7 / sqrt(9 - 0.49 * 8) = 0.31.
     assert correlate_rungs(low, narrow).useful == pytest.approx(0.31, abs=0.01)
@@ -48,14 +48,14 @@ def test_survivors_of_a_cut_are_held_to_a_lower_correlation() -> None:
 
 def test_an_untrained_first_rung_is_passed_over_and_a_good_one_is_not() -> None:
     rng = np.random.default_rng(0)
-    quality = rng.random(188)  # a count at which rungs are weighed
+    quality = rng.random(188)  # a milestone, at which correlations are measured
     noise = rng.random(188)
     later = [quality + 0.05 * rng.random(188) for _ in range(3)]
     assert first_useful(rungs([list(noise), *map(list, later)])) == 3
     assert first_useful(rungs([list(later[0]), *map(list, later)])) == 1
 
 
-def test_a_rung_on_which_all_are_equal_misleads_once_there_are_trials_to_tell() -> None:
+def test_a_rung_with_equal_scores_alone_misleads_once_enough_trials_show_it() -> None:
     same = [0.1] * 12
     spread = [number / 12 for number in range(12)]
     assert first_useful(rungs([same, spread, spread, spread])) == 3

@@ -1,4 +1,4 @@
-"""What an epoch takes, learned from trials, and what proposals make of it."""
+"""How long an epoch takes, learned from trials, and how that changes proposals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_time_that_grows_exponentially_is_found_again() -> None:
     assert np.log(slow / fast) == pytest.approx(3.0 * 0.8, rel=0.07)
 
 
-def test_few_times_tell_nothing_and_equal_ones_make_no_difference() -> None:
+def test_too_few_times_give_no_model_and_equal_ones_no_difference() -> None:
     features = np.random.default_rng(0).random((6, 2))
     assert EpochCost.fitted(features[:3], np.ones(3)) is None
     cost = EpochCost.fitted(features, np.full(6, 7.0))

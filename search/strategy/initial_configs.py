@@ -1,0 +1,70 @@
+"""The configurations to propose first: which of their values a space allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toprung.search.strategy.sampling.distributions import allows
+from toprung.search.strategy.sampling.points import Point, Space
+from toprung.search.strategy.sampling.samplers import sample
+from toprung.spaces.definition.validation import bounds_rule
+from toprung.spaces.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+def check_initial_configs(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError with every value of the user's configurations that the space does not allow."""
+    problems = [
+        Problem(f"search.initial_configs[{i}].{name}", repr(config[name]), rule)
+        for i, config in enumerate(configs)
+        for name, rule in _refused(space, i, config)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def allowed_subset(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a configuration that are parameters of the space, with a value it allows."""
+    return _fit(space, 0, config).allowed
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A configuration compared with a space: its allowed values, the rule that each other one breaks, and a draw."""
+
+    allowed: dict[str, Any]
+    refused: dict[str, str]
+    drawn: Point
+
+
+def _fit(space: Space, number: int, config: Mapping[str, Any]) -> _Fit:
+    # The draw keeps the values that are allowed, so that conditions are those which the configuration itself sets.
+    drawn = sample(space, "random", 0, number, fixed=config)
+    suggested = {name: one for name, one in drawn.distributions.items() if name in config}
+    allowed = {name: config[name] for name, one in suggested.items() if allows(one, config[name])}
+    refused = {name: f"must be {_rule(one)}" for name, one in suggested.items() if name not in allowed}
+    return _Fit(allowed, refused, drawn)
+
+
+def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names with a value that the space does not allow, and the rule it breaks."""
+    fit = _fit(space, number, config)
+    if fit.refused:
+        return list(fit.refused.items())
+    rule = f"must be one of {', '.join(sorted(fit.drawn.distributions))}"
+    # A value that the job fixes may be repeated, so that a whole configuration can be copied from a table.
+    return [
+        (name, rule)
+        for name in config
+        if name not in fit.allowed and fit.drawn.config.get(name) != config[name]
+    ]
+
+
+def _rule(distribution: BaseDistribution) -> str:
+    step = getattr(distribution, "step", None)
+    rule = bounds_rule(distribution)
+    return rule if step in (None, 1) else f"{rule} in steps of {step}"

@@ -1,0 +1,86 @@
+"""The trials of a search: what was proposed, and how far each has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from toprung.search.strategy.early_stopping.asha import RungDecision
+from toprung.search.strategy.sampling.points import Point, config_key
+from toprung.trainables.trial.report import EpochReport, Outcome
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as the tables of a run hold it.
+
+    Attributes:
+        trial_id: Such as t00042.
+        config: Its configuration.
+        outcome: How it ended; None while it was still running.
+        suggested: The parameters that its configuration does not hold under their name.
+    """
+
+    trial_id: str
+    config: Mapping[str, object]
+    outcome: Outcome | None
+    suggested: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class TrialState:
+    """How far one trial has come; its scores are at the rungs."""
+
+    config: dict[str, Any]
+    proposal_reason: str
+    epoch: int = -1
+    outcome: Outcome | None = None
+    last_decision: RungDecision | None = None
+
+
+class Trials:
+    """All trials of a search by number.
+
+    Attributes:
+        points: The points of trials, those of earlier runs under negative numbers; it only grows.
+        config_keys: See `config_key`, of every configuration.
+        open: The trials that have not ended.
+        failed: The trials whose end counts against their configuration.
+        epoch_secs: Seconds of an epoch of a trial, the average so far.
+        next_number: Of the next proposal.
+    """
+
+    def __init__(self) -> None:
+        self.points: dict[int, Point] = {}
+        self.config_keys: set[str] = set()
+        self.open: set[int] = set()
+        self.failed: set[int] = set()
+        self.epoch_secs: dict[int, float] = {}
+        self.next_number = 0
+        self._states: dict[int, TrialState] = {}
+
+    def __getitem__(self, number: int) -> TrialState:
+        return self._states[number]
+
+    def add(self, number: int, config: dict[str, Any], point: Point | None, proposal_reason: str) -> None:
+        """Take in a proposal; the point is None where the space does not allow the configuration."""
+        self._states[number] = TrialState(config, proposal_reason)
+        if point is not None:
+            self.points[number] = point
+        self.config_keys.add(config_key(config))
+        self.open.add(number)
+        self.next_number = max(self.next_number, number + 1)
+
+    def record(self, number: int, report: EpochReport) -> None:
+        """Take in the epoch that a trial has reached, and the time it took."""
+        self._states[number].epoch = report.epoch
+        if report.epoch > 0 and report.elapsed_secs > 0.0:
+            self.epoch_secs[number] = report.elapsed_secs / report.epoch
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        """Take in how a trial ended."""
+        self._states[number].outcome = outcome
+        self.open.discard(number)
+        if outcome.counts_against_config:
+            self.failed.add(number)

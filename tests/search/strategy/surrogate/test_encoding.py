@@ -1,0 +1,65 @@
+"""Configurations as rows of numbers, with conditional parameters and choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from toprung.search.strategy.sampling.points import Point
+from toprung.search.strategy.sampling.samplers import sample
+from toprung.search.strategy.surrogate.encoding import Encoding
+
+
+def test_rows_hold_nan_where_a_trial_lacks_a_parameter(conditional_space: Any) -> None:
+    points = [sample(conditional_space, "random", 0, number) for number in range(20)]
+    encoding = Encoding.of(points)
+    assert [column.name for column in encoding.columns] == ["dropout", "family", "layers", "rate"]
+    for point in points:
+        row = encoding.row(point)
+        assert np.isnan(row[0]) == (point.config["family"] == "deep")
+        assert encoding.params(row).keys() == point.params.keys()
+    features = encoding.features(np.array([encoding.row(point) for point in points]))
+    assert features.shape == (20, encoding.width) and np.isfinite(features).all()
+
+
+def test_the_category_that_decides_which_parameters_exist_is_found() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        config = {"family": trial.suggest_categorical("family", ["a", "b"])}
+        config["loss"] = trial.suggest_categorical("loss", ["x", "y", "z"])
+        if config["family"] == "a":
+            config["depth"] = trial.suggest_int("depth", 1, 9)
+        return config
+
+    points = [sample(space, "random", 0, number) for number in range(30)]
+    encoding = Encoding.of(points)
+    rows = np.array([encoding.row(point) for point in points])
+    found = dict(
+        zip([column.name for column in encoding.columns], encoding.gating_columns(rows).tolist(), strict=True)
+    )
+    assert found == {"depth": False, "family": True, "loss": False}
+
+
+def test_a_new_parameter_is_noticed() -> None:
+    known = Point({"a": 1}, {"a": 1}, {"a": IntDistribution(1, 3)})
+    wider = Point(
+        {"a": 1, "b": 2}, {"a": 1, "b": 2}, {"a": IntDistribution(1, 3), "b": IntDistribution(1, 3)}
+    )
+    assert not Encoding.of([known]).lacks(known)
+    assert Encoding.of([known]).lacks(wider)
+
+
+def test_two_choices_are_as_far_apart_as_the_ends_of_a_number() -> None:
+    distributions = {"kind": CategoricalDistribution(["a", "b", "c"]), "x": FloatDistribution(0.0, 1.0)}
+    points = [
+        Point({}, {"kind": kind, "x": x}, distributions) for kind, x in [("a", 0.0), ("b", 0.0), ("a", 1.0)]
+    ]
+    encoding = Encoding.of(points)
+    one, other_kind, other_x = encoding.features(np.array([encoding.row(point) for point in points]))
+    assert np.linalg.norm(one - other_kind) == 1.0 == np.linalg.norm(one - other_x)
+
+
+def test_a_parameter_without_a_choice_has_no_column() -> None:
+    point = Point({}, {"a": 1, "b": 2}, {"a": IntDistribution(1, 1), "b": IntDistribution(1, 3)})
+    assert [column.name for column in Encoding.of([point]).columns] == ["b"]
