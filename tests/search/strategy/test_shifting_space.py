@@ -76,7 +76,7 @@ def test_a_sampler_that_would_fail_at_it_in_the_middle_is_refused_before(sampler
     mine = parse_job(content, "job")
     with pytest.raises(InputError) as caught:
         new_strategy(mine, prepared_space(mine))
-    told = f"search.sampler: '{sampler}', and pool has other choices, or another kind, from trial to trial; "
+    told = f"search.sampler: '{sampler}', and pool has other choices, or another type, from trial to trial; "
     assert str(caught.value) == f"{told}must be one of stacked, random, qmc in this space"
 
 
