@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toprung.search.driver.progress import ProgressSnapshot, SearchProgress
 
 PROGRESS_LOG = "toprung.progress"
-"""The logger of progress lines; all else is logged at `toprung`."""
+"""The logger of progress lines; everything else is logged at `toprung`."""
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 LOOK_EVERY_SECS = 5.0
 PANEL_EVERY_SECS = 0.25

@@ -1,4 +1,4 @@
-"""When a search has failed as a whole, and why."""
+"""Whether a search failed, though it ended, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search without Ray: asks the strategy, takes in the workers' results, tells the observer every fact."""
+"""The search without Ray: asks the strategy, takes in the workers' results, passes every fact to an observer."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SearchLoop:
 
         Args:
             strategy: Decides; the reports of an earlier driver were replayed into it.
-            observer: Is told what happens.
+            observer: Receives what happens.
             settings: Objective, epochs and limits.
             resumed: The state that an earlier driver left. Its unfinished trials continue before anything is
                 proposed; those already decided end now.

@@ -49,7 +49,7 @@ class ActiveTrial:
         return self.reports[-1].epoch if self.reports else 0
 
     def add_measurements(self, result: EpochResult) -> None:
-        """Take in all of a worker's result but its reports: resources add up, of the others the newest counts."""
+        """Take in all of a worker's result but its reports: resources add up, of each other fact the newest counts."""
         self.resource_usage += result.costs
         self.failed_allocation_bytes = result.failed_allocation_bytes or self.failed_allocation_bytes
         self.execution = result.computed or self.execution

@@ -1,4 +1,4 @@
-"""Ray Tune's Searcher: Ray starts the workers of a search, and others for those that die.
+"""Ray Tune's Searcher: Ray starts the workers of a search, and replaces those that die.
 
 A Tune trial is the working life of one worker, which is told by the dispatcher what to train. Through Ray itself a new
 trial would take tens of milliseconds of folders, resets and round trips, and a result four, in which the worker would

@@ -68,7 +68,7 @@ def share_from_measurement(
     """The share of a GPU that holds a trial, and a line that says why.
 
     Args:
-        measure: Called in a process that has a whole GPU; None stands for a need that could not be told.
+        measure: Called in a process that has a whole GPU; returns None where no device reports its memory.
         most: How many trials may share a GPU.
         cpus: Cores of the process that measures.
     """
@@ -77,7 +77,10 @@ def share_from_measurement(
     except ExclusiveGpuError as error:
         return 1.0, f"a whole one for each trial, as the need could not be measured: {error}"
     if found is None:
-        return 1.0, "a whole one for each trial, as nothing told how much memory its configurations take"
+        return (
+            1.0,
+            "a whole one for each trial, as no device reported the memory that its configurations take",
+        )
     share = found.share(most)
     return share, (
         f"{share:g} of one for each trial; {found.configurations} configurations took up to "

@@ -72,7 +72,7 @@ def test_the_share_follows_the_need(one_gpu: None) -> None:
 def test_a_search_of_real_networks_is_measured(
     one_gpu: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Eight networks of the CNN space are built and take a step; without a real GPU nobody tells their memory."""
+    """Eight networks of the CNN space are built and take a step; without a real GPU no device reports their memory."""
     from toprung.search.jobs.load import parse_job
     from toprung.search.preparation.gpu_sharing import measure_gpu_share, probe_configs
     from toprung.search.preparation.prepare import prepare
@@ -94,5 +94,5 @@ def test_a_search_of_real_networks_is_measured(
     plan = trial_plan(prepared, RunFolder(job.run_root))
     caplog.set_level(logging.INFO, "toprung")
     assert measure_gpu_share(prepared, plan, NEED, earlier=0.0) == 1.0
-    assert "nothing told how much memory its configurations take" in caplog.text
+    assert "no device reported the memory that its configurations take" in caplog.text
     assert measure_gpu_share(prepared, plan, NEED, earlier=0.5) == 0.5, "a run goes on as it began"

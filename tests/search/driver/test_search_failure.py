@@ -1,4 +1,4 @@
-"""Whether a search has failed as a whole, and the reasons that are named."""
+"""A search has failed if all its trials failed; the commonest reasons are named."""
 
 from __future__ import annotations
 

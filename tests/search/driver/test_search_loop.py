@@ -1,4 +1,4 @@
-"""The loop joins strategy and workers: what is recorded, when trials end and why, how a killed search goes on."""
+"""The loop joins strategy and workers: what is recorded, when trials end and why, how a killed search continues."""
 
 from __future__ import annotations
 
