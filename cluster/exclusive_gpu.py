@@ -1,4 +1,4 @@
-"""A function called once in a process of its own that has a whole GPU of the cluster to itself."""
+"""Runs one function in a process of its own that has a whole GPU of the cluster to itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ T = TypeVar("T")
 
 
 class ExclusiveGpuError(RuntimeError):
-    """The function raised or its process died: go on without its answer."""
+    """The function raised or its process died: go on without its result."""
 
 
 def run_with_exclusive_gpu(function: Callable[[], T], cpus: float) -> T:
-    """What `function` returns; waits until a GPU and `cpus` cores are free. Raises WholeGpuError."""
+    """Wait until a GPU and `cpus` cores are free, then run `function` there and return its result.
+
+    Raises:
+        ExclusiveGpuError: The function raised, or its process died.
+    """
     import ray
 
     def call() -> T:
@@ -24,7 +28,7 @@ def run_with_exclusive_gpu(function: Callable[[], T], cpus: float) -> T:
     # A process gives a GPU's memory back only when it ends: one call each.
     remote = ray.remote(num_gpus=1, num_cpus=cpus, max_calls=1, max_retries=0)(call)
     try:
-        found: T = ray.get(remote.remote())
+        result: T = ray.get(remote.remote())
     except ray.exceptions.RayError as error:
         raise ExclusiveGpuError(str(error).strip().splitlines()[-1]) from error
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Ctrl-C at a time when it cannot be obeyed: remembered, and obeyed a moment later."""
+"""Signals while a library works that cannot be interrupted, or that replaces the handlers of this process."""
 
 from __future__ import annotations
 
@@ -10,33 +10,50 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP"))
+INTERRUPTS = tuple(number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP"))
+
+
+@contextmanager
+def restore_signal_handlers(*numbers: int) -> Iterator[None]:
+    """Set the handlers of these signals back at the block's end; does nothing outside the main thread."""
+    if not _may_set_handlers():
+        yield
+        return
+    # None stands for a handler that was not installed from Python, and cannot be set from it.
+    before = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
 def defer_interrupts() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP within the block are handled at its end, a second one at once.
+    """Handle SIGINT, SIGTERM and SIGHUP at the end of the block; a second one is handled at once.
 
     Ray's start runs Python from C++, where a KeyboardInterrupt is lost or ends the process with a segmentation fault.
+    A signal that is ignored stays ignored. Outside the main thread, which alone handles signals, nothing is deferred.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _may_set_handlers():
         yield
         return
-    found = {number: signal.getsignal(number) for number in SIGNALS}
-    handlers = {number: handler for number, handler in found.items() if callable(handler)}  # not ignored ones
-    came: list[int] = []
+    found = {number: signal.getsignal(number) for number in INTERRUPTS}
+    handlers = {number: handler for number, handler in found.items() if callable(handler)}
+    received: list[int] = []
 
     def remember(number: int, frame: Any) -> None:
-        came.append(number)
-        if len(came) > 1:
+        received.append(number)
+        if len(received) > 1:
             handlers[signal.Signals(number)](number, frame)
 
-    for number in handlers:
-        signal.signal(number, remember)
-    try:
+    with restore_signal_handlers(*INTERRUPTS):
+        for number in handlers:
+            signal.signal(number, remember)
         yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
+    if received:
+        signal.raise_signal(received[0])
+
+
+def _may_set_handlers() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""The Ray cluster a search runs on: started inside this process, or joined where one runs."""
+"""The Ray cluster that a search runs on: started inside this process, or one that runs already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AUTH_HINT = (
     "a cluster started with `ray start` asks for a token: set RAY_AUTH_MODE=token and "
     "RAY_AUTH_TOKEN_PATH=FILE (64 hex digits) for every process, or RAY_AUTH_MODE=disabled for all of them"
 )
-KNOCK_SECS = 10.0
+CONNECT_TIMEOUT_SECS = 10.0
 LOCAL_HOST = "127.0.0.1"
 
 
@@ -33,7 +33,7 @@ class ClusterUnreachableError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What one trial asks for: CPU cores and GPUs, and how many trials at most run at once (None: no cap)."""
+    """CPU cores and GPUs of one trial, and how many trials may run at once (None: as many as fit)."""
 
     cpus: float
     gpus: float
@@ -42,9 +42,10 @@ class TrialResources:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many trials run at once, whether the next is proposed while they do, and where workers find this process.
+    """How many trials run at once, and the host at which workers reach this process.
 
-    One worker alone proposes from all it has seen, for runs that repeat exactly.
+    `proposes_early` is whether the next trial is proposed while workers train. With one worker each proposal waits
+    for all results, so that the run can be repeated exactly.
     """
 
     concurrent: int
@@ -53,43 +54,52 @@ class Capacity:
 
 
 @contextmanager
-def connected(address: str | None, need: TrialResources) -> Iterator[Capacity]:
-    """A Ray session for the block: the cluster at `address` ("auto": the one this machine is part of), that of a
-    Ray job if this process is one, else a local one that ends with this process.
+def connected(address: str | None, resources: TrialResources) -> Iterator[Capacity]:
+    """Connect to Ray for the block and say how many trials with these resources fit.
 
-    Raises `ClusterUnreachableError`, and `InputError` when no node can hold a single trial.
+    Args:
+        address: HOST:PORT of a running cluster, or "auto" for the one that this machine is part of. None joins the
+            cluster of the Ray job that this process is, else starts a local one that ends with the block.
+        resources: What one trial takes.
+
+    Raises:
+        ClusterUnreachableError: No cluster answers at the address.
+        InputError: No node can hold a single trial.
     """
     import ray
 
-    # Of a worker that died and was replaced Tune tells a page, and at the end that its trials did not complete.
+    # Ray reports a worker that died and was replaced as an error of its own; the dispatcher handles that. From a
+    # thread it also warns that it installs no signal handlers, which is as it should be.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if address is None and "RAY_ADDRESS" not in os.environ:
             stack.enter_context(orphan_watch())
             stack.callback(ray.shutdown)
-            _start_local(need)
+            _start_local(resources)
             host = LOCAL_HOST
         else:
             stack.callback(ray.shutdown)
             _join(address)
             host = str(ray.util.get_node_ip_address())
-        yield capacity_of(need, host)
+        yield capacity_of(resources, host)
 
 
-def _start_local(need: TrialResources) -> None:
+def _start_local(resources: TrialResources) -> None:
     import ray
 
     available = max(1.0, cores())
-    if need.cpus > available:
-        raise InputError.single("resources.cpus", f"{need.cpus:g} asked", f"{available:g} may be used here")
-    fits = int(available // need.cpus)
-    wanted = min(fits, need.concurrent or fits)
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    if resources.cpus > available:
+        raise InputError.single(
+            "resources.cpus", f"{resources.cpus:g} requested", f"{available:g} may be used here"
+        )
+    fits = int(available // resources.cpus)
+    workers = min(fits, resources.concurrent or fits)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with defer_interrupts():
         ray.init(
-            address="local",  # without it Ray would join a cluster that runs on this machine, or one that is long gone
-            num_cpus=math.ceil(wanted * need.cpus),
+            address="local",  # without it Ray would join a cluster that runs on this machine, or one that has ended
+            num_cpus=math.ceil(workers * resources.cpus),
             include_dashboard=False,
             configure_logging=True,
             logging_level=logging.ERROR,
@@ -102,47 +112,48 @@ def _join(address: str | None) -> None:
 
     where = os.environ.get("RAY_ADDRESS", "auto") if address in (None, "auto") else str(address)
     try:
-        _knock(where)
+        _check_listening(where)
         with defer_interrupts():
             ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
-    except Exception as error:  # Ray raises what it likes here: all of it means that there is no session
+    except Exception as error:  # Ray raises many types here: each of them means that there is no session
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ClusterUnreachableError(f"no Ray cluster answers at {where}: {message}; {AUTH_HINT}") from error
 
 
-def _knock(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Raise OSError when nothing listens at host:port: Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "//" not in host:
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECS).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_SECS).close()
 
 
-def capacity_of(need: TrialResources, host: str) -> Capacity:
-    """What the session holds of trials with this need, their workers to find this process at `host`.
+def capacity_of(resources: TrialResources, host: str) -> Capacity:
+    """How many trials with these resources the session holds at once; workers reach this process at `host`.
 
-    Raises `InputError` when no node can hold a single one.
+    Raises:
+        InputError: No node can hold a single trial.
     """
     nodes = _nodes()
-    fits = sum(_trials_on(node, need) for node in nodes)
+    fits = sum(_trials_on(node, resources) for node in nodes)
     if fits == 0:
-        raise InputError(_shortages(nodes, need))
-    concurrent = min(fits, need.concurrent or fits)
+        raise InputError(_shortages(nodes, resources))
+    concurrent = min(fits, resources.concurrent or fits)
     return Capacity(concurrent, concurrent > 1, host)
 
 
-def trials_per_gpu(need: TrialResources) -> int:
-    """How many trials there are to a GPU, whatever its memory: as many as its cores allow, no more than run at once.
+def trials_per_gpu(resources: TrialResources) -> int:
+    """How many trials share a GPU if its memory sets no limit; 0 when the session has no GPU.
 
-    0 where the session has no GPU.
+    It is as many as the cores of a node allow, and no more than run at once.
     """
     with_gpu = [node for node in _nodes() if node.get("GPU")]
     if not with_gpu:
         return 0
-    by_cores = max(int(node.get("CPU", 0.0) / need.cpus / node["GPU"]) for node in with_gpu)
-    if need.concurrent is None:
+    by_cores = max(int(node.get("CPU", 0.0) / resources.cpus / node["GPU"]) for node in with_gpu)
+    if resources.concurrent is None:
         return max(1, by_cores)
     gpus = sum(node["GPU"] for node in with_gpu)
-    return max(1, min(by_cores, math.ceil(need.concurrent / gpus)))
+    return max(1, min(by_cores, math.ceil(resources.concurrent / gpus)))
 
 
 def _nodes() -> list[dict[str, float]]:
@@ -151,18 +162,20 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _trials_on(node: dict[str, float], need: TrialResources) -> int:
-    by_cpu = int((node.get("CPU", 0.0) + 1e-9) // need.cpus)
-    return min(by_cpu, int((node.get("GPU", 0.0) + 1e-9) // need.gpus)) if need.gpus else by_cpu
+def _trials_on(node: dict[str, float], resources: TrialResources) -> int:
+    by_cpu = int((node.get("CPU", 0.0) + 1e-9) // resources.cpus)
+    if not resources.gpus:
+        return by_cpu
+    return min(by_cpu, int((node.get("GPU", 0.0) + 1e-9) // resources.gpus))
 
 
-def _shortages(nodes: list[dict[str, float]], need: TrialResources) -> list[Problem]:
+def _shortages(nodes: list[dict[str, float]], resources: TrialResources) -> list[Problem]:
     problems = []
-    for name, asked in (("CPU", need.cpus), ("GPU", need.gpus)):
-        most = max((node.get(name, 0.0) for node in nodes), default=0.0)
-        if asked > most:
+    for name, requested in (("CPU", resources.cpus), ("GPU", resources.gpus)):
+        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
+        if requested > largest:
             where = f"resources.{name.lower()}s"
             problems.append(
-                Problem(where, f"{asked:g} asked", f"the largest node of the cluster has {most:g}")
+                Problem(where, f"{requested:g} requested", f"the largest node of the cluster has {largest:g}")
             )
-    return problems or [Problem("resources", "no node has both", "ask for fewer cpus or gpus a trial")]
+    return problems or [Problem("resources", "no node has both", "ask for fewer cpus or gpus for each trial")]

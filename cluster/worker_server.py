@@ -1,4 +1,4 @@
-"""The driver's end of its workers' lines: listens, lets in who knows the key, serves each on a thread of its own."""
+"""The driver's end of its workers' connections: checks each worker's key and serves it on a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,80 +18,88 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY_BYTES = 32
-LAST_PORT = 65535
-AGAIN_SECS = 0.1
+HIGHEST_PORT = 65535
+RETRY_SECS = 0.1
 
 
-PORT = "TOPRUNG_PORT"
+PORT_VARIABLE = "TOPRUNG_PORT"
 """The environment variable that names the port to listen at; any free one if it is not set."""
 
 
 @contextmanager
 def accept_workers(host: str, serve: Callable[[Connection], None]) -> Iterator[Address]:
-    """Let workers call for the block; `serve` is run for each of them and ends when the line breaks.
+    """Accept workers' connections for the block, and close them at its end.
 
-    At the block's end the lines are cut. Raises OSError when the port is taken, InputError when it is none.
+    Args:
+        host: The address of this machine at which to listen.
+        serve: Called for each worker that knows the key, on a thread of its own; its connection is closed when it
+            returns. It may raise ConnectionLostError.
+
+    Raises:
+        OSError: The port is taken.
+        InputError: The environment names no port.
     """
-    key = secrets.token_bytes(KEY_BYTES)
-    lines: list[Connection] = []
-    with socket.create_server((host, _port()), backlog=1024) as door:
-        address = Address(host, door.getsockname()[1], key)
-        threading.Thread(target=_let_in, args=(door, key, serve, lines), daemon=True).start()
+    server = _WorkerServer(secrets.token_bytes(KEY_BYTES), serve)
+    with socket.create_server((host, _port()), backlog=1024) as listener:
+        threading.Thread(target=server.accept_from, args=(listener,), daemon=True).start()
         try:
-            yield address
+            yield Address(host, listener.getsockname()[1], server.key)
         finally:
             with suppress(OSError):
-                door.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in `accept`
-            for line in list(lines):
-                line.close()
+                listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake the thread in `accept`
+            server.close_connections()
 
 
 def _port() -> int:
-    given = os.environ.get(PORT, "0")
-    if not given.isdecimal() or int(given) > LAST_PORT:
-        raise InputError.single(PORT, repr(given), f"must be a port, a whole number up to {LAST_PORT}")
+    given = os.environ.get(PORT_VARIABLE, "0")
+    if not given.isdecimal() or int(given) > HIGHEST_PORT:
+        raise InputError.single(
+            PORT_VARIABLE, repr(given), f"must be a port, a whole number up to {HIGHEST_PORT}"
+        )
     return int(given)
 
 
-def _let_in(
-    door: socket.socket, key: bytes, serve: Callable[[Connection], None], lines: list[Connection]
-) -> None:
-    while door.fileno() >= 0:  # until it is closed
+class _WorkerServer:
+    """The open connections of a driver."""
+
+    def __init__(self, key: bytes, serve: Callable[[Connection], None]) -> None:
+        self.key, self._serve = key, serve
+        self._connections: list[Connection] = []
+
+    def accept_from(self, listener: socket.socket) -> None:
+        while listener.fileno() >= 0:  # until it is closed
+            try:
+                self._start_serving(listener.accept()[0])
+            except (OSError, RuntimeError):
+                # No descriptor or thread is free, or the worker has gone: the next may come.
+                time.sleep(RETRY_SECS)
+
+    def close_connections(self) -> None:
+        for connection in list(self._connections):
+            connection.close()
+
+    def _start_serving(self, accepted: socket.socket) -> None:
         try:
-            _begin(door.accept()[0], key, serve, lines)
-        except (OSError, RuntimeError):
-            # No descriptor or thread is free, or the worker has gone: the next may come.
-            time.sleep(AGAIN_SECS)
+            connection = Connection(accepted)
+        except OSError:
+            accepted.close()
+            raise
+        self._connections.append(connection)
+        try:
+            threading.Thread(target=self._serve_until_lost, args=(connection,), daemon=True).start()
+        except RuntimeError:
+            self._close(connection)
+            raise
 
+    def _serve_until_lost(self, connection: Connection) -> None:
+        try:
+            with suppress(ConnectionLostError):
+                if hmac.compare_digest(connection.receive_key(len(self.key)), self.key):
+                    self._serve(connection)
+        finally:  # or the worker would wait forever
+            self._close(connection)
 
-def _begin(
-    connected: socket.socket, key: bytes, serve: Callable[[Connection], None], lines: list[Connection]
-) -> None:
-    try:
-        line = Connection(connected)
-    except OSError:
-        connected.close()
-        raise
-    lines.append(line)
-    try:
-        threading.Thread(target=_attend, args=(line, key, serve, lines), daemon=True).start()
-    except RuntimeError:
-        _hang_up(line, lines)
-        raise
-
-
-def _attend(
-    line: Connection, key: bytes, serve: Callable[[Connection], None], lines: list[Connection]
-) -> None:
-    try:
-        with suppress(ConnectionLostError):
-            if hmac.compare_digest(line.receive_key(len(key)), key):
-                serve(line)
-    finally:  # or the worker would wait for ever
-        _hang_up(line, lines)
-
-
-def _hang_up(line: Connection, lines: list[Connection]) -> None:
-    line.close()
-    with suppress(ValueError):
-        lines.remove(line)
+    def _close(self, connection: Connection) -> None:
+        connection.close()
+        with suppress(ValueError):
+            self._connections.remove(connection)

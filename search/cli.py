@@ -20,12 +20,14 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says how it went: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    from toprung.search.commands.console_log import log_on_console
     from toprung.spaces.errors import InputError
 
     options = _parser().parse_args(arguments)
     _end_as_by_ctrl_c()
     try:
-        return int(options.command(options))
+        with log_on_console():
+            return int(options.command(options))
     except InputError as error:
         for problem in error.problems:
             print(f"toprung: {problem}", file=sys.stderr)

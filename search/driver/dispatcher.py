@@ -1,4 +1,4 @@
-"""The driver's dispatcher, where workers report and hear what to do next: one `SearchLoop` for many threads."""
+"""Gives workers their trials: the driver's end of every worker's connection, many threads before one `SearchLoop`."""
 
 from __future__ import annotations
 
@@ -18,160 +18,168 @@ if TYPE_CHECKING:
     from toprung.trainables.worker.connection import Connection
 
 
-# So many workers that die before they come, and none that came: it is not the trials.
-NO_SHOWS = 5
+# If this many workers died before they connected, and none ever did, the cause is the network and not the trials.
+MAX_UNREACHED_WORKERS = 5
 
 
-# How often a worker that waits for others to end looks by itself, for limits that only the clock reaches.
+# How often a waiting worker's thread looks by itself, for limits that only the clock reaches.
 LOOK_EVERY_SECS = 1.0
 
 
 class Dispatcher:
-    """Gives each worker a slot and each slot its trials, one after the other.
+    """Gives each worker a slot, and each slot one trial after the other.
 
-    A trial whose worker died is taken up by the next worker that comes, from its checkpoint, `max_failures` times. One
-    whose worker has not come yet goes to a worker that would have to wait: there may be no room for another. At most
-    `most_ahead` trials are proposed ahead, while all workers train.
+    A slot is opened with a trial, for a worker that is still to start. A trial whose worker died is continued from its
+    checkpoint by the next worker that asks, `max_failures` times. A trial whose worker has not connected yet goes to a
+    connected worker that would have to wait, since the cluster may have no room for the other one. At most
+    `max_early_proposals` trials are proposed in advance, while all workers train.
     """
 
-    def __init__(self, loop: SearchLoop, most_ahead: int = 0, max_failures: int = 0) -> None:
+    def __init__(self, loop: SearchLoop, max_early_proposals: int = 0, max_failures: int = 0) -> None:
         self._loop, self._max_failures = loop, max_failures
-        self._ahead = ProposalQueue(loop, most_ahead)
-        self._held: dict[str, TrialStart | None] = {}
-        self._expected: set[str] = set()
-        self._again: deque[TrialStart] = deque()
-        self._deaths: Counter[str] = Counter()
-        self._changed = threading.Condition()
-        self._no_shows: int | None = 0
-        self._closed = False
+        self._queue = ProposalQueue(loop, max_early_proposals)
+        self._trial_of_slot: dict[str, TrialStart | None] = {}
+        self._unconnected_slots: set[str] = set()
+        self._to_retry: deque[TrialStart] = deque()
+        self._worker_deaths: Counter[str] = Counter()
+        self._state_changed = threading.Condition()
+        self._any_connected = False
+        self._unreached_workers = 0
+        self._is_closed = False
         self._error: BaseException | None = None
 
     @property
     def slots(self) -> int:
-        """How many workers have a slot, whether they have come already or not."""
-        return len(self._held)
+        """How many slots are open, their workers connected or not."""
+        return len(self._trial_of_slot)
 
     @property
     def finished(self) -> bool:
         """Whether no further worker is needed."""
-        return not self._held and not self._again and self._loop.finished
+        return not self._trial_of_slot and not self._to_retry and self._loop.finished
 
-    def check(self) -> None:
-        """Raise what went wrong at the dispatcher, in the thread of whoever asks."""
+    def raise_error(self) -> None:
+        """Raise in the caller's thread what went wrong in a worker's thread, if anything did."""
         if self._error is not None:
             raise self._error
 
-    def open(self, slot: str) -> bool:
-        """Reserve a slot, and a trial for it; false when there is no trial now."""
-        with self._changed:
-            start = self._take()
+    def open_slot(self, slot: str) -> bool:
+        """Open a slot with a trial in it; False when there is no trial now."""
+        with self._state_changed:
+            start = self._next_start()
             if start is not None:
-                self._held[slot] = start
-                self._expected.add(slot)
+                self._trial_of_slot[slot] = start
+                self._unconnected_slots.add(slot)
             return start is not None
 
-    def leave(self, slot: str, died: bool) -> None:
-        """A worker is gone; what it held is retried or lost when it `died`."""
-        with self._changed:
-            start = self._held.pop(slot, None)
+    def close_slot(self, slot: str, died: bool) -> None:
+        """The slot's worker is gone; if it `died`, its trial is retried or lost."""
+        with self._state_changed:
+            start = self._trial_of_slot.pop(slot, None)
             if died:
-                self._count_no_show()
+                self._give_up_if_none_connects()
             if start is not None and died:
-                # A worker that never came says nothing against its trial, as long as there are some that did.
-                is_blamed = slot not in self._expected or self._held.keys() <= self._expected
-                self._retry_or_lose(start, is_blamed)
-            self._expected.discard(slot)
-            self._changed.notify_all()
+                # The death of a worker that never connected does not count against its trial if others did connect.
+                never_connected = slot in self._unconnected_slots
+                others_connected = not self._trial_of_slot.keys() <= self._unconnected_slots
+                self._retry_or_lose(start, counts=not (never_connected and others_connected))
+            self._unconnected_slots.discard(slot)
+            self._state_changed.notify_all()
 
-    def serve(self, line: Connection) -> None:
-        """Attend to one worker until it is told to go home. Raises LineBrokenError when it goes by itself."""
-        slot: str = line.receive()
-        self._no_shows = None
+    def serve(self, connection: Connection) -> None:
+        """Answer one worker until it is told to shut down.
+
+        Raises:
+            ConnectionLostError: The worker ended by itself.
+        """
+        slot: str = connection.receive()
+        self._any_connected = True
         try:
-            answer = self._first(slot)
+            answer = self._first_answer(slot)
             while True:
-                line.send(answer)
+                connection.send(answer)
                 if answer is Order.SHUTDOWN:
                     return
-                self._prepare()
-                answer = self.report(slot, line.receive())
+                self._propose_early()
+                answer = self.report(slot, connection.receive())
         except ConnectionLostError:
             raise
         except BaseException as error:
             self._error = error
             self.close()
 
-    def report(self, slot: str, told: WorkerReport) -> Answer:
-        """Take a worker's result and tell it what to do; waits where that depends on the others."""
-        with self._changed:
-            start = self._held.get(slot)
-            if self._closed or start is None or start.trial_id != told.trial_id:
+    def report(self, slot: str, report: WorkerReport) -> Answer:
+        """Take in a worker's report and answer what to do next; waits where that depends on other workers."""
+        with self._state_changed:
+            start = self._trial_of_slot.get(slot)
+            if self._is_closed or start is None or start.trial_id != report.trial_id:
                 return Order.SHUTDOWN
-            decision = self._loop.report(told.trial_id, told.result, told.worker)
+            decision = self._loop.report(report.trial_id, report.result, report.worker)
             if decision is Decision.KEEP:
                 return Order.CONTINUE
-            self._changed.notify_all()
-            self._held[slot] = None
-            return Order.SHUTDOWN if told.worker.outgrown else self._next(slot)
+            self._state_changed.notify_all()
+            self._trial_of_slot[slot] = None
+            return Order.SHUTDOWN if report.worker.outgrown else self._next_answer(slot)
 
     def close(self) -> None:
-        """From now on nobody is told anything but to go home, and the loop is left alone."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        """From now on answer every worker with SHUTDOWN, and report nothing to the loop."""
+        with self._state_changed:
+            self._is_closed = True
+            self._state_changed.notify_all()
 
-    def _first(self, slot: str) -> Answer:
-        with self._changed:
-            self._expected.discard(slot)
-            return self._held.get(slot) or Order.SHUTDOWN
+    def _first_answer(self, slot: str) -> Answer:
+        with self._state_changed:
+            self._unconnected_slots.discard(slot)
+            return self._trial_of_slot.get(slot) or Order.SHUTDOWN
 
-    def _next(self, slot: str) -> Answer:
-        start = self._take(is_awaited=True)
+    def _next_answer(self, slot: str) -> Answer:
+        start = self._next_start(worker_is_idle=True)
         while start is None and not self._loop.finished:
-            start = self._unclaimed()
+            start = self._take_from_unconnected_slot()
             if start is None:
-                self._changed.wait(LOOK_EVERY_SECS)
-                if self._closed or slot not in self._held:
+                self._state_changed.wait(LOOK_EVERY_SECS)
+                if self._is_closed or slot not in self._trial_of_slot:
                     return Order.SHUTDOWN
-                start = self._take()
-        self._held[slot] = start
+                start = self._next_start()
+        self._trial_of_slot[slot] = start
         return start or Order.SHUTDOWN
 
-    def _take(self, is_awaited: bool = False) -> TrialStart | None:
-        return self._again.popleft() if self._again else self._ahead.take(is_awaited)
+    def _next_start(self, worker_is_idle: bool = False) -> TrialStart | None:
+        return self._to_retry.popleft() if self._to_retry else self._queue.take(worker_is_idle)
 
-    def _unclaimed(self) -> TrialStart | None:
-        """The trial of a slot whose worker has not come, and then finds nothing to do if it ever does."""
-        for slot, start in self._held.items():
-            if slot in self._expected and start is not None:
-                self._held[slot] = None
+    def _take_from_unconnected_slot(self) -> TrialStart | None:
+        """The trial of a slot whose worker has not connected; if it ever does it is told to shut down."""
+        for slot, start in self._trial_of_slot.items():
+            if slot in self._unconnected_slots and start is not None:
+                self._trial_of_slot[slot] = None
                 return start
         return None
 
-    def _prepare(self) -> None:
-        """Propose ahead, unless another worker is at the dispatcher: a proposal takes longer than a report."""
-        if self._changed.acquire(blocking=False):
+    def _propose_early(self) -> None:
+        """Fill the queue, unless another worker is being answered: a proposal takes longer than a report."""
+        if self._state_changed.acquire(blocking=False):
             try:
-                if not self._closed:
-                    self._ahead.prepare()
+                if not self._is_closed:
+                    self._queue.fill()
             finally:
-                self._changed.release()
+                self._state_changed.release()
 
-    def _count_no_show(self) -> None:
-        """Give up where no worker has ever come."""
-        if self._no_shows is not None:
-            self._no_shows += 1
-            if self._no_shows == NO_SHOWS:
-                self._error = ClusterUnreachableError(
-                    f"the first {NO_SHOWS} workers ended before they reached this process; Ray's logs hold their last "
-                    "words. Nodes must let workers through to the driver: TOPRUNG_PORT sets the port it listens at"
-                )
+    def _give_up_if_none_connects(self) -> None:
+        if self._any_connected:
+            return
+        self._unreached_workers += 1
+        if self._unreached_workers == MAX_UNREACHED_WORKERS:
+            self._error = ClusterUnreachableError(
+                f"the first {MAX_UNREACHED_WORKERS} workers ended before they reached this process; Ray's logs hold "
+                "their last output. Nodes must let workers through to the driver: TOPRUNG_PORT sets the port it "
+                "listens at"
+            )
 
-    def _retry_or_lose(self, start: TrialStart, is_blamed: bool) -> None:
-        self._deaths[start.trial_id] += is_blamed
-        if self._deaths[start.trial_id] <= self._max_failures:
-            self._again.append(start)
+    def _retry_or_lose(self, start: TrialStart, counts: bool) -> None:
+        self._worker_deaths[start.trial_id] += counts
+        if self._worker_deaths[start.trial_id] <= self._max_failures:
+            self._to_retry.append(start)
         else:
-            self._loop.lost(
-                start.trial_id, "the worker process ended without a result; Ray's logs hold its last words"
+            self._loop.lose(
+                start.trial_id, "the worker process ended without a result; Ray's logs hold its last output"
             )

@@ -1,36 +1,29 @@
-"""What a person sees while a search runs: a live panel on a terminal, a plain line now and then in a log."""
+"""How far a running search is: trials, the best value, the rate of epochs and the time that is left."""
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rich.console import RenderableType
+    from collections.abc import Callable
 
     from toprung.search.driver.search_loop import SearchLoop
+    from toprung.search.driver.trial_state import Leader
 
-LOOK_EVERY_SECS = 5.0
-PANEL_EVERY_SECS = 0.25
-
-
-# Plain lines come with every look at first, then ever more seldom, so that a night's log stays readable.
-LINE_EVERY_SHARE, LINE_EVERY_SECS = 0.02, 60.0
+WINDOW_SECS, WINDOW_EPOCHS = 30.0, 10
+UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))
 
 
 @dataclass(frozen=True)
 class ProgressSnapshot:
-    """How a running search stands.
+    """A running search at one moment.
 
-    `eta_secs` is None until a trial has ended; `ending` says why no further trial begins.
+    `remaining_secs` is None until a trial has ended; `reached_limit` says why no further trial begins.
     """
 
     running: int
@@ -40,14 +33,14 @@ class ProgressSnapshot:
     trials: int
     epochs: int
     epochs_per_sec: float
-    best: tuple[str, int, float] | None
+    best: Leader | None
     elapsed_secs: float
-    eta_secs: float | None
-    ending: str | None = None
+    remaining_secs: float | None
+    reached_limit: str | None = None
 
     @property
     def ended(self) -> int:
-        """Trials that are over."""
+        """Trials that have ended."""
         return self.completed + self.stopped + self.failed
 
     def line(self) -> str:
@@ -55,7 +48,7 @@ class ProgressSnapshot:
         counts = f"{self.running} running, {self.completed} completed, {self.stopped} stopped"
         failed = f", {self.failed} failed" if self.failed else ""
         best = (
-            f"best {self.best[2]:.4f} ({self.best[0]}, epoch {self.best[1]})"
+            f"best {self.best.value:.4f} ({self.best.trial_id}, epoch {self.best.epoch})"
             if self.best
             else "no result yet"
         )
@@ -65,48 +58,34 @@ class ProgressSnapshot:
 
     @property
     def rate(self) -> str:
-        """How fast epochs come, with a comma before it; empty before the first."""
+        """The rate of epochs, with a comma before it; empty before the first."""
         return f", {per_time(self.epochs_per_sec)}" if self.epochs_per_sec else ""
 
     @property
     def outlook(self) -> str:
-        """When it will be over, with a comma before it; empty where nothing is known of that."""
-        if self.ending:
-            return f", ending: {self.ending}"
-        return f", about {duration(self.eta_secs)} left" if self.eta_secs is not None else ""
+        """The time that is left, or what ends the search, with a comma before it; empty where neither is known."""
+        if self.reached_limit:
+            return f", ending: {self.reached_limit}"
+        return f", about {duration(self.remaining_secs)} left" if self.remaining_secs is not None else ""
 
 
-class ProgressDisplay:
-    """Shows a `SearchLoop` from a thread of its own for as long as the block lasts."""
+class SearchProgress:
+    """Observes a `SearchLoop` from now on; `trials` and `concurrent` are of the whole search."""
 
     def __init__(
-        self, loop: SearchLoop, metric: str, trials: int, concurrent: int, live: bool | None = None
+        self, loop: SearchLoop, trials: int, concurrent: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._loop, self._metric, self._trials, self._concurrent = loop, metric, trials, concurrent
-        self._live = sys.stdout.isatty() if live is None else live
-        self._began = time.monotonic()
-        self._ended_before = sum(loop.outcomes.values())
-        self._spent_before = loop.spent
-        self._pace = EpochRate(self._began, loop.spent.epochs)
-        self._notes_shown = 0
-        self._done = threading.Event()
-        target = self._show_panel if self._live else self._print_lines
-        self._thread = threading.Thread(target=target, name="toprung-display", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._thread.join()
+        self._loop, self._trials, self._concurrent, self._clock = loop, trials, concurrent, clock
+        self._started_secs = clock()
+        self._ended_at_start = sum(loop.outcomes.values())
+        self._usage_at_start = loop.usage
+        self._epoch_rate = EpochRate(self._started_secs, loop.usage.epochs)
+        self._notes_seen = 0
 
     def snapshot(self) -> ProgressSnapshot:
-        """The loop's state now."""
-        loop, now = self._loop, time.monotonic()
-        spent = loop.spent
+        """The search now."""
+        loop, now_secs = self._loop, self._clock()
+        epochs = loop.usage.epochs
         completed, stopped = loop.outcomes[Outcome.COMPLETED], loop.outcomes[Outcome.STOPPED]
         ended = sum(loop.outcomes.values())
         return ProgressSnapshot(
@@ -115,84 +94,44 @@ class ProgressDisplay:
             stopped=stopped,
             failed=ended - completed - stopped,
             trials=self._trials,
-            epochs=spent.epochs,
-            epochs_per_sec=self._pace.epochs_per_sec(now, spent.epochs),
+            epochs=epochs,
+            epochs_per_sec=self._epoch_rate.epochs_per_sec(now_secs, epochs),
             best=loop.leader,
-            elapsed_secs=now - self._began,
-            eta_secs=self._eta_secs(ended, now),
-            ending=loop.ending,
+            elapsed_secs=now_secs - self._started_secs,
+            remaining_secs=self._remaining_secs(ended, now_secs),
+            reached_limit=loop.reached_limit,
         )
 
-    def _eta_secs(self, ended: int, now: float) -> float | None:
-        here, left = ended - self._ended_before, max(0, self._trials - ended)
-        if not here:
+    def new_notes(self) -> list[str]:
+        """What the strategy found out about the search since the last call."""
+        notes = self._loop.notes()[self._notes_seen :]
+        self._notes_seen += len(notes)
+        return notes
+
+    def _remaining_secs(self, ended: int, now_secs: float) -> float | None:
+        ended_here = ended - self._ended_at_start
+        if not ended_here:
             return None
-        by_trials = (now - self._began) / here * left
-        by_budget = self._loop.limits.secs_left(self._spent_before, self._loop.spent)
+        secs_per_trial = (now_secs - self._started_secs) / ended_here
+        by_trials = secs_per_trial * max(0, self._trials - ended)
+        by_budget = self._loop.limits.secs_left(self._usage_at_start, self._loop.usage)
         return by_trials if by_budget is None else min(by_trials, by_budget)
-
-    def _new_notes(self) -> list[str]:
-        notes = self._loop.notes()[self._notes_shown :]
-        self._notes_shown += len(notes)
-        return [f"note: {note}" for note in notes]
-
-    def _print_lines(self) -> None:
-        due_secs = 0.0
-        while not self._done.wait(LOOK_EVERY_SECS):
-            lines, now = self._new_notes(), self.snapshot()
-            if now.elapsed_secs >= due_secs:
-                lines.append(now.line())
-                due_secs = now.elapsed_secs + min(LINE_EVERY_SHARE * now.elapsed_secs, LINE_EVERY_SECS)
-            if lines:
-                print("\n".join(lines), flush=True)
-
-    def _show_panel(self) -> None:
-        from rich.live import Live
-
-        with Live(self._panel(), refresh_per_second=4, transient=True) as live:
-            while not self._done.wait(PANEL_EVERY_SECS):
-                for note in self._new_notes():
-                    live.console.print(note)
-                live.update(self._panel())
-
-    def _panel(self) -> RenderableType:
-        from rich.panel import Panel
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-
-        now = self.snapshot()
-        rows: list[tuple[str, RenderableType]] = [
-            ("trials", ProgressBar(total=now.trials, completed=now.ended, width=40)),
-            ("", f"{now.ended} of {now.trials} ended: {now.completed} completed, {now.stopped} stopped, "
-                 f"{now.failed} failed; {now.running} running"),
-            (f"best {self._metric}", f"{now.best[2]:.4f}  ({now.best[0]}, epoch {now.best[1]})" if now.best else "-"),
-            ("epochs", f"{now.epochs}{now.rate}"),
-            ("time", duration(now.elapsed_secs) + now.outlook),
-        ]  # fmt: skip
-        grid = Table.grid(padding=(0, 2))
-        for name, value in rows:
-            grid.add_row(name, value)
-        return Panel(grid, title="toprung", title_align="left", expand=False)
-
-
-WINDOW_SECS, WINDOW_EPOCHS = 30.0, 10
-UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))
 
 
 class EpochRate:
-    """Epochs a second of late: of the last 30 seconds, or of as long as it takes to see ten epochs."""
+    """Recent epochs a second: of the last 30 seconds, or of as long as it takes to see ten epochs."""
 
     def __init__(self, now_secs: float, epochs: int) -> None:
         self._seen = deque([(now_secs, epochs)])
 
     def epochs_per_sec(self, now_secs: float, epochs: int) -> float:
-        """The rate now that there are so many epochs; times and counts never fall. 0.0 before the first epoch."""
+        """The rate at a time and count of epochs, neither less than at the last call; 0.0 before the first epoch."""
         if epochs > self._seen[-1][1]:
             self._seen.append((now_secs, epochs))
         while len(self._seen) > 1 and _is_enough(now_secs - self._seen[1][0], epochs - self._seen[1][1]):
             self._seen.popleft()
-        since, before = self._seen[0]
-        return (epochs - before) / (now_secs - since) if now_secs > since else 0.0
+        since_secs, before = self._seen[0]
+        return (epochs - before) / (now_secs - since_secs) if now_secs > since_secs else 0.0
 
 
 def _is_enough(secs: float, epochs: int) -> bool:
@@ -200,16 +139,16 @@ def _is_enough(secs: float, epochs: int) -> bool:
 
 
 def per_time(per_sec: float) -> str:
-    """A rate by the shortest time in which there is one: 2.3 a second, 4.0 a minute, 1.5 an hour."""
+    """A rate by the shortest unit of time in which there is at least one: 2.3 a second, 4.0 a minute, 1.5 an hour."""
     secs, name = next((unit for unit in UNITS if per_sec * unit[0] >= 1.0), UNITS[-1])
     return f"{per_sec * secs:.1f} {name}"
 
 
 def duration(secs: float) -> str:
-    """Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min."""
-    whole = round(secs)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    """Seconds in words: 42 s, 3 min 5 s, 2 h 10 min."""
+    rounded = round(secs)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60} min"

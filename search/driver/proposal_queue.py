@@ -11,33 +11,33 @@ if TYPE_CHECKING:
 
 
 class ProposalQueue:
-    """The trials to start next, in the order they were proposed, at most `most` of them made ahead.
+    """The trials to start next, in the order in which they were proposed, at most `max_size` of them in advance.
 
-    One is made ahead at first, and one more each time a worker found none: a proposal knows less the earlier it is
-    made. With `most` 0 every trial is proposed from all that is known when it starts.
+    It begins with one in advance, and adds one more each time an idle worker found none: the earlier a proposal is
+    made, the fewer results it knows. With a `max_size` of 0 every trial is proposed when it starts.
     """
 
-    def __init__(self, loop: SearchLoop, most: int) -> None:
-        self._loop, self._most = loop, most
-        self._wanted = min(1, most)
-        self._made: deque[TrialStart] = deque()
+    def __init__(self, loop: SearchLoop, max_size: int) -> None:
+        self._loop, self._max_size = loop, max_size
+        self._target_size = min(1, max_size)
+        self._proposed: deque[TrialStart] = deque()
 
-    def take(self, is_awaited: bool = False) -> TrialStart | None:
-        """The next trial, None when there is none now; `is_awaited`: a warm worker stands idle until it has it.
+    def take(self, worker_is_idle: bool = False) -> TrialStart | None:
+        """The next trial, or None when there is none now; `worker_is_idle`: a warm worker waits for it.
 
-        Where a limit was reached since, what was made ahead is not started.
+        Once the search is finished, what was proposed in advance is not started.
         """
         if self._loop.finished:
             return None
-        if self._made:
-            self._loop.begin(self._made[0])
-            return self._made.popleft()
-        if is_awaited:
-            self._wanted = min(self._wanted + 1, self._most)
+        if self._proposed:
+            self._loop.begin(self._proposed[0])
+            return self._proposed.popleft()
+        if worker_is_idle:
+            self._target_size = min(self._target_size + 1, self._max_size)
         return self._loop.next_trial()
 
-    def prepare(self) -> None:
-        """Do what the next proposal begins with, and propose one more if it is time."""
+    def fill(self) -> None:
+        """Do what the next proposal begins with, and propose one more if there are too few."""
         self._loop.prepare()
-        if len(self._made) < self._wanted and (start := self._loop.propose()) is not None:
-            self._made.append(start)
+        if len(self._proposed) < self._target_size and (start := self._loop.propose()) is not None:
+            self._proposed.append(start)

@@ -1,57 +1,78 @@
-"""What an earlier driver of the same run left behind, rebuilt from its tables alone."""
+"""Rebuilds the state of a search from the tables that earlier drivers of the same run left."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
+from toprung.results.tables.parts import read_reports, read_table
 from toprung.results.tables.rows import configs_of
+from toprung.results.tables.schema import PROPOSALS, TRIALS
 from toprung.search.driver.budgets import BudgetUsage
-from toprung.search.driver.trial_state import ActiveTrial, ResumedState
+from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState
 from toprung.search.runs.trial_records import outcomes_of, records_of
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.report import EpochReport
+from toprung.trainables.trial.trial_id import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
+    from toprung.trainables.system.storage import Root
+    from toprung.trainables.trial.objectives import Objective
+
+
+@dataclass(frozen=True)
+class RecordedSearch:
+    """The tables of a run; the reports are those of `epochs`, in the order in which they arrived."""
+
+    proposals: pd.DataFrame
+    reports: Sequence[EpochReport]
+    trials: pd.DataFrame
+
+    @classmethod
+    def read(cls, root: Root) -> Self:
+        """The tables in a run folder, empty where there are none yet."""
+        return cls(read_table(root, PROPOSALS), read_reports(root), read_table(root, TRIALS))
+
 
 def resume(
-    strategy: Strategy,
-    proposals: pd.DataFrame,
-    reports: Sequence[EpochReport],
-    trials: pd.DataFrame,
-    *,
-    metric: str,
-    mode: str,
-    gpus: float | None = None,
+    strategy: Strategy, recorded: RecordedSearch, objective: Objective, gpus: float | None = None
 ) -> ResumedState:
-    """Replay the tables into `strategy` and say what is left to do.
+    """Replay the tables into `strategy` and return what is left to do.
 
-    Reports go in in the order in which the first driver saw them, so that every decision is taken again
-    as it was. A trial whose reports had decided its end before the kill stays `unfinished` too: it begins with the
-    report of its checkpoint, which ends it without another epoch. `gpus` is what a trial is given from now on (None:
-    what the last one to end was), and is taken to be what those that have not ended were given.
+    Reports are replayed in the order in which they arrived, so that every decision is taken again as it was. A trial
+    whose reports had decided its end before the driver died is among the unfinished too, see `ResumedState`.
+
+    Args:
+        strategy: New, with nothing reported to it.
+        recorded: The run's tables.
+        objective: Picks the leader.
+        gpus: The share of a GPU that a trial has from now on, by which trials that have not ended are counted too.
+            None takes that of the last trial to end.
     """
+    trials, reports = recorded.trials, recorded.reports
     last_gpus = float(trials.sort_values("ended_at")["gpus"].fillna(0.0).iloc[-1]) if len(trials) else 0.0
-    starts = _starts(proposals)
+    starts = _starts(recorded.proposals)
     outcomes = outcomes_of(trials)
-    settled = strategy.replay(reports, records_of(proposals, trials))
-    by_trial: defaultdict[str, list[EpochReport]] = defaultdict(list)
-    for report in reports:
-        by_trial[report.trial_id].append(report)
-    leader = _leader(reports, metric, mode)
-    ended = [*outcomes, *settled]
-    left = [name for name in sorted(starts) if name not in outcomes]
+    already_decided = strategy.replay(reports, records_of(recorded.proposals, trials))
+    leader = _leader(reports, objective)
+    epochs, gpu_hours = len(reports), _gpu_hours(recorded, last_gpus if gpus is None else gpus)
+    best = math.nan if leader is None else leader.value
+    since_best = _trials_since_best(reports, [*outcomes, *already_decided], leader)
+    unfinished = [name for name in sorted(starts) if name not in outcomes]
+    reports_of = _reports_by_trial(reports)
     return ResumedState(
-        unfinished=[ActiveTrial(starts[name], _by_epoch(by_trial[name])) for name in left],
-        settled=settled,
-        started_at=dict(zip(proposals["trial_id"], proposals["proposed_at"], strict=True)),
-        spent=_spent(reports, trials, ended, leader, last_gpus if gpus is None else gpus),
-        sequence=len(reports),
+        unfinished=[ActiveTrial(starts[name], reports_of[name]) for name in unfinished],
+        already_decided=already_decided,
+        started_at=dict(zip(recorded.proposals["trial_id"], recorded.proposals["proposed_at"], strict=True)),
+        usage=BudgetUsage(epochs, gpu_hours, 0.0, best, since_best),
+        next_arrival_index=len(reports),
         outcomes=Counter(outcomes.values()),
         leader=leader,
         gpus=last_gpus,
@@ -62,43 +83,50 @@ def _starts(proposals: pd.DataFrame) -> dict[str, TrialStart]:
     configs = configs_of(proposals)
     seeds = dict(zip(proposals["trial_id"], proposals["seed"], strict=True))
     return {
-        name: TrialStart(name, int(name[1:]), int(seeds[name]), config) for name, config in configs.items()
+        name: TrialStart(name, number_of(name), int(seeds[name]), config) for name, config in configs.items()
     }
 
 
-def _by_epoch(reports: list[EpochReport]) -> list[EpochReport]:
-    return sorted(reports, key=lambda report: report.epoch)
+def _reports_by_trial(reports: Sequence[EpochReport]) -> defaultdict[str, list[EpochReport]]:
+    """The reports of each trial, by epoch."""
+    by_trial: defaultdict[str, list[EpochReport]] = defaultdict(list)
+    for report in sorted(reports, key=lambda report: report.epoch):
+        by_trial[report.trial_id].append(report)
+    return by_trial
 
 
-def _leader(reports: Sequence[EpochReport], metric: str, mode: str) -> tuple[str, int, float] | None:
-    """Trial id, epoch and value of the best finite report; the earliest to arrive among equals."""
-    sign = 1 if mode == "max" else -1
+def _leader(reports: Sequence[EpochReport], objective: Objective) -> Leader | None:
+    """The best finite report; the earliest to arrive among equals."""
+    metric = objective.metric
     finite = [report for report in reports if report.is_finite and metric in report.metrics]
-    best = max(finite, key=lambda report: sign * report.metrics[metric], default=None)
-    return (best.trial_id, best.epoch, best.metrics[metric]) if best else None
+    best = max(finite, key=lambda report: objective.score(report.metrics[metric]), default=None)
+    return Leader(best.trial_id, best.epoch, best.metrics[metric]) if best else None
 
 
-def _spent(
-    reports: Sequence[EpochReport],
-    trials: pd.DataFrame,
-    ended: Sequence[str],
-    leader: tuple[str, int, float] | None,
-    open_gpus: float,
-) -> BudgetUsage:
-    """What the earlier drivers used; a trial ended since the best if its last report came after the best one.
-
-    One without a report, as memory may run out before the first, counts where it began after the best trial.
-    """
+def _gpu_hours(recorded: RecordedSearch, gpus_of_unfinished: float) -> float:
+    trials = recorded.trials
     gpus = dict(zip(trials["trial_id"], trials["gpus"].fillna(0.0), strict=True))
-    gpu_secs = sum(report.epoch_secs * float(gpus.get(report.trial_id, open_gpus)) for report in reports)
-    if leader is None:
-        return BudgetUsage(len(reports), gpu_secs / 3600, trials_since_best=len(ended))
-    arrived = {(report.trial_id, report.epoch): place for place, report in enumerate(reports)}
-    last = {report.trial_id: place for place, report in enumerate(reports)}
-    after = arrived[leader[:2]]
-    since = sum(
-        last[name] > after if name in last else int(name[1:]) > int(leader[0][1:])
-        for name in ended
-        if name != leader[0]
+    gpu_secs = sum(
+        report.epoch_secs * float(gpus.get(report.trial_id, gpus_of_unfinished))
+        for report in recorded.reports
     )
-    return BudgetUsage(len(reports), gpu_secs / 3600, 0.0, leader[2], since)
+    return gpu_secs / 3600
+
+
+def _trials_since_best(reports: Sequence[EpochReport], ended: Sequence[str], leader: Leader | None) -> int:
+    """How many of the ended trials sent their last report after the best one arrived.
+
+    One without a report, as memory may run out before the first, counts where it began after the leading trial.
+    """
+    if leader is None:
+        return len(ended)
+    arrival = {(report.trial_id, report.epoch): index for index, report in enumerate(reports)}
+    last_arrival = {report.trial_id: index for index, report in enumerate(reports)}
+    best_arrival = arrival[leader.trial_id, leader.epoch]
+    return sum(
+        last_arrival[name] > best_arrival
+        if name in last_arrival
+        else number_of(name) > number_of(leader.trial_id)
+        for name in ended
+        if name != leader.trial_id
+    )

@@ -1,112 +1,128 @@
-"""The search itself, without Ray: asks the strategy, takes the workers' results, records every fact."""
+"""The search without Ray: asks the strategy, takes in the workers' results, passes every fact to an observer."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import Counter, deque
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Protocol
 
 from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
-from toprung.search.driver.trial_state import ActiveTrial
+from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
 from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.trial_id import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+
+    from toprung.trainables.trial.objectives import Objective
 
 ABORT_AFTER_FAILURES = 5
 
 
 class Observer(Protocol):
-    """Who is told the facts of a search, in the order they happen; must return at once."""
+    """Receives the facts of a search in the order they happen; its methods must return at once."""
 
-    def proposed(self, start: TrialStart, why: str) -> None:
-        """A configuration was drawn."""
+    def proposed(self, start: TrialStart, reason: str) -> None:
+        """A proposed trial starts; `reason` says why it was proposed."""
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """An epoch was measured, for the first time."""
 
-    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
-        """A trial is over."""
+    def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
+        """A trial has ended."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What a search loop keeps to: `objective` picks the leader, `gpus` is the share of a GPU that each trial has."""
+
+    objective: Objective
+    max_epochs: int
+    seed: int = 0
+    limits: BudgetLimits = field(default_factory=BudgetLimits)
+    gpus: float = 0.0
 
 
 class SearchLoop:
-    """Joins one `Strategy` with whoever runs the trials.
-
-    `unfinished` are trials of an earlier driver with their reports, to go on with before anything is proposed, but
-    for those `settled`: their reports had decided their end, which `spent` counts already. `clock` gives seconds, from
-    any origin.
-    """
+    """Joins one `Strategy` with the workers that run its trials."""
 
     def __init__(
         self,
         strategy: Strategy,
         observer: Observer,
-        *,
-        metric: str,
-        mode: str,
-        max_epochs: int,
-        seed: int,
-        limits: BudgetLimits,
-        gpus: float = 0.0,
-        spent: BudgetUsage | None = None,
-        unfinished: Sequence[ActiveTrial] = (),
-        settled: Iterable[str] = (),
-        outcomes: Mapping[Outcome, int] | None = None,
-        leader: tuple[str, int, float] | None = None,
+        settings: LoopSettings,
+        resumed: ResumedState | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._strategy = strategy
-        self._observer = observer
-        self._metric, self._mode, self._max_epochs = metric, mode, max_epochs
-        self._seed, self._gpus, self._clock, self.limits = seed, gpus, clock, limits
-        self._spent = BudgetUsage()
-        self._began = clock()
-        self._open = {trial.start.trial_id: trial for trial in unfinished}
-        self._unbegun: set[str] = set()
+        """Begin a search, or continue one.
+
+        Args:
+            strategy: Decides; the reports of an earlier driver were replayed into it.
+            observer: Receives what happens.
+            settings: Objective, epochs and limits.
+            resumed: The state that an earlier driver left. Its unfinished trials continue before anything is
+                proposed; those already decided end now.
+            clock: Gives seconds, from any origin.
+        """
+        resumed = resumed or ResumedState()
+        self._strategy, self._observer, self._settings = strategy, observer, settings
+        self._clock = clock
+        self._started_secs = clock()
+        self._usage = BudgetUsage()
+        self._active = {trial.trial_id: trial for trial in resumed.unfinished}
+        self._not_begun: set[str] = set()
         self._failures_in_a_row = 0
-        self.leader = leader
-        self.outcomes: Counter[Outcome] = Counter(outcomes or {})
+        self.leader = resumed.leader
+        self.outcomes: Counter[Outcome] = Counter(resumed.outcomes)
         self.stop_reason: str | None = None
+        """The limit that ended the search, once it was reached."""
         self.abort_reason: str | None = None
-        for trial in [self._open[trial_id] for trial_id in settled]:
+        """Why the search cannot succeed, once that is known."""
+        for trial in [self._active[trial_id] for trial_id in resumed.already_decided]:
             self._act_on(trial, trial.reports[-1], strategy.report(trial.reports[-1]))
-        self._spent = spent or BudgetUsage()
-        self._waiting = deque(t for name, t in self._open.items() if name not in strategy.paused)
+        self._usage = resumed.usage
+        unfinished = self._active.items()
+        self._to_continue = deque(trial for name, trial in unfinished if name not in strategy.paused)
 
     @property
     def finished(self) -> bool:
         """Whether no further trial will be started."""
         if self.abort_reason:
             return True
-        return not self._waiting and (self.stop_reason is not None or self._strategy.exhausted)
+        return not self._to_continue and (self.stop_reason is not None or self._strategy.exhausted)
 
     @property
-    def spent(self) -> BudgetUsage:
-        """What the run has used, earlier drivers of it counted in, wall-clock of this one alone."""
-        return replace(self._spent, wall_clock_hours=(self._clock() - self._began) / 3600)
+    def usage(self) -> BudgetUsage:
+        """What the run has used: of earlier drivers all but the wall-clock hours."""
+        return replace(self._usage, wall_clock_hours=(self._clock() - self._started_secs) / 3600)
 
     @property
-    def ending(self) -> str | None:
-        """Why no trial is proposed any more though there may be some left; None while there is no such reason."""
-        return self.stop_reason or self.limits.reached(self.spent)
+    def limits(self) -> BudgetLimits:
+        """What the search may use."""
+        return self._settings.limits
+
+    @property
+    def reached_limit(self) -> str | None:
+        """The limit for which no further trial is proposed; None while none is reached."""
+        return self.stop_reason or self.limits.reached(self.usage, self._settings.objective)
 
     @property
     def running(self) -> int:
         """Trials that were started and have not ended."""
-        return len(self._open) - len(self._waiting) - len(self._unbegun)
+        return len(self._active) - len(self._to_continue) - len(self._not_begun)
 
     def notes(self) -> list[str]:
         """What the strategy found out about this search, a line each, oldest first."""
         return self._strategy.notes()
 
     def next_trial(self) -> TrialStart | None:
-        """The trial that starts now: one an earlier driver left unfinished, else a new proposal, else None."""
+        """The trial that starts now: one that an earlier driver left, else a new proposal, else None."""
         start = self.propose()
         if start is not None:
             self.begin(start)
@@ -114,38 +130,35 @@ class SearchLoop:
 
     def propose(self) -> TrialStart | None:
         """As `next_trial`, for a trial that starts later, if at all: one that never begins leaves no trace."""
-        if self._waiting:
-            return self._waiting.popleft().start
-        if self.finished or self._limit_reached():
+        if self._to_continue:
+            return self._to_continue.popleft().start
+        if self.finished or self._is_limit_reached():
             return None
         proposal = self._strategy.ask()
         if proposal is None:
             return None
-        return self._opened(proposal.trial_id, proposal.config)
+        return self._open(proposal.trial_id, proposal.config)
 
     def prepare(self) -> None:
-        """Do ahead what the next proposal begins with; call while no worker waits."""
+        """Do in advance what the next proposal begins with; call while no worker waits."""
         if not self.finished:
             self._strategy.prepare()
 
     def begin(self, start: TrialStart) -> None:
         """A trial that was proposed starts now."""
-        if start.trial_id in self._unbegun:
-            self._unbegun.remove(start.trial_id)
+        if start.trial_id in self._not_begun:
+            self._not_begun.remove(start.trial_id)
             self._observer.proposed(start, self._strategy.reason(start.trial_id))
 
     def report(self, trial_id: str, result: EpochResult, worker: Worker | None = None) -> Decision:
-        """Take one result of a worker and say whether its trial goes on."""
-        trial = self._open.get(trial_id)
+        """Take in one result of a worker and decide whether its trial continues."""
+        trial = self._active.get(trial_id)
         if trial is None:
             return Decision.STOP
         trial.worker = worker or trial.worker
-        trial.costs += result.costs
-        trial.failed_allocation_bytes = result.failed_allocation_bytes or trial.failed_allocation_bytes
-        trial.computed = result.computed or trial.computed
-        trial.parameter_count = result.parameter_count or trial.parameter_count
+        trial.add_measurements(result)
         for report in (*result.history, *([result.report] if result.report else [])):
-            decision = self._take(trial, report)
+            decision = self._take_in(trial, report)
             if decision is not Decision.KEEP:
                 return decision
         if result.failure is not None:
@@ -153,30 +166,30 @@ class SearchLoop:
             return Decision.STOP
         return Decision.KEEP
 
-    def lost(self, trial_id: str, error: str) -> None:
-        """A worker died and its retries are used up."""
-        trial = self._open.get(trial_id)
+    def lose(self, trial_id: str, error: str) -> None:
+        """End a trial whose worker died and whose retries are used up."""
+        trial = self._active.get(trial_id)
         if trial is not None:
             self._end(trial, Outcome.PREEMPTED, "its worker died and the retries are used up", error)
 
     def close(self) -> None:
-        """End what was paused and never promoted; call when the search is over, not when it is interrupted."""
-        for trial in [trial for name, trial in self._open.items() if name not in self._unbegun]:
+        """End the trials that were paused and never promoted; call when the search is over, not when interrupted."""
+        for trial in [trial for name, trial in self._active.items() if name not in self._not_begun]:
             paused = f"paused at epoch {trial.last_epoch}, never promoted"
             unused = f"never started: {self.stop_reason or 'the search was over'}"
             self._end(trial, Outcome.STOPPED, paused if trial.reports else unused)
 
-    def _opened(self, trial_id: str, config: Mapping[str, object]) -> TrialStart:
-        paused = self._open.get(trial_id)
+    def _open(self, trial_id: str, config: Mapping[str, object]) -> TrialStart:
+        paused = self._active.get(trial_id)
         if paused is not None:
             return paused.start
-        number = int(trial_id[1:])
-        start = TrialStart(trial_id, number, trial_seed(self._seed, number), dict(config))
-        self._open[trial_id] = ActiveTrial(start)
-        self._unbegun.add(trial_id)
+        number = number_of(trial_id)
+        start = TrialStart(trial_id, number, trial_seed(self._settings.seed, number), dict(config))
+        self._active[trial_id] = ActiveTrial(start)
+        self._not_begun.add(trial_id)
         return start
 
-    def _take(self, trial: ActiveTrial, report: EpochReport) -> Decision:
+    def _take_in(self, trial: ActiveTrial, report: EpochReport) -> Decision:
         decision = self._strategy.report(report)
         if report.epoch > trial.last_epoch:
             self._count(trial, report)
@@ -184,68 +197,71 @@ class SearchLoop:
         return self._act_on(trial, report, decision)
 
     def _act_on(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> Decision:
-        trial_id = trial.start.trial_id
+        max_epochs = self._settings.max_epochs
         if not report.is_finite:
             self._end(trial, Outcome.DIVERGED, f"epoch {report.epoch} reported a value that is not finite")
         elif decision is Decision.STOP:
-            self._end(trial, Outcome.STOPPED, self._strategy.reason(trial_id))
-        elif report.epoch >= self._max_epochs:
-            self._end(trial, Outcome.COMPLETED, f"trained all {self._max_epochs} epochs")
-        elif reason := self._lost_patience(trial):
+            self._end(trial, Outcome.STOPPED, self._strategy.reason(trial.trial_id))
+        elif report.epoch >= max_epochs:
+            self._end(trial, Outcome.COMPLETED, f"trained all {max_epochs} epochs")
+        elif reason := self._patience_reason(trial):
             self._end(trial, Outcome.STOPPED, reason)
-        elif decision is Decision.KEEP and self._limit_reached() and not self._nearly_done(report):
+        elif decision is Decision.KEEP and self._is_limit_reached() and not self._is_nearly_done(report):
             self._end(trial, Outcome.STOPPED, str(self.stop_reason))
         else:
             return decision
         return Decision.STOP
 
-    def _lost_patience(self, trial: ActiveTrial) -> str | None:
-        first_rung = self._strategy.rung_epochs[0]
-        return patience_stop_reason(trial.reports, trial.start.config, self._metric, self._mode, first_rung)
+    def _patience_reason(self, trial: ActiveTrial) -> str | None:
+        objective, first_rung = self._settings.objective, self._strategy.rung_epochs[0]
+        return patience_stop_reason(
+            trial.reports, trial.start.config, objective.metric, objective.mode, first_rung
+        )
 
     def _count(self, trial: ActiveTrial, report: EpochReport) -> None:
         trial.reports.append(report)
-        best, since = self._spent.best, self._spent.trials_since_best
-        value = report.metrics.get(self._metric)
-        if report.is_finite and value is not None and (math.isnan(best) or self._better(value, best)):
-            best, since = value, 0
-            self.leader = (report.trial_id, report.epoch, value)
-        self._spent = replace(
-            self._spent,
-            epochs=self._spent.epochs + 1,
-            gpu_hours=self._spent.gpu_hours + report.epoch_secs * self._gpus / 3600,
+        best, trials_since_best = self._usage.best, self._usage.trials_since_best
+        objective = self._settings.objective
+        value = report.metrics.get(objective.metric)
+        if report.is_finite and value is not None and (math.isnan(best) or objective.is_better(value, best)):
+            best, trials_since_best = value, 0
+            self.leader = Leader(report.trial_id, report.epoch, value)
+        self._usage = replace(
+            self._usage,
+            epochs=self._usage.epochs + 1,
+            gpu_hours=self._usage.gpu_hours + report.epoch_secs * self._settings.gpus / 3600,
             best=best,
-            trials_since_best=since,
+            trials_since_best=trials_since_best,
         )
 
     def _end(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str = "") -> None:
-        trial_id = trial.start.trial_id
-        del self._open[trial_id]
+        trial_id = trial.trial_id
+        del self._active[trial_id]
         self._strategy.finish(trial_id, outcome)
         self.outcomes[outcome] += 1
-        self._observer.ended(trial, outcome, reason, error)
-        if self.leader is None or trial_id != self.leader[0]:
-            self._spent = replace(self._spent, trials_since_best=self._spent.trials_since_best + 1)
+        # A rung may stop a trial at the epoch at which its patience runs out.
+        is_out_of_patience = outcome is Outcome.STOPPED and self._patience_reason(trial) is not None
+        trained_fully = outcome is Outcome.COMPLETED or is_out_of_patience
+        self._observer.ended(trial, TrialEnd(outcome, reason, error, trained_fully))
+        if self.leader is None or trial_id != self.leader.trial_id:
+            self._usage = replace(self._usage, trials_since_best=self._usage.trials_since_best + 1)
         self._abort_if_nothing_works(outcome, reason)
 
     def _abort_if_nothing_works(self, outcome: Outcome, reason: str) -> None:
         """A search whose first trials all raise has a fault that no other configuration mends."""
         self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
-        if self._failures_in_a_row >= ABORT_AFTER_FAILURES and self._spent.epochs == 0:
+        if self._failures_in_a_row >= ABORT_AFTER_FAILURES and self._usage.epochs == 0:
             self.abort_reason = (
                 f"the first {self._failures_in_a_row} trials all failed, the last with: {reason}"
             )
 
-    def _limit_reached(self) -> bool:
-        self.stop_reason = self.stop_reason or self.limits.reached(self.spent)
+    def _is_limit_reached(self) -> bool:
+        self.stop_reason = self.reached_limit
         return self.stop_reason is not None
 
-    def _nearly_done(self, report: EpochReport) -> bool:
+    def _is_nearly_done(self, report: EpochReport) -> bool:
         """Within a tenth of the full training: ending it there would waste nine tenths to save one."""
-        return (self._max_epochs - report.epoch) * 10 <= self._max_epochs
-
-    def _better(self, value: float, than: float) -> bool:
-        return value > than if self._mode == "max" else value < than
+        return (self._settings.max_epochs - report.epoch) * 10 <= self._settings.max_epochs
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -1,9 +1,9 @@
-"""The state of trials that have not ended, and of a search that is resumed."""
+"""The state of a search's trials: those that are active, how one ended, and what an earlier driver left."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from toprung.search.driver.budgets import BudgetUsage
 from toprung.trainables.trial.execution import ExecutionRecord
@@ -12,8 +12,18 @@ from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import ResourceUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from toprung.trainables.trial.messages import EpochResult
+
+
+class Leader(NamedTuple):
+    """The best value of a search, and where it was measured."""
+
+    trial_id: str
+    epoch: int
+    value: float
 
 
 @dataclass
@@ -22,28 +32,57 @@ class ActiveTrial:
 
     start: TrialStart
     reports: list[EpochReport] = field(default_factory=list)
-    costs: ResourceUsage = field(default_factory=ResourceUsage)
+    resource_usage: ResourceUsage = field(default_factory=ResourceUsage)
     failed_allocation_bytes: int | None = None
     parameter_count: int | None = None
-    computed: ExecutionRecord | None = None
+    execution: ExecutionRecord | None = None
     worker: Worker = field(default_factory=Worker)
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's name."""
+        return self.start.trial_id
 
     @property
     def last_epoch(self) -> int:
         """The newest epoch reported, 0 before the first."""
         return self.reports[-1].epoch if self.reports else 0
 
+    def add_measurements(self, result: EpochResult) -> None:
+        """Take in all of a worker's result but its reports: resources add up, of each other fact the newest counts."""
+        self.resource_usage += result.costs
+        self.failed_allocation_bytes = result.failed_allocation_bytes or self.failed_allocation_bytes
+        self.execution = result.computed or self.execution
+        self.parameter_count = result.parameter_count or self.parameter_count
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ended.
+
+    `trained_fully` is whether it trained for as long as it was meant to: to the last epoch, or until its patience ran
+    out. `error` is the traceback of a failure.
+    """
+
+    outcome: Outcome
+    reason: str
+    error: str = ""
+    trained_fully: bool = False
+
 
 @dataclass(frozen=True)
 class ResumedState:
-    """The state to go on from; empty for a new run."""
+    """What an earlier driver of the run left; empty for a new run.
 
-    unfinished: list[ActiveTrial] = field(default_factory=list)
-    settled: dict[str, Outcome] = field(default_factory=dict)
-    started_at: dict[str, datetime] = field(default_factory=dict)
-    spent: BudgetUsage = field(default_factory=BudgetUsage)
-    sequence: int = 0
+    `already_decided` names the unfinished trials whose reports had decided their end, and the outcome; `usage` counts
+    them as ended. `gpus` is the share of the last trial to end.
+    """
+
+    unfinished: Sequence[ActiveTrial] = ()
+    already_decided: Mapping[str, Outcome] = field(default_factory=dict)
+    started_at: Mapping[str, datetime] = field(default_factory=dict)
+    usage: BudgetUsage = field(default_factory=BudgetUsage)
+    next_arrival_index: int = 0
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    leader: tuple[str, int, float] | None = None
+    leader: Leader | None = None
     gpus: float = 0.0
-    """What the last trial to end was given."""

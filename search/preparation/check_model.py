@@ -1,4 +1,4 @@
-"""Whether a user's family can be trained at all: what would end every one of its trials, found before the first."""
+"""Checks a user's model family before the search: what would end every one of its trials is found here."""
 
 from __future__ import annotations
 
@@ -16,18 +16,25 @@ if TYPE_CHECKING:
 
 
 def check_family(name: str, configs: Iterable[Mapping[str, Any]]) -> None:
-    """Raise InputError where the family lacks a method, or for each value in `configs`, drawn from it, that cannot be.
+    """Check that a model family has its methods and draws values that can be trained.
 
     TensorFlow is not imported for it, unless the family's own file does.
+
+    Args:
+        name: A family of ours, which needs no check, or a reference to a user's.
+        configs: Configurations drawn from its space.
+
+    Raises:
+        InputError: The family lacks a method, or draws a value that cannot be; one problem for each parameter.
     """
     if name in BUILT_IN:
         return
     load_family(name)
-    found = {problem.where: problem for config in configs for problem in _problems(config)}
-    if found:
+    by_parameter = {problem.where: problem for config in configs for problem in _problems(config)}
+    if by_parameter:
         raise InputError(
-            Problem("space.name", f"{name} draws {key} {problem.given}", problem.allowed)
-            for key, problem in found.items()
+            Problem("space.name", f"{name} draws {parameter} {problem.given}", problem.allowed)
+            for parameter, problem in by_parameter.items()
         )
 
 

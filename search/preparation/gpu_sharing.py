@@ -1,7 +1,8 @@
-"""The share of a GPU that a trial gets where the job leaves it to a measurement."""
+"""The share of a GPU that each trial gets, measured where the job leaves it open."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,40 +17,70 @@ from toprung.trainables.worker.gpu_probe import need_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from toprung.search.jobs.schema import JobSpec
     from toprung.search.preparation.prepare import PreparedJob
     from toprung.trainables.worker.gpu_probe import GpuNeed
     from toprung.trainables.worker.ray_trainable import TrialPlan
 
+_log = logging.getLogger("toprung")
 AUTO: Final = "auto"
-MEASURED = 8  # configurations: what is tried first, the rest drawn at random
+PROBES = 8  # configurations to measure: the first ones of the search, the others drawn at random
 
 
-def measure_gpu_share(prepared: PreparedJob, plan: TrialPlan, need: TrialResources, earlier: float) -> float:
-    """GPUs of a trial: 0 without any, `earlier` where the run has measured before, else what a few trials need.
+def fixed_gpu_share(job: JobSpec) -> float | None:
+    """The GPUs of a trial as the job gives them; None where they are to be measured."""
+    gpus = job.resources.gpus
+    return None if gpus == AUTO else gpus
 
-    A whole one where nothing could be measured. Raises `InputError` when no node has a GPU and the cores of a trial.
+
+def measure_gpu_share(
+    prepared: PreparedJob, plan: TrialPlan, resources: TrialResources, earlier: float
+) -> float:
+    """The share of a GPU that a trial needs, measured on a few configurations.
+
+    Args:
+        prepared: The job.
+        plan: What its workers are told.
+        resources: What a trial takes beside its share of a GPU.
+        earlier: The share that the run has measured before, 0 for none; a run continues as it began.
+
+    Returns:
+        0 without any GPU, and a whole one where nothing could be measured.
+
+    Raises:
+        InputError: No node has a GPU and the cores of a trial.
     """
-    most = trials_per_gpu(need)
+    most = trials_per_gpu(resources)
     if most <= 1 or earlier > 0.0:
         return earlier or float(most)
-    workers = capacity_of(replace(need, gpus=1.0), "").concurrent
+    workers = capacity_of(replace(resources, gpus=1.0), "").concurrent
     # The process that measures also chooses how to compute: for workers that have a GPU each, before it is known.
     plan = replace(plan, usual=typical_workload(prepared, workers))
-    share, line = share_from_measurement(partial(need_of, plan, probe_configs(prepared)), most, need.cpus)
-    print(f"note: resources.gpus auto: {line}", flush=True)
+    measure = partial(need_of, plan, probe_configs(prepared))
+    share, explanation = share_from_measurement(measure, most, resources.cpus)
+    _log.info(f"resources.gpus auto: {explanation}")
     return share
 
 
 def share_from_measurement(
     measure: Callable[[], GpuNeed | None], most: int, cpus: float
 ) -> tuple[float, str]:
-    """The share of a GPU by what `measure` tells in a process that has a whole one, and a line that says why."""
+    """The share of a GPU that holds a trial, and a line that says why.
+
+    Args:
+        measure: Called in a process that has a whole GPU; returns None where no device reports its memory.
+        most: How many trials may share a GPU.
+        cpus: Cores of the process that measures.
+    """
     try:
         found = run_with_exclusive_gpu(measure, cpus)
     except ExclusiveGpuError as error:
         return 1.0, f"a whole one for each trial, as the need could not be measured: {error}"
     if found is None:
-        return 1.0, "a whole one for each trial, as nothing told how much memory its configurations take"
+        return (
+            1.0,
+            "a whole one for each trial, as no device reported the memory that its configurations take",
+        )
     share = found.share(most)
     return share, (
         f"{share:g} of one for each trial; {found.configurations} configurations took up to "
@@ -58,11 +89,11 @@ def share_from_measurement(
 
 
 def probe_configs(prepared: PreparedJob) -> list[dict[str, Any]]:
-    """What the need is measured on."""
+    """The configurations that the need is measured on."""
     job, space = prepared.job, prepared.space
     first = first_configs(job, space)
-    fixed = [*first, *[{}] * max(0, MEASURED - len(first))]
+    fixed = [*first, *[{}] * max(0, PROBES - len(first))]
     return [
         sample(space, "random", job.seed, number, fixed=given).config
-        for number, given in enumerate(fixed[:MEASURED])
+        for number, given in enumerate(fixed[:PROBES])
     ]

@@ -5,36 +5,47 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from toprung.search.preparation.prepare import incompatible_runs
 from toprung.trainables.data.dataset import MANIFEST
 from toprung.trainables.optimization.recipe import RECIPE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from toprung.search.preparation.prepare import PreparedJob
     from toprung.trainables.data.dataset import Dataset
 
 NAMED = 10  # unreadable images, and classes
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
-NEAR = 0.85  # how alike names are that may be meant for one another; bn_momentum and momentum are not
+MISSPELT_RATIO = 0.85  # similarity of names that are taken for one another; bn_momentum and momentum are not
+
+
+def job_warnings(prepared: PreparedJob) -> Iterator[str]:
+    """What a search logs before it starts: of its images, its parameters and its earlier runs."""
+    yield from data_warnings(prepared.dataset)
+    yield from misspelt_parameters(prepared.kinds)
+    yield from incompatible_runs(prepared.job, prepared.space)
 
 
 def data_warnings(data: Dataset) -> Iterator[str]:
-    """Images that were left out, by name, and images that stand in two splits; a search tells them too."""
+    """Images that were left out, by name, and images that are in two splits."""
     if data.skipped:
         more = len(data.skipped) - NAMED
         rest = f", and {more:,} more in {data.folder / MANIFEST}" if more > 0 else ""
         yield f"{image_count(len(data.skipped))} unreadable and left out: {', '.join(data.skipped[:NAMED])}{rest}"
-    found = data.duplicates_across_splits
-    if found.count:
-        yield f"{image_count(found.count)} in an earlier split too, such as {found.examples[0]}"
+    duplicates = data.duplicates_across_splits
+    if duplicates.count:
+        yield f"{image_count(duplicates.count)} in an earlier split too, such as {duplicates.examples[0]}"
 
 
 def misspelt_parameters(names: Collection[str]) -> Iterator[str]:
-    """Parameters of a space that are nearly called as one of the recipe that it lacks; a search tells them too."""
+    """Parameters of a space whose names are close to one of the training recipe that the space lacks."""
     for name in sorted({*names} - RECIPE_KEYS):
-        for meant in difflib.get_close_matches(name, sorted(RECIPE_KEYS - {*names}), n=1, cutoff=NEAR):
-            yield f"{name} is none of the training recipe and is taken to change the network; did you mean {meant}?"
+        missing = sorted(RECIPE_KEYS - {*names})
+        for close in difflib.get_close_matches(name, missing, n=1, cutoff=MISSPELT_RATIO):
+            yield f"{name} is none of the training recipe and is taken to change the network; did you mean {close}?"
 
 
 def image_count(count: int) -> str:
+    """The count with its verb: 1 image is, 12 images are."""
     return "1 image is" if count == 1 else f"{count:,} images are"

@@ -1,4 +1,4 @@
-"""Everything a job names, looked up and checked before anything is started: space, images, strategy."""
+"""Looks up and checks everything that a job names before anything is started: space, images, strategy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """A job whose every name leads somewhere; `kinds` are the types of the configuration's columns."""
+    """A job with everything it names; `kinds` are the types of the configuration's columns."""
 
     job: JobSpec
     space: Space
@@ -39,9 +39,10 @@ class PreparedJob:
 
 
 def prepare(job: JobSpec) -> PreparedJob:
-    """Load the space and the images and build the strategy.
+    """Load the space and the images, decoded into this node's cache, and build the strategy.
 
-    Raises `InputError` with the problems of all of them at once. The images are decoded into this node's cache.
+    Raises:
+        InputError: With the problems of all of them at once.
     """
     problems: list[Problem] = []
     space = _attempt(lambda: prepared_space(job), problems)
@@ -55,13 +56,22 @@ def prepare(job: JobSpec) -> PreparedJob:
 
 
 def prepared_space(job: JobSpec) -> Space:
-    """The job's space with its fixed values and narrowed ranges; raises InputError."""
+    """The job's space with its fixed values and narrowed ranges.
+
+    Raises:
+        InputError: The space is not there, or does not allow the values or ranges.
+    """
     return load_space(job.family, job.space.fixed, job.space.ranges)
 
 
 def new_strategy(job: JobSpec, space: Space) -> Strategy:
-    """The strategy of a job before anything was tried, but for what it learns from earlier runs; raises InputError."""
-    _check_modelled(job.search.sampler, space)
+    """The strategy of a job at its start, with what it learns from the job's earlier runs.
+
+    Raises:
+        InputError: A setting cannot be, or an earlier run is none.
+    """
+    _check_sampler_models(job.search.sampler, space)
+    objectives = job.search.optimized
     strategy = Strategy.for_space(
         space,
         job.search.max_epochs,
@@ -75,34 +85,33 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         initial_configs=first_configs(job, space),
     )
     for number, run in enumerate(job.search.warm_start):
-        RunFolder(run).job(f"search.warm_start[{number}]")  # says so when it is no run
+        RunFolder(run).job(f"search.warm_start[{number}]")  # raises where it is no run
         proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
         strategy.warm_start(read_reports(run), records_of(proposals, trials))
     return strategy
 
 
 def incompatible_runs(job: JobSpec, space: Space) -> Iterator[str]:
-    """The earlier runs from which not everything is learned: the space does not allow some trials' configurations."""
+    """A line for each earlier run of which the space does not allow some trials' configurations."""
     for run in job.search.warm_start:
         records = records_of(read_table(run, PROPOSALS), read_table(run, TRIALS))
-        fitting = sum(
-            locate_in_space(space, record.config, record.suggested) is not None for record in records
-        )
+        points = (locate_in_space(space, record.config, record.suggested) for record in records)
+        fitting = sum(point is not None for point in points)
         if fitting < max(1, len(records)):
             yield f"{fitting} of {len(records)} trials of {run} fit this space"
 
 
-def _check_modelled(sampler: str, space: Space) -> None:
-    """Raise InputError when the sampler would fail at the space in the middle of the search."""
-    names = ", ".join(changing_parameters(space)) if sampler in OPTUNA_MODELS else ""
-    if names:
-        given = f"{sampler!r}, and {names} has other choices, or another kind, from trial to trial"
-        others = ", ".join(name for name in SAMPLERS if name not in OPTUNA_MODELS)
-        raise InputError.single("search.sampler", given, f"must be one of {others} in this space")
+def _check_sampler_models(sampler: str, space: Space) -> None:
+    """Raise InputError where the sampler would fail at the space in the middle of the search."""
+    changing = ", ".join(changing_parameters(space)) if sampler in OPTUNA_MODELS else ""
+    if changing:
+        given = f"{sampler!r}, and {changing} has other choices, or another type, from trial to trial"
+        able = ", ".join(name for name in SAMPLERS if name not in OPTUNA_MODELS)
+        raise InputError.single("search.sampler", given, f"must be one of {able} in this space")
 
 
 def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
-    """What is tried first: what the job gives, else the space's first configuration as far as the job allows it."""
+    """The configurations tried first: those that the job gives, else the space's own as far as the job allows it."""
     if job.search.initial_configs is not None:
         return list(job.search.initial_configs)
     first = allowed_subset(space, space.first_config)
@@ -110,7 +119,7 @@ def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
 
 
 def config_kinds(space: Space) -> dict[str, Kind]:
-    """The kind of every entry the space's configurations can have, seen over random walks through it."""
+    """The type of every parameter that the space's configurations can have, seen over random walks through it."""
     return kinds_of(sampled_configs(space))
 
 

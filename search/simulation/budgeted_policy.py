@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.search_loop import SearchLoop
-from toprung.search.driver.trial_state import ActiveTrial
+from toprung.search.driver.search_loop import LoopSettings, SearchLoop
+from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
 from toprung.search.strategy.strategy import Decision, Proposal, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -30,16 +30,14 @@ class BudgetedPolicy:
         search = job.search
         self.objectives, self.rung_epochs = strategy.objectives, strategy.rung_epochs
         budgets = search.budgets.model_copy(update={"wall_clock_hours": None})
-        self._loop = SearchLoop(
-            strategy,
-            _NoObserver(),
-            metric=search.metric,
-            mode=search.mode,
+        settings = LoopSettings(
+            objective=search.optimized.main,
             max_epochs=search.max_epochs,
             seed=job.seed,
-            limits=BudgetLimits(**budgets.model_dump(), mode=search.mode),
+            limits=BudgetLimits(**budgets.model_dump()),
             gpus=gpus,
         )
+        self._loop = SearchLoop(strategy, _NoObserver(), settings)
 
     def ask(self) -> Proposal | None:
         """The trial to start or to resume; None when there is none now."""
@@ -58,11 +56,11 @@ class BudgetedPolicy:
 
 
 class _NoObserver:
-    def proposed(self, start: TrialStart, why: str) -> None:
+    def proposed(self, start: TrialStart, reason: str) -> None:
         """Not recorded."""
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """Not recorded."""
 
-    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
+    def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """Not recorded."""

@@ -10,7 +10,7 @@ from toprung.results.analysis.confirmation import ConfirmedMean, confirmed
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import config_of, suggested_of
 from toprung.results.tables.schema import PROPOSALS
-from toprung.search.driver.run_search import SearchFailedError
+from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.preparation.prepare import prepared_space
 from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.search.winner.confirm_jobs import FOLDER, confirming, point_key, runs_of, trainings

@@ -10,7 +10,8 @@ import pandas as pd
 
 from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, pick_winner
 from toprung.results.tables.parts import read_tables
-from toprung.search.driver.run_search import SearchFailedError, run_search
+from toprung.search.driver.run_search import run_search
+from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.jobs.load import override_job
 from toprung.search.winner.confirm import confirm, describe
 from toprung.search.winner.retrain_report import (

@@ -45,22 +45,22 @@ def job_of(options: argparse.Namespace, folder: str) -> Any:
 
 def run_loop(options: argparse.Namespace, folder: str) -> int:
     """Our driver alone; returns the number of reports."""
-    from toprung.search.driver import run_search
+    from toprung.search.driver import run_search, worker_allocation
 
-    told = 0
+    reports = 0
 
-    def drive(loop: Any, plan: Any, capacity: Any, job: Any) -> None:
-        nonlocal told
+    def drive(loop: Any, workers: Any, name: str) -> None:
+        nonlocal reports
         began = time.perf_counter()
-        told = drive_loop(loop, options.at_once)
+        reports = drive_loop(loop, options.at_once)
         secs = time.perf_counter() - began
-        print(f"    while trials ran: {told / secs:.0f} reports/s, {1e3 * secs / options.trials:.2f} ms a trial; the "
-              "rest is writing what MLflow has not taken yet", flush=True)  # fmt: skip
+        print(f"    while trials ran: {reports / secs:.0f} reports/s, {1e3 * secs / options.trials:.2f} ms a trial; "
+              "the rest is writing what MLflow has not taken yet", flush=True)  # fmt: skip
 
     run_search.run_workers = drive  # type: ignore[assignment]
-    run_search.connected = no_cluster(options.at_once)  # type: ignore[assignment]
+    worker_allocation.connected = no_cluster(options.at_once)  # type: ignore[assignment]
     run_search.run_search(job_of(options, folder), live=False)
-    return told
+    return reports
 
 
 def no_cluster(at_once: int) -> Any:
@@ -69,7 +69,7 @@ def no_cluster(at_once: int) -> Any:
     from toprung.cluster.session import Capacity
 
     @contextmanager
-    def connected(address: Any, need: Any) -> Any:
+    def connected(address: Any, resources: Any) -> Any:
         yield Capacity(at_once, True)
 
     return connected
@@ -82,15 +82,15 @@ def drive_loop(loop: Any, at_once: int) -> int:
     from toprung.trainables.trial.report import EpochReport
 
     running: deque[tuple[Any, int]] = deque()
-    told = 0
+    reports = 0
     while True:
         while len(running) < at_once and (start := loop.next_trial()) is not None:
             running.append((start, 1))
         if not running:
-            return told
+            return reports
         start, epoch = running.popleft()
         report = EpochReport(start.trial_id, epoch, noise(start.seed, epoch), 1e-4, 1e-4 * epoch)
-        told += 1
+        reports += 1
         if loop.report(start.trial_id, EpochResult(report)) is Decision.KEEP:
             running.append((start, epoch + 1))
 

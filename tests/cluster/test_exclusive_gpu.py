@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,7 +53,7 @@ def test_trials_to_a_gpu_by_cores_and_by_what_runs_at_once(one_gpu: None) -> Non
     assert trials_per_gpu(replace(NEED, concurrent=1)) == 1
     assert trials_per_gpu(replace(NEED, cpus=2)) == 1
     assert capacity_of(replace(NEED, gpus=0.5), "").concurrent == 2
-    with pytest.raises(InputError, match=r"resources\.cpus: 3 asked"):
+    with pytest.raises(InputError, match=r"resources\.cpus: 3 requested"):
         capacity_of(replace(NEED, cpus=3, gpus=1), "")
 
 
@@ -69,13 +70,13 @@ def test_the_share_follows_the_need(one_gpu: None) -> None:
 
 
 def test_a_search_of_real_networks_is_measured(
-    one_gpu: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    one_gpu: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Eight networks of the CNN space are built and take a step; without a real GPU nobody tells their memory."""
-    from toprung.search.driver.run_search import _plan
+    """Eight networks of the CNN space are built and take a step; without a real GPU no device reports their memory."""
     from toprung.search.jobs.load import parse_job
     from toprung.search.preparation.gpu_sharing import measure_gpu_share, probe_configs
     from toprung.search.preparation.prepare import prepare
+    from toprung.search.preparation.trial_plan import trial_plan
     from toprung.search.runs.run_folder import RunFolder
 
     job = parse_job(
@@ -90,7 +91,8 @@ def test_a_search_of_real_networks_is_measured(
     )
     prepared = prepare(job)
     assert len(probe_configs(prepared)) == 8
-    plan = _plan(prepared, RunFolder(job.run_root))
+    plan = trial_plan(prepared, RunFolder(job.run_root))
+    caplog.set_level(logging.INFO, "toprung")
     assert measure_gpu_share(prepared, plan, NEED, earlier=0.0) == 1.0
-    assert "nothing told how much memory its configurations take" in capsys.readouterr().out
+    assert "no device reported the memory that its configurations take" in caplog.text
     assert measure_gpu_share(prepared, plan, NEED, earlier=0.5) == 0.5, "a run goes on as it began"

@@ -1,4 +1,4 @@
-"""What is interrupted at a bad moment ends a moment later, and is never lost."""
+"""An interrupt at a bad moment is handled a moment later, and the process keeps its own handlers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from toprung.cluster.interrupts import defer_interrupts
+from toprung.cluster.interrupts import defer_interrupts, restore_signal_handlers
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
@@ -53,3 +53,11 @@ def test_what_is_ignored_stays_ignored_and_a_thread_changes_nothing() -> None:
     thread.start()
     thread.join()
     assert entered == [before]
+
+
+def test_handlers_that_a_library_installs_do_not_stay() -> None:
+    found = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)
+    with defer_interrupts(), restore_signal_handlers(signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)  # as Ray does, to end the process with
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)) == found

@@ -5,47 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.search_loop import SearchLoop
-from toprung.search.driver.trial_state import ActiveTrial
+from toprung.search.driver.search_loop import LoopSettings, SearchLoop
+from toprung.search.driver.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
-from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.messages import EpochResult, TrialStart
+from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
 MAX_EPOCHS = 9
-CURVE = [
-    0.1,
-    0.3,
-    0.5,
-    0.4,
-    0.5,
-    0.45,
-    0.9,
-    0.9,
-    0.9,
-]  # the best before three worse epochs is that of epoch 3
-
-
-class Facts:
-    """An observer that keeps how trials end."""
-
-    def __init__(self) -> None:
-        self.ends: dict[str, tuple[Outcome, str]] = {}
-
-    def proposed(self, start: TrialStart, why: str) -> None: ...
-
-    def reported(self, report: EpochReport, decision: Decision) -> None: ...
-
-    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
-        self.ends[trial.start.trial_id] = (outcome, reason)
+ACCURACY = Objective.named("val_accuracy")
+# The best before three worse epochs is that of epoch 3.
+CURVE = [0.1, 0.3, 0.5, 0.4, 0.5, 0.45, 0.9, 0.9, 0.9]
 
 
 def space(trial: Any) -> dict[str, Any]:
@@ -59,60 +34,54 @@ def reports(count: int, trial_id: str = "t00000") -> list[EpochReport]:
     ]
 
 
-def new_loop(facts: Facts, strategy: Strategy, **settings: Any) -> SearchLoop:
-    limits = {
-        "metric": "val_accuracy",
-        "mode": "max",
-        "max_epochs": MAX_EPOCHS,
-        "seed": 0,
-        "limits": BudgetLimits(),
-    }
-    return SearchLoop(strategy, facts, **{**limits, **settings})
+def new_strategy(**settings: Any) -> Strategy:
+    return Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random", **settings)
 
 
-def test_it_ends_as_stopped_at_the_first_epoch_that_waited_long_enough() -> None:
-    facts = Facts()
-    loop = new_loop(facts, Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random"))
+def loop_of(facts: Any, strategy: Strategy, resumed: ResumedState | None = None) -> SearchLoop:
+    return SearchLoop(strategy, facts, LoopSettings(ACCURACY, MAX_EPOCHS), resumed)
+
+
+def test_it_ends_as_stopped_at_the_first_epoch_that_waited_long_enough(recorded_facts) -> None:
+    facts = recorded_facts()
+    loop = loop_of(facts, new_strategy())
     start = loop.next_trial()
     assert start is not None
     decisions = [loop.report(start.trial_id, EpochResult(report)) for report in reports(6, start.trial_id)]
     assert decisions == [Decision.KEEP] * 5 + [Decision.STOP]
-    why = "no better val_accuracy in 3 epochs; the best is that of epoch 3"
-    assert facts.ends[start.trial_id] == (Outcome.STOPPED, why)
+    reason = "no better val_accuracy in 3 epochs; the best is that of epoch 3"
+    assert facts.ends[start.trial_id] == TrialEnd(Outcome.STOPPED, reason, trained_fully=True)
 
 
-def test_nobody_loses_patience_before_the_first_rung() -> None:
+def test_nobody_loses_patience_before_the_first_rung(recorded_facts) -> None:
     for first_rung, ended in [(1, 6), (6, 6), (7, MAX_EPOCHS), (MAX_EPOCHS, MAX_EPOCHS)]:
-        strategy = Strategy.for_space(
-            space, MAX_EPOCHS, 0, max_trials=1, sampler="random", min_epochs=first_rung
-        )
-        facts = Facts()
-        loop = new_loop(facts, strategy)
+        facts = recorded_facts()
+        loop = loop_of(facts, new_strategy(min_epochs=first_rung))
         start = loop.next_trial()
         assert start is not None
-        told = reports(MAX_EPOCHS, start.trial_id)
-        decisions = [loop.report(start.trial_id, EpochResult(report)) for report in told]
+        curve = reports(MAX_EPOCHS, start.trial_id)
+        decisions = [loop.report(start.trial_id, EpochResult(report)) for report in curve]
         assert decisions.index(Decision.STOP) + 1 == ended
         outcome = Outcome.COMPLETED if ended == MAX_EPOCHS else Outcome.STOPPED
-        assert facts.ends[start.trial_id][0] is outcome
+        assert facts.ends[start.trial_id].outcome is outcome
 
 
-def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike() -> None:
-    strategy = Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random")
-    facts = Facts()
-    loop = new_loop(facts, strategy)
+def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike(recorded_facts) -> None:
+    strategy = new_strategy()
+    facts = recorded_facts()
+    loop = loop_of(facts, strategy)
     start = loop.next_trial()
     assert start is not None
-    again = Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=1, sampler="random")
-    told = reports(6, start.trial_id)
-    assert again.replay(told, [TrialRecord(start.trial_id, start.config, None)]) == {}
-    resumed, later = ActiveTrial(start, list(told)), Facts()
-    loop = new_loop(later, again, unfinished=[resumed])
+    again = new_strategy()
+    known = reports(6, start.trial_id)
+    assert again.replay(known, [TrialRecord(start.trial_id, start.config, None)]) == {}
+    resumed, later = ActiveTrial(start, list(known)), recorded_facts()
+    loop = loop_of(later, again, ResumedState([resumed]))
     assert loop.next_trial() == start
     # Its newest state on storage may be an earlier one than the tables know of.
-    assert loop.report(start.trial_id, EpochResult(told[3])) is Decision.STOP
-    assert later.ends[start.trial_id][0] is Outcome.STOPPED
-    assert later.ends[start.trial_id][1].startswith("no better val_accuracy in 3 epochs")
+    assert loop.report(start.trial_id, EpochResult(known[3])) is Decision.STOP
+    assert later.ends[start.trial_id].outcome is Outcome.STOPPED
+    assert later.ends[start.trial_id].reason.startswith("no better val_accuracy in 3 epochs")
 
 
 @pytest.mark.parametrize(("patience", "ends_at"), [(0, None), (1, 4), (2, 5), (3, 6), (5, None)])
@@ -123,60 +92,38 @@ def test_equal_is_not_better_and_zero_waits_for_ever(patience: int, ends_at: int
     assert patience_stop_reason(reports(2), {"patience_epochs": 1}, "val_accuracy", "min") is not None
 
 
-class _Recording:
-    """A trainer whose values are those of `CURVE` and whose state is its epoch."""
-
-    parameter_count = 1
-    computation, computed = ExecutionPlan(), None
-
-    def reset(self, config: Any, seed: int) -> None:
-        self.epoch = 0
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        self.epoch = epoch
-        return {"val_accuracy": CURVE[epoch - 1]}
-
-    def latency_ms(self) -> float:
-        return 1.0
-
-    def take_costs(self) -> ResourceUsage:
-        return ResourceUsage()
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"epoch": np.asarray(self.epoch)}
-
-    def load_state(self, state: Any) -> None:
-        self.epoch = int(state["epoch"])
-
-
-class _Source:
-    def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
-        return _Recording()
-
-    def take_startup_secs(self) -> float:
-        return 0.0
-
-    def make_room(self) -> None: ...
-
-
-def test_the_best_state_is_saved_and_no_epoch_is_trained_past_the_end(tmp_path: Path) -> None:
+def test_the_best_state_is_saved_and_no_epoch_is_trained_past_the_end(trainer_source, tmp_path: Path) -> None:
     store = CheckpointStore(str(tmp_path))
     rules = Rules(MAX_EPOCHS, frozenset({1, 9}), checkpoint_secs=1e9, report_secs=1e9)
-    run = TrialRun(_Source(), store, rules)
+    run = TrialRun(trainer_source(CURVE), store, rules)
     run.begin(TrialStart("t00000", 0, 0, {"patience_epochs": 3}))
     first = run.step()
     assert first.report is not None and first.report.epoch == 1, first.error
-    told = run.step()
-    assert told.report is not None and told.report.epoch == 6
+    last = run.step()
+    assert last.report is not None and last.report.epoch == 6
     run.end()
     best = store.load_best("t00000", run.identity)
     assert best is not None and best.epoch == 3
 
 
-def test_a_worker_trains_on_to_the_first_rung_whatever_the_curve_does(tmp_path: Path) -> None:
+def test_a_worker_trains_on_to_the_first_rung_whatever_the_curve_does(trainer_source, tmp_path: Path) -> None:
     rules = Rules(MAX_EPOCHS, frozenset({MAX_EPOCHS}), checkpoint_secs=1e9, report_secs=1e9)
-    run = TrialRun(_Source(), CheckpointStore(str(tmp_path)), rules)
+    run = TrialRun(trainer_source(CURVE), CheckpointStore(str(tmp_path)), rules)
     run.begin(TrialStart("t00000", 0, 0, {"patience_epochs": 3}))
-    told = run.step()
-    assert told.report is not None and told.report.epoch == MAX_EPOCHS
+    last = run.step()
+    assert last.report is not None and last.report.epoch == MAX_EPOCHS
     run.end()
+
+
+def test_a_trial_that_a_rung_stops_when_its_patience_ends_counts_as_fully_trained(recorded_facts) -> None:
+    facts = recorded_facts()
+    strategy = Strategy.for_space(space, MAX_EPOCHS, 0, max_trials=20, sampler="random", min_epochs=6)
+    loop = loop_of(facts, strategy)
+    for best in range(20, 0, -1):  # each trial worse than those before it
+        start = loop.next_trial()
+        assert start is not None
+        for report in reports(6, start.trial_id):
+            metrics = {"val_accuracy": report.metrics["val_accuracy"] * best}
+            loop.report(start.trial_id, EpochResult(report._replace(metrics=metrics)))
+    stopped_by_rung = [end for end in facts.ends.values() if "rung" in end.reason]
+    assert stopped_by_rung and all(end.trained_fully for end in stopped_by_rung)

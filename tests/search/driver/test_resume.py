@@ -1,4 +1,4 @@
-"""What a search has spent and found is the same after a restart, from its tables alone."""
+"""What a search has used and found is the same after a restart, from its tables alone."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from toprung.results.tables.parts import read_reports, read_table
-from toprung.results.tables.schema import PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.parts import read_table
+from toprung.results.tables.schema import TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.recorder import Recorder
-from toprung.search.driver.resume import resume
-from toprung.search.driver.search_loop import SearchLoop
+from toprung.search.driver.checkpoint_retention import CheckpointRetention
+from toprung.search.driver.recorder import Recorder, SharedFacts
+from toprung.search.driver.resume import RecordedSearch, resume
+from toprung.search.driver.search_loop import LoopSettings, SearchLoop
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import EpochResult
+from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR = 3600.0
+OBJECTIVES = Objectives.named(["val_accuracy"])
 
 
 def space(trial: Any) -> dict[str, Any]:
@@ -34,38 +36,12 @@ def space(trial: Any) -> dict[str, Any]:
 def driver(root: Path, variant: str = "stop", gpus: float | None = 1.0) -> Iterator[SearchLoop]:
     """A search of up to 100 trials of 9 epochs over the tables in `root`; each trial has a GPU."""
     strategy = Strategy.for_space(space, 9, 0, max_trials=100, variant=variant, sampler="random")
-    proposals, trials = read_table(root, PROPOSALS), read_table(root, TRIALS)
-    found = resume(
-        strategy, proposals, read_reports(root), trials, metric="val_accuracy", mode="max", gpus=gpus
-    )
+    resumed = resume(strategy, RecordedSearch.read(root), OBJECTIVES.main, gpus)
+    retention = CheckpointRetention(CheckpointStore(str(root / "checkpoints")), OBJECTIVES.main)
     with RunWriter(root, run_schemas({"x": "float"})) as writer:
-        recorder = Recorder(
-            writer,
-            strategy,
-            CheckpointStore(str(root / "checkpoints")),
-            metric="val_accuracy",
-            mode="max",
-            fingerprint="f",
-            cpus=1.0,
-            gpus=1.0,
-            sequence=found.sequence,
-            started_at=found.started_at,
-        )
-        yield SearchLoop(
-            strategy,
-            recorder,
-            metric="val_accuracy",
-            mode="max",
-            max_epochs=9,
-            seed=0,
-            limits=BudgetLimits(),
-            gpus=1.0,
-            spent=found.spent,
-            unfinished=found.unfinished,
-            settled=found.settled,
-            outcomes=found.outcomes,
-            leader=found.leader,
-        )
+        shared = SharedFacts(OBJECTIVES, data_fingerprint="f", cpus=1.0, gpus=1.0)
+        recorder = Recorder(writer, strategy, retention, shared, resumed)
+        yield SearchLoop(strategy, recorder, LoopSettings(OBJECTIVES.main, max_epochs=9, gpus=1.0), resumed)
 
 
 def started(loop: SearchLoop) -> str:
@@ -74,7 +50,7 @@ def started(loop: SearchLoop) -> str:
     return start.trial_id
 
 
-def tell(loop: SearchLoop, trial_id: str, epoch: int, value: float) -> None:
+def report(loop: SearchLoop, trial_id: str, epoch: int, value: float) -> None:
     loop.report(
         trial_id, EpochResult(EpochReport(trial_id, epoch, {"val_accuracy": value}, HOUR, HOUR * epoch))
     )
@@ -84,21 +60,21 @@ def tell(loop: SearchLoop, trial_id: str, epoch: int, value: float) -> None:
 def test_gpu_hours_of_trials_that_have_not_ended_are_not_forgotten(tmp_path: Path, variant: str) -> None:
     with driver(tmp_path, variant) as loop:
         for trial in [started(loop) for _ in range(5)]:
-            tell(loop, trial, 1, 0.5)
-        spent = loop.spent.gpu_hours
-    assert spent == pytest.approx(5.0)
+            report(loop, trial, 1, 0.5)
+        used = loop.usage.gpu_hours
+    assert used == pytest.approx(5.0)
     with driver(tmp_path, variant) as again:
-        assert again.spent.gpu_hours == pytest.approx(spent)
+        assert again.usage.gpu_hours == pytest.approx(used)
 
 
 def test_a_share_that_is_measured_counts_as_that_of_the_last_trial_to_end(tmp_path: Path) -> None:
     with driver(tmp_path) as loop:
         first, second = started(loop), started(loop)
         for epoch in range(1, 10):
-            tell(loop, first, epoch, 0.5)
-        tell(loop, second, 1, 0.6)
+            report(loop, first, epoch, 0.5)
+        report(loop, second, 1, 0.6)
     with driver(tmp_path, gpus=None) as again:
-        assert again.spent.gpu_hours == pytest.approx(10.0)
+        assert again.usage.gpu_hours == pytest.approx(10.0)
 
 
 def test_a_slow_leader_that_improves_all_the_time_is_no_plateau_before_or_after_a_restart(
@@ -106,17 +82,17 @@ def test_a_slow_leader_that_improves_all_the_time_is_no_plateau_before_or_after_
 ) -> None:
     with driver(tmp_path) as loop:
         leader = started(loop)
-        tell(loop, leader, 1, 0.5)
+        report(loop, leader, 1, 0.5)
         for number in range(8):
-            tell(loop, started(loop), 1, 0.3 - number / 100)
+            report(loop, started(loop), 1, 0.3 - number / 100)
             if number < 6:
-                tell(loop, leader, 2 + number, 0.6 + number / 50)
+                report(loop, leader, 2 + number, 0.6 + number / 50)
         ended = sum(loop.outcomes.values())
-        before = loop.spent.trials_since_best
+        before = loop.usage.trials_since_best
     assert ended > 5, "most of them were cut, each before the leader's next best"
     assert before == 2
     with driver(tmp_path) as again:
-        assert again.spent.trials_since_best == before
+        assert again.usage.trials_since_best == before
 
 
 def test_trials_that_fail_before_their_first_epoch_count_for_a_plateau_after_a_restart_too(
@@ -127,23 +103,23 @@ def test_trials_that_fail_before_their_first_epoch_count_for_a_plateau_after_a_r
 
     with driver(tmp_path) as loop:
         runs_out_of_memory(loop)
-        tell(loop, started(loop), 1, 0.5)
+        report(loop, started(loop), 1, 0.5)
         for _ in range(3):
             runs_out_of_memory(loop)
-        assert loop.spent.trials_since_best == 3
+        assert loop.usage.trials_since_best == 3
     with driver(tmp_path) as again:
-        assert again.spent.trials_since_best == 3
+        assert again.usage.trials_since_best == 3
 
 
 def test_the_trial_that_set_the_best_is_not_one_without_a_new_best(tmp_path: Path) -> None:
     with driver(tmp_path) as loop:
         trial = started(loop)
         for epoch in range(1, 10):
-            tell(loop, trial, epoch, epoch / 10)
+            report(loop, trial, epoch, epoch / 10)
         assert sum(loop.outcomes.values()) == 1
-        assert loop.spent.trials_since_best == 0
+        assert loop.usage.trials_since_best == 0
     with driver(tmp_path) as again:
-        assert again.spent.trials_since_best == 0
+        assert again.usage.trials_since_best == 0
 
 
 def test_trials_whose_end_was_lost_with_the_driver_count_for_a_plateau_as_they_did_before(
@@ -153,12 +129,12 @@ def test_trials_whose_end_was_lost_with_the_driver_count_for_a_plateau_as_they_d
         for value in (0.3, 0.5, 0.4):
             trial = started(loop)
             for epoch in range(1, 10):
-                tell(loop, trial, epoch, value)
-        assert loop.spent.trials_since_best == 1
+                report(loop, trial, epoch, value)
+        assert loop.usage.trials_since_best == 1
     reasons = list(read_table(tmp_path, TRIALS)["reason"])
     for part in (tmp_path / "trials").glob("*.parquet"):
         part.unlink()
     with driver(tmp_path) as again:
         assert sum(again.outcomes.values()) == 3
-        assert again.spent.trials_since_best == 1
+        assert again.usage.trials_since_best == 1
     assert list(read_table(tmp_path, TRIALS)["reason"]) == reasons

@@ -1,20 +1,21 @@
-"""The loop joins strategy and workers: what is recorded, when trials end and why, how a killed search goes on."""
+"""The loop joins strategy and workers: what is recorded, when trials end and why, how a killed search continues."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.search_loop import SearchLoop, last_exception_line, trial_seed
-from toprung.search.driver.trial_state import ActiveTrial
+from toprung.search.driver.search_loop import LoopSettings, SearchLoop, last_exception_line, trial_seed
+from toprung.search.driver.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.trainables.trial.execution import ExecutionRecord
 from toprung.trainables.trial.failures import catch_failure
 from toprung.trainables.trial.messages import EpochResult, TrialStart
+from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import ResourceUsage
 
@@ -25,36 +26,14 @@ def space(trial: Any) -> dict[str, Any]:
     return {"x": trial.suggest_float("x", 0.0, 1.0)}
 
 
-@dataclass
-class Facts:
-    """An observer that keeps what it is told."""
-
-    proposed_ids: list[str] = field(default_factory=list)
-    reports: list[EpochReport] = field(default_factory=list)
-    ends: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
-    configs: dict[str, Any] = field(default_factory=dict)
-    trials: dict[str, ActiveTrial] = field(default_factory=dict)
-
-    def proposed(self, start: TrialStart, why: str) -> None:
-        assert why
-        self.proposed_ids.append(start.trial_id)
-        self.configs[start.trial_id] = start.config
-
-    def reported(self, report: EpochReport, decision: Decision) -> None:
-        self.reports.append(report)
-
-    def ended(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str) -> None:
-        assert trial.start.trial_id not in self.ends, "a trial ends once"
-        self.trials[trial.start.trial_id] = trial
-        self.ends[trial.start.trial_id] = (outcome, reason)
+def loop_of(
+    facts: Any, strategy: Strategy | None = None, resumed: ResumedState | None = None, **settings: Any
+) -> SearchLoop:
+    return SearchLoop(strategy or new_strategy(), facts, settings_of(**settings), resumed)
 
 
-def loop_of(facts: Facts, strategy: Strategy | None = None, trials: int = 12, **settings: Any) -> SearchLoop:
-    strategy = strategy or new_strategy(trials)
-    settings = {"limits": BudgetLimits(), **settings}
-    return SearchLoop(
-        strategy, facts, metric="val_accuracy", mode="max", max_epochs=MAX_EPOCHS, seed=0, **settings
-    )
+def settings_of(**changed: Any) -> LoopSettings:
+    return LoopSettings(**{"objective": Objective.named("val_accuracy"), "max_epochs": MAX_EPOCHS, **changed})
 
 
 def new_strategy(trials: int = 12, **settings: Any) -> Strategy:
@@ -77,69 +56,71 @@ def run_all(loop: SearchLoop) -> None:
         run_trial(loop, start)
 
 
-def test_a_search_ends_with_every_trial_accounted_for() -> None:
-    facts = Facts()
+def test_a_search_ends_with_every_trial_accounted_for(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     run_all(loop)
     assert loop.finished and loop.running == 0
     assert sorted(facts.ends) == sorted(facts.proposed_ids) == [f"t{n:05d}" for n in range(12)]
     assert sum(loop.outcomes.values()) == 12
-    for trial_id, (outcome, _) in facts.ends.items():
+    for trial_id, end in facts.ends.items():
         last = max(report.epoch for report in facts.reports if report.trial_id == trial_id)
-        assert (outcome is Outcome.COMPLETED) == (last == MAX_EPOCHS), (
+        is_complete = last == MAX_EPOCHS
+        assert (end.outcome is Outcome.COMPLETED) == end.trained_fully == is_complete, (
             "a stopped trial is never called complete"
         )
 
 
-def test_the_leader_is_the_best_report_with_its_epoch() -> None:
-    facts = Facts()
+def test_the_leader_is_the_best_report_with_its_epoch(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     run_all(loop)
     best = max(facts.reports, key=lambda report: report.metrics["val_accuracy"])
     assert loop.leader == (best.trial_id, best.epoch, best.metrics["val_accuracy"])
 
 
-def test_what_the_steps_of_a_trial_took_adds_up() -> None:
-    facts = Facts()
+def test_what_the_steps_of_a_trial_took_adds_up(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     start = loop.next_trial()
     assert start is not None
     for epoch, value in ((1, 0.5), (2, math.nan)):
         costs = ResourceUsage(build_secs=2.0 - epoch, idle_secs=0.25, rss_bytes=epoch)
         computed = ExecutionRecord("cpu", "float32", xla=False, steps_per_call=epoch)
-        told = replace(result(start, epoch, value), costs=costs, computed=computed)
-        loop.report(start.trial_id, replace(told, failed_allocation_bytes=7 if epoch == 1 else None))
+        measured = replace(result(start, epoch, value), costs=costs, computed=computed)
+        loop.report(start.trial_id, replace(measured, failed_allocation_bytes=7 if epoch == 1 else None))
     trial = facts.trials[start.trial_id]
-    assert trial.computed == computed, "the newest counts"
+    assert trial.execution == computed, "the newest counts"
     assert trial.failed_allocation_bytes == 7, "a retry that fits does not hide what did not"
-    costs = trial.costs
-    assert (costs.build_secs, costs.idle_secs, costs.rss_bytes) == (1.0, 0.5, 2)
+    usage = trial.resource_usage
+    assert (usage.build_secs, usage.idle_secs, usage.rss_bytes) == (1.0, 0.5, 2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_value_that_is_not_finite_ends_the_trial_as_diverged(value: float) -> None:
-    facts = Facts()
+def test_a_value_that_is_not_finite_ends_the_trial_as_diverged(recorded_facts, value: float) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     start = loop.next_trial()
     assert start is not None
     assert loop.report(start.trial_id, result(start, 1, value)) is Decision.STOP
-    assert facts.ends[start.trial_id][0] is Outcome.DIVERGED
+    assert facts.outcomes[start.trial_id] is Outcome.DIVERGED
     assert loop.leader is None
 
 
-def test_a_failed_trial_is_recorded_and_the_search_goes_on() -> None:
-    facts = Facts()
+def test_a_failed_trial_is_recorded_and_the_search_goes_on(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     start = loop.next_trial()
     assert start is not None
     loop.report(start.trial_id, EpochResult(None, failure=Outcome.OOM, error="Traceback\nno room for 3 GiB"))
-    assert facts.ends[start.trial_id] == (Outcome.OOM, "no room for 3 GiB")
+    error = "Traceback\nno room for 3 GiB"
+    assert facts.ends[start.trial_id] == TrialEnd(Outcome.OOM, "no room for 3 GiB", error)
     run_all(loop)
     assert len(facts.ends) == 12
 
 
-def test_a_search_in_which_nothing_works_is_aborted_with_the_reason() -> None:
-    facts = Facts()
+def test_a_search_in_which_nothing_works_is_aborted_with_the_reason(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     while (start := loop.next_trial()) is not None:
         loop.report(start.trial_id, EpochResult(None, failure=Outcome.FAILED, error="KeyError: 'filters'"))
@@ -158,30 +139,30 @@ def test_the_reason_of_a_failure_is_its_exception_with_the_whole_message_on_one_
     assert last_exception_line("") == "no message"
 
 
-def test_a_lost_worker_ends_its_trial_as_preempted() -> None:
-    facts = Facts()
+def test_a_lost_worker_ends_its_trial_as_preempted(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     start = loop.next_trial()
     assert start is not None
     loop.report(start.trial_id, result(start, 1))
-    loop.lost(start.trial_id, "SIGKILL")
-    assert facts.ends[start.trial_id][0] is Outcome.PREEMPTED
+    loop.lose(start.trial_id, "SIGKILL")
+    assert facts.outcomes[start.trial_id] is Outcome.PREEMPTED
     assert loop.report(start.trial_id, result(start, 2)) is Decision.STOP
 
 
-def test_an_epoch_trained_again_after_a_restart_is_recorded_once() -> None:
-    facts = Facts()
+def test_an_epoch_trained_again_after_a_restart_is_recorded_once(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     start = loop.next_trial()
     assert start is not None
     for epoch in (1, 2, 1, 2, 3):
         loop.report(start.trial_id, result(start, epoch))
     assert [report.epoch for report in facts.reports] == [1, 2, 3]
-    assert loop.spent.epochs == 3
+    assert loop.usage.epochs == 3
 
 
-def test_reports_that_only_the_checkpoint_remembers_are_recorded() -> None:
-    facts = Facts()
+def test_reports_that_only_the_checkpoint_remembers_are_recorded(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts)
     start = loop.next_trial()
     assert start is not None
@@ -191,18 +172,10 @@ def test_reports_that_only_the_checkpoint_remembers_are_recorded() -> None:
     assert [report.epoch for report in facts.reports] == [1, 2, 3]
 
 
-def test_a_reached_budget_starts_nothing_and_lets_nearly_done_trials_finish() -> None:
-    facts = Facts()
+def test_a_reached_budget_starts_nothing_and_lets_nearly_done_trials_finish(recorded_facts) -> None:
+    facts = recorded_facts()
     strategy = Strategy.for_space(space, 30, 0, sampler="random", max_trials=5)
-    loop = SearchLoop(
-        strategy,
-        facts,
-        metric="val_accuracy",
-        mode="max",
-        max_epochs=30,
-        seed=0,
-        limits=BudgetLimits(epochs=32),
-    )
+    loop = loop_of(facts, strategy, max_epochs=30, limits=BudgetLimits(epochs=32))
     nearly, far = loop.next_trial(), loop.next_trial()
     assert nearly is not None and far is not None
     for epoch in range(1, 30):
@@ -210,15 +183,16 @@ def test_a_reached_budget_starts_nothing_and_lets_nearly_done_trials_finish() ->
     assert loop.report(far.trial_id, result(far, 1)) is Decision.KEEP
     assert loop.report(far.trial_id, result(far, 2)) is Decision.KEEP
     assert loop.report(far.trial_id, result(far, 3)) is Decision.STOP
-    assert facts.ends[far.trial_id] == (Outcome.STOPPED, "budget of 32 epochs is spent")
+    assert facts.ends[far.trial_id] == TrialEnd(Outcome.STOPPED, "budget of 32 epochs is spent")
     assert loop.next_trial() is None and loop.finished
     assert loop.report(nearly.trial_id, result(nearly, 30)) is Decision.STOP
-    assert facts.ends[nearly.trial_id][0] is Outcome.COMPLETED
+    assert facts.outcomes[nearly.trial_id] is Outcome.COMPLETED
 
 
-def test_wall_clock_is_read_from_the_clock_given() -> None:
+def test_wall_clock_is_read_from_the_clock_given(recorded_facts) -> None:
     now = [0.0]
-    loop = loop_of(Facts(), limits=BudgetLimits(wall_clock_hours=1), clock=lambda: now[0])
+    settings = settings_of(limits=BudgetLimits(wall_clock_hours=1))
+    loop = SearchLoop(new_strategy(), recorded_facts(), settings, clock=lambda: now[0])
     assert loop.next_trial() is not None
     now[0] = 3600.0
     assert loop.next_trial() is None
@@ -226,27 +200,29 @@ def test_wall_clock_is_read_from_the_clock_given() -> None:
 
 
 @pytest.mark.parametrize("killed_after", range(0, 40, 3))
-def test_a_search_killed_anywhere_goes_on_as_if_it_had_not_been(killed_after: int) -> None:
-    unbroken = Facts()
-    run_all(loop_of(unbroken, trials=10))
+def test_a_search_killed_anywhere_goes_on_as_if_it_had_not_been(recorded_facts, killed_after: int) -> None:
+    unbroken = recorded_facts()
+    run_all(loop_of(unbroken, new_strategy(10)))
 
-    first = Facts()
+    first = recorded_facts()
     strategy = new_strategy(10)
     loop = loop_of(first, strategy)
-    told = 0
-    while told < killed_after and (start := loop.next_trial()) is not None:
+    epochs = 0
+    while epochs < killed_after and (start := loop.next_trial()) is not None:
         for epoch in range(1, MAX_EPOCHS + 1):
-            told += 1
-            if loop.report(start.trial_id, result(start, epoch)) is not Decision.KEEP or told >= killed_after:
+            epochs += 1
+            decision = loop.report(start.trial_id, result(start, epoch))
+            if decision is not Decision.KEEP or epochs >= killed_after:
                 break
 
-    second = Facts(list(first.proposed_ids), list(first.reports), dict(first.ends), dict(first.configs))
+    second = recorded_facts(
+        list(first.proposed_ids), list(first.reports), dict(first.ends), dict(first.configs)
+    )
     rebuilt = new_strategy(10)
     records = [
-        TrialRecord(name, first.configs[name], first.ends[name][0] if name in first.ends else None)
-        for name in first.proposed_ids
+        TrialRecord(name, first.configs[name], first.outcomes.get(name)) for name in first.proposed_ids
     ]
-    settled = rebuilt.replay(first.reports, records)
+    already_decided = rebuilt.replay(first.reports, records)
     unfinished = [
         ActiveTrial(
             TrialStart(name, int(name[1:]), trial_seed(0, int(name[1:])), first.configs[name]),
@@ -255,20 +231,17 @@ def test_a_search_killed_anywhere_goes_on_as_if_it_had_not_been(killed_after: in
         for name in first.proposed_ids
         if name not in first.ends
     ]
-    loop = loop_of(second, rebuilt, unfinished=unfinished, settled=settled)
+    loop = loop_of(second, rebuilt, ResumedState(unfinished, already_decided))
     while (start := loop.next_trial()) is not None:
         known = [report.epoch for report in second.reports if report.trial_id == start.trial_id]
         run_trial(loop, start, first_epoch=max(known, default=1))
-    assert second.ends.keys() == unbroken.ends.keys()
-    assert {name: end[0] for name, end in second.ends.items()} == {
-        name: end[0] for name, end in unbroken.ends.items()
-    }
+    assert second.outcomes == unbroken.outcomes
     assert second.reports == unbroken.reports
     assert second.configs == unbroken.configs
 
 
-def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does() -> None:
-    facts = Facts()
+def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts, new_strategy(9, variant="promote"))
     starts: list[str] = []
     epoch_of: dict[str, int] = {}
@@ -283,36 +256,36 @@ def test_paused_trials_come_again_under_their_id_or_end_when_the_search_does() -
     assert set(facts.ends) == {f"t{n:05d}" for n in range(9)}
     assert len(starts) > len(set(starts)), "the promoted were started again"
     assert facts.proposed_ids == sorted(set(starts)), "and proposed once"
-    assert {end[0] for end in facts.ends.values()} == {Outcome.COMPLETED, Outcome.STOPPED}
+    assert set(facts.outcomes.values()) == {Outcome.COMPLETED, Outcome.STOPPED}
 
 
-def test_a_trial_proposed_ahead_that_never_begins_leaves_no_trace() -> None:
-    facts = Facts()
+def test_a_trial_proposed_early_that_never_begins_leaves_no_trace(recorded_facts) -> None:
+    facts = recorded_facts()
     loop = loop_of(facts, limits=BudgetLimits(epochs=1))
     first = loop.next_trial()
     assert first is not None
-    ahead = loop.propose()
-    assert ahead is not None and ahead.trial_id == "t00001"
+    early = loop.propose()
+    assert early is not None and early.trial_id == "t00001"
     assert loop.running == 1
     loop.report(first.trial_id, result(first, 1))
     loop.close()
     assert facts.proposed_ids == list(facts.ends) == [first.trial_id]
     rebuilt = new_strategy()
-    outcome = facts.ends[first.trial_id][0]
+    outcome = facts.outcomes[first.trial_id]
     rebuilt.replay(facts.reports, [TrialRecord(first.trial_id, first.config, outcome)])
-    again = loop_of(Facts(), rebuilt).next_trial()
-    assert again is not None and again.trial_id == ahead.trial_id, "a greater budget finds it again"
+    again = loop_of(recorded_facts(), rebuilt).next_trial()
+    assert again is not None and again.trial_id == early.trial_id, "a greater budget finds it again"
 
 
-def test_after_a_restart_paused_trials_wait_for_their_promotion() -> None:
-    first = Facts()
+def test_after_a_restart_paused_trials_wait_for_their_promotion(recorded_facts) -> None:
+    first = recorded_facts()
     loop = loop_of(first, new_strategy(9, variant="promote"))
     paused = loop.next_trial()
     assert paused is not None
     assert loop.report(paused.trial_id, result(paused, 1)) is Decision.PAUSE
     rebuilt = new_strategy(9, variant="promote")
     rebuilt.replay(first.reports, [TrialRecord(paused.trial_id, paused.config, None)])
-    again = loop_of(Facts(), rebuilt, unfinished=[ActiveTrial(paused, list(first.reports))])
+    again = loop_of(recorded_facts(), rebuilt, ResumedState([ActiveTrial(paused, list(first.reports))]))
     following = again.next_trial()
     assert following is not None and following.trial_id == "t00001"
     again.close()

@@ -1,9 +1,8 @@
-"""What Ray Tune asks and is told: a slot at the dispatcher for each worker, none that is not needed."""
+"""What Ray Tune is given: a slot at the dispatcher for each worker, and none that is not needed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -12,40 +11,51 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def searcher_of(trials: int, concurrent: int) -> Any:
+class FakeDispatcher:
+    """Opens as many slots as it has trials, and keeps which were closed."""
+
+    def __init__(self, trials: int) -> None:
+        self.slots, self.left, self.finished = 0, trials, False
+        self.closed: list[tuple[str, bool]] = []
+
+    def raise_error(self) -> None: ...
+
+    def open_slot(self, slot: str) -> bool:
+        is_open, self.left = self.left > 0, self.left - 1
+        self.slots += is_open
+        return is_open
+
+    def close_slot(self, slot: str, died: bool) -> None:
+        self.closed.append((slot, died))
+
+
+def searcher_of(dispatcher: FakeDispatcher) -> Any:
     from toprung.search.driver.tune_workers import WorkerSlotSearcher
 
-    dispatcher = SimpleNamespace(slots=0, left=trials, gone=[], check=lambda: None)
-
-    def open_slot(slot: str) -> bool:
-        dispatcher.left, found = dispatcher.left - 1, dispatcher.left > 0
-        dispatcher.slots += found
-        return found
-
-    dispatcher.open, dispatcher.leave = open_slot, lambda slot, died: dispatcher.gone.append((slot, died))
-    dispatcher.finished = False
-    return WorkerSlotSearcher(dispatcher, concurrent)
+    return WorkerSlotSearcher(dispatcher, concurrent=2)  # type: ignore[arg-type]
 
 
-def test_no_more_seats_than_workers_and_none_without_a_trial() -> None:
-    searcher = searcher_of(trials=9, concurrent=2)
+def test_there_are_no_more_slots_than_workers_and_none_without_a_trial() -> None:
+    searcher = searcher_of(FakeDispatcher(trials=9))
     assert [searcher.suggest(name) for name in "abc"] == [{"slot": "a"}, {"slot": "b"}, None]
-    searcher = searcher_of(trials=1, concurrent=2)
+    searcher = searcher_of(FakeDispatcher(trials=1))
     assert [searcher.suggest(name) for name in "ab"] == [{"slot": "a"}, None]
 
 
 def test_ray_hears_that_no_more_workers_are_needed() -> None:
-    searcher = searcher_of(trials=0, concurrent=2)
+    dispatcher = FakeDispatcher(trials=0)
+    searcher = searcher_of(dispatcher)
     assert searcher.suggest("a") is None
-    searcher._dispatcher.finished = True
+    dispatcher.finished = True
     assert searcher.suggest("a") == "FINISHED"
 
 
-def test_the_desk_hears_whether_a_worker_went_home_or_died() -> None:
-    searcher = searcher_of(trials=2, concurrent=2)
+def test_the_dispatcher_hears_whether_a_worker_shut_down_or_died() -> None:
+    dispatcher = FakeDispatcher(trials=2)
+    searcher = searcher_of(dispatcher)
     searcher.on_trial_complete("a", result={})
     searcher.on_trial_complete("b", error=True)
-    assert searcher._dispatcher.gone == [("a", False), ("b", True)]
+    assert dispatcher.closed == [("a", False), ("b", True)]
 
 
 @pytest.mark.timeout(600)

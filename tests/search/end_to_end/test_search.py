@@ -232,7 +232,7 @@ def assert_tracked(run: Path, trials: int, report: dict) -> None:
 def test_no_more_gpus_than_there_are(toprung, job_file) -> None:
     ended = toprung("search", job_file(resources={"gpus": 2, "concurrent": None})).wait()
     assert ended.returncode == 2
-    assert "resources.gpus: 2 asked; the largest node of the cluster has 0" in ended.stderr
+    assert "resources.gpus: 2 requested; the largest node of the cluster has 0" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -39,14 +39,14 @@ def run_with_results(mine: JobSpec, trials: int = 20) -> str:
     proposer = new_strategy(mine, space)
     with RunWriter(root, run_schemas(config_kinds(space))) as writer:
         for number in range(trials):
-            asked = proposer.ask()
-            assert asked is not None
-            value = 1.0 - asked.config["weight_decay"]
-            report = EpochReport(asked.trial_id, 1, {"val_accuracy": value}, 1.0, 1.0)
-            writer.append(PROPOSALS, proposal_row(asked.trial_id, asked.config, number))
+            proposal = proposer.ask()
+            assert proposal is not None
+            value = 1.0 - proposal.config["weight_decay"]
+            report = EpochReport(proposal.trial_id, 1, {"val_accuracy": value}, 1.0, 1.0)
+            writer.append(PROPOSALS, proposal_row(proposal.trial_id, proposal.config, number))
             writer.append(EPOCHS, epoch_row(report, number, "STOP"))
             writer.append(
-                TRIALS, trial_row(asked.trial_id, asked.config, Outcome.STOPPED, [report], TrialFacts())
+                TRIALS, trial_row(proposal.trial_id, proposal.config, Outcome.STOPPED, [report], TrialFacts())
             )
     return root
 
@@ -73,7 +73,7 @@ def test_a_jobs_first_points_are_proposed_first_and_fixed_values_may_be_repeated
         assert strategy.reason(proposal.trial_id).startswith("initial: given by the job")
 
 
-def test_a_job_without_first_points_begins_with_what_is_usual_as_far_as_it_allows_it(tmp_path: Path) -> None:
+def test_a_job_without_first_points_begins_with_the_spaces_own_as_far_as_it_allows_it(tmp_path: Path) -> None:
     mine = job(tmp_path).model_copy(
         update={"space": SpaceSection(fixed={"filters": 16}, ranges={"learning_rate": [0.01, 0.1]})}
     )
@@ -95,11 +95,11 @@ def test_a_job_may_want_no_first_points_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_what_is_usual_in_a_space_lies_within_it(name: str) -> None:
+def test_the_first_configuration_of_a_space_lies_within_it(name: str) -> None:
     space = load_space(name)
     fitting = allowed_subset(space, space.first_config)
-    held = {"weight_decay", "momentum"} if name in PRESETS else set()  # a preset's own: no decay
-    assert fitting.keys() == space.first_config.keys() - held
+    fixed = {"weight_decay", "momentum"} if name in PRESETS else set()  # by the preset
+    assert fitting.keys() == space.first_config.keys() - fixed
 
 
 def test_a_first_point_outside_the_space_is_refused_with_what_is_allowed(tmp_path: Path) -> None:

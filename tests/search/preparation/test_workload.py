@@ -1,4 +1,4 @@
-"""What the trials of a search will be like, told from its job alone."""
+"""What the trials of a search will be like, estimated from its job."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_expected_epochs_of_a_ladder_by_hand() -> None:
 @pytest.mark.parametrize(("workers", "examples"), [(1, 40), (4, 10), (100, 1)])
 def test_there_are_as_many_examples_as_a_worker_trains_trials(job_file, workers: int, examples: int) -> None:
     job = load_job(job_file(space={"fixed": {"blocks": 1}}, search={"trials": 40, "max_epochs": 9}))
-    usual = typical_workload(prepare(job), workers)
-    assert usual.epochs == expected_epochs(40, (1, 3, 9), 3) / 40
-    assert len(usual.examples) == examples
-    assert {example["blocks"] for example in usual.examples} == {1}
-    assert len({example["learning_rate"] for example in usual.examples}) == examples
+    workload = typical_workload(prepare(job), workers)
+    assert workload.epochs == expected_epochs(40, (1, 3, 9), 3) / 40
+    assert len(workload.examples) == examples
+    assert {example["blocks"] for example in workload.examples} == {1}
+    assert len({example["learning_rate"] for example in workload.examples}) == examples

@@ -75,8 +75,8 @@ def test_a_sampler_that_cannot_model_it_is_refused_before_the_search(sampler: st
     mine = parse_job(content, "job")
     with pytest.raises(InputError) as caught:
         new_strategy(mine, prepared_space(mine))
-    given = f"search.sampler: '{sampler}', and pool has other choices, or another kind, from trial to trial; "
-    assert str(caught.value) == f"{given}must be one of stacked, random, qmc in this space"
+    told = f"search.sampler: '{sampler}', and pool has other choices, or another type, from trial to trial; "
+    assert str(caught.value) == f"{told}must be one of stacked, random, qmc in this space"
 
 
 def test_a_fixed_value_that_its_condition_excludes_is_drawn_again() -> None:

@@ -14,7 +14,7 @@ from toprung.results.tables.parts import read_tables
 from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.search.driver.run_search import SearchFailedError
+from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.jobs.load import dump_job, override_job, parse_job, read_mapping
 from toprung.search.jobs.schema import JobSpec
 from toprung.search.preparation.prepare import prepare

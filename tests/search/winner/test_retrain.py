@@ -17,7 +17,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.model_registry import Registered
 from toprung.search.cli import main
-from toprung.search.driver.run_search import SearchFailedError
+from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.jobs.load import parse_job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.retrain import parts_of_batches, retrain_task, retrain_winner, train_through

@@ -1,0 +1,43 @@
+"""Builds the search loop of an opened run, with the recorder that writes its tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toprung.search.driver.budgets import BudgetLimits
+from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
+from toprung.search.driver.recorder import Recorder, SharedFacts
+from toprung.search.driver.search_loop import LoopSettings, SearchLoop
+from toprung.trainables.worker.checkpoints import CheckpointStore
+
+if TYPE_CHECKING:
+    from toprung.search.driver.open_run import OpenRun
+
+
+def assemble_loop(run: OpenRun, gpus: float) -> SearchLoop:
+    """The loop that continues the run; each of its trials gets the share `gpus` of a GPU.
+
+    Checkpoints that workers of an earlier driver wrote after their trials had ended are deleted.
+    """
+    job, strategy = run.job, run.prepared.strategy
+    objectives = job.search.optimized
+    shared = SharedFacts(objectives, run.prepared.dataset.fingerprint, job.resources.cpus, gpus)
+    recorder = Recorder(run.writer, strategy, _retention(run), shared, run.resumed)
+    settings = LoopSettings(
+        objective=objectives.main,
+        max_epochs=job.search.max_epochs,
+        seed=job.seed,
+        limits=BudgetLimits(**job.search.budgets.model_dump()),
+        gpus=gpus,
+    )
+    return SearchLoop(strategy, recorder, settings, run.resumed)
+
+
+def _retention(run: OpenRun) -> CheckpointRetention:
+    job, store, trials = run.job, CheckpointStore(run.folder.checkpoints), run.trials()
+    objective = job.search.optimized.main
+    kept = trials_with_checkpoint(trials, objective.metric)
+    # A checkpoint of a trial that is in no table yet stays: the trial is proposed again.
+    store.drop(set(trials["trial_id"]) - kept.keys())
+    max_bytes = int(job.storage.checkpoint_gb * 1e9)
+    return CheckpointRetention(store, objective, max_bytes, job.storage.keep_stopped, kept)

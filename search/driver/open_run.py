@@ -1,0 +1,97 @@
+"""Opens the folder of a job's run for writing: locked, with the state that earlier drivers left."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toprung.results.tables.parts import read_table
+from toprung.results.tables.schema import TRIALS, run_schemas
+from toprung.results.tables.writer import RunWriter, TableWriteError
+from toprung.results.tracking.tracker import Tracker
+from toprung.search.driver.resume import RecordedSearch, resume
+from toprung.search.preparation.gpu_sharing import fixed_gpu_share
+from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.user_code.source_files import pack_source
+from toprung.trainables.metrics.classification import validation_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from toprung.search.driver.trial_state import ResumedState
+    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.preparation.prepare import PreparedJob
+
+_log = logging.getLogger("toprung")
+TRACKER_TIMEOUT_SECS = 5.0  # for MLflow, once the search has been interrupted
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run folder that only this process writes, its job, and the search's state when it was opened."""
+
+    prepared: PreparedJob
+    folder: RunFolder
+    writer: RunWriter
+    resumed: ResumedState
+
+    @property
+    def job(self) -> JobSpec:
+        """The job that is run."""
+        return self.prepared.job
+
+    def trials(self) -> pd.DataFrame:
+        """The table of ended trials as it is on storage now."""
+        return read_table(self.folder.root, TRIALS)
+
+
+@contextmanager
+def open_run(prepared: PreparedJob) -> Iterator[OpenRun]:
+    """Lock the run folder for the block, replay its tables into the strategy, and write the tables until the end.
+
+    Raises:
+        InputError: The folder belongs to another job or another search writes it; it is then as it was.
+        TableWriteError: At the end of the block, what could not be written.
+    """
+    job = prepared.job
+    folder = RunFolder(job.run_root)
+    with ExitStack() as stack:
+        lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
+        if changed := folder.keep_code(pack_source(job.family)):
+            _log.warning(changed)
+        resumed = resume_run(folder, prepared)
+        measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
+        objectives = job.search.optimized
+        secondary = tuple(objective.metric for objective in objectives.secondary)
+        schemas = run_schemas(prepared.kinds, objectives.main.metric, measured, secondary)
+        writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
+        yield OpenRun(prepared, folder, writer, resumed)
+
+
+def resume_run(folder: RunFolder, prepared: PreparedJob) -> ResumedState:
+    """Replay the tables in the folder into the job's strategy and return what is left to do."""
+    job = prepared.job
+    recorded = RecordedSearch.read(folder.root)
+    return resume(prepared.strategy, recorded, job.search.optimized.main, fixed_gpu_share(job))
+
+
+@contextmanager
+def mirrored_to_mlflow(run: OpenRun) -> Iterator[None]:
+    """Have MLflow follow the tables for the block, if the job wants it."""
+    job = run.job
+    if not job.tracking.enabled:
+        yield
+        return
+    tracker = Tracker(run.folder.tracking(job), run.folder.root, warn=_log.warning)
+    try:
+        yield
+    except BaseException:
+        with suppress(TableWriteError):
+            run.writer.flush()
+        tracker.close("KILLED", timeout_secs=TRACKER_TIMEOUT_SECS)
+        raise
+    tracker.close()

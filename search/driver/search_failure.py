@@ -1,0 +1,44 @@
+"""Whether a search failed, though it ended, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+from toprung.trainables.trial.report import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REASON_CHARS = 300
+REASONS_NAMED = 2
+
+
+class SearchFailedError(RuntimeError):
+    """The search cannot succeed as the job stands: read the reason, mend the job or the model, run it again."""
+
+
+def all_failed_reason(trials: pd.DataFrame, metric: str) -> str | None:
+    """The commonest reasons if every ended trial failed, else None.
+
+    Args:
+        trials: The table `trials` of a run.
+        metric: The name of the metric searched for.
+    """
+    has_failed = [
+        _has_failed(Outcome(outcome), has_value)
+        for outcome, has_value in zip(trials["outcome"], trials[f"best_{metric}"].notna(), strict=True)
+    ]
+    if not has_failed or not all(has_failed):
+        return None
+    reasons = Counter(f"{row.outcome}, {row.reason}" for row in trials.itertuples())
+    commonest = reasons.most_common(REASONS_NAMED)
+    named = "; ".join(f"{count} x {shorten(reason, REASON_CHARS)}" for reason, count in commonest)
+    return f"all {len(trials)} trials failed: {named}"
+
+
+def _has_failed(outcome: Outcome, has_value: bool) -> bool:
+    if outcome in (Outcome.PREEMPTED, Outcome.TIMEOUT):
+        return not has_value  # with one it may still win
+    return not outcome.may_win

@@ -1,0 +1,157 @@
+"""The two ends that the driver's tests put in place of real ones: a search loop of few trials, and its observer;
+and a trainer that trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+from toprung.search.strategy.strategy import Decision
+from toprung.trainables.trial.execution import ExecutionPlan
+from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
+from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.resource_usage import ResourceUsage
+
+
+@dataclass
+class RecordedFacts:
+    """An observer that keeps what it is told."""
+
+    proposed_ids: list[str] = field(default_factory=list)
+    reports: list[EpochReport] = field(default_factory=list)
+    ends: dict[str, TrialEnd] = field(default_factory=dict)
+    configs: dict[str, Any] = field(default_factory=dict)
+    trials: dict[str, ActiveTrial] = field(default_factory=dict)
+
+    def proposed(self, start: TrialStart, reason: str) -> None:
+        assert reason
+        self.proposed_ids.append(start.trial_id)
+        self.configs[start.trial_id] = start.config
+
+    def reported(self, report: EpochReport, decision: Decision) -> None:
+        self.reports.append(report)
+
+    def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
+        assert trial.trial_id not in self.ends, "a trial ends once"
+        self.trials[trial.trial_id] = trial
+        self.ends[trial.trial_id] = end
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        return {trial_id: end.outcome for trial_id, end in self.ends.items()}
+
+
+class FakeLoop:
+    """A search loop that has `count` trials and stops each at epoch `epochs`."""
+
+    def __init__(self, count: int, epochs: int = 1) -> None:
+        self.left, self.epochs = count, epochs
+        self.proposed, self.prepared = 0, 0
+        self.begun: list[int] = []
+        self.active: set[str] = set()
+        self.lost_trials: list[str] = []
+        self.limit_reached, self.has_paused = False, False
+
+    @property
+    def finished(self) -> bool:
+        return self.limit_reached or not (self.left or self.active or self.has_paused)
+
+    def prepare(self) -> None:
+        self.prepared += 1
+
+    def begin(self, start: TrialStart) -> None:
+        assert start.trial_id in self.active
+        self.begun.append(start.number)
+
+    def next_trial(self) -> TrialStart | None:
+        start = self.propose()
+        if start is not None:
+            self.begin(start)
+        return start
+
+    def propose(self) -> TrialStart | None:
+        if self.left == 0:
+            return None
+        self.left -= 1
+        self.proposed += 1
+        start = TrialStart(f"t{self.proposed - 1:05d}", self.proposed - 1, 0, {})
+        self.active.add(start.trial_id)
+        return start
+
+    def report(self, trial_id: str, result: EpochResult, worker: Worker) -> Decision:
+        assert result.report is not None
+        if result.report.epoch < self.epochs:
+            return Decision.KEEP
+        self.active.discard(trial_id)
+        return Decision.STOP
+
+    def lose(self, trial_id: str, error: str) -> None:
+        self.active.discard(trial_id)
+        self.lost_trials.append(trial_id)
+
+
+class FakeTrainer:
+    """A trainer whose validation accuracies are those of a curve, and whose state is its epoch."""
+
+    parameter_count = 1
+    computation, computed = ExecutionPlan(), None
+
+    def __init__(self, curve: list[float]) -> None:
+        self._curve, self._epoch = curve, 0
+
+    def reset(self, config: Any, seed: int) -> None:
+        self._epoch = 0
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        self._epoch = epoch
+        return {"val_accuracy": self._curve[epoch - 1]}
+
+    def latency_ms(self) -> float:
+        return 1.0
+
+    def take_costs(self) -> ResourceUsage:
+        return ResourceUsage()
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"epoch": np.asarray(self._epoch)}
+
+    def load_state(self, state: Any) -> None:
+        self._epoch = int(state["epoch"])
+
+
+class FakeTrainerSource:
+    """A worker's source of trainers that train nothing."""
+
+    def __init__(self, curve: list[float]) -> None:
+        self._curve = curve
+
+    def trainer(self, *_: Any) -> FakeTrainer:
+        return FakeTrainer(self._curve)
+
+    def take_startup_secs(self) -> float:
+        return 0.0
+
+    def make_room(self) -> None: ...
+
+
+@pytest.fixture
+def recorded_facts() -> type[RecordedFacts]:
+    """An observer of a search loop that keeps what it is told."""
+    return RecordedFacts
+
+
+@pytest.fixture
+def fake_loop() -> type[FakeLoop]:
+    """A search loop without a strategy, for those who only take trials from it."""
+    return FakeLoop
+
+
+@pytest.fixture
+def trainer_source() -> Callable[[list[float]], Any]:
+    """What a worker trains with, by the curve of its validation accuracy."""
+    return FakeTrainerSource
