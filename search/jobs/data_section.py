@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,58 +16,61 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Splits(Section):
-    """How much of the images is held back, where the source does not bring its own splits."""
+    """Shares of the images held back, unless the source brings its own splits."""
 
-    val: Fraction = Field(0.15, description="Share of the images that selects the winner.")
-    test: Fraction = Field(0.15, description="Share of the images sealed until the retrain.")
+    val: Fraction = Field(0.15, description="Share of the images for validation, which picks the winner.")
+    test: Fraction = Field(0.15, description="Share of the images for the test, which only `retrain` reads.")
 
     @model_validator(mode="after")
-    def leaves_images_to_train_on(self) -> Splits:
+    def some_images_remain_for_training(self) -> Splits:
         if self.val + self.test >= 1:
             raise ValueError(f"val + test is {self.val + self.test:g}, and must be below 1")
         return self
 
 
 class DataSection(Section):
-    """Which images, and how they are split."""
+    """The images, and how they are split."""
 
-    source: str = Field("", description="Name of a source, or file.py:function; found from `path` if empty.")
+    short_form: ClassVar[str] = "source"
+
+    source: str = Field(
+        "", description="Name of a data source, or file.py:function; empty to find it from `path`."
+    )
     path: str | None = Field(
-        None, min_length=1, description="File or folder of the images, or a URI (s3://, gs://)."
+        None, min_length=1, description="File or folder of the images, or a URI such as s3://bucket/images."
     )
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = Field(
-        None, description="Height and width in pixels that images are resized to."
+        None, description="Height and width in pixels after resizing; null to keep the images' own."
     )
     fit: Literal["stretch", "pad", "crop"] = Field(
-        "stretch", description="How an image that is not square becomes so."
+        "stretch", description="How an image that is not square becomes square."
     )
     channels: Literal[1, 3] | None = Field(
-        None, description="1 for grey, 3 for RGB; the source's own if none."
+        None, description="1 for grey, 3 for RGB; null for the source's own."
     )
     max_train_images: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Training images kept, a stratified sample; all if none is given."
+        None, description="Number of training images to keep, a stratified sample; null for all."
     )
     image_column: str = Field("image", min_length=1, description="Parquet column of the encoded images.")
-    label_column: str = Field("label", min_length=1, description="Parquet column of class numbers, or lists.")
+    label_column: str = Field(
+        "label", min_length=1, description="Parquet column of the class numbers, or of lists of them."
+    )
     task: Literal["auto", "softmax", "binary", "multilabel"] = Field(
         "auto",
-        description="softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
+        description="softmax: one of several classes; binary: one sigmoid for two classes; multilabel: any number of "
+        "classes; auto: found from the labels.",
     )
     splits: Splits = Splits()
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
-        None, description="Seed of the splits; the job's if none, with which another seed draws others."
+        None, description="Seed of the splits; null for the job's seed."
     )
     max_corrupt_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.01, description="Share of unreadable images that is skipped, by name, before the job is refused."
+        0.01,
+        description="Maximum share of unreadable images, which are skipped and named; above it the job is refused.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def a_bare_name_is_a_source(cls, value: Any) -> Any:
-        return {"source": value} if isinstance(value, str) else value
-
     def spec(self, seed: int) -> DataSpec:
-        """The section as the trials' data layer takes it, paths made absolute for other processes."""
+        """The section in the form that the data layer of the trials takes, paths made absolute for other processes."""
         path = self.path
         if path is not None and "://" not in path:
             path = str(Path(path).expanduser().absolute())

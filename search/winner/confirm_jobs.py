@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.results.analysis.learning_curve import curve_of
 from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.schema import TRIALS
-from toprung.search.jobs.schema import Budgets
+from toprung.search.jobs.search_section import Budgets
 from toprung.search.runs.run_folder import CODE, JOB_FILE, RunFolder, code_name
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.system.storage import Storage

@@ -167,7 +167,7 @@ def _train(
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
     choices = AutotuneStore(folder.choices, read_only=True)
-    warm = TrainerCache(asked=job.resources.asked(), choices=choices, usual=Workload(epochs))
+    warm = TrainerCache(asked=job.resources.execution_request(), choices=choices, usual=Workload(epochs))
     family = load_family(job.family)
     trainer = warm.trainer(family, winner.config, task, least_parts=parts)
     trainer.reset(winner.config, winner.seed or 0)

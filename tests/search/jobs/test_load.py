@@ -130,7 +130,7 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
         ("[1, 2]", "list at the top level"),
         ("search: {trials: 3}", "data: missing"),
         ("data: [", "must be valid YAML"),
-        ("data: digits\ndata: cifar10", "'data' stands twice"),
+        ("data: digits\ndata: cifar10", "'data' is given twice"),
         ("data: {source: digits, splits: {val: 0.6, test: 0.5}}", "val + test is 1.1"),
         ("data: {source: digits, splits: {val: 0}}", "data.splits.val: 0 given; must be greater than 0"),
         (
@@ -183,9 +183,9 @@ def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> 
 def test_how_to_compute_is_asked_for_as_yaml_reads_it(written, text: str, xla: bool | None) -> None:
     path = written(f"data: digits\nresources: {{xla: {text}, precision: mixed_bfloat16, steps_per_call: 8}}")
     job = load_job(path)
-    assert job.resources.asked() == ExecutionRequest("mixed_bfloat16", xla, 8)
+    assert job.resources.execution_request() == ExecutionRequest("mixed_bfloat16", xla, 8)
     assert parse_job(job.model_dump(mode="json"), "saved") == job
-    assert load_job(written("data: digits")).resources.asked() == ExecutionRequest()
+    assert load_job(written("data: digits")).resources.execution_request() == ExecutionRequest()
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_the_splits_are_drawn_by_the_jobs_seed_or_by_their_own(written) -> None:
 
 def test_where_trials_are_to_repeat_exactly_nothing_that_rounds_is_left_to_a_measurement(written) -> None:
     open_job = load_job(written("data: digits\nresources: {deterministic: true}"))
-    assert open_job.resources.asked() == ExecutionRequest("float32", xla=False)
+    assert open_job.resources.execution_request() == ExecutionRequest("float32", xla=False)
     said = load_job(written("data: digits\nresources: {deterministic: true, xla: on}"))
-    assert said.resources.asked() == ExecutionRequest("float32", xla=True)
+    assert said.resources.execution_request() == ExecutionRequest("float32", xla=True)
 
 
 def test_a_missing_file_and_a_bad_override_are_named(tmp_path: Path, written) -> None:
@@ -231,6 +231,6 @@ def test_the_source_is_found_from_the_path(tmp_path: Path) -> None:
 
 
 def test_a_job_cannot_be_changed_once_made() -> None:
-    job = JobSpec.model_validate({"name": "a", "data": "digits"})
+    job = JobSpec(name="a", data="digits")
     with pytest.raises(ValueError, match="frozen"):
         job.seed = 3  # type: ignore[misc]

@@ -15,8 +15,9 @@ from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, tri
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.jobs.load import dump_job, override_job, parse_job, read_mapping
+from toprung.search.jobs.load import dump_job, override_job, parse_job
 from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.yaml_text import read_mapping
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.confirm import confirm, describe
