@@ -104,5 +104,5 @@ def source_of(path: str | None) -> str:
         folders = [folder for folder in (root, root / "data") if folder.is_dir()]
         holds = any(file.name.endswith(".parquet") for folder in folders for file in folder.iterdir())
     except OSError:
-        return "folder"  # which tells what may not be read
+        return "folder"  # its reader reports what cannot be read
     return "parquet" if holds else "folder"

@@ -96,7 +96,9 @@ class SearchSection(Section):
             return self
         if self.metric not in self.objectives or len(set(self.objectives)) < max(2, len(self.objectives)):
             given = ", ".join(self.objectives)
-            raise ValueError(f"objectives is [{given}], and must hold {self.metric} and others, each once")
+            raise ValueError(
+                f"objectives is [{given}], and must hold {self.metric} and at least one other, each once"
+            )
         return self
 
     @model_validator(mode="after")

@@ -136,8 +136,8 @@ def test_a_run_is_read_in_another_thread_and_where_an_event_loop_runs(root: str)
 def test_the_search_provides_every_action() -> None:
     provided = run_actions()
     for name in ("job", "retrain", "model"):
-        asked = inspect.signature(getattr(RunActions, name)).parameters
-        assert list(inspect.signature(getattr(provided, name)).parameters) == list(asked)[1:]
+        expected = inspect.signature(getattr(RunActions, name)).parameters
+        assert list(inspect.signature(getattr(provided, name)).parameters) == list(expected)[1:]
 
 
 def test_an_installation_without_the_actions_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
