@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.run import Run, load
+from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.jobs.schema import JobSpec as Job
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "run"]
 
-_log = logging.getLogger("toprung")
+_progress_log = logging.getLogger(PROGRESS_LOG)
 
 
 def run(
@@ -42,5 +43,5 @@ def run(
         job = Job.from_file(job)
     result = run_search(job, address, progress)
     if result.stop_reason:
-        _log.info("ended because the %s", result.stop_reason)
+        _progress_log.info("ended because the %s", result.stop_reason)
     return load(result.folder.root)
