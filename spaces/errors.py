@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class InputError(ValueError):
     def single(cls, where: str, given: str, allowed: str) -> InputError:
         """An error with one problem."""
         return cls([Problem(where, given, allowed)])
+
+    def within(self, where: str) -> InputError:
+        """The same problems, each found inside `where`, such as a file."""
+        return InputError(replace(problem, where=f"{where}: {problem.where}") for problem in self.problems)
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         # Errors cross process borders inside Ray; the default pickling would hand __init__ the joined text.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.search.cli import _parser
+from toprung.search.cli import COMMANDS
 from toprung.search.jobs.load import parse_job
 from toprung.search.jobs.schema import JobSpec
 from toprung.spaces.definition.introspection import describe
+from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import load_space
 from toprung.trainables.trial.report import EpochReport, Outcome
 
@@ -39,8 +44,7 @@ def test_the_two_commands_set_themselves_up() -> None:
 def test_every_toprung_command_shown_is_one() -> None:
     shown = re.findall(r"^(?:\S+ && )?toprung (.*)$", "\n".join(blocks("")), flags=re.MULTILINE)
     commands = {shlex.split(line)[0] for line in shown}
-    actions = _parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    assert commands == set(actions), "the README shows every command, and no other"
+    assert commands == set(COMMANDS), "the README shows every command, and no other"
 
 
 def test_the_job_shown_is_valid_and_names_every_section() -> None:
@@ -83,6 +87,29 @@ def test_the_model_shown_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     family = load_family(str(tmp_path / "built_from_readme.py:MyFamily"))
     task = Task((16, 16, 3), ("a", "b", "c"), 1, None, None)
     assert family.build({"width": 8}, task).output_shape == (None, 3)
+
+
+@pytest.mark.slow
+def test_the_python_shown_runs_in_a_thread_with_a_running_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = [code for code in blocks("python") if "from toprung.search import" in code]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+
+    async def cell() -> None:
+        exec(compile(code, "README.md", "exec"), names)
+
+    with ThreadPoolExecutor(1) as notebook:
+        notebook.submit(lambda: asyncio.run(cell())).result()
+    assert len(names["found"].trials) == 4 and names["found"].best.trial_id == names["report"]["trial_id"]
+    images = np.zeros((2, *names["report"]["image_shape"]), np.uint8)
+    assert names["model"].predict(images, verbose=0).shape == (2, 10)
+    assert names["report"]["registered"] == "models:/digit-reader@champion"
+    printed = capsys.readouterr().out
+    assert "BestTrial(trial_id=" in printed and "note:" not in printed
+    with pytest.raises(InputError, match=r"search\.trials: 0 given; must be greater than 0"):
+        names["Job"](name="digits", data="digits", search={"trials": 0})
 
 
 def test_files_and_folders_named_exist() -> None:

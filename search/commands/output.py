@@ -1,7 +1,8 @@
-"""What the commands print of a run: leaders, progress, tables, the retrained winner."""
+"""What the commands print about a run: progress, leaders, tables, forecasts, the retrained winner."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
 from toprung.results.tables.schema import EXTRA
 from toprung.search.driver.progress import per_time
-from toprung.search.winner.retrain_report import REPORT_FILE
+from toprung.search.winner.model_file import MODEL_FILE
+from toprung.search.winner.report import REPORT_FILE
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,14 +25,14 @@ if TYPE_CHECKING:
     from toprung.search.simulation.simulator import ClusterConditions
     from toprung.search.winner.retrain import Retrained
 
-LEADERS_SHOWN = 5
-DRAWINGS = (".png", ".jpg", ".svg", ".pdf")
+RESULT_LEADERS = 5
+DRAWING_SUFFIXES = (".png", ".jpg", ".svg", ".pdf")
 Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
 
 
 def show_result(ended: SearchResult, job: JobSpec) -> None:
-    """The end of a search: leaders, where the tables are, what to type next."""
-    show_status(ended.folder, LEADERS_SHOWN)
+    """Print the end of a search: leaders, where the tables are, what to type next."""
+    show_status(ended.folder, RESULT_LEADERS)
     if ended.stop_reason:
         print(f"ended because the {ended.stop_reason}")
     print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
@@ -47,16 +49,16 @@ def _next_step(folder: RunFolder, job: JobSpec) -> str:
 
 
 def _mlflow(uri: str) -> str:
-    """Where the runs are seen: a server has its own pages, a file needs one."""
+    """The address of a server, or the command that serves a local store."""
     return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {quote(uri)}"
 
 
 def show_status(folder: RunFolder, top: int) -> None:
-    """Progress and leaders, from the tables alone."""
+    """Print progress and leaders, from the tables alone."""
     job = folder.job()
     proposals, epochs, trials = read_tables(folder.root)
     now = progress(proposals, epochs, trials, job.search.metric, job.search.mode)
-    trials_in_all = max(job.search.trials, now.proposed)  # a run may have gone on with fewer than it had
+    trials_in_all = max(job.search.trials, now.proposed)  # a continued run may ask for fewer than it has
     line = f"{now.ended} of {trials_in_all} trials ended: {now.completed} completed, {now.stopped} stopped"
     rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
@@ -68,9 +70,10 @@ def show_status(folder: RunFolder, top: int) -> None:
 def show_table(
     folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool, pareto: bool = False
 ) -> None:
-    """The trials, best first, or every epoch; as a table, or in a format for programs on standard output.
+    """Print the trials, best first, or every epoch, as a table or in a format for programs.
 
-    With `pareto` only the trials that no other beats in every objective; InputError when the job has but one.
+    With `pareto` only the trials that no other beats in every objective. Raises `InputError` where the job has a
+    single objective.
     """
     job = folder.job()
     if pareto and not job.search.secondary_objectives:
@@ -99,46 +102,43 @@ def show_forecasts(
     out: str | None,
     conditions: ClusterConditions,
 ) -> None:
-    """What the search would cost on each number of workers; drawn to `out` where it is given."""
+    """Print what the search would cost on each number of workers, and draw it to the file `out` if given."""
     from toprung.search.commands.output_path import picture_target
     from toprung.search.simulation.forecast import draw_forecasts, forecast
 
-    target = picture_target(out, "--out", DRAWINGS) if out else None
-    coming = forecast(job, workers, run, epoch_secs, conditions)
+    target = picture_target(out, "--out", DRAWING_SUFFIXES) if out else None
+    simulated = forecast(job, workers, run, epoch_secs, conditions)
     basis = f"curves of {run}" if run else f"typical curves, {epoch_secs:g} s an epoch"
     advice = "" if run else "; give --from RUN for real ones"
     print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}{advice}")
     print("workers      hours  gpu hours     epochs  completed       best")
     forecasts = []
-    for one in coming:
-        forecasts.append(one)
-        best = f"{one.best:10.4f}" if run else "         -"
-        numbers = f"{one.hours:10.3g} {one.gpu_hours:10.3g} {one.epochs:10,} {one.completed:10,}"
-        print(f"{one.workers:7,} {numbers} {best}", flush=True)
+    for each in simulated:
+        forecasts.append(each)
+        best = f"{each.best:10.4f}" if run else "         -"
+        numbers = f"{each.hours:10.3g} {each.gpu_hours:10.3g} {each.epochs:10,} {each.completed:10,}"
+        print(f"{each.workers:7,} {numbers} {best}", flush=True)
     if target:
         draw_forecasts(forecasts, job.search.metric, f"{job.name}, simulated on {basis}", target)
         print(f"drawn to {target}")
 
 
-def show_retrained(done: Retrained) -> None:
-    """The report of a retrained winner."""
-    report = done.report
-    if not done.is_new:
-        again = f"remove {short_path(done.folder.root)}/{REPORT_FILE} to train it again"
+def show_retrained(retrained: Retrained) -> None:
+    """Print the report of a retrained winner."""
+    report, root = retrained.report, retrained.folder.root
+    if not retrained.is_new:
+        again = f"remove {short_path(root)}/{REPORT_FILE} to train it again"
         print(f"{report['trial_id']} was retrained already ({again})")
-    seen = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
-    print(f"test accuracy {report['test_accuracy']:.4f} ({seen})")
+    read = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
+    print(f"test accuracy {report['test_accuracy']:.4f} ({read})")
     worst = sorted(report["test_accuracy_per_class"].items(), key=lambda item: item[1])[:3]
     print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
     if len(report["test_reads"]) > 1:
         print(f"note: the test set was read {len(report['test_reads'])} times for this run")
-    print(f"model      {done.folder.root}/retrain/model.keras (takes raw uint8 images)")
-    print(f"report     {done.folder.root}/retrain/report.json")
+    print(f"model      {root}/{MODEL_FILE} (takes raw uint8 images)")
+    print(f"report     {root}/{REPORT_FILE}")
 
 
 def short_path(root: str) -> str:
-    """The root as short as it can be typed from here."""
-    from pathlib import Path
-
-    here = str(Path.cwd())
-    return root.removeprefix(f"{here}/")
+    """The root relative to the working folder where it is inside of it."""
+    return root.removeprefix(f"{Path.cwd()}/")

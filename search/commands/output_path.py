@@ -1,4 +1,4 @@
-"""Where a picture may be saved, found out before any work is spent on it."""
+"""The file that a picture is saved to, checked before any work is done for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from toprung.spaces.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def picture_target(path: str | Path, option: str, suffixes: Sequence[str] = PICTURES) -> Path:
-    """`path` if a picture can be saved there; InputError, pointing at the command's `option`, otherwise."""
+def picture_target(path: str | Path, option: str, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> Path:
+    """The path, if a picture can be saved there. Raises `InputError`, pointing at the command's `option`."""
     target = Path(path).expanduser()
     if target.suffix.lower() not in suffixes:
-        raise InputError.single(option, str(path), f"a file name ending in {', '.join(suffixes)}")
+        raise InputError.single(option, str(path), f"must be a file name that ends in {', '.join(suffixes)}")
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise InputError.single(option, f"{folder} is no folder", "a folder that exists")
+        raise InputError.single(option, f"{folder} is no folder", "must be a file in a folder that exists")
     if target.is_dir() or not os.access(target if target.exists() else folder, os.W_OK):
-        raise InputError.single(option, f"{target} cannot be written", "a file that can be written")
+        raise InputError.single(option, f"{target} cannot be written", "must be a file that can be written")
     return target

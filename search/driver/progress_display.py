@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 import threading
@@ -22,6 +21,7 @@ PROGRESS_LOG = "toprung.progress"
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 LOOK_EVERY_SECS = 5.0
 PANEL_EVERY_SECS = 0.25
+NOTEBOOK_PANEL_EVERY_SECS = 1.0
 
 
 # Lines come with every look at first, then ever less often, so that a night's log stays readable.
@@ -36,9 +36,11 @@ class ProgressDisplay:
 
     def __init__(self, progress: SearchProgress, metric: str, live: bool | None = None) -> None:
         self._progress, self._metric = progress, metric
-        is_live = can_draw_panel() if live is None else live
+        in_notebook = is_notebook()
+        is_live = (in_notebook or sys.stdout.isatty()) if live is None else live
         self._done = threading.Event()
-        target = self._show_panel if is_live else self._log_lines
+        show = self._show_notebook_panel if in_notebook else self._show_panel
+        target = show if is_live else self._log_lines
         self._thread = threading.Thread(target=target, name="toprung-display", daemon=True)
 
     def __enter__(self) -> Self:
@@ -74,6 +76,16 @@ class ProgressDisplay:
                 self._log_notes()
                 live.update(self._panel())
 
+    def _show_notebook_panel(self) -> None:
+        # rich.live needs ipywidgets in a notebook; IPython alone can replace what a cell displays.
+        from IPython.display import display
+
+        panel = display(self._panel(), display_id=True)
+        while not self._done.wait(NOTEBOOK_PANEL_EVERY_SECS):
+            self._log_notes()
+            panel.update(self._panel())
+        panel.update(self._panel())
+
     def _panel(self) -> RenderableType:
         return panel_of(self._progress.snapshot(), self._metric)
 
@@ -92,13 +104,11 @@ class LineSchedule:
         return True
 
 
-def can_draw_panel() -> bool:
-    """Whether standard output is a terminal, or a notebook with the widgets that a live panel needs."""
-    if sys.stdout.isatty():
-        return True
+def is_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
     from rich.console import Console
 
-    return Console().is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+    return Console().is_jupyter
 
 
 def panel_of(now: ProgressSnapshot, metric: str) -> RenderableType:

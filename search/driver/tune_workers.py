@@ -98,6 +98,7 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
                 name=name,
                 storage_path=scratch,
                 verbose=0,
+                progress_reporter=tune.CLIReporter(),  # Tune's reporter for notebooks clears the cell's output
                 # The dispatcher counts failures, for each trial of ours.
                 failure_config=tune.FailureConfig(max_failures=0),
             ),

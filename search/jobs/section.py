@@ -1,21 +1,29 @@
-"""What every section of a job file is."""
+"""What every section of a job file has in common."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
-    """A part of the job file: frozen, and any key it does not know is an error, as are .inf and .nan for a number."""
+    """A part of the job file. It is frozen; an unknown key is an error, and so is .inf or .nan for a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    short_form: ClassVar[str] = ""
+    """The key that a bare text stands for, as `source` in `data: digits`; empty where the section has none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def expand_short_form(cls, value: Any) -> Any:
+        return {cls.short_form: value} if cls.short_form and isinstance(value, str) else value
+
     @field_validator("*", mode="before")
     @classmethod
-    def true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def refuse_boolean_as_number(cls, value: Any, info: ValidationInfo) -> Any:
         types = _types(cls.model_fields[str(info.field_name)].annotation)
         if isinstance(value, bool) and types & {int, float} and bool not in types:
             raise PydanticCustomError("number", "must be a number")
@@ -25,6 +33,6 @@ class Section(BaseModel):
 def _types(annotation: Any) -> set[Any]:
     """The types that an annotation is made of."""
     parts = get_args(annotation)
-    return (
-        set().union(*map(_types, parts)) if parts else {annotation} if isinstance(annotation, type) else set()
-    )
+    if parts:
+        return set().union(*map(_types, parts))
+    return {annotation} if isinstance(annotation, type) else set()

@@ -43,7 +43,7 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,
-        asked=job.resources.asked(),
+        asked=job.resources.execution_request(),
         deterministic=job.resources.deterministic,
         choices=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,

@@ -13,8 +13,9 @@ from toprung.results.tables.parts import read_table
 from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import PROPOSALS, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking
-from toprung.search.jobs.load import dump_job, load_job, override_job, parse_job, read_mapping
+from toprung.search.jobs.load import dump_job, load_job, override_job, parse_job
 from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.yaml_text import read_mapping
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
 

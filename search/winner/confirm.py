@@ -13,7 +13,13 @@ from toprung.results.tables.schema import PROPOSALS
 from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.preparation.prepare import prepared_space
 from toprung.search.strategy.sampling.samplers import locate_in_space
-from toprung.search.winner.confirm_jobs import FOLDER, confirming, point_key, runs_of, trainings
+from toprung.search.winner.confirm_jobs import (
+    FOLDER,
+    confirm_job,
+    confirm_runs,
+    point_key,
+    trainings_by_point,
+)
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
@@ -29,11 +35,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The candidates that trained well, best first; by trial id why others are left out; trainings still lacking."""
+    """What the trainings with new seeds come to.
 
-    standings: tuple[ConfirmedMean, ...]
+    Attributes:
+        means: The candidates that trained well, best first.
+        left_out: By trial id, why a candidate is left out.
+        missing: Number of trainings that failed or lost their workers, and were not replaced.
+    """
+
+    means: tuple[ConfirmedMean, ...]
     left_out: Mapping[str, str]
-    lacking: int
+    missing: int
 
 
 def confirm(
@@ -41,93 +53,110 @@ def confirm(
 ) -> Confirmation:
     """Train the first `job.retrain.confirm` configurations of the board with `job.retrain.seeds` new seeds each.
 
-    `train` runs a job, or goes on with it; what earlier confirmations of this run have trained counts. A configuration
-    that diverges, or runs out of memory, with one of the seeds is none to rely on and is left out. Raises what `train`
-    raises, `InputError` when the space has changed, and `SearchFailedError` when no configuration has two trainings,
-    without which there is no spread to tell.
+    Trainings of earlier confirmations of this run count. A configuration that diverges or runs out of memory with any
+    of the seeds is left out, since another training may end like that.
+
+    Args:
+        job: The run's job.
+        folder: The run.
+        board: A leaderboard of trials that may win.
+        train: Runs a job, or continues it.
+
+    Raises:
+        InputError: The space does not allow one of the configurations any more.
+        SearchFailedError: No configuration has two trainings, so that there is no spread to estimate.
     """
     points = candidates_of(job, folder, board, job.retrain.confirm)
-    runs = list(runs_of(folder, job))
-    asked = _lacking_job(job, folder, points, [run for run in runs if run.has_ended])
-    if asked and asked.run_root not in [run.folder.root for run in runs]:
-        # None that was begun asks just this: what any of them has trained counts, and the rest is new.
-        asked = _lacking_job(job, folder, points, runs)
-    if asked:
-        train(asked)
-        runs = list(runs_of(folder, job))
+    runs = list(confirm_runs(folder, job))
+    missing = _job_for_missing(job, folder, points, [run for run in runs if run.has_ended])
+    if missing and missing.run_root not in [run.folder.root for run in runs]:
+        # No unfinished run trains exactly these: count what any of them has trained, and train the rest anew.
+        missing = _job_for_missing(job, folder, points, runs)
+    if missing:
+        train(missing)
+        runs = list(confirm_runs(folder, job))
     for run in runs:
         if run.has_ended:
-            CheckpointStore(run.folder.checkpoints).keep_only(frozenset())  # of no use any more
-    known = trainings(runs, job.search.metric)
+            CheckpointStore(run.folder.checkpoints).keep_only(
+                frozenset()
+            )  # nothing continues from them any more
+    known = trainings_by_point(runs, job.search.metric)
     return _confirmation(job, folder, {name: known[point_key(params)] for name, params in points.items()})
 
 
-def _lacking_job(
+def _job_for_missing(
     job: JobSpec, folder: RunFolder, points: Mapping[str, Mapping[str, Any]], runs: Sequence[ConfirmRun]
 ) -> JobSpec | None:
-    """The job of the trainings that these runs lack; None when there are enough of each."""
-    known = trainings(runs, job.search.metric)
-    lacking = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[point_key(p)]))]
-    return confirming(job, folder, lacking, len(runs)) if lacking else None
+    """The job of the trainings that these runs do not have; None when they have enough of each."""
+    known = trainings_by_point(runs, job.search.metric)
+    missing = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[point_key(p)]))]
+    return confirm_job(job, folder, missing, len(runs)) if missing else None
 
 
 def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[Training]]) -> Confirmation:
-    """What the trainings of each candidate come to."""
     left_out = {
-        name: f"{one.outcome} with a new seed"
-        for name, some in found.items()
-        for one in some
-        if one.outcome.rules_out_config
+        name: f"{training.outcome} with a new seed"
+        for name, trainings in found.items()
+        for training in trainings
+        if training.outcome.rules_out_config
     }
-    left_out |= {name: "no training ended well" for name, some in found.items() if not some}
-    curves = {name: [one.curve for one in some] for name, some in found.items() if name not in left_out}
-    if all(len(some) < 2 for some in curves.values()):
-        told = ", ".join(f"{name} {left_out.get(name, 'trained once')}" for name in found)
+    left_out |= {name: "no training ended well" for name, trainings in found.items() if not trainings}
+    curves = {
+        name: [training.curve for training in trainings]
+        for name, trainings in found.items()
+        if name not in left_out
+    }
+    if all(len(rows) < 2 for rows in curves.values()):
+        reasons = ", ".join(f"{name} {left_out.get(name, 'trained once')}" for name in found)
         raise SearchFailedError(
-            f"no configuration could be confirmed ({told}); see the column `reason` of "
+            f"no configuration could be confirmed ({reasons}); see the column `reason` of "
             f"{folder.root}/{FOLDER}/*/trials; the same command tries again what failed or lost its worker"
         )
-    lacking = sum(max(0, job.retrain.seeds - len(some)) for some in found.values())
-    limits = (0.0, math.inf if job.search.metric == "val_loss" else 1.0)
-    standings = confirmed(curves, job.search.mode, job.retrain.epochs, limits)
-    return Confirmation(tuple(standings), left_out, lacking)
+    missing = sum(max(0, job.retrain.seeds - len(trainings)) for trainings in found.values())
+    objective = job.search.optimized.main
+    limits = (0.0, math.inf if objective.metric == "val_loss" else 1.0)
+    means = confirmed(curves, objective.mode, job.retrain.epochs, limits)
+    return Confirmation(tuple(means), left_out, missing)
 
 
 def candidates_of(
     job: JobSpec, folder: RunFolder, board: pd.DataFrame, count: int
 ) -> dict[str, dict[str, Any]]:
-    """The first `count` different configurations of a leaderboard: by trial id, what the space was given for each.
+    """The first `count` different configurations of a leaderboard, as points of the job's space.
 
-    A configuration need not hold everything under the name by which the space suggested it. Raises `InputError` when
-    the space does not allow one any more.
+    Returns:
+        By trial id, the value of each parameter that the space suggests; a configuration may lack some of them, or
+        hold them under another name.
+
+    Raises:
+        InputError: The space does not allow one of them any more.
     """
-    space, beside = prepared_space(job), suggested_of(read_table(folder.root, PROPOSALS))
+    space, suggested = prepared_space(job), suggested_of(read_table(folder.root, PROPOSALS))
     configs: dict[str, dict[str, Any]] = {}
     for row in board.to_dict("records"):
         config = config_of({str(name): value for name, value in row.items()})
         if config not in configs.values() and len(configs) < count:
             configs[str(row["trial_id"])] = config
-    points = {name: locate_in_space(space, config, beside.get(name)) for name, config in configs.items()}
+    points = {name: locate_in_space(space, config, suggested.get(name)) for name, config in configs.items()}
     for name, point in points.items():
-        # Fixed values may have been laid over those it was searched with.
+        # A parameter that is fixed by now may have had another value in the search.
         if point is None or point.config != configs[name]:
-            raise InputError.single(
-                "space", f"{name} is no configuration of it any more", "must allow the best"
-            )
+            given = f"{name} is no configuration of it any more"
+            raise InputError.single("space", given, "must allow the best configurations")
     return {name: dict(point.params) for name, point in points.items() if point}
 
 
 def describe(confirmation: Confirmation, board: pd.DataFrame, metric: str) -> list[str]:
-    """A line for each candidate: its mean over new seeds with its 95% interval, and what the search had for it."""
+    """A line for each candidate: its mean over new seeds with the 95% interval, and its value in the search."""
     searched = dict(zip(board["trial_id"], board[metric], strict=True))
     lines = [
-        f"  {one.trial_id}  {metric} {one.score:.4f} ({one.low:.4f} to {one.high:.4f}) "
-        f"at epoch {one.epoch}, {one.seeds} seeds; {searched[one.trial_id]:.4f} in the search"
-        for one in confirmation.standings
+        f"  {mean.trial_id}  {metric} {mean.score:.4f} ({mean.low:.4f} to {mean.high:.4f}) "
+        f"at epoch {mean.epoch}, {mean.seeds} seeds; {searched[mean.trial_id]:.4f} in the search"
+        for mean in confirmation.means
     ]
     lines += [f"  {name}  left out: {reason}" for name, reason in confirmation.left_out.items()]
-    if confirmation.lacking:
+    if confirmation.missing:
         lines.append(
-            f"  {confirmation.lacking} trainings failed or lost their workers; the same command tries again"
+            f"  {confirmation.missing} trainings failed or lost their workers; the same command tries again"
         )
     return lines

@@ -38,7 +38,7 @@ class Found(NamedTuple):
     config: Mapping[str, Any]
 
 
-class Connection(NamedTuple):
+class ResultLine(NamedTuple):
     """One row of the result."""
 
     name: str
@@ -70,7 +70,7 @@ def main() -> None:
             show(trained(name, "cnn", preset.config, data, secs, clock))
 
 
-def show(line: Connection) -> None:
+def show(line: ResultLine) -> None:
     """Print a row."""
     print(
         f"{line.name:14} test accuracy {line.test_accuracy:.4f}  {line.epochs:3} epochs  "
@@ -79,7 +79,7 @@ def show(line: Connection) -> None:
     )
 
 
-def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> Connection:
+def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> ResultLine:
     """A search by the default strategy, then its winner trained again."""
     from toprung.search.strategy.initial_configs import allowed_subset
     from toprung.search.strategy.strategy import Strategy
@@ -134,15 +134,15 @@ def one_trial(
 
 def trained(
     name: str, family_name: str, config: Mapping[str, Any], data: Dataset, secs: float, clock: Clock
-) -> Connection:
+) -> ResultLine:
     """Train on train and validation for the epochs that fit into `secs`, then test."""
-    from toprung.search.winner.retrain import joined
+    from toprung.trainables.data.concat import concat_splits
     from toprung.trainables.models.family import load_family
     from toprung.trainables.training.trainer import Trainer
 
     began = clock()
     family, task = load_family(family_name), task_of(data, 1)
-    everything = joined(data.train(), task.val)
+    everything = concat_splits(data.train(), task.val)
     task = replace(task, train=everything, val=some(everything, 64))
     probe = replace(task, train=some(everything, len(everything.labels) // PROBED_SHARE))
     epoch_secs = second_epoch_secs(Trainer(family, config, probe), clock) * PROBED_SHARE
@@ -153,7 +153,7 @@ def trained(
         trainer.train_epoch(epoch)
     minutes = (clock() - began) / 60
     accuracy = trainer.evaluate(data.test()).accuracy
-    return Connection(name, accuracy, epochs, trainer.parameter_count, minutes)
+    return ResultLine(name, accuracy, epochs, trainer.parameter_count, minutes)
 
 
 def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:

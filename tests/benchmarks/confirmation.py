@@ -35,7 +35,7 @@ from toprung.results.analysis.winner import eligible, pick_winner  # noqa: E402
 from toprung.results.tables.parts import read_tables  # noqa: E402
 from toprung.search.runs.run_folder import RunFolder  # noqa: E402
 from toprung.search.winner.confirm import candidates_of  # noqa: E402
-from toprung.search.winner.confirm_jobs import point_key, runs_of, trainings  # noqa: E402
+from toprung.search.winner.confirm_jobs import confirm_runs, point_key, trainings_by_point  # noqa: E402
 
 Row = tuple[float, float, float]  # told, true, held
 CONFIRMED = [(best, seeds) for best in (1, 3, 5) for seeds in (2, 3, 5)]
@@ -87,7 +87,7 @@ def _compare(
     _, reports, trials = read_tables(folder.root)
     winner = pick_winner(trials, reports, job.search.metric, job.search.mode)
     board = eligible(trials, reports, job.search.metric, job.search.mode)
-    known = trainings(list(runs_of(folder, job)), job.search.metric)
+    known = trainings_by_point(list(confirm_runs(folder, job)), job.search.metric)
     points = candidates_of(job, folder, board, options.of)
     curves = {
         name: np.array([one.curve for one in known[point_key(params)]]) for name, params in points.items()

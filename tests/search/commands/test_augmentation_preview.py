@@ -10,7 +10,7 @@ import pytest
 from toprung.search.commands.augmentation_preview import (
     STRENGTHS,
     AugmentationUsage,
-    drawn,
+    draw_sheet,
     examples,
     sheet_rows,
 )
@@ -29,26 +29,26 @@ def test_a_file_that_cannot_be_an_image_is_refused_before_any_work(name: str, tm
 
 def test_each_technique_has_a_row_that_says_whether_the_job_uses_it() -> None:
     space = load_space("cnn", {"augment_set": "photo", "flip": False, "augment": 0.4})
-    use = AugmentationUsage.of(space)
-    notes = {row.title: row.note for row in sheet_rows(use)}
+    usage = AugmentationUsage.of(space)
+    notes = {row.title: row.note for row in sheet_rows(usage)}
     assert set(TECHNIQUES) <= set(notes)
     assert notes["photo set"] == notes["blur"] == "in every trial"
     assert notes["flip"] == notes["mixup"] == notes["standard set"] == "not in this job"
-    assert use.headline() == "this job trains at strength 0.40"
-    grey = {row.title for row in sheet_rows(use, in_colour=False)}
+    assert usage.headline() == "this job trains at strength 0.40"
+    grey = {row.title for row in sheet_rows(usage, in_colour=False)}
     assert set(notes) - grey == {"saturation", "hue"}
 
 
 def test_a_job_that_searches_everything_says_so() -> None:
-    use = AugmentationUsage.of(load_space("cnn"))
-    assert use.headline() == "this job searches strengths from 0.0 to 1.0"
-    assert {row.note for row in sheet_rows(use)} == {"in some trials"}
+    usage = AugmentationUsage.of(load_space("cnn"))
+    assert usage.headline() == "this job searches strengths from 0.0 to 1.0"
+    assert {row.note for row in sheet_rows(usage)} == {"in some trials"}
 
 
 def test_a_space_without_augmentation_leaves_images_as_they_are() -> None:
-    use = AugmentationUsage.of(lambda trial: {"units": 3})
-    assert "leaves its images as they are" in use.headline()
-    assert {row.note for row in sheet_rows(use)} == {"not in this job"}
+    usage = AugmentationUsage.of(lambda trial: {"units": 3})
+    assert "does not augment its images" in usage.headline()
+    assert {row.note for row in sheet_rows(usage)} == {"not in this job"}
 
 
 def test_examples_are_of_different_classes_and_not_blank() -> None:
@@ -72,7 +72,7 @@ def test_an_image_of_one_strong_colour_is_blank_too() -> None:
 def test_a_sheet_has_a_tile_for_each_row_strength_and_image(channels: int) -> None:
     rows = list(sheet_rows(AugmentationUsage.of(lambda trial: {})))[:3]
     one = np.zeros((len(STRENGTHS), 2, 90, 60, channels), np.uint8)
-    sheets = [np.asarray(drawn("title", "note", rows, [one + shade] * 3)) for shade in (0, 200)]
+    sheets = [np.asarray(draw_sheet("title", "note", rows, [one + shade] * 3)) for shade in (0, 200)]
     tiles = (sheets[0] != sheets[1]).any(axis=-1).sum()
     assert tiles == 3 * len(STRENGTHS) * 2 * 76 * 76
 
@@ -93,13 +93,13 @@ def test_check_draws_the_jobs_own_images(toprung, job_file, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_strength_zero_shows_the_images_themselves_and_more_changes_them_more() -> None:
-    from toprung.search.commands.augmentation_preview import varied
+    from toprung.search.commands.augmentation_preview import augmented
 
     images = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
     for row in sheet_rows(AugmentationUsage.of(lambda trial: {})):
-        shown = varied(images, row)
-        assert np.array_equal(shown[0], images)
-        assert not np.array_equal(shown[-1], images), row.title
+        sheet = augmented(images, row)
+        assert np.array_equal(sheet[0], images)
+        assert not np.array_equal(sheet[-1], images), row.title
 
 
 def test_check_without_a_preview_loads_no_tensorflow(toprung, job_file) -> None:

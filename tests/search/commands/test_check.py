@@ -20,7 +20,7 @@ from toprung.trainables.data.dataset import DataSpec, load
 from toprung.trainables.system.storage import Storage
 
 
-def test_the_first_rung_is_where_the_job_has_it(job_file) -> None:
+def test_the_first_rung_is_at_min_epochs(job_file) -> None:
     lines = list(describe_job(load_job(job_file(search={"min_epochs": 3}))))
     assert "rungs      epochs 3, 9; 1 in 3 survives each" in lines
     lines = list(describe_job(load_job(job_file(search={"min_epochs": 9}))))
@@ -28,24 +28,24 @@ def test_the_first_rung_is_where_the_job_has_it(job_file) -> None:
     assert "note       the only rung is that of epoch 9, the last: nothing is stopped early" in lines
 
 
-def test_what_confirming_will_take_is_told_where_it_is_asked_for(job_file) -> None:
-    told = [line for line in describe_job(load_job(job_file())) if line.startswith("confirm")]
-    assert not told
+def test_the_epochs_of_a_confirmation_are_listed_where_the_job_has_one(job_file) -> None:
+    lines = [line for line in describe_job(load_job(job_file())) if line.startswith("confirm")]
+    assert not lines
     asking = load_job(job_file(retrain={"confirm": 3, "seeds": 2}))
     (line,) = [line for line in describe_job(asking) if line.startswith("confirm")]
     assert line == "confirm    the best 3 with 2 new seeds each before one is retrained: 54 epochs"
 
 
-@pytest.mark.parametrize("counts,told", [((60, 20), True), ((40, 40), False)])
+@pytest.mark.parametrize("counts,warned", [((60, 20), True), ((40, 40), False)])
 def test_classes_of_very_different_sizes_are_pointed_out(
-    job_file, tmp_path: Path, counts: tuple[int, int], told: bool
+    job_file, tmp_path: Path, counts: tuple[int, int], warned: bool
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (sum(counts), 8, 8, 1), dtype=np.uint8)
     np.savez(tmp_path / "set.npz", images=images, labels=np.repeat([0, 1], counts))
     job = load_job(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
-    said = [line for line in describe_job(job) if "largest class" in line]
-    assert len(said) == told
-    assert all("42 training images and the smallest 14" in line for line in said)
+    warnings = [line for line in describe_job(job) if "largest class" in line]
+    assert len(warnings) == warned
+    assert all("42 training images and the smallest 14" in line for line in warnings)
 
 
 def small_images(folder: Path, count: int) -> Path:
@@ -128,6 +128,6 @@ def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch:
         raise OSError("AWS Error NETWORK_CONNECTION\nduring HeadObject")
 
     monkeypatch.setattr(Storage, "exists", unreachable)
-    told = "\n".join(describe_job(load_job(job_file())))
-    assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in told
-    assert "rungs" in told and "next" in told
+    lines = "\n".join(describe_job(load_job(job_file())))
+    assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in lines
+    assert "rungs" in lines and "next" in lines

@@ -44,7 +44,7 @@ def run_of(job: JobSpec, outcome: Outcome, value: float = 0.9) -> RunFolder:
         (math.nan, Outcome.DIVERGED, "next       no trial can be retrained: the column `reason`"),
     ],
 )
-def test_a_search_ends_with_what_can_be_done_next(
+def test_a_search_ends_with_the_next_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float, outcome: Outcome, next_step: str
 ) -> None:
     job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
@@ -60,9 +60,9 @@ def test_the_commands_shown_can_be_typed_as_they_are_and_a_server_is_shown_as_it
     job = parse_job(content, "job")
     folder = run_of(job, Outcome.COMPLETED)
     show_result(SearchResult(folder, None), job)
-    said = capsys.readouterr().out
-    assert f"mlflow     mlflow ui --backend-store-uri 'sqlite:///{folder.root}/mlflow.db'" in said
-    assert f"next       toprung retrain '{folder.root}'" in said
+    printed = capsys.readouterr().out
+    assert f"mlflow     mlflow ui --backend-store-uri 'sqlite:///{folder.root}/mlflow.db'" in printed
+    assert f"next       toprung retrain '{folder.root}'" in printed
     served = parse_job({**content, "tracking": {"uri": "https://mlflow.example.org"}}, "job")
     show_result(SearchResult(folder, None), served)
     assert "mlflow     https://mlflow.example.org\n" in capsys.readouterr().out

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from toprung.search.driver import progress_display
 from toprung.search.driver.progress import ProgressSnapshot
-from toprung.search.driver.progress_display import LineSchedule, ProgressDisplay, can_draw_panel, panel_of
+from toprung.search.driver.progress_display import LineSchedule, ProgressDisplay, panel_of
 from toprung.search.driver.trial_state import Leader
 
 NOW = ProgressSnapshot(
@@ -90,22 +91,38 @@ def test_a_panel_names_the_best_trial_and_the_time_left() -> None:
     assert "15 min 0 s, about 45 min 0 s left" in text
 
 
-@pytest.mark.parametrize(
-    ("is_terminal", "is_jupyter", "has_widgets", "expected"),
-    [
-        (False, False, True, False),
-        (True, False, False, True),
-        (False, True, True, True),
-        (False, True, False, False),
-    ],
-)
-def test_a_panel_is_drawn_on_a_terminal_and_in_a_notebook_that_has_widgets(
-    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, is_jupyter: bool, has_widgets: bool, expected: bool
-) -> None:
-    from rich import console
+def test_a_notebook_replaces_one_panel_and_keeps_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    displayed: list[str] = []
 
-    kept = console.Console
-    monkeypatch.setattr(console, "Console", lambda: kept(force_jupyter=is_jupyter))
+    class Handle:
+        def update(self, panel: Any) -> None:
+            displayed.append("updated")
+
+    def display(panel: Any, display_id: bool) -> Handle:
+        assert display_id and panel.title == "toprung"
+        displayed.append("new")
+        return Handle()
+
+    monkeypatch.setattr(progress_display, "is_notebook", lambda: True)
+    monkeypatch.setattr(progress_display, "NOTEBOOK_PANEL_EVERY_SECS", 0.01)
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    progress: Any = FakeProgress()
+    with ProgressDisplay(progress, "val_accuracy"):
+        wait_for(lambda: len(displayed) >= 3)
+    assert displayed[0] == "new" and set(displayed[1:]) == {"updated"}
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_panel_is_drawn_on_a_terminal_alone_unless_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    panels: list[str] = []
+    monkeypatch.setattr(progress_display, "panel_of", lambda *_: panels.append("drawn") or "panel")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if has_widgets else None)
-    assert can_draw_panel() is expected
+    for live in (None, False):
+        panels.clear()
+        progress: Any = FakeProgress()
+        with ProgressDisplay(progress, "val_accuracy", live):
+            pass
+        assert bool(panels) is (is_terminal and live is None)

@@ -21,7 +21,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+def refusal_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
     """What `toprung check` says of a job, after making sure that it refuses it as it should."""
 
     def run(job: dict[str, Any] | str) -> list[str]:
@@ -50,13 +50,13 @@ def npz(path: Path, pixels: np.ndarray, labels: np.ndarray) -> Path:
     return path
 
 
-def test_an_unknown_space_is_answered_with_what_there_is(told) -> None:
-    (line,) = told({"data": "digits", "space": {"name": "cnm"}})
+def test_an_unknown_space_is_answered_with_what_there_is(refusal_of) -> None:
+    (line,) = refusal_of({"data": "digits", "space": {"name": "cnm"}})
     assert "space.name" in line and "cnn" in line
 
 
-def test_a_range_upside_down_and_parameters_unknown_are_told_together(told) -> None:
-    lines = told(
+def test_a_range_upside_down_and_parameters_unknown_are_reported_together(refusal_of) -> None:
+    lines = refusal_of(
         {
             "data": "digits",
             "space": {"ranges": {"learning_rate": [0.1, 0.001], "filter": [8, 16]}, "fixed": {"drop": 1}},
@@ -68,13 +68,13 @@ def test_a_range_upside_down_and_parameters_unknown_are_told_together(told) -> N
         assert part in text
 
 
-def test_problems_of_space_data_and_sampler_are_told_together(told, tmp_path: Path) -> None:
-    lines = told({"data": {"path": str(tmp_path / "none")}, "space": {"fixed": {"drop": 1}}})
+def test_problems_of_space_data_and_sampler_are_reported_together(refusal_of, tmp_path: Path) -> None:
+    lines = refusal_of({"data": {"path": str(tmp_path / "none")}, "space": {"fixed": {"drop": 1}}})
     assert len(lines) == 2
 
 
-def test_a_sampler_nobody_knows(told) -> None:
-    (line,) = told({"data": "digits", "search": {"sampler": "grid"}})
+def test_a_sampler_nobody_knows(refusal_of) -> None:
+    (line,) = refusal_of({"data": "digits", "search": {"sampler": "grid"}})
     assert "search.sampler" in line and "tpe" in line
 
 
@@ -113,10 +113,12 @@ class NoScalars(Good):
         ("NoScalars", ["draws widths as list; must be", "draws measure as builtin_function_or_method; must"]),
     ],
 )
-def test_a_family_whose_every_trial_would_fail(told, tmp_path: Path, name: str, expected: list[str]) -> None:
+def test_a_family_whose_every_trial_would_fail(
+    refusal_of, tmp_path: Path, name: str, expected: list[str]
+) -> None:
     file = tmp_path / "families_that_fail.py"
     file.write_text(FAMILY)
-    lines = told({"data": "digits", "space": f"{file}:{name}"})
+    lines = refusal_of({"data": "digits", "space": f"{file}:{name}"})
     assert len(lines) == len(expected)
     for line, part in zip(lines, expected, strict=True):
         assert line.startswith("toprung: space.name: ") and part in line
@@ -129,8 +131,10 @@ def test_a_family_that_can_be_trained(tmp_path: Path) -> None:
     assert main(["check", str(job)]) == 0
 
 
-def test_fixed_numbers_that_nothing_trains_with(told) -> None:
-    lines = told({"data": "digits", "space": {"fixed": {"batch_size": -5, "dropout": 1.5, "filters": 8.5}}})
+def test_fixed_numbers_that_nothing_trains_with(refusal_of) -> None:
+    lines = refusal_of(
+        {"data": "digits", "space": {"fixed": {"batch_size": -5, "dropout": 1.5, "filters": 8.5}}}
+    )
     assert [line.partition(";")[2] for line in sorted(lines)] == [
         " must be a whole number from 1",
         " must be a number from 0 to 0.99",
@@ -138,13 +142,13 @@ def test_fixed_numbers_that_nothing_trains_with(told) -> None:
     ]
 
 
-def test_first_configurations_outside_the_space(told) -> None:
-    (line,) = told({"data": "digits", "search": {"initial_configs": [{"learning_rate": 5}]}})
+def test_first_configurations_outside_the_space(refusal_of) -> None:
+    (line,) = refusal_of({"data": "digits", "search": {"initial_configs": [{"learning_rate": 5}]}})
     assert line.endswith("initial_configs[0].learning_rate: 5; must be a finite number within [0.0001, 0.1]")
 
 
-def test_an_earlier_run_that_is_none(told) -> None:
-    (line,) = told({"data": "digits", "search": {"warm_start": ["nowhere"]}})
+def test_an_earlier_run_that_is_none(refusal_of) -> None:
+    (line,) = refusal_of({"data": "digits", "search": {"warm_start": ["nowhere"]}})
     assert "search.warm_start[0]: nowhere is none" in line
 
 
@@ -169,61 +173,61 @@ def test_a_drawing_that_cannot_be_saved_is_refused_before_the_simulation(
     monkeypatch.chdir(tmp_path)
     Path("job.yaml").write_text("data: digits")
     assert main(["simulate", "job.yaml", "--out", out]) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("toprung: --out: ") and not said.out
+    printed = capsys.readouterr()
+    assert printed.err.startswith("toprung: --out: ") and not printed.out
 
 
-def test_a_store_that_nobody_knows_is_told_from_a_folder_that_is_no_run(capsys) -> None:
+def test_a_store_that_nobody_knows_is_distinguished_from_a_folder_that_is_no_run(capsys) -> None:
     assert main(["status", "odd://bucket/run"]) == 2
     assert "odd://bucket/run cannot be read (Unrecognized filesystem" in capsys.readouterr().err
 
 
-def test_a_data_source_nobody_knows(told) -> None:
-    (line,) = told({"data": "cifar11"})
+def test_a_data_source_nobody_knows(refusal_of) -> None:
+    (line,) = refusal_of({"data": "cifar11"})
     assert "data.source" in line and "cifar10" in line
 
 
-def test_an_image_folder_with_one_class(told, tmp_path: Path) -> None:
-    (line,) = told({"data": {"path": str(images(tmp_path / "one", {"cat": 5}))}})
+def test_an_image_folder_with_one_class(refusal_of, tmp_path: Path) -> None:
+    (line,) = refusal_of({"data": {"path": str(images(tmp_path / "one", {"cat": 5}))}})
     assert "data" in line and "class" in line
 
 
 @pytest.mark.parametrize("where", ["dog", "."])
-def test_a_folder_of_images_that_may_not_be_listed(told, forbid, tmp_path: Path, where: str) -> None:
+def test_a_folder_of_images_that_may_not_be_listed(refusal_of, forbid, tmp_path: Path, where: str) -> None:
     folder = images(tmp_path / "two", {"cat": 10, "dog": 10})
     forbid(folder / where)
-    (line,) = told({"data": {"path": str(folder)}})
+    (line,) = refusal_of({"data": {"path": str(folder)}})
     assert f"data.path: {folder / where} cannot be read (Permission denied)" in line
 
 
-def test_a_corrupt_jpeg_is_named(told, tmp_path: Path) -> None:
+def test_a_corrupt_jpeg_is_named(refusal_of, tmp_path: Path) -> None:
     folder = images(tmp_path / "two", {"cat": 10, "dog": 10})
     (folder / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    lines = told({"data": {"path": str(folder)}})
+    lines = refusal_of({"data": {"path": str(folder)}})
     assert "broken.jpg" in "\n".join(lines)
 
 
-def test_labels_out_of_range(told, tmp_path: Path) -> None:
+def test_labels_out_of_range(refusal_of, tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", np.zeros((30, 8, 8, 3), np.uint8), np.arange(30) % 3 - 1)
-    (line,) = told({"data": {"path": str(path)}})
+    (line,) = refusal_of({"data": {"path": str(path)}})
     assert "label" in line and "-1" in line
 
 
-def test_images_of_the_wrong_rank(told, tmp_path: Path) -> None:
+def test_images_of_the_wrong_rank(refusal_of, tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", np.zeros((30, 64), np.uint8), np.arange(30) % 3)
-    (line,) = told({"data": {"path": str(path)}})
+    (line,) = refusal_of({"data": {"path": str(path)}})
     assert "64" in line
 
 
-def test_fewer_images_than_classes(told, tmp_path: Path) -> None:
+def test_fewer_images_than_classes(refusal_of, tmp_path: Path) -> None:
     path = npz(tmp_path / "a.npz", np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 1, 4]))
-    lines = told({"data": {"path": str(path)}})
+    lines = refusal_of({"data": {"path": str(path)}})
     assert "class" in "\n".join(lines)
 
 
-def test_a_parquet_file_that_is_none(told, tmp_path: Path) -> None:
+def test_a_parquet_file_that_is_none(refusal_of, tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
-    lines = told({"data": {"path": str(tmp_path / "train.parquet")}})
+    lines = refusal_of({"data": {"path": str(tmp_path / "train.parquet")}})
     assert "train.parquet" in lines[0]
 
 
@@ -235,15 +239,15 @@ def test_a_run_of_another_job_and_a_folder_that_is_no_run(tmp_path: Path, capsys
     (tmp_path / "runs" / "job" / "job.yaml").write_text(yaml.safe_dump(other))
     for command in ("check", "search"):
         assert main([command, str(job)]) == 2
-        said = capsys.readouterr()
-        assert "seed: is 1 and was 2" in said.err and not said.out
+        printed = capsys.readouterr()
+        assert "seed: is 1 and was 2" in printed.err and not printed.out
     for command in ("status", "table", "retrain"):
         assert main([command, str(tmp_path / "nowhere")]) == 2
         assert "must be a run folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"name: [unclosed", b"\xff\xfe\x00\x01", b"", b"a text"])
-def test_a_damaged_run_folder_is_named(told, tmp_path: Path, capsys, content: bytes) -> None:
+def test_a_damaged_run_folder_is_named(refusal_of, tmp_path: Path, capsys, content: bytes) -> None:
     damaged = tmp_path / "run" / "job.yaml"
     damaged.parent.mkdir()
     damaged.write_bytes(content)
@@ -251,7 +255,7 @@ def test_a_damaged_run_folder_is_named(told, tmp_path: Path, capsys, content: by
         assert main([command, str(damaged.parent)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"toprung: {damaged}")
-    (line,) = told({"data": "digits", "search": {"warm_start": [str(damaged.parent)]}})
+    (line,) = refusal_of({"data": "digits", "search": {"warm_start": [str(damaged.parent)]}})
     assert line.startswith(f"toprung: {damaged}")
 
 
@@ -281,18 +285,6 @@ def test_a_table_goes_to_a_pipe_as_parquet(tmp_path: Path, capfdbinary) -> None:
     (run / "job.yaml").write_text(yaml.safe_dump({"name": "job", "data": "digits"}))
     assert main(["table", str(run), "--format", "parquet"]) == 0
     assert pd.read_parquet(io.BytesIO(capfdbinary.readouterr().out)).empty
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["serch"], ["table", "runs/x", "--top", "0"], ["search"], ["search", "job.yaml", "--address", ""]],
-)
-def test_a_mistyped_command_line_is_exit_code_2(arguments: list[str], capsys) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("toprung: ") and "--help" in line
 
 
 def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -> None:

@@ -13,7 +13,8 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.jobs.load import load_job, parse_job
-from toprung.search.jobs.schema import JobSpec, SpaceSection
+from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.search_section import SpaceSection
 from toprung.search.preparation.prepare import config_kinds, incompatible_runs, new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.strategy.initial_configs import allowed_subset, check_initial_configs

@@ -15,12 +15,13 @@ from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, tri
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.jobs.load import dump_job, override_job, parse_job, read_mapping
+from toprung.search.jobs.load import dump_job, override_job, parse_job
 from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.yaml_text import read_mapping
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.confirm import confirm, describe
-from toprung.search.winner.confirm_jobs import confirming, runs_of
+from toprung.search.winner.confirm_jobs import confirm_job, confirm_runs
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -120,27 +121,27 @@ def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) ->
     train = Trained(lambda rate: rate)  # the more, the better; the search had it the other way round
     found = confirm(folder.job(), folder, board(folder), train)
     assert train.rates == [[0.1, 0.1, 0.2, 0.2, 0.3, 0.3]], "three different ones: two trials were of 0.1"
-    assert [one.trial_id for one in found.standings] == ["t00002", "t00001", "t00000"]
-    assert found.standings[0].score == pytest.approx(0.3 + 0.01 * (5 + 6) / 2)
-    assert [one.seeds for one in found.standings] == [2, 2, 2]
+    assert [one.trial_id for one in found.means] == ["t00002", "t00001", "t00000"]
+    assert found.means[0].score == pytest.approx(0.3 + 0.01 * (5 + 6) / 2)
+    assert [one.seeds for one in found.means] == [2, 2, 2]
     _, epochs, trials = read_tables(folder.root)
     searched = pick_winner(trials, epochs)
-    winner = confirmed_winner(searched, trials, found.standings, "max")
+    winner = confirmed_winner(searched, trials, found.means, "max")
     assert (searched.trial_id, winner.trial_id, winner.runner_up) == ("t00000", "t00002", "t00001")
     assert (winner.config, winner.seed, winner.epoch) == ({"learning_rate": 0.3}, 2, 2)
     assert winner.why.startswith(
         "best of 3 confirmed: val_accuracy 0.3550 over 2 new seeds at epoch 2, 0.1200 ahead"
     )
-    told = describe(found, board(folder), "val_accuracy")
-    assert told[0].startswith("  t00002  val_accuracy 0.3550 (0.3") and told[0].endswith(
+    lines = describe(found, board(folder), "val_accuracy")
+    assert lines[0].startswith("  t00002  val_accuracy 0.3550 (0.3") and lines[0].endswith(
         "0.7000 in the search"
     )
 
 
-def test_a_lead_that_chance_may_explain_is_told_as_such(folder: RunFolder) -> None:
+def test_a_lead_that_chance_may_explain_is_reported_as_such(folder: RunFolder) -> None:
     found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: 0.5 + rate / 100))
     _, epochs, trials = read_tables(folder.root)
-    winner = confirmed_winner(pick_winner(trials, epochs), trials, found.standings, "max")
+    winner = confirmed_winner(pick_winner(trials, epochs), trials, found.means, "max")
     assert "; by chance it may be up to 0.0" in winner.why and winner.why.endswith(" behind")
 
 
@@ -148,24 +149,34 @@ def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_earl
     folder: RunFolder,
 ) -> None:
     job = folder.job()
-    asked = confirming(job, folder, [{"tenths": 1}], 0)
-    assert asked.data_spec() == job.data_spec() and asked.seed != job.seed
-    assert asked.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
-    assert (asked.search.trials, asked.search.secondary_objectives, asked.search.budgets.epochs) == (
+    confirming = confirm_job(job, folder, [{"tenths": 1}], 0)
+    assert confirming.data_spec() == job.data_spec() and confirming.seed != job.seed
+    assert confirming.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
+    assert (
+        confirming.search.trials,
+        confirming.search.secondary_objectives,
+        confirming.search.budgets.epochs,
+    ) == (
         1,
         (),
         None,
     )
-    assert asked.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
-    assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked, "it is a job file"
-    assert prepare(asked).strategy.rung_epochs == (2,)
-    assert confirming(job, folder, [{"tenths": 1}], 0) == asked
-    others = [
-        confirming(job, folder, [{"tenths": 2}], 0),
-        confirming(job, folder, [{"tenths": 1}], 1),
-        confirming(override_job(job, ["seed=6"]), folder, [{"tenths": 1}], 0),
+    assert confirming.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
+    assert parse_job(read_mapping(dump_job(confirming).encode(), "job"), "job") == confirming, (
+        "it is a job file"
+    )
+    assert prepare(confirming).strategy.rung_epochs == (2,)
+    assert confirm_job(job, folder, [{"tenths": 1}], 0) == confirming
+    different = [
+        confirm_job(job, folder, [{"tenths": 2}], 0),
+        confirm_job(job, folder, [{"tenths": 1}], 1),
+        confirm_job(override_job(job, ["seed=6"]), folder, [{"tenths": 1}], 0),
     ]
-    assert len({one.seed for one in [asked, *others]}) == len({one.name for one in [asked, *others]}) == 4
+    assert (
+        len({one.seed for one in [confirming, *different]})
+        == len({one.name for one in [confirming, *different]})
+        == 4
+    )
 
 
 def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None:
@@ -174,41 +185,43 @@ def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None
     assert confirm(job, folder, board(folder), train) == first and len(train.jobs) == 1
     more = confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
     assert train.rates[1:] == [[0.1, 0.2, 0.3]] and train.jobs[1].seed != train.jobs[0].seed
-    assert [one.seeds for one in more.standings] == [3, 3, 3]
+    assert [one.seeds for one in more.means] == [3, 3, 3]
     confirm(override_job(job, ["retrain.confirm=4"]), folder, board(folder), train)
     assert train.rates[2:] == [[0.4, 0.4]]
-    assert len(list(runs_of(folder, job))) == len(train.jobs) == 3
+    assert len(list(confirm_runs(folder, job))) == len(train.jobs) == 3
     for other in ("search.max_epochs=4", "data.image_size=16", "data.seed=7", "space.fixed={augment: 0}"):
-        assert list(runs_of(folder, override_job(job, [other]))) == [], f"trained with another {other}"
-    assert len(list(runs_of(folder, override_job(job, ["search.metric=val_loss"])))) == 3, "measured as well"
+        assert list(confirm_runs(folder, override_job(job, [other]))) == [], f"trained with another {other}"
+    assert len(list(confirm_runs(folder, override_job(job, ["search.metric=val_loss"])))) == 3, (
+        "measured as well"
+    )
 
 
-def test_an_interrupted_confirmation_is_gone_on_with_and_counts_for_another(folder: RunFolder) -> None:
-    job, asked = folder.job(), []
+def test_an_interrupted_confirmation_is_continued_and_counts_for_another(folder: RunFolder) -> None:
+    job, confirming = folder.job(), []
 
     def interrupted(job: JobSpec) -> None:
-        if not asked:
+        if not confirming:
             Trained(lambda rate: rate, upto=4)(job)
-        asked.append(job)
+        confirming.append(job)
         raise KeyboardInterrupt
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             confirm(job, folder, board(folder), interrupted)
-    assert asked[0] == asked[1], "the same run"
-    assert [run.has_ended for run in runs_of(folder, job)] == [False]
+    assert confirming[0] == confirming[1], "the same run"
+    assert [run.has_ended for run in confirm_runs(folder, job)] == [False]
     train = Trained(lambda rate: rate)
     for best in ("retrain.confirm=1", "retrain.confirm=2"):
         confirm(override_job(job, [best]), folder, board(folder), train)
     assert not train.jobs, "two of 0.1 and two of 0.2 had ended"
     confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
-    assert train.rates == [[0.1, 0.2, 0.3, 0.3, 0.3]] and train.jobs[0].run_root != asked[0].run_root
+    assert train.rates == [[0.1, 0.2, 0.3, 0.3, 0.3]] and train.jobs[0].run_root != confirming[0].run_root
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OOM])
 def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFolder, outcome: Outcome) -> None:
     found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: rate, {0.3: outcome}))
-    assert [one.trial_id for one in found.standings] == ["t00001", "t00000"]
+    assert [one.trial_id for one in found.means] == ["t00001", "t00000"]
     assert found.left_out == {"t00002": f"{outcome} with a new seed"}
     assert (
         describe(found, board(folder), "val_accuracy")[-1] == f"  t00002  left out: {outcome} with a new seed"
@@ -216,15 +229,17 @@ def test_a_configuration_that_fails_with_a_new_seed_does_not_win(folder: RunFold
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT, Outcome.FAILED, Outcome.STOPPED])
-def test_what_may_have_been_an_accident_is_told_and_tried_again(folder: RunFolder, outcome: Outcome) -> None:
+def test_what_may_have_been_an_accident_is_reported_and_tried_again(
+    folder: RunFolder, outcome: Outcome
+) -> None:
     job, train = folder.job(), Trained(lambda rate: rate, {0.3: outcome})
     found = confirm(job, folder, board(folder), train)
-    assert found.left_out == {"t00002": "no training ended well"} and found.lacking == 2
-    told = describe(found, board(folder), "val_accuracy")
-    assert told[-1] == "  2 trainings failed or lost their workers; the same command tries again"
-    mended = Trained(lambda rate: rate)
-    assert len(confirm(job, folder, board(folder), mended).standings) == 3
-    assert mended.rates == [[0.3, 0.3]] and mended.jobs[0].seed != train.jobs[0].seed
+    assert found.left_out == {"t00002": "no training ended well"} and found.missing == 2
+    lines = describe(found, board(folder), "val_accuracy")
+    assert lines[-1] == "  2 trainings failed or lost their workers; the same command tries again"
+    repaired = Trained(lambda rate: rate)
+    assert len(confirm(job, folder, board(folder), repaired).means) == 3
+    assert repaired.rates == [[0.3, 0.3]] and repaired.jobs[0].seed != train.jobs[0].seed
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.PREEMPTED])
@@ -240,7 +255,7 @@ def test_trainings_by_another_version_of_the_models_file_do_not_count(folder: Ru
     job, train = folder.job(), Trained(lambda rate: rate)
     confirm(job, folder, board(folder), train)
     file = Path(job.space.name.rpartition(":")[0])
-    file.write_text(file.read_text() + "\n# mended\n")
+    file.write_text(file.read_text() + "\n# repaired\n")
     confirm(job, folder, board(folder), train)
     assert train.rates[0] == train.rates[1] and train.jobs[0].seed != train.jobs[1].seed
 
@@ -266,9 +281,9 @@ def test_the_longest_name_and_every_setting_make_a_job_that_can_be_read_again(fo
         "name=" + "n" * 100,
     ]
     job = override_job(folder.job(), [*changes, f"search.warm_start=[{folder.root}]"])
-    asked = confirming(job, folder, [{"tenths": 1}], 0)
-    assert parse_job(read_mapping(dump_job(asked).encode(), "job"), "job") == asked
-    search, storage = asked.search, asked.storage
+    confirming = confirm_job(job, folder, [{"tenths": 1}], 0)
+    assert parse_job(read_mapping(dump_job(confirming).encode(), "job"), "job") == confirming
+    search, storage = confirming.search, confirming.storage
     assert (search.variant, search.sampler, search.warm_start, storage.keep_stopped) == (
         "stop",
         "random",
@@ -277,18 +292,18 @@ def test_the_longest_name_and_every_setting_make_a_job_that_can_be_read_again(fo
     )
 
 
-def test_where_nothing_is_tracked_no_place_is_made_for_it(
+def test_a_confirmation_without_tracking_makes_no_folder_for_mlflow(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = RunFolder("memory://bucket/a")
-    assert confirming(
+    assert confirm_job(
         override_job(folder.job(), ["tracking.enabled=false"]), elsewhere, [{"tenths": 1}], 0
     ).name
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_space_that_lacks_a_configuration_by_now_is_told_in_one_line(folder: RunFolder) -> None:
+def test_a_space_that_lacks_a_configuration_by_now_is_reported_in_one_line(folder: RunFolder) -> None:
     narrowed = override_job(folder.job(), ["space.ranges={tenths: [3, 9]}"])
     refused = pytest.raises(InputError, match="space: t00000 is no configuration of it any more")
     with refused:

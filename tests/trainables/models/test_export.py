@@ -46,7 +46,7 @@ def test_it_loads_without_toprung_and_predicts_the_same(digits: Task, config: di
 def test_what_a_retraining_is_scored_by_computes_as_the_exported_model_does(
     digits: Task, config: dict
 ) -> None:
-    from toprung.search.winner.retrain import as_saved
+    from toprung.search.winner.train import TrainedWinner
     from toprung.trainables.models.cnn import CnnFamily
     from toprung.trainables.training.trainer_cache import TrainerCache
     from toprung.trainables.trial.execution import ExecutionRequest
@@ -58,9 +58,9 @@ def test_what_a_retraining_is_scored_by_computes_as_the_exported_model_does(
     predicted = trainer.export().predict(digits.val.images, verbose=0)
     half = trainer.evaluate(digits.val).probabilities
     assert np.abs(half - predicted).max() > 1e-4, "half precision rounds"
-    single = as_saved(trainer, warm, family, config, digits)
+    single = TrainedWinner(trainer, warm, family, config, digits).as_saved()
     assert single.evaluate(digits.val).probabilities == pytest.approx(predicted, abs=1e-5)
-    assert as_saved(single, warm, family, config, digits) is single
+    assert TrainedWinner(single, warm, family, config, digits).as_saved() is single
 
 
 def test_training_goes_on_after_an_export(noise: Task, config: dict) -> None:

@@ -1,0 +1,141 @@
+"""The arguments of the command line: what each command takes, and how its values are checked."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WRONG_INPUT = 2
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Reports wrong arguments in one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with code 2."""
+        self.exit(WRONG_INPUT, f"toprung: {message}; `{self.prog} --help` shows what is allowed\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; `command` of its result is the name of the command."""
+    parser = OneLineParser(
+        prog="toprung", description="Finds the best training configuration for an image classifier."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+
+    def add(name: str, description: str, add_arguments: Callable[[argparse.ArgumentParser], None]) -> None:
+        add_arguments(commands.add_parser(name, help=description, description=description))
+
+    add("check", "check a job and describe what it will do", _check)
+    add("search", "run a job's search, or continue it", _search)
+    add("status", "show progress and leaders of a run, from its tables", _status)
+    add("table", "show the trials of a run, best first", _table)
+    add("simulate", "predict what a search would cost and find", _simulate)
+    add("retrain", "train the winner again, test it once, save it", _retrain)
+    return parser
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    _job(parser)
+    draw = "draw the job's images under its augmentation, as in out.png"
+    parser.add_argument("--preview", metavar="FILE", help=draw)
+
+
+def _search(parser: argparse.ArgumentParser) -> None:
+    _job(parser)
+    cluster = 'a running Ray cluster; "auto" for the one this machine is part of'
+    parser.add_argument("--address", type=_address, help=cluster)
+
+
+def _status(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("--top", metavar="N", type=_count, default=5, help="number of leaders (5)")
+
+
+def _table(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("--top", metavar="N", type=_count, help="number of rows (all)")
+    parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
+    parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
+    unbeaten = "only trials that no other trial beats in every objective"
+    parser.add_argument("--pareto", action="store_true", help=unbeaten)
+
+
+def _simulate(parser: argparse.ArgumentParser) -> None:
+    _job(parser)
+    workers = "numbers of workers (1 4 16 64)"
+    parser.add_argument(
+        "--workers", metavar="N", type=_count, nargs="+", default=[1, 4, 16, 64], help=workers
+    )
+    curves = "a finished run to take the learning curves from"
+    parser.add_argument("--from", dest="run", metavar="RUN", help=curves)
+    _amount_option(parser, "--epoch-secs", 60.0, "seconds of an epoch, unless --from is given (60)")
+    _amount_option(parser, "--worker-startup-secs", 0.0, "seconds until a worker can train (0)")
+    _amount_option(parser, "--trial-startup-secs", 0.0, "seconds until a trial trains on a worker (0)")
+    _share_option(parser, "--stragglers", "share of trials that run three times slower, 0 to 1 (0)")
+    _share_option(parser, "--failures", "share of trials that fail, 0 to 1 (0)")
+    parser.add_argument("--out", metavar="PNG", help="draw the best value over time")
+
+
+def _retrain(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("--trial", metavar="ID", help="this trial instead of the best, as in t00012")
+    cluster = "a running Ray cluster that confirms the best, as for search"
+    parser.add_argument("--address", type=_address, help=cluster)
+    _overrides(parser, "change a setting, as in retrain.epochs=20")
+
+
+def _job(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", help="the job file (YAML)")
+    _overrides(parser, "change a setting of the job, as in search.trials=40")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=_root, help="the run folder or URI, as in runs/quickstart")
+
+
+def _overrides(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C", help=text)
+
+
+def _amount_option(parser: argparse.ArgumentParser, name: str, default: float, text: str) -> None:
+    parser.add_argument(name, metavar="SECS", type=_amount, default=default, help=text)
+
+
+def _share_option(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    parser.add_argument(name, metavar="SHARE", type=_share, default=0.0, help=text)
+
+
+def _root(text: str) -> str:
+    return text.rstrip("/") or text  # shell completion ends a folder's name with a slash
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} given, must be a whole number above 0")
+    return int(text)
+
+
+def _amount(text: str, maximum: float = math.inf) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0.0 <= value <= maximum and math.isfinite(value)):
+        allowed = "0 or more" if maximum == math.inf else f"from 0 to {maximum:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} given, must be a number {allowed}")
+    return value
+
+
+def _share(text: str) -> float:
+    return _amount(text, 1.0)
+
+
+def _address(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("nothing given, must be HOST:PORT or auto")
+    return text

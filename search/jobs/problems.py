@@ -1,0 +1,70 @@
+"""Validation errors of pydantic as the problems that a user reads: key, value given, rule."""
+
+from __future__ import annotations
+
+import difflib
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from toprung.spaces.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pydantic import ValidationError
+
+NAME_RULE = "must be up to 100 letters, digits, dots, dashes and underscores, the first a letter or digit"
+SHORTEST_JOB = "the shortest job is `data: digits`"
+
+
+def input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
+    """Convert a validation error of `model`: one problem for each value, found at its dotted key."""
+    return InputError(_one_for_each_value(_problem(dict(detail), model) for detail in error.errors()))
+
+
+def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> Problem:
+    keys = [str(part) for part in detail["loc"] if not _is_union_branch(part)]
+    key = ".".join(keys) or "the job"
+    given = f"{detail['input']!r} given"
+    match detail["type"]:
+        case "extra_forbidden":
+            return Problem(key, "unknown key", _did_you_mean(keys[-1], _keys_of_section(model, keys[:-1])))
+        case "missing":
+            return Problem(key, "missing", f"must be given; {SHORTEST_JOB}")
+        case "value_error":
+            return Problem(key, str(detail["ctx"]["error"]), "change either")
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return Problem(key, given, "must be keys and values")
+        case "string_pattern_mismatch":
+            return Problem(key, given, NAME_RULE)
+    rule = str(detail["msg"]).replace("Input should be", "must be").replace("String should", "must")
+    return Problem(key, given, rule)
+
+
+def _one_for_each_value(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Join the problems of one value: each type that the value may have reports its own rule."""
+    for (where, given), same in groupby(problems, key=lambda problem: (problem.where, problem.given)):
+        first, *more = (problem.allowed for problem in same)
+        yield Problem(where, given, " or ".join([first, *(rule.removeprefix("must be ") for rule in more)]))
+
+
+def _is_union_branch(part: object) -> bool:
+    return isinstance(part, str) and ("[" in part or part in {"str", "int", "float", "bool", "none"})
+
+
+def _keys_of_section(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
+    """The keys that the section at this path may have; none where the path leads to no section."""
+    for key in keys:
+        annotation = model.model_fields[key].annotation if key in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _did_you_mean(name: str, allowed: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed are {', '.join(allowed)}"

@@ -1,0 +1,128 @@
+"""The sections `space` and `search` of a job file: what may be chosen, and how it is searched."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from toprung.search.jobs.section import Section
+from toprung.trainables.trial.objectives import Objectives
+
+# The space itself refuses .inf and .nan, and says what the parameter may be.
+JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
+Metric = Literal[
+    "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
+]
+ObjectiveName = Literal[Metric, "parameter_count", "latency_ms"]
+
+
+class SpaceSection(Section):
+    """The search space."""
+
+    short_form: ClassVar[str] = "name"
+
+    name: str = Field(
+        "cnn", description="Name of a built-in space, or file.py:Family or module:Family of your own."
+    )
+    fixed: dict[str, JsonScalar] = Field({}, description="Parameters with one fixed value each.")
+    ranges: dict[str, Any] = Field(
+        {}, description="Parameters with a narrower range: [low, high], {low, high} or {choices: [...]}."
+    )
+
+
+class Budgets(Section):
+    """Limits of the search beside `trials`; the first one reached ends it."""
+
+    epochs: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Epochs of all trials together; null for no limit."
+    )
+    gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Hours of training times the trial's share of a GPU; null for no limit."
+    )
+    wall_clock_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Hours since the start of the command, counted anew when a run continues; null for no limit.",
+    )
+    target: float | None = Field(
+        None, description="Value of the metric that ends the search when a trial reaches it; null for none."
+    )
+    plateau_trials: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Consecutive ended trials without a new best; null for no limit."
+    )
+
+
+class SearchSection(Section):
+    """How the space is searched."""
+
+    trials: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
+        32, description="Number of configurations to try."
+    )
+    max_epochs: Annotated[int, Field(gt=0, le=100_000)] = Field(27, description="Epochs of a full training.")
+    reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
+        3, description="One trial in this many continues past each rung."
+    )
+    min_epochs: Annotated[int, Field(gt=0)] = Field(
+        1, description="Epoch of the first rung; no trial is stopped before it."
+    )
+    sampler: str = Field(
+        "stacked",
+        description="stacked (toprung's own, learns from every rung), tpe, cmaes, random, qmc, gp (needs torch), "
+        "or module:function.",
+    )
+    metric: Metric = Field("val_accuracy", description="The validation metric that picks the winner.")
+    objectives: list[ObjectiveName] = Field(
+        [],
+        description="The metric and the objectives to trade it off against, such as latency_ms; empty for the metric "
+        "alone.",
+    )
+    variant: Literal["stop", "promote"] = Field(
+        "stop",
+        description="stop: weak trials end at a rung; promote: all trials pause at a rung, strong ones continue.",
+    )
+    initial_configs: list[dict[str, JsonScalar]] | None = Field(
+        None,
+        description="Configurations to try first, missing parameters sampled; null for the space's own first one, "
+        "[] for none.",
+    )
+    warm_start: list[str] = Field(
+        [], description="Folders of earlier runs of this or a similar space to learn from."
+    )
+    budgets: Budgets = Budgets()
+
+    @model_validator(mode="after")
+    def objectives_include_the_metric(self) -> SearchSection:
+        if not self.objectives:
+            return self
+        if self.metric not in self.objectives or len(set(self.objectives)) < max(2, len(self.objectives)):
+            given = ", ".join(self.objectives)
+            raise ValueError(
+                f"objectives is [{given}], and must hold {self.metric} and at least one other, each once"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def first_rung_is_within_the_training(self) -> SearchSection:
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(f"min_epochs is {self.min_epochs}, and max_epochs {self.max_epochs} is less")
+        return self
+
+    @property
+    def optimized(self) -> Objectives:
+        """The metric, which picks the winner, and then the other objectives."""
+        return Objectives.named((self.metric, *self.secondary_objectives))
+
+    @property
+    def mode(self) -> str:
+        """Whether the metric is to be large ("max") or small ("min")."""
+        return self.optimized.main.mode
+
+    @property
+    def secondary_objectives(self) -> tuple[str, ...]:
+        """The objectives beside the metric."""
+        return tuple(name for name in self.objectives if name != self.metric)
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """Every objective, the metric first, with "max" or "min"."""
+        return {objective.metric: objective.mode for objective in self.optimized.all}

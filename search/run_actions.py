@@ -1,0 +1,38 @@
+"""The actions of a run that `toprung.results.Run` offers, found by the entry point `toprung.run_actions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from toprung.search.jobs.schema import JobSpec
+
+
+def job(root: str) -> JobSpec:
+    """The job of the run at a folder or URI. Raises `InputError` where there is no run."""
+    return RunFolder(root).job()
+
+
+def retrain(
+    root: str, overrides: Sequence[str], trial_id: str | None, address: str | None
+) -> Mapping[str, Any]:
+    """Retrain the winner and return the report; see `retrain_winner`."""
+    from toprung.search.winner.retrain import retrain_winner
+
+    return retrain_winner(RunFolder(root), overrides, trial_id, address).report
+
+
+def model(root: str) -> Any:
+    """The Keras model of the last retraining. Raises `InputError` where there is none."""
+    from toprung.search.winner.model_file import saved_model
+
+    folder = RunFolder(root)
+    try:
+        return saved_model(folder)
+    except FileNotFoundError:
+        raise InputError.single("RUN", f"{root} has no model", "retrain it first") from None

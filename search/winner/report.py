@@ -1,0 +1,106 @@
+"""What a retraining leaves in its run beside the model: the report, and when the test set was read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from toprung.spaces.errors import InputError
+from toprung.trainables.system.storage import Storage
+
+if TYPE_CHECKING:
+    from toprung.results.analysis.winner import Winner
+    from toprung.search.runs.run_folder import RunFolder
+    from toprung.trainables.data.dataset import Dataset
+    from toprung.trainables.metrics.classification import Evaluation
+
+Report = dict[str, Any]
+REPORT_FILE, READS_FILE = "retrain/report.json", "retrain/test_reads.json"
+CONFUSION_CLASSES = 100  # with more classes the confusion counts are left out: they are too many to read
+
+
+@dataclass(frozen=True)
+class SealedTest:
+    """The evaluation on the sealed test images, and every time these were read for the run (ISO 8601, UTC)."""
+
+    evaluation: Evaluation
+    reads: list[str]
+
+
+def read_report(folder: RunFolder) -> Report | None:
+    """The report of an earlier retraining, None without one. Raises `InputError` where it is damaged."""
+    report: Report | None = _read_json(folder, REPORT_FILE)
+    return report
+
+
+def put_report(folder: RunFolder, report: Report) -> None:
+    """Save the report beside the model."""
+    Storage.at(folder.root).put(REPORT_FILE, _json(report))
+
+
+def check_test_reads(folder: RunFolder) -> None:
+    """Raise `InputError` where the record of test reads is damaged."""
+    _read_json(folder, READS_FILE)
+
+
+def record_test_read(folder: RunFolder) -> list[str]:
+    """Record that the test set is read now; called before it is read.
+
+    Returns:
+        The time of every read for this run, this one included.
+    """
+    reads = [*(_read_json(folder, READS_FILE) or []), datetime.now(UTC).isoformat(timespec="seconds")]
+    Storage.at(folder.root).put(READS_FILE, _json(reads))
+    return reads
+
+
+def report_of(
+    run: str, winner: Winner, data: Dataset, epochs: int, test: SealedTest, parameters: int
+) -> Report:
+    """The report of a new model: what it scored on the test set, and what it was made from."""
+    evaluation = test.evaluation
+    per_class = dict(zip(data.classes, map(float, evaluation.class_accuracy), strict=True))
+    return {
+        "run": run,
+        "trial_id": winner.trial_id,
+        "test_accuracy": evaluation.accuracy,
+        "test_loss": evaluation.loss,
+        "test_scores": evaluation.scores,
+        "test_images": data.counts["test"],
+        "test_accuracy_per_class": per_class,
+        "test_confusion": evaluation.confusion.tolist() if len(data.classes) <= CONFUSION_CLASSES else None,
+        "task": data.task_type,
+        "test_reads": test.reads,
+        "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
+        "epochs": epochs,
+        "seed": winner.seed,
+        "config": dict(winner.config),
+        "parameters": parameters,
+        "image_shape": list(data.image_shape),
+        "classes": list(data.classes),
+        "data_fingerprint": data.fingerprint,
+        "registered": None,
+        "winner": winner_summary(winner),
+    }
+
+
+def winner_summary(winner: Winner) -> dict[str, Any]:
+    """The winner in a report: all fields but the configuration, which the report holds already."""
+    known = {name: value for name, value in asdict(winner).items() if name != "config"}
+    return {**known, "confirmed": [asdict(mean) for mean in winner.confirmed]}
+
+
+def _read_json(folder: RunFolder, name: str) -> Any:
+    try:
+        return json.loads(bytes(Storage.at(folder.root).read(name)))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        given = f"{folder.root}/{name} is damaged"
+        raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

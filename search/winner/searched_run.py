@@ -1,0 +1,54 @@
+"""What a retraining starts from: a run's job, its trials and epochs, and the images it searched with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toprung.results.tables.parts import read_tables
+from toprung.search.winner.report import check_test_reads
+from toprung.spaces.errors import InputError
+from toprung.trainables.data.dataset import Dataset, load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class SearchedRun:
+    """A run to retrain: its folder, its job with overrides, and its tables `trials` and `epochs`."""
+
+    folder: RunFolder
+    job: JobSpec
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: RunFolder, overrides: Sequence[str] = ()) -> SearchedRun:
+        """Read the run; `overrides` are `a.b=value` texts. Raises `InputError`."""
+        job = folder.job().overridden(overrides)
+        _, epochs, trials = read_tables(folder.root)
+        return cls(folder, job, trials, epochs)
+
+    def checked_dataset(self) -> Dataset:
+        """The images of the search.
+
+        Raises:
+            InputError: The retraining would fail at its end: the run cannot be written, its record of test reads is
+                damaged, or the images have changed.
+        """
+        self.folder.check_writable("RUN")
+        check_test_reads(self.folder)
+        dataset = load(self.job.data_spec())
+        fingerprint = str(self.trials["data_fingerprint"].dropna().iloc[0])
+        if dataset.fingerprint != fingerprint:
+            given = (
+                f"the images differ from those of {self.folder.root} (fingerprint {dataset.fingerprint[:12]})"
+            )
+            raise InputError.single("data", given, f"must be those of fingerprint {fingerprint[:12]}")
+        return dataset
