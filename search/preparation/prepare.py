@@ -71,7 +71,6 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
         InputError: A setting cannot be, or an earlier run is none.
     """
     _check_sampler_models(job.search.sampler, space)
-    objectives = job.search.optimized
     strategy = Strategy.for_space(
         space,
         job.search.max_epochs,
