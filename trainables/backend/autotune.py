@@ -12,9 +12,9 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.execution import FLOAT32, PRECISIONS, ExecutionPlan, ExecutionRequest
 from toprung.trainables.trial.failures import is_out_of_memory
 
@@ -144,34 +144,28 @@ def least(timed: Iterable[tuple[Value, float]]) -> Value:
 
 
 class AutotuneStore:
-    """What a search chose on each kind of device, a file each under `root`, a local folder or a URI.
+    """The plan that a search chose for each kind of device, a JSON file each under `root`, a local folder or a URI.
 
     With `read_only` nothing is kept: a retraining's choice is for one long training.
     """
 
     def __init__(self, root: str, read_only: bool = False) -> None:
-        from pyarrow import fs
+        self._storage, self._read_only = Storage.at(root), read_only
 
-        self._read_only = read_only
-        self._fs, self._root = fs.FileSystem.from_uri(root if "://" in root else str(Path(root).absolute()))
-
-    def read(self, kind: str, asked: ExecutionRequest) -> ExecutionPlan | None:
-        """The choice made for the same wishes, None where there is none that can be read."""
+    def read(self, device_kind: str, request: ExecutionRequest) -> ExecutionPlan | None:
+        """The plan chosen for the same request, None where there is none that can be read."""
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            with self._fs.open_input_file(self._path(kind)) as file:
-                content: dict[str, Any] = json.loads(file.read())
-            if content["asked"] == asdict(asked):
-                return ExecutionPlan(**content["chosen"])
+            content: dict[str, Any] = json.loads(bytes(self._storage.read(_file_name(device_kind))))
+            if content["request"] == asdict(request):
+                return ExecutionPlan(**content["plan"])
         return None
 
-    def write(self, kind: str, asked: ExecutionRequest, choice: ExecutionPlan) -> None:
-        """Keep a choice. Of workers that choose at once the last one's stands; a trial under way keeps its own."""
-        if self._read_only:
-            return
-        self._fs.create_dir(self._root, recursive=True)
-        text = json.dumps({"asked": asdict(asked), "chosen": asdict(choice)}, indent=2)
-        with self._fs.open_output_stream(self._path(kind)) as file:
-            file.write(text.encode())
+    def write(self, device_kind: str, request: ExecutionRequest, plan: ExecutionPlan) -> None:
+        """Keep a plan. Of workers that choose at once the last one's stands; a trial under way keeps its own."""
+        if not self._read_only:
+            text = json.dumps({"request": asdict(request), "plan": asdict(plan)}, indent=2)
+            self._storage.put(_file_name(device_kind), text.encode())
 
-    def _path(self, kind: str) -> str:
-        return f"{self._root}/{re.sub('[^A-Za-z0-9]+', '-', kind)}.json"
+
+def _file_name(device_kind: str) -> str:
+    return f"{re.sub('[^A-Za-z0-9]+', '-', device_kind)}.json"

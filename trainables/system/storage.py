@@ -1,23 +1,34 @@
-"""Where a run's files are: a local folder or a URI (s3://, gs://, ...). Files appear whole or not at all."""
+"""Files below a root, a local folder or a URI that `pyarrow.fs` reads. Files appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import uuid
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from toprung.trainables.system.uris import is_uri, mask_secrets, refuse_secrets
+
 Root = str | Path
+
+
+class FileStat(NamedTuple):
+    """A file or folder: name below the folder that was listed, bytes, ns since 1970; 0 where a store has none."""
+
+    name: str
+    is_folder: bool
+    size: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True)
 class Storage:
-    """The files of one run, named by paths relative to its root.
+    """The files below one root, named by paths relative to it; the root itself is the name "".
 
     Hidden files (a leading dot) are bookkeeping: pandas, DuckDB and the readers here pass over them.
     """
@@ -26,86 +37,136 @@ class Storage:
     """As the user knows it: a local path or a URI."""
     base: str
     """The same for the file system."""
-    files: Any
-    """A pyarrow.fs.FileSystem."""
+    files: pafs.FileSystem
     is_local: bool
+    made_folders: set[str] = field(default_factory=set, compare=False, repr=False)
+    """Folders that exist on the store, as this object made them."""
 
     @classmethod
     def at(cls, root: Root) -> Storage:
         """The storage at a local path or URI; nothing is created. `file://` is a local folder too.
 
-        Raises OSError for a URI of no known kind, or a store that does not answer.
+        Raises:
+            InputError: The URI holds a password or a key.
+            OSError: The URI is of no known kind, or its store does not answer.
         """
         text = str(root)
-        if "://" not in text:
+        if not is_uri(text):
             local = str(Path(text).absolute())
             return cls(local, local, pafs.LocalFileSystem(), True)
+        refuse_secrets(text, "URI")
         try:
             files, base = pafs.FileSystem.from_uri(text)
-        except pa.ArrowException as error:
-            raise OSError(str(error)) from error
-        return cls(text, base, files, isinstance(files, pafs.LocalFileSystem))
+        except (ValueError, ImportError, pa.ArrowException) as error:
+            raise OSError(mask_secrets(str(error))) from error
+        return cls(text, str(base), files, isinstance(files, pafs.LocalFileSystem))
 
     def list(self, folder: str) -> tuple[str, ...]:
         """The names of the files in a folder, sorted; none when there is no such folder."""
-        selector = pafs.FileSelector(f"{self.base}/{folder}", allow_not_found=True)
-        found = self.files.get_file_info(selector)
-        return tuple(sorted(info.base_name for info in found if info.type == pafs.FileType.File))
+        return tuple(entry.name for entry in self.entries(folder) if not entry.is_folder)
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """The names of the folders in a folder, sorted; none when there is no such folder."""
-        selector = pafs.FileSelector(f"{self.base}/{folder}", allow_not_found=True)
-        found = self.files.get_file_info(selector)
-        return tuple(sorted(info.base_name for info in found if info.type == pafs.FileType.Directory))
+        return tuple(entry.name for entry in self.entries(folder) if entry.is_folder)
+
+    def entries(self, folder: str = "", recursive: bool = False) -> tuple[FileStat, ...]:
+        """What a folder holds, sorted by name; with `recursive` also what its folders hold. None without the folder."""
+        path = self._path(folder)
+        found = self.files.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=recursive))
+        start = len(path.rstrip("/")) + 1
+        return tuple(sorted(_stat(info, info.path[start:]) for info in found))
+
+    def stat(self, name: str = "") -> FileStat | None:
+        """The file or folder of this name; None where there is none. A store without folders has prefixes of names."""
+        info = self.files.get_file_info(self._path(name))
+        return None if info.type == pafs.FileType.NotFound else _stat(info, name)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name; False also where a folder of its path is a file."""
-        return bool(self.files.get_file_info(f"{self.base}/{name}").type == pafs.FileType.File)
+        found = self.stat(name)
+        return found is not None and not found.is_folder
+
+    def open(self, name: str) -> pa.NativeFile:
+        """The content as a seekable binary stream, to be closed. Raises FileNotFoundError."""
+        return self.files.open_input_file(self._path(name))
 
     def read(self, name: str) -> pa.Buffer:
         """The whole content, read through one handle. Raises FileNotFoundError."""
-        with self.files.open_input_file(f"{self.base}/{name}") as stream:
+        with self.open(name) as stream:
             return stream.read_buffer()
 
-    def put(self, name: str, content: pa.Buffer | bytes) -> None:
+    def put(self, name: str, content: pa.Buffer | bytes, partial: str | None = None) -> None:
         """Write a file, replacing one of that name: a reader sees the old or the new content, never a part.
 
-        Locally through a hidden name in the same folder, synced to the disk and renamed; elsewhere in a
-        single put, which object stores make visible when it is complete, and once more where it was interrupted. Raises
-        OSError.
+        Locally it is written under another name in the same folder, synced to the disk and renamed; elsewhere in a
+        single put, which object stores make visible when it is complete, and once more where it was interrupted.
+
+        Args:
+            name: The file.
+            content: All of it.
+            partial: The local name until the file is whole, for one writer at a time; a hidden unique one if None.
+                Where somebody deletes it before it is renamed, nothing is put.
+
+        Raises:
+            OSError: It could not be written; what was there is still there.
         """
+        path = self._path(name)
         if self.is_local:
-            _replace(Path(self.base) / name, content)
+            _replace(Path(path), content, Path(self._path(partial)) if partial else None)
             return
-        path = f"{self.base}/{name}"
-        self.files.create_dir(path.rpartition("/")[0], recursive=True)
+        self._make_folder(path.rpartition("/")[0])
         try:
             self._write(path, content)
         except KeyboardInterrupt:
             self._write(path, content)  # opened and not yet written, the file is there now, empty
             raise
 
-    def _write(self, path: str, content: pa.Buffer | bytes) -> None:
-        with self.files.open_output_stream(path) as stream:
-            stream.write(content)
+    def move(self, name: str, to: str) -> None:
+        """Give a file another name, in place of one that has it. Raises FileNotFoundError."""
+        try:
+            self.files.move(self._path(name), self._path(to))
+        except OSError:
+            if not self.exists(name):  # stores have errors of their own for this
+                raise FileNotFoundError(self._path(name)) from None
+            raise
 
     def delete(self, name: str) -> None:
         """Remove a file; one that is already gone is no error."""
         with suppress(FileNotFoundError):
-            self.files.delete_file(f"{self.base}/{name}")
+            self.files.delete_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        if not (self.base and name):
+            return self.base or name
+        return f"{self.base.rstrip('/')}/{name}"
+
+    def _make_folder(self, path: str) -> None:
+        if path not in self.made_folders:
+            self.files.create_dir(path, recursive=True)
+            self.made_folders.add(path)
+
+    def _write(self, path: str, content: pa.Buffer | bytes) -> None:
+        with self.files.open_output_stream(path) as stream:
+            stream.write(content)
 
 
-def _replace(path: Path, content: pa.Buffer | bytes) -> None:
+def _stat(info: pafs.FileInfo, name: str) -> FileStat:
+    return FileStat(name, info.type == pafs.FileType.Directory, info.size or 0, info.mtime_ns or 0)
+
+
+def _replace(path: Path, content: pa.Buffer | bytes, partial: Path | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
+    unfinished = partial or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with hidden.open("wb") as stream:
+        with unfinished.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        hidden.replace(path)
+        with suppress(FileNotFoundError) if partial else nullcontext():
+            os.replace(unfinished, path)  # noqa: PTH105
     except BaseException:
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 

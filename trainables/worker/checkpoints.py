@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+
+from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
-_META = "__meta__"
 NEWEST, BEST = ".npz", ".best.npz"
-
-
-# What a local file is called until it is whole; one stays where a worker was killed.
-PARTIAL = ".npz.partial"
+PARTIAL = ".npz.partial"  # a local file until it is whole; one stays where a worker was killed
+_META = "__meta__"
+_log = logging.getLogger("toprung")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """Checkpoints under `root`, a local folder or a URI that `pyarrow.fs` reads (s3://, gs://).
+    """Checkpoints under `root`, a local folder or a URI.
 
     `save` returns at once and writes on one background thread; a newer state of the same trial replaces the
     older one in a single rename or put, so that a reader never meets half a file. The best state has a file of its
@@ -50,16 +51,12 @@ class CheckpointStore:
     """
 
     def __init__(self, root: str) -> None:
-        from pyarrow import fs
-
-        location = root if "://" in root else str(Path(root).absolute())
-        self._fs, self._root = fs.FileSystem.from_uri(location)
-        self._is_local = isinstance(self._fs, fs.LocalFileSystem)
-        # What is being written goes first, so that it does not take the place of what has just been deleted.
-        self._kinds = (PARTIAL, NEWEST, BEST) if self._is_local else (NEWEST, BEST)
+        self._storage = Storage.at(root)
+        # The partial file is deleted first, so that it does not take the place of what has just been deleted.
+        self._suffixes = (PARTIAL, NEWEST, BEST) if self._storage.is_local else (NEWEST, BEST)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
-        self._last: Future[None] | None = None
-        self._last_of = ""
+        self._last_write: Future[None] | None = None
+        self._last_trial = ""
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
         """Write in the background; settles only the write before it, so that at most one state is in flight.
@@ -68,31 +65,28 @@ class CheckpointStore:
         `is_best` one that was put aside is deleted.
         """
         self.settle()
-        self._last = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
-        self._last_of = checkpoint.trial_id
+        self._last_write = self._writer.submit(self._write, checkpoint, newest_was_best, is_best)
+        self._last_trial = checkpoint.trial_id
 
     def wait(self) -> None:
         """Return when all is written; raises OSError if the last write failed."""
-        if self._last is not None:
-            last, self._last = self._last, None
+        if self._last_write is not None:
+            last, self._last_write = self._last_write, None
             last.result()
 
     def settle(self) -> bool:
-        """As `wait`, but a write that failed is told in a line and fails no trial; returns whether none did."""
+        """As `wait`, but a write that failed is logged and fails no trial; returns whether none did."""
         try:
             self.wait()
             return True
         except Exception as error:  # whatever the storage raises
-            reason = " ".join(str(error).split())
-            print(
-                f"note: the last state of {self._last_of} was not saved ({type(error).__name__}: {reason})",
-                flush=True,
-            )
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            _log.warning("the last state of %s was not saved (%s)", self._last_trial, reason)
             return False
 
     def settle_others(self, trial_id: str) -> None:
         """As `settle` where the write under way, or done last, is of another trial than this one."""
-        if self._last_of != trial_id:
+        if self._last_trial != trial_id:
             self.settle()
 
     def load(self, trial_id: str, identity: str) -> Checkpoint | None:
@@ -100,7 +94,7 @@ class CheckpointStore:
 
         One that is being written here is waited for.
         """
-        if self._last_of == trial_id:
+        if self._last_trial == trial_id:
             self.settle()
         return self._read(trial_id, NEWEST, identity) or self._read(trial_id, BEST, identity)
 
@@ -109,55 +103,49 @@ class CheckpointStore:
         return self._read(trial_id, BEST, identity) or self._read(trial_id, NEWEST, identity)
 
     def discard(self, trial_id: str) -> None:
-        """Delete the trial's state in the background; one that has none is passed over."""
+        """Delete the trial's state in the background; nothing is done where it has none."""
         self._writer.submit(self._delete, trial_id)
 
     def keep_only(self, trial_ids: Set[str]) -> None:
         """Delete every other trial's state: one may have been written just as its trial was stopped."""
-        for trial_id in self._bytes_of():
+        for trial_id in self._sizes():
             if trial_id not in trial_ids:
                 self._delete(trial_id)
 
     def drop(self, trial_ids: Set[str]) -> None:
         """Delete the states of these trials, of those that have any."""
-        for trial_id in self._bytes_of().keys() & trial_ids:
+        for trial_id in self._sizes().keys() & trial_ids:
             self._delete(trial_id)
 
-    def keep_within(self, most_bytes: int, may_go: Sequence[str]) -> None:
-        """Delete in the background states of `may_go`, the first first, until all states take `most_bytes` or less."""
-        self._writer.submit(self._shrink, most_bytes, tuple(may_go))
+    def keep_within(self, max_bytes: int, may_go: Sequence[str]) -> None:
+        """Delete in the background states of `may_go`, the first first, until all states take `max_bytes` or less."""
+        self._writer.submit(self._shrink, max_bytes, tuple(may_go))
 
-    def _shrink(self, most_bytes: int, may_go: Sequence[str]) -> None:
-        sizes = self._bytes_of()
-        held = sum(sizes.values())
+    def _shrink(self, max_bytes: int, may_go: Sequence[str]) -> None:
+        sizes = self._sizes()
+        total = sum(sizes.values())
         for trial_id in may_go:
-            if held <= most_bytes:
+            if total <= max_bytes:
                 return
             if trial_id in sizes:
                 self._delete(trial_id)
-                held -= sizes[trial_id]
+                total -= sizes[trial_id]
 
-    def _bytes_of(self) -> dict[str, int]:
-        from pyarrow import fs
-
+    def _sizes(self) -> dict[str, int]:
+        """By trial id, the bytes of all its files."""
         sizes: dict[str, int] = {}
-        for info in self._fs.get_file_info(fs.FileSelector(self._root, allow_not_found=True)):
-            trial_id = info.base_name.partition(".")[0]
-            sizes[trial_id] = sizes.get(trial_id, 0) + (info.size or 0)
+        for entry in self._storage.entries():
+            trial_id = entry.name.partition(".")[0]
+            sizes[trial_id] = sizes.get(trial_id, 0) + entry.size
         return sizes
 
-    def _delete(self, trial_id: str, *kinds: str) -> None:
-        for kind in kinds or self._kinds:
-            with suppress(FileNotFoundError):
-                self._fs.delete_file(self._path(trial_id, kind))
+    def _delete(self, trial_id: str) -> None:
+        for suffix in self._suffixes:
+            self._storage.delete(trial_id + suffix)
 
-    def _path(self, trial_id: str, kind: str) -> str:
-        return f"{self._root}/{trial_id}{kind}"
-
-    def _read(self, trial_id: str, kind: str, identity: str) -> Checkpoint | None:
+    def _read(self, trial_id: str, suffix: str, identity: str) -> Checkpoint | None:
         try:
-            with self._fs.open_input_file(self._path(trial_id, kind)) as file:
-                content = file.read()
+            content = self._storage.read(trial_id + suffix)
         except FileNotFoundError:
             return None
         try:
@@ -166,29 +154,19 @@ class CheckpointStore:
             raise
         except (
             Exception
-        ):  # damaged, in one of zip's many words: the trial goes back further and loses only time
+        ):  # damaged, for which zip has many errors: the trial goes back further and loses only time
             return None
-        return found and replace(found, was_aside=kind == BEST)
+        return found and replace(found, was_aside=suffix == BEST)
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
-        self._fs.create_dir(self._root, recursive=True)
-        path = self._path(checkpoint.trial_id, NEWEST)
+        newest, best, partial = (checkpoint.trial_id + suffix for suffix in (NEWEST, BEST, PARTIAL))
         if newest_was_best:
             with suppress(FileNotFoundError):
-                self._fs.move(path, self._path(checkpoint.trial_id, BEST))
-        target = self._path(checkpoint.trial_id, PARTIAL) if self._is_local else path
-        try:
-            with self._fs.open_output_stream(target) as file:
-                file.write(_encode(checkpoint))
-        except OSError:
-            if self._is_local:
-                self._delete(checkpoint.trial_id, PARTIAL)  # it would keep a full disk full
-            raise
-        if self._is_local:
-            with suppress(FileNotFoundError):  # discarded while it was written: its trial has ended
-                Path(target).replace(path)
+                self._storage.move(newest, best)
+        # A trial that has ended is discarded while it is written: its partial file is gone then, and nothing is put.
+        self._storage.put(newest, _encode(checkpoint), partial)
         if is_best:
-            self._delete(checkpoint.trial_id, BEST)
+            self._storage.delete(best)
 
 
 def _encode(checkpoint: Checkpoint) -> bytes:
@@ -204,8 +182,8 @@ def _encode(checkpoint: Checkpoint) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(content: bytes, trial_id: str, identity: str) -> Checkpoint | None:
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+def _decode(content: pa.Buffer, trial_id: str, identity: str) -> Checkpoint | None:
+    with np.load(pa.BufferReader(content), allow_pickle=False) as file:
         meta = json.loads(file[_META].tobytes())
         if meta["identity"] != identity:
             return None

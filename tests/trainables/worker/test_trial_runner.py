@@ -256,7 +256,7 @@ def test_costs_are_told_once(tmp_path: Path, run_at: Callable) -> None:
 
 
 def test_a_state_that_is_not_saved_is_told_and_does_not_fail_the_next_trial(
-    tmp_path: Path, run_at: Callable, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_at: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "t00000.npz.partial").mkdir()
     run = run_at(tmp_path)
@@ -264,4 +264,4 @@ def test_a_state_that_is_not_saved_is_told_and_does_not_fail_the_next_trial(
     epochs(run, 1)
     run.begin(start(1))
     assert epochs(run, 1) == [(1, 2.0)]
-    assert "note: the last state of t00000 was not saved (" in capsys.readouterr().out
+    assert "the last state of t00000 was not saved (" in caplog.text

@@ -146,13 +146,13 @@ class Refusing(CheckpointStore):
 
 
 def test_a_write_that_failed_does_not_fail_its_trial(
-    tmp_path: Path, source_type: type, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, source_type: type, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = TrialRun(source_type(Falling()), Refusing(tmp_path, 2), Rules(max_epochs=4, checkpoint_secs=0.0))
     run.begin(start())
     assert epochs(run, 4) == [1, 2, 3, 4]
     run.end()
-    assert capsys.readouterr().out.count("note: the last state of t00000 was not saved (") == 1
+    assert caplog.text.count("the last state of t00000 was not saved (") == 1
     saved = CheckpointStore(str(tmp_path)).load("t00000", run.identity)
     assert saved is not None and saved.epoch == 4
 

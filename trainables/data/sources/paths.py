@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from toprung.spaces.errors import InputError
+from toprung.trainables.system.uris import is_uri, mask_secrets, refuse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from toprung.trainables.system.storage import FileStat, Storage
+
 ALLOWED = "a local path, or a URI such as s3://bucket/folder, gs://bucket/folder or file:///folder"
+T = TypeVar("T")
 
 
 class Stat(NamedTuple):
@@ -24,26 +29,33 @@ class Stat(NamedTuple):
 
 @dataclass(frozen=True)
 class RemoteFiles:
-    """A file system, and what its listings told so far: a store takes tens of milliseconds for each question."""
+    """The files of a store, by their paths on it, and what is known of them: each question takes milliseconds."""
 
-    system: Any
-    scheme: str
-    known: dict[str, Any] = field(default_factory=dict)
+    storage: Storage
+    """Its root is that of the store: `s3://`."""
+    stats: dict[str, FileStat | None] = field(default_factory=dict)
 
-    def info(self, path: str) -> Any:
-        """The FileInfo of a path, of type NotFound where nothing is."""
-        if path not in self.known:
-            self.known[path] = _asked(lambda: self.system.get_file_info(path), f"{self.scheme}://{path}")
-        return self.known[path]
+    def stat(self, path: str) -> FileStat | None:
+        """The file or folder at a path, None where nothing is."""
+        if path not in self.stats:
+            self.stats[path] = self.checked(path, lambda: self.storage.stat(path))
+        return self.stats[path]
 
-    def below(self, path: str, recursive: bool = False) -> list[Any]:
-        """The FileInfos of what lies in a folder; none where there is no such folder."""
-        from pyarrow import fs
+    def entries(self, path: str, recursive: bool = False) -> list[FileStat]:
+        """What lies in a folder, sorted, its names from there; none where there is no such folder."""
+        found = self.checked(path, lambda: self.storage.entries(path, recursive))
+        self.stats.update({f"{path}/{entry.name}": entry for entry in found})
+        return list(found)
 
-        selector = fs.FileSelector(path, allow_not_found=True, recursive=recursive)
-        infos = _asked(lambda: self.system.get_file_info(selector), f"{self.scheme}://{path}")
-        self.known.update({info.path: info for info in infos})
-        return sorted(infos, key=lambda info: str(info.path))
+    def checked(self, path: str, read: Callable[[], T]) -> T:
+        """What `read` returns; raises InputError, naming the path, where the store does not answer or forbids it."""
+        import pyarrow
+
+        try:
+            return read()
+        except (OSError, pyarrow.ArrowException) as error:
+            given = f"{self.storage.root}{path} cannot be read ({_reason(error)})"
+            raise InputError.single("data.path", given, "files and folders that can be read") from error
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class RemotePath:
     base: str
 
     def __str__(self) -> str:
-        return f"{self.files.scheme}://{self.base}"
+        return f"{self.files.storage.root}{self.base}"
 
     def __truediv__(self, name: str) -> RemotePath:
         return RemotePath(self.files, f"{self.base}/{name}" if name != "." else self.base)
@@ -74,46 +86,41 @@ class RemotePath:
 
     def exists(self) -> bool:
         """Whether anything is there."""
-        return self.is_file() or self.is_dir()
+        return self.files.stat(self.base) is not None
 
     def is_file(self) -> bool:
         """Whether it is a file."""
-        return str(self.files.info(self.base).type.name) == "File"
+        found = self.files.stat(self.base)
+        return found is not None and not found.is_folder
 
     def is_dir(self) -> bool:
         """Whether it is a folder, or a prefix of names that stores without folders have."""
-        return str(self.files.info(self.base).type.name) == "Directory"
+        found = self.files.stat(self.base)
+        return found is not None and found.is_folder
 
     def iterdir(self) -> Iterator[RemotePath]:
         """What lies in the folder, sorted."""
-        return (RemotePath(self.files, info.path) for info in self.files.below(self.base))
+        return (self / entry.name for entry in self.files.entries(self.base))
 
     def files_below(self) -> list[str]:
         """All files of the folder and its folders, as paths from here, sorted."""
-        found = self.files.below(self.base, recursive=True)
-        start = len(self.base) + 1
-        return [info.path[start:] for info in found if info.type.name == "File"]
+        found = self.files.entries(self.base, recursive=True)
+        return [entry.name for entry in found if not entry.is_folder]
 
     def stat(self) -> Stat:
         """Raises FileNotFoundError where nothing is."""
-        if not self.exists():
+        found = self.files.stat(self.base)
+        if found is None:
             raise FileNotFoundError(str(self))
-        info = self.files.info(self.base)
-        return Stat(info.size or 0, info.mtime_ns or 0)
+        return Stat(found.size, found.mtime_ns)
 
     def open(self) -> Any:
         """The content as a seekable binary stream."""
-        return _asked(lambda: self.files.system.open_input_file(self.base), str(self))
+        return self.files.checked(self.base, lambda: self.files.storage.open(self.base))
 
     def read_bytes(self) -> bytes:
         """The whole content."""
-
-        def read() -> bytes:
-            with self.files.system.open_input_file(self.base) as stream:
-                return bytes(stream.read())
-
-        content: bytes = _asked(read, str(self))
-        return content
+        return self.files.checked(self.base, lambda: bytes(self.files.storage.read(self.base)))
 
     def read_text(self, encoding: str = "utf-8") -> str:
         """The whole content."""
@@ -126,18 +133,27 @@ Place = Path | RemotePath
 def place_of(path: str) -> Place:
     """The absolute local path, or the path on its store, that a job's text means; nothing needs to be there.
 
-    Raises InputError for a URI of no known kind.
+    Raises InputError for a URI of no known kind, and for one with a password or a key in it.
     """
-    if "://" not in path:
+    if not is_uri(path):
         return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
-    system, base = system_at(path)
-    if system.type_name == "local":
-        return Path(base)
-    return RemotePath(RemoteFiles(system, path.partition("://")[0]), base.rstrip("/"))
+    refuse_secrets(path, "data.path")
+    from toprung.trainables.system.storage import Storage  # pyarrow takes a tenth of a second to import
+
+    try:
+        found = Storage.at(path)
+    except OSError as error:
+        raise InputError.single(
+            "data.path", f"{path} cannot be opened ({_reason(error)})", ALLOWED
+        ) from error
+    if found.is_local:
+        return Path(found.base)
+    store = Storage(f"{path.partition('://')[0]}://", "", found.files, is_local=False)
+    return RemotePath(RemoteFiles(store), found.base.rstrip("/"))
 
 
 def located(path: str | None, source: str, wanted: str) -> Place:
-    """The place a source reads. Raises InputError when none is given or nothing is there."""
+    """The place that a source reads. Raises InputError when none is given or nothing is there."""
     if path is None:
         raise InputError.single("data.path", "not given", f"source {source!r} needs {wanted}")
     found = place_of(path)
@@ -172,28 +188,6 @@ def files_below(folder: Place) -> list[str]:
     return sorted(found)
 
 
-def system_at(uri: str) -> tuple[Any, str]:
-    """The file system of a URI and the path on it; raises InputError where pyarrow knows none."""
-    import pyarrow
-    from pyarrow import fs
-
-    try:
-        system, base = fs.FileSystem.from_uri(uri)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError.single("data.path", f"{uri} cannot be opened ({_reason(error)})", ALLOWED) from error
-    return system, str(base)
-
-
-def _asked(question: Any, name: str) -> Any:
-    import pyarrow
-
-    try:
-        return question()
-    except (OSError, pyarrow.ArrowException) as error:
-        given = f"{name} cannot be read ({_reason(error)})"
-        raise InputError.single("data.path", given, "files and folders that can be read") from error
-
-
 def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text.rstrip(". ")
+    return mask_secrets(text).rstrip(". ")
