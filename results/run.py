@@ -11,6 +11,7 @@ from toprung.results.run_actions import run_actions
 from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.rows import config_of
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS
+from toprung.trainables.system.uris import absolute, without_trailing_slash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,10 +69,7 @@ class Run:
         Args:
             top: Number of rows; None for all.
         """
-        objectives = self.job.search.optimized
-        modes = {objective.metric: objective.mode for objective in objectives.secondary}
-        main = objectives.main
-        return leaderboard(*read_tables(self.root), main.metric, main.mode, top, modes)
+        return leaderboard(*read_tables(self.root), self.job.search.optimized, top)
 
     @property
     def best(self) -> BestTrial | None:
@@ -81,7 +79,7 @@ class Run:
         """
         main = self.job.search.optimized.main
         proposals, epochs, trials = read_tables(self.root)
-        leader = progress(proposals, epochs, trials, main.metric, main.mode).leader
+        leader = progress(proposals, epochs, trials, main).leader
         if leader is None:
             return None
         row = proposals[proposals["trial_id"] == leader.trial_id].iloc[0]
@@ -125,7 +123,6 @@ def load(path: str | Path) -> Run:
     Raises:
         InputError: There is no run.
     """
-    text = str(path)
-    run = Run(text.rstrip("/") if "://" in text else str(Path(text).expanduser().absolute()))
+    run = Run(without_trailing_slash(absolute(str(path))))
     _ = run.job  # raises where there is no run
     return run

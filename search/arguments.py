@@ -111,7 +111,9 @@ def _share_option(parser: argparse.ArgumentParser, name: str, text: str) -> None
 
 
 def _root(text: str) -> str:
-    return text.rstrip("/") or text  # shell completion ends a folder's name with a slash
+    from toprung.trainables.system.uris import without_trailing_slash
+
+    return without_trailing_slash(text)  # shell completion ends a folder's name with a slash
 
 
 def _count(text: str) -> int:

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     from toprung.search.commands.console_log import log_on_console
     from toprung.spaces.errors import InputError
+    from toprung.trainables.system.uris import mask_secrets
 
     _interrupt_on_termination()
     try:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS[options.command](options)
     except InputError as error:
         for problem in error.problems:
-            print(f"toprung: {problem}", file=sys.stderr)
+            print(f"toprung: {mask_secrets(str(problem))}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal may be gone
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
     except (RuntimeError, OSError) as error:
         with suppress(OSError):
-            print(f"toprung: {_one_line(error)}", file=sys.stderr)
+            print(f"toprung: {mask_secrets(_one_line(error))}", file=sys.stderr)
         return FAILED
     return DONE
 

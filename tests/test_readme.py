@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import COMMANDS
 from toprung.search.jobs.load import parse_job
@@ -62,7 +63,7 @@ def test_the_query_shown_runs_on_a_run(tmp_path: Path, monkeypatch: pytest.Monke
             report = EpochReport(trial_id, 1, {"val_accuracy": 0.5 + number / 10}, 1.0, 1.0)
             writer.append(PROPOSALS, proposal_row(trial_id, config, number))
             writer.append(EPOCHS, epoch_row(report, number, "KEEP"))
-            row = trial_row(trial_id, config, Outcome.STOPPED, [report], TrialFacts(seed=number))
+            row = trial_row(trial_id, config, Outcome.STOPPED, [report], TrialDetails(seed=number))
             writer.append(TRIALS, row)
     monkeypatch.chdir(tmp_path)
     (query,) = [code for code in blocks("python") if code.startswith("import pandas")]

@@ -13,6 +13,10 @@ from toprung.results.analysis.learning_curve import steady_epoch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from toprung.trainables.trial.objectives import Objective
+
 LEVEL = 0.95
 
 
@@ -36,9 +40,9 @@ class ConfirmedMean:
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """By how much one mean is better than another, and the 95% interval of that; NaN bounds as in `ConfirmedMean`."""
+    """How much better one mean is than another, with the 95% interval; NaN bounds as in `ConfirmedMean`."""
 
-    by: float
+    difference: float
     low: float
     high: float
 
@@ -50,13 +54,11 @@ class MeanDifference:
 
 def confirmed(
     curves: Mapping[str, Sequence[Sequence[float]]],
-    mode: str = "max",
+    objective: Objective,
     epoch: int | None = None,
     limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> list[ConfirmedMean]:
-    """The trials with their means, best first; `curves` holds the finite values of each training, an epoch each.
-
-    No value of the objective lies outside of `limits`.
+    """The trials with the means of their trainings, best first; equal means stay in the order given.
 
     A configuration is measured at one epoch: the given one, or the last before it, else where the mean of its
     trainings is best. That is looked for on the mean smoothed over a third of its epochs: the best of many noisy
@@ -65,46 +67,56 @@ def confirmed(
     The variance s^2 is pooled within the configurations, so that a few trainings of each tell it, and mean +- t s /
     sqrt(n) is Student's interval with as many degrees of freedom. It is that of a configuration named beforehand and
     spread as the others: the first of k equal ones is too good by its choice (k = 3, n = 3: by 0.5 s, held in 93%; k =
-    10: 0.9 s, 79%). Trials without a curve are left out; equal means stay in the order given.
+    10: 0.9 s, 79%).
+
+    Args:
+        curves: By trial id, the finite values of each training, one an epoch; a trial without any is left out.
+        objective: Which direction is better.
+        epoch: Where to measure, from 1.
+        limits: No value of the objective lies outside of them.
     """
-    at = {name: _best_epoch(_aligned(rows), mode, epoch) for name, rows in curves.items() if len(rows)}
-    values = {name: np.array([row[at[name] - 1] for row in curves[name]], dtype=float) for name in at}
-    half = _half_widths(values)
-    found = []
+    trained = {name: rows for name, rows in curves.items() if len(rows)}
+    epochs = {name: _measured_epoch(_aligned(rows), objective, epoch) for name, rows in trained.items()}
+    values = {
+        name: np.array([row[epochs[name] - 1] for row in rows], dtype=float) for name, rows in trained.items()
+    }
+    half_widths = _half_widths(values)
+    means = []
     for name, value in values.items():
-        mean = float(value.mean())
-        low, high = np.clip([mean - half[name], mean + half[name]], *limits)
-        found.append(ConfirmedMean(name, mean, float(low), float(high), half[name], at[name], len(value)))
-    return sorted(found, key=lambda one: -one.score if mode == "max" else one.score)
+        mean, half_width = float(value.mean()), half_widths[name]
+        low, high = map(float, np.clip([mean - half_width, mean + half_width], *limits))
+        means.append(ConfirmedMean(name, mean, low, high, half_width, epochs[name], len(value)))
+    return sorted(means, key=lambda one: -objective.score(one.score))
 
 
-def lead(first: ConfirmedMean, second: ConfirmedMean, mode: str = "max") -> MeanDifference:
+def mean_difference(first: ConfirmedMean, second: ConfirmedMean, objective: Objective) -> MeanDifference:
     """How far the first is ahead of the second."""
-    by = first.score - second.score if mode == "max" else second.score - first.score
+    difference = objective.score(first.score) - objective.score(second.score)
     # Both half widths are t s / sqrt(n) of the same t and s: squares add up.
-    half = math.hypot(first.half_width, second.half_width)
-    return MeanDifference(by, by - half, by + half)
+    half_width = math.hypot(first.half_width, second.half_width)
+    return MeanDifference(difference, difference - half_width, difference + half_width)
 
 
-def _aligned(rows: Sequence[Sequence[float]]) -> np.ndarray:
+def _aligned(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     """The curves up to the epoch that all of them reached: (trainings, epochs)."""
     shared = min(map(len, rows))
     return np.array([row[:shared] for row in rows], dtype=float)
 
 
-def _best_epoch(curves: np.ndarray, mode: str, epoch: int | None) -> int:
+def _measured_epoch(curves: NDArray[np.float64], objective: Objective, epoch: int | None) -> int:
     """The given epoch, at most the last; else the first, from 1, at which the smoothed mean of the curves is best."""
     if epoch is not None:
         return min(epoch, len(curves[0]))
-    return steady_epoch(curves.mean(axis=0), mode)
+    return steady_epoch(curves.mean(axis=0), objective)
 
 
-def _half_widths(values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    free = sum(len(value) - 1 for value in values.values())
-    if free < 1:
+def _half_widths(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """By name, half the interval around the mean of its values; NaN where none has two values."""
+    degrees = sum(len(value) - 1 for value in values.values())
+    if degrees < 1:
         return dict.fromkeys(values, float("nan"))
     from scipy.stats import t
 
     squares = sum(float(((value - value.mean()) ** 2).sum()) for value in values.values())
-    times = float(t.ppf((1 + LEVEL) / 2, free)) * np.sqrt(squares / free)
-    return {name: float(times / np.sqrt(len(value))) for name, value in values.items()}
+    reach = float(t.ppf((1 + LEVEL) / 2, degrees)) * np.sqrt(squares / degrees)
+    return {name: float(reach / np.sqrt(len(value))) for name, value in values.items()}

@@ -10,22 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
-SMOOTHED = 3  # a curve is averaged over this part of it, one in so many
+    from toprung.trainables.trial.objectives import Objective
+
+WINDOW_SHARE = 1 / 3
+"""The share of a curve that a moving average is taken over."""
 
 
-def steady_epoch(curve: Sequence[float] | np.ndarray, mode: str = "max") -> int:
+def steady_epoch(curve: Sequence[float] | NDArray[np.float64], objective: Objective) -> int:
     """The first epoch, from 1, at which the curve (finite values) is best once averaged over a third of its epochs.
 
-    Averaged is over neighbours on both sides, as far as there are any. The best of many noisy values is best by its
+    The average is over neighbours on both sides, as far as there are any. The best of many noisy values is best by its
     noise: what another training has at that epoch is worse than at this one.
     """
     values = np.asarray(curve, dtype=float)
-    reach = round(len(values) / SMOOTHED) // 2
-    around = [values[max(0, number - reach) : number + reach + 1] for number in range(len(values))]
+    reach = round(len(values) * WINDOW_SHARE) // 2
+    windows = [values[max(0, epoch - reach) : epoch + reach + 1] for epoch in range(len(values))]
     # Equal means differ in their last digits.
-    mean = np.array([float(f"{part.mean():.12g}") for part in around])
-    return 1 + int(np.argmax(mean if mode == "max" else -mean))
+    scores = [objective.score(float(f"{window.mean():.12g}")) for window in windows]
+    return 1 + int(np.argmax(scores))
 
 
 def curve_of(epochs: pd.DataFrame, trial_id: str, metric: str) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from toprung.results.tables.rows import config_of
-from toprung.results.tables.schema import CONFIG, EXTRA
+from toprung.results.tables.schema import CONFIG, OVERFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:
     from rich.text import Text
 
     records = [{str(name): value for name, value in record.items()} for record in frame.to_dict("records")]
-    plain = [str(name) for name in frame.columns if not str(name).startswith(CONFIG) and name != EXTRA]
+    plain = [str(name) for name in frame.columns if not str(name).startswith(CONFIG) and name != OVERFLOW]
     cells = [["" if pd.isna(record[name]) else _text(record[name]) for name in plain] for record in records]
     texts, shared = _configurations(records)
     is_beside = any(texts) and width - _width(plain, cells) >= CONFIG_ROOM

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from toprung.results.analysis.confirmation import lead
-from toprung.results.analysis.leaderboard import UNFIT, leaderboard
+from toprung.results.analysis.confirmation import mean_difference
+from toprung.results.analysis.leaderboard import leaderboard, may_win
 from toprung.results.analysis.learning_curve import curve_of, steady_epoch
 from toprung.results.tables.rows import config_of
 from toprung.spaces.errors import InputError
+from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from toprung.results.analysis.confirmation import ConfirmedMean
+    from toprung.trainables.trial.objectives import Objective
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Winner:
     """The configuration to retrain: `score` is the objective `metric` on validation, measured at `epoch`.
 
     `seed` is the trial's own, None when not recorded; `last_epoch` is the last one the trial trained, `train_epochs`
-    the one up to which to train again: where its curve is best on the whole. Where the best were trained with new
+    the one up to which to train again: where its smoothed curve is best. Where the best were trained with new
     seeds, score and epochs are of these trainings and `confirmed` holds them all, best first.
     """
 
@@ -46,23 +48,21 @@ class Winner:
 
 
 def pick_winner(
-    trials: pd.DataFrame,
-    epochs: pd.DataFrame,
-    metric: str = "val_accuracy",
-    mode: str = "max",
-    trial_id: str | None = None,
+    trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective, trial_id: str | None = None
 ) -> Winner:
-    """The ended trial with the best finite value of `metric` at any epoch, or the one the user chose, `trial_id`.
+    """The ended trial with the best finite value at any epoch, or the one that the user chose, `trial_id`.
 
-    Ties are settled as in the leaderboard.
+    Ties are broken as in the leaderboard. NaN and infinite values never count, and trials that diverged, ran out of
+    memory or failed cannot win: a retraining would end in the same way.
 
-    NaN and infinite values never count, and trials that diverged, ran out of memory or failed cannot win: a
-    retraining would meet the same end. Raises InputError when no trial is left, or the chosen one cannot win.
+    Raises:
+        InputError: No trial is left, or the chosen one cannot win.
     """
-    ranked = eligible(trials, epochs, metric, mode, trial_id)
-    first = ranked.iloc[0]
+    ranked = eligible(trials, epochs, objective, trial_id)
+    metric, first = objective.metric, ranked.iloc[0]
     second = ranked.iloc[1] if len(ranked) > 1 else None
     row = _row_of(str(first["trial_id"]), trials)
+    by_rank, by_name = _why(first, second, len(ranked), metric), _why_chosen(first, len(ranked), metric)
     return Winner(
         trial_id=row["trial_id"],
         config=config_of(row),
@@ -71,21 +71,19 @@ def pick_winner(
         score=float(first[metric]),
         epoch=int(first["best_epoch"]),
         last_epoch=int(first["last_epoch"]),
-        train_epochs=_train_epochs(first, epochs, metric, mode),
+        train_epochs=_train_epochs(first, epochs, objective),
         outcome=Outcome(first["outcome"]),
-        why=_why(first, second, len(ranked), metric)
-        if trial_id is None
-        else _why_chosen(first, ranked, metric),
+        why=by_rank if trial_id is None else by_name,
         runner_up=None if second is None else str(second["trial_id"]),
         runner_up_score=None if second is None else float(second[metric]),
     )
 
 
 def confirmed_winner(
-    winner: Winner, trials: pd.DataFrame, standings: Sequence[ConfirmedMean], mode: str
+    winner: Winner, trials: pd.DataFrame, means: Sequence[ConfirmedMean], objective: Objective
 ) -> Winner:
-    """The winner by trainings with new seeds, in the place of the search's own; `standings` are best first."""
-    first, *others = standings
+    """The winner by trainings with new seeds, instead of the search's own; `means` are best first."""
+    first, *rest = means
     row = _row_of(first.trial_id, trials)
     return replace(
         winner,
@@ -97,29 +95,27 @@ def confirmed_winner(
         last_epoch=int(row["last_epoch"]),
         train_epochs=first.epoch,
         outcome=Outcome(row["outcome"]),
-        why=_why_confirmed(first, others, winner.metric, mode),
-        runner_up=others[0].trial_id if others else None,
-        runner_up_score=others[0].score if others else None,
-        confirmed=tuple(standings),
+        why=_why_confirmed(first, rest, objective),
+        runner_up=rest[0].trial_id if rest else None,
+        runner_up_score=rest[0].score if rest else None,
+        confirmed=tuple(means),
     )
 
 
 def eligible(
-    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str, mode: str, trial_id: str | None = None
+    trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective, trial_id: str | None = None
 ) -> pd.DataFrame:
-    """As `rank_trials`, the one the user chose first; raises InputError as `pick_winner` does."""
-    ranked = rank_trials(trials, epochs, metric, mode)
+    """As `rank_trials`, the one that the user chose first; raises InputError as `pick_winner` does."""
+    ranked = rank_trials(trials, epochs, objective)
     if ranked.empty:
-        raise _nothing_to_choose(trials, metric)
+        raise _nothing_to_choose(trials, objective.metric)
     return ranked if trial_id is None else _chosen_first(ranked, trial_id)
 
 
-def rank_trials(
-    trials: pd.DataFrame, epochs: pd.DataFrame, metric: str = "val_accuracy", mode: str = "max"
-) -> pd.DataFrame:
+def rank_trials(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     """The leaderboard of the ended trials that may win, best first."""
-    board = leaderboard(trials, epochs, trials, metric, mode)
-    return board[board[metric].notna() & ~board["outcome"].isin(UNFIT)].reset_index(drop=True)
+    board = leaderboard(trials, epochs, trials, Objectives((objective,)))
+    return board[board[objective.metric].notna() & may_win(board["outcome"])].reset_index(drop=True)
 
 
 def _row_of(trial_id: str, trials: pd.DataFrame) -> dict[str, Any]:
@@ -140,20 +136,19 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
     return f"best of {count} trials: {measured}, {ahead} ({other})"
 
 
-def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, metric: str, mode: str) -> int:
-    curve = curve_of(epochs, str(first["trial_id"]), metric)
-    return steady_epoch(curve, mode) if curve else int(first["best_epoch"])
+def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, objective: Objective) -> int:
+    curve = curve_of(epochs, str(first["trial_id"]), objective.metric)
+    return steady_epoch(curve, objective) if curve else int(first["best_epoch"])
 
 
-def _why_confirmed(first: ConfirmedMean, others: Sequence[ConfirmedMean], metric: str, mode: str) -> str:
-    told = f"{metric} {first.score:.4f} over {first.seeds} new seeds at epoch {first.epoch}"
-    if not others:
-        return f"{told}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
-    ahead = lead(first, others[0], mode)
-    surely = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
-    return (
-        f"best of {1 + len(others)} confirmed: {told}, {ahead.by:.4f} ahead of {others[0].trial_id}{surely}"
-    )
+def _why_confirmed(first: ConfirmedMean, rest: Sequence[ConfirmedMean], objective: Objective) -> str:
+    mean = f"{objective.metric} {first.score:.4f} over {first.seeds} new seeds at epoch {first.epoch}"
+    if not rest:
+        return f"{mean}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
+    ahead = mean_difference(first, rest[0], objective)
+    doubt = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
+    lead = f"{ahead.difference:.4f} ahead of {rest[0].trial_id}"
+    return f"best of {1 + len(rest)} confirmed: {mean}, {lead}{doubt}"
 
 
 def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:
@@ -164,9 +159,9 @@ def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:
     return pd.concat([ranked[is_chosen], ranked[~is_chosen]], ignore_index=True)
 
 
-def _why_chosen(chosen: pd.Series[Any], ranked: pd.DataFrame, metric: str) -> str:
+def _why_chosen(chosen: pd.Series[Any], count: int, metric: str) -> str:
     measured = f"{metric} {chosen[metric]:.4f} at epoch {int(chosen['best_epoch'])}"
-    return f"chosen by its name, rank {int(chosen['rank'])} of {len(ranked)} trials: {measured}"
+    return f"chosen by its name, rank {int(chosen['rank'])} of {count} trials: {measured}"
 
 
 def _nothing_to_choose(trials: pd.DataFrame, metric: str) -> InputError:

@@ -17,8 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toprung.results.tables.rows import reports_of
-from toprung.results.tables.schema import EPOCHS, TABLES, empty_frame, merged, run_schemas
+from toprung.results.tables.schema import (
+    EPOCHS,
+    SCHEMA_VERSION,
+    TABLES,
+    empty_frame,
+    merged,
+    run_schemas,
+    schema_version,
+)
+from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Root, Storage
+from toprung.trainables.system.uris import join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +58,8 @@ def counter_of(part: str) -> int:
 
 def part_names(storage: Storage, table: str) -> tuple[str, ...]:
     """Every part in the folder, replaced ones included, in the order of their rows."""
-    visible = [n for n in storage.list(table) if n.endswith(".parquet") and not n.startswith((".", "_"))]
+    names = [name for name in storage.list(table) if name.endswith(".parquet")]
+    visible = [name for name in names if not name.startswith((".", "_"))]
     return tuple(sorted(visible, key=lambda name: (counter_of(name), name)))
 
 
@@ -67,7 +78,11 @@ def read_table(root: Root, table: str) -> pd.DataFrame:
     """All rows of a table, in the order they were written, also while a search writes it or compacts it.
 
     Nullable integers and booleans keep their types. Without any part yet: no rows, and the columns that
-    every run has. Raises DamagedTableError.
+    every run has.
+
+    Raises:
+        InputError: The table is of another schema version.
+        DamagedTableError: A part cannot be read.
     """
     rows = read_parts(Storage.at(root), table)
     if rows is None:
@@ -77,8 +92,9 @@ def read_table(root: Root, table: str) -> pd.DataFrame:
 
 
 def read_reports(root: Root) -> list[EpochReport]:
-    """Every epoch report of the run in order of arrival, exactly as it was written: NaN is NaN, and a metric that
-    was not measured is absent. Raises DamagedTableError.
+    """Every epoch report of the run in order of arrival, exactly as it was written.
+
+    NaN is NaN, and a metric that was not measured is absent. Raises what `read_table` raises.
     """
     rows = read_parts(Storage.at(root), EPOCHS)
     return [] if rows is None else reports_of(rows)
@@ -87,7 +103,7 @@ def read_reports(root: Root) -> list[EpochReport]:
 def read_tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The frames (proposals, epochs, trials), read in the reverse of the order in which they are written.
 
-    So a trial seen as ended has all its epochs here, and an epoch has its proposal.
+    So a trial seen as ended has all its epochs here, and an epoch has its proposal. Raises what `read_table` raises.
     """
     frames = {table: read_table(root, table) for table in reversed(TABLES)}
     proposals, epochs, trials = (frames[table] for table in TABLES)
@@ -99,14 +115,14 @@ def read_parts(storage: Storage, table: str) -> pa.Table | None:
     for _ in range(READ_ATTEMPTS):
         names = part_names(storage, table)
         with suppress(FileNotFoundError):
-            held = {part: _read_part(storage, table, part) for part in names}
+            parts = {part: _read_part(storage, table, part) for part in names}
             if part_names(storage, table) != names:
                 continue  # listing a folder is not atomic: a compaction meanwhile can hide old and new parts
-            stale = replaced_by(held.values())
-            counting = [rows for part, rows in held.items() if part not in stale]
+            replaced = replaced_by(parts.values())
+            counting = [rows for part, rows in parts.items() if part not in replaced]
             return _joined(counting) if counting else None
     raise DamagedTableError(
-        f"{storage.root}/{table}: its files kept vanishing while they were read; try again"
+        f"{join(storage.root, table)}: its files kept vanishing while they were read; try again"
     )
 
 
@@ -126,16 +142,15 @@ def compact_parts(storage: Storage, table: str, schema: pa.Schema | None = None)
     names = part_names(storage, table)
     if not names:
         return
-    held = {part: _read_part(storage, table, part) for part in names}
-    stale = replaced_by(held.values())
-    counting = {part: rows for part, rows in held.items() if part not in stale}
-    whole = _joined([*counting.values(), *([schema.empty_table()] if schema is not None else [])])
-    if len(counting) > 1 or any(
-        set(rows.schema.names) != set(whole.schema.names) for rows in counting.values()
-    ):
-        put_part(storage, table, part_name(max(counter_of(names[-1]), 0)), whole, replaces=names)
-        stale = frozenset(names)
-    for part in [name for name in names if name in stale]:
+    parts = {part: _read_part(storage, table, part) for part in names}
+    replaced = replaced_by(parts.values())
+    counting = [rows for part, rows in parts.items() if part not in replaced]
+    joined = _joined([*counting, *([schema.empty_table()] if schema is not None else [])])
+    columns = set(joined.schema.names)
+    if len(counting) > 1 or any(set(rows.schema.names) != columns for rows in counting):
+        put_part(storage, table, part_name(max(counter_of(names[-1]), 0)), joined, replaces=names)
+        replaced = frozenset(names)
+    for part in [name for name in names if name in replaced]:
         storage.delete(f"{table}/{part}")
 
 
@@ -149,9 +164,19 @@ def sweep(storage: Storage, table: str) -> None:
 def _read_part(storage: Storage, table: str, part: str) -> pa.Table:
     content = storage.read(f"{table}/{part}")
     try:
-        return pq.read_table(pa.BufferReader(content))
+        rows = pq.read_table(pa.BufferReader(content))
     except pa.ArrowException as error:
-        raise DamagedTableError(f"{storage.root}/{table}/{part} cannot be read: {error}") from error
+        raise DamagedTableError(f"{join(storage.root, table, part)} cannot be read: {error}") from error
+    version = schema_version(rows.schema)
+    if version != str(SCHEMA_VERSION):
+        raise _other_version(join(storage.root, table), version)
+    return rows
+
+
+def _other_version(where: str, version: str | None) -> InputError:
+    given = f"tables of schema version {version}" if version else "tables without a schema version"
+    rule = f"must be of version {SCHEMA_VERSION}: another version of toprung wrote this run and can read it"
+    return InputError.single(where, given, rule)
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:
@@ -161,7 +186,7 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
 
 def _conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """The rows with every column of the schema, nulls where a part lacks one."""
-    held = set(rows.schema.names)
-    nulls = {field.name: pa.nulls(rows.num_rows, field.type) for field in schema if field.name not in held}
+    names = set(rows.schema.names)
+    nulls = {field.name: pa.nulls(rows.num_rows, field.type) for field in schema if field.name not in names}
     columns = [nulls[f.name] if f.name in nulls else rows[f.name].cast(f.type) for f in schema]
     return pa.table(columns, schema=schema)

@@ -3,52 +3,48 @@
 Every part of a run has the same full schema, known before the first row: `pandas.read_parquet("RUN/trials")`
 takes its columns from the first file alone, so a conditional parameter that first appears in a later part
 would be lost. A value that its column cannot hold exactly, its type included, goes, as JSON, to the column
-`overflow_json`;
-nothing is dropped.
+`overflow_json`; nothing is dropped. Each part says in its Parquet metadata which SCHEMA_VERSION it has.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import fields
+from datetime import datetime
+from functools import cache
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 import pandas as pd
 import pyarrow as pa
 
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.spaces.definition.plain_values import plain
+from toprung.trainables.trial.objectives import Objectives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 Kind = Literal["int", "float", "bool", "str"]
+SCHEMA_VERSION = 1
+"""Raised when a column gets another name or meaning: a reader refuses the tables of another version."""
+
 PROPOSALS, EPOCHS, TRIALS = "proposals", "epochs", "trials"
-
-
 TABLES = (PROPOSALS, EPOCHS, TRIALS)
 """In the order they are written: an epoch on disk has its proposal, an ended trial has all its epochs."""
+
+RUN = "run"
+"""The column of the run's name, with which the rows of many runs can be read together."""
 CONFIG = "config/"
 SUGGESTED = "suggested/"
-EXTRA = "overflow_json"
+OVERFLOW = "overflow_json"
 METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
+VAL_ACCURACY = Objectives.named(["val_accuracy"])
 
-
-SECONDS = (
-    "overhead_secs",
-    "worker_startup_secs",
-    "build_secs",
-    "compile_secs",
-    "trial_setup_secs",
-    "checkpoint_secs",
-    "idle_secs",
-)
-
-
-TRAINING_SECONDS = ("input_wait_secs", "validation_secs")
-"""Parts of a trial's `train_secs`; SECONDS are spent beside it, the first is the sum of the others."""
+_VERSION_KEY = b"toprung.schema_version"
 _INT, _FLOAT, _BOOL, _STR = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
 _OF_KIND = {"int": _INT, "float": _FLOAT, "bool": _BOOL, "str": _STR}
-
-
+_OF_TYPE = {int: _INT, float: _FLOAT, bool: _BOOL, str: _STR, datetime: _TIME}
 # Integers and booleans that may be missing need pandas' nullable types; without them a conditional integer
 # parameter would come back as a float and a seed above 2**53 as another seed.
 _PANDAS = {_INT: "Int64", _FLOAT: "float64", _BOOL: "boolean", _STR: "str", _TIME: "datetime64[us, UTC]"}
@@ -80,9 +76,9 @@ def proposals_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     A parameter of the space that is no entry of the configuration under its own name stands, as SUGGESTED, in
     `overflow_json`.
     """
-    head = {"trial_id": _STR, "number": _INT, "seed": _INT, "proposal_reason": _STR, "proposed_at": _TIME}
-    head["data_fingerprint"] = _STR
-    return _schema({**head, **_config_columns(kinds), EXTRA: _STR})
+    head = {RUN: _STR, "trial_id": _STR, "number": _INT, "seed": _INT, "proposal_reason": _STR}
+    origin = {"proposed_at": _TIME, "data_fingerprint": _STR}
+    return _schema({**head, **origin, **_config_columns(kinds), OVERFLOW: _STR})
 
 
 def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
@@ -90,74 +86,41 @@ def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
 
     `metrics` adds columns to the standard ones. A NaN metric stays NaN; null means that it was not measured.
     """
-    head = {"trial_id": _STR, "epoch": _INT, "arrival_index": _INT}
+    head = {RUN: _STR, "trial_id": _STR, "epoch": _INT, "arrival_index": _INT}
     values = dict.fromkeys([*METRICS, *metrics], _FLOAT)
     seconds = {"epoch_secs": _FLOAT, "elapsed_secs": _FLOAT}
-    tail = {"decision": _STR, "search_note": _STR, "reported_at": _TIME, EXTRA: _STR}
+    tail = {"decision": _STR, "search_note": _STR, "reported_at": _TIME, OVERFLOW: _STR}
     return _schema({**head, **values, **seconds, **tail})
 
 
-def trials_schema(
-    kinds: Mapping[str, Kind], metric: str = "val_accuracy", secondary_objectives: Iterable[str] = ()
-) -> pa.Schema:
-    """One row for each trial that has ended; `best_` and `last_` stand before the objective `metric`.
+def trials_schema(kinds: Mapping[str, Kind], objectives: Objectives = VAL_ACCURACY) -> pa.Schema:
+    """One row for each trial that has ended; `best_` and `last_` stand before the main objective's metric.
 
-    `secondary_objectives` are the objectives beside it, each a column of its value at best_epoch.
+    Each secondary objective has a column of its value at best_epoch.
     """
-    measured = {f"best_{metric}": _FLOAT, "best_epoch": _INT, f"last_{metric}": _FLOAT, "last_epoch": _INT}
-    measured.update(
-        dict.fromkeys((name for name in secondary_objectives if name != "parameter_count"), _FLOAT)
-    )
-    seconds = dict.fromkeys(["train_secs", *TRAINING_SECONDS, *SECONDS], _FLOAT)
-    head = {"trial_id": _STR, "number": _INT, "outcome": _STR, "reason": _STR, **_config_columns(kinds)}
-    memory = {
-        "rss_bytes": _INT,
-        "device_bytes": _INT,
-        "failed_allocation_bytes": _INT,
-        "worker_recycled": _BOOL,
-    }
-    computed = {
-        "device": _STR,
-        "precision": _STR,
-        "xla": _BOOL,
-        "steps_per_call": _INT,
-        "micro_batch_size": _INT,
-    }
-    machine = {
-        "worker_node": _STR,
-        "worker_pid": _INT,
-        "cpus": _FLOAT,
-        "gpus": _FLOAT,
-        **computed,
-        **memory,
-    }
-    origin = {
-        "parameter_count": _INT,
-        "seed": _INT,
-        "data_fingerprint": _STR,
-        "checkpoint": _STR,
-        "error": _STR,
-    }
-    times = {"started_at": _TIME, "ended_at": _TIME, EXTRA: _STR}
-    return _schema({**head, **measured, "highest_rung_epoch": _INT, **seconds, **machine, **origin, **times})
+    metric = objectives.main.metric
+    head = {RUN: _STR, "trial_id": _STR, "number": _INT, "outcome": _STR, "reason": _STR}
+    best = {f"best_{metric}": _FLOAT, "best_epoch": _INT, f"last_{metric}": _FLOAT, "last_epoch": _INT}
+    secondary = dict.fromkeys((objective.metric for objective in objectives.secondary), _FLOAT)
+    measured = {**best, "train_secs": _FLOAT, **secondary, **_detail_columns()}
+    return _schema({**head, **_config_columns(kinds), **measured, OVERFLOW: _STR})
 
 
 def run_schemas(
-    kinds: Mapping[str, Kind],
-    metric: str = "val_accuracy",
-    metrics: Iterable[str] = (),
-    secondary_objectives: Sequence[str] = (),
+    kinds: Mapping[str, Kind], objectives: Objectives = VAL_ACCURACY, metrics: Iterable[str] = ()
 ) -> dict[str, pa.Schema]:
-    """The schemas of a run by table name, in writing order.
-
-    `metrics` are beyond the standard ones, `secondary_objectives` the objectives beside `metric`.
-    """
-    measured = dict.fromkeys([metric, *metrics, *secondary_objectives])
+    """The schemas of a run by table name, in writing order; `metrics` are measured beside the standard ones."""
     return {
         PROPOSALS: proposals_schema(kinds),
-        EPOCHS: epochs_schema(measured),
-        TRIALS: trials_schema(kinds, metric, secondary_objectives),
+        EPOCHS: epochs_schema([*objectives.metrics, *metrics]),
+        TRIALS: trials_schema(kinds, objectives),
     }
+
+
+def schema_version(schema: pa.Schema) -> str | None:
+    """The version in the metadata of a part's schema; None in tables of earlier versions of toprung."""
+    found = (schema.metadata or {}).get(_VERSION_KEY)
+    return None if found is None else found.decode()
 
 
 def merged(earlier: pa.Schema, later: pa.Schema) -> pa.Schema:
@@ -176,7 +139,20 @@ def _config_columns(kinds: Mapping[str, Kind]) -> dict[str, pa.DataType]:
     return {f"{CONFIG}{name}": _OF_KIND[kind] for name, kind in sorted(kinds.items())}
 
 
+@cache
+def _detail_columns() -> dict[str, pa.DataType]:
+    hints = get_type_hints(TrialDetails)
+    return {field.name: _OF_TYPE[_known_type(hints[field.name])] for field in fields(TrialDetails)}
+
+
+def _known_type(hint: Any) -> type:
+    """The type of `X` and of `X | None`."""
+    known: type = next(one for one in get_args(hint) or (hint,) if one is not NoneType)
+    return known
+
+
 def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
     example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[kind]) for name, kind in columns.items()})
     metadata = pa.Schema.from_pandas(example, preserve_index=False).metadata
+    metadata = {**metadata, _VERSION_KEY: str(SCHEMA_VERSION).encode()}
     return pa.schema([pa.field(name, kind) for name, kind in columns.items()], metadata=metadata)

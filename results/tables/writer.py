@@ -20,8 +20,9 @@ from toprung.results.tables.parts import (
 )
 from toprung.results.tables.rows import Row, rows_table
 from toprung.results.tables.run_lock import RunLock
-from toprung.results.tables.schema import merged
+from toprung.results.tables.schema import RUN, merged
 from toprung.trainables.system.storage import Root, Storage
+from toprung.trainables.system.uris import last_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,11 +39,13 @@ class TableWriteError(RuntimeError):
 class OpenPart:
     """The part that one table is growing: rewritten whole under the same name until it holds PART_ROWS rows.
 
-    So a search leaves few files however often it flushes, and a reader sees each row once or not yet.
+    So a search leaves few files however often it flushes, and a reader sees each row once or not yet. Each row gets
+    the run's name.
     """
 
     def __init__(self, storage: Storage, table: str, schema: pa.Schema) -> None:
         self._storage, self._table = storage, table
+        self._run = last_name(storage.root)
         sweep(storage, table)
         earlier = read_parts(storage, table)
         self._schema = schema if earlier is None else merged(earlier.schema, schema)
@@ -55,7 +58,8 @@ class OpenPart:
 
     def write(self, rows: list[Row]) -> None:
         """Make rows durable; on an error nothing has changed and the same call may be made again."""
-        grown = pa.concat_tables([self._rows, rows_table(rows, self._schema)])
+        named = [{**row, RUN: self._run} for row in rows]
+        grown = pa.concat_tables([self._rows, rows_table(named, self._schema)])
         put_part(self._storage, self._table, self._part, grown)
         self._rows = grown
         if grown.num_rows >= PART_ROWS:
@@ -70,12 +74,22 @@ class OpenPart:
 
 
 class RunWriter:
-    """Appends to the tables of one run, off the caller's path; holds the run's lock.
+    """Appends to the tables of one run from a thread of its own; holds the run's lock.
 
     `append` costs microseconds and never waits. What was appended is on the disk within `flush_secs` and the
     time of one write, whatever happens to the process then. The tables are written in the order of `schemas`,
-    from one snapshot of the queue: results.schema.TABLES says what that promises after a crash.
-    Raises RunBusyError when another search writes the run, TableWriteError when the folder cannot be written.
+    from one snapshot of the queue: `schema.TABLES` says what that promises after a crash.
+
+    Args:
+        root: The run folder.
+        schemas: The columns of each table (see `run_schemas`).
+        flush_secs: Seconds between two writes.
+        lock: The right to write the run, if the caller has it already and releases it.
+
+    Raises:
+        RunBusyError: Another search writes the run.
+        InputError: The run's tables are of another schema version.
+        TableWriteError: The folder cannot be written.
     """
 
     def __init__(
@@ -110,7 +124,7 @@ class RunWriter:
         atexit.register(self._write_last)
 
     def append(self, table: str, row: Row) -> None:
-        """Queue a row (see results.rows) and return at once.
+        """Queue a row (see `rows`) and return at once.
 
         Raises TableWriteError while earlier rows cannot be written; the row is queued all the same.
         """
@@ -121,7 +135,7 @@ class RunWriter:
             raise self._error
 
     def flush(self) -> None:
-        """Return when everything appended so far is on the disk. Raises TableWriteError and keeps the rows"""
+        """Return when everything appended so far is on the disk. Raises TableWriteError, and keeps the rows."""
         self._write()
         if self._error is not None:
             raise self._error
@@ -138,7 +152,7 @@ class RunWriter:
                 raise self._named(error) from error
 
     def close(self) -> None:
-        """Flush, stop the thread and let go of the run, also when the flush fails. Raises TableWriteError."""
+        """Flush, stop the thread and release the run, also when the flush fails. Raises TableWriteError."""
         if self._closed:
             return
         self._closed = True
@@ -193,5 +207,5 @@ class RunWriter:
     def _named(self, error: Exception) -> TableWriteError:
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return TableWriteError(
-            f"cannot write the tables in {self._storage.root}: {cause}; mend that, and the same command goes on"
+            f"cannot write the tables in {self._storage.root}: {cause}; repair that, and the same command goes on"
         )

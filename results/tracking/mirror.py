@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from toprung.results.tables.parts import read_parts
 from toprung.results.tables.run_lock import RunBusyError, RunLock
-from toprung.results.tables.schema import EPOCHS, EXTRA, PROPOSALS, TABLES, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS
 from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking
 from toprung.trainables.system.storage import Root, Storage
 
@@ -71,7 +71,7 @@ class TableCursor:
         if rows is None:
             return []
         fresh: list[Row] = rows.slice(self._seen[table]).to_pylist()
-        return [{**row, **json.loads(row[EXTRA] or "{}")} for row in fresh]
+        return [{**row, **json.loads(row[OVERFLOW] or "{}")} for row in fresh]
 
 
 class Mirror:

@@ -10,15 +10,13 @@ from toprung.results.analysis.leaderboard import leaderboard, progress
 from toprung.results.analysis.render import Format, write
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
-from toprung.results.tables.schema import EXTRA
+from toprung.results.tables.schema import OVERFLOW, RUN, TRIALS
 from toprung.search.driver.progress import per_time
 from toprung.search.winner.model_file import MODEL_FILE
 from toprung.search.winner.report import REPORT_FILE
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import JobSpec
     from toprung.search.runs.run_folder import RunFolder
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 RESULT_LEADERS = 5
 DRAWING_SUFFIXES = (".png", ".jpg", ".svg", ".pdf")
-Tables = tuple["pd.DataFrame", "pd.DataFrame", "pd.DataFrame"]
 
 
 def show_result(ended: SearchResult, job: JobSpec) -> None:
@@ -35,7 +32,7 @@ def show_result(ended: SearchResult, job: JobSpec) -> None:
     show_status(ended.folder, RESULT_LEADERS)
     if ended.stop_reason:
         print(f"ended because the {ended.stop_reason}")
-    print(f"tables     {ended.folder.root}/{{trials,epochs,proposals}} (Parquet)")
+    print(f"tables     trials, epochs and proposals in {ended.folder.root} (Parquet)")
     if job.tracking.enabled:
         print(f"mlflow     {_mlflow(ended.folder.tracking(job).uri)}")
     print(f"next       {_next_step(ended.folder, job)}")
@@ -43,8 +40,8 @@ def show_result(ended: SearchResult, job: JobSpec) -> None:
 
 def _next_step(folder: RunFolder, job: JobSpec) -> str:
     _, epochs, trials = read_tables(folder.root)
-    if rank_trials(trials, epochs, job.search.metric, job.search.mode).empty:
-        return f"no trial can be retrained: the column `reason` of {short_path(folder.root)}/trials says why"
+    if rank_trials(trials, epochs, job.search.optimized.main).empty:
+        return f"no trial can be retrained: the column `reason` of {short_path(folder.path(TRIALS))} says why"
     return f"toprung retrain {quote(short_path(folder.root))}"
 
 
@@ -57,12 +54,12 @@ def show_status(folder: RunFolder, top: int) -> None:
     """Print progress and leaders, from the tables alone."""
     job = folder.job()
     proposals, epochs, trials = read_tables(folder.root)
-    now = progress(proposals, epochs, trials, job.search.metric, job.search.mode)
+    now = progress(proposals, epochs, trials, job.search.optimized.main)
     trials_in_all = max(job.search.trials, now.proposed)  # a continued run may ask for fewer than it has
     line = f"{now.ended} of {trials_in_all} trials ended: {now.completed} completed, {now.stopped} stopped"
     rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
     print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
-    board = _board(job, (proposals, epochs, trials), top)
+    board = leaderboard(proposals, epochs, trials, job.search.optimized, top)
     if len(board):
         write(board, "rich")
 
@@ -81,17 +78,12 @@ def show_table(
             "--pareto", f"{job.name} has one objective", "search.objectives names several"
         )
     proposals, epochs, trials = read_tables(folder.root)
-    board = _board(job, (proposals, epochs, trials), None)
-    frame = epochs.sort_values("arrival_index").drop(columns=EXTRA) if epochs_wanted else board
+    board = leaderboard(proposals, epochs, trials, job.search.optimized)
+    hidden = [OVERFLOW, RUN] if layout == "rich" else [OVERFLOW]
+    frame = epochs.sort_values("arrival_index").drop(columns=hidden) if epochs_wanted else board
     if pareto:
         frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
     write(frame.head(top or len(frame)), layout)
-
-
-def _board(job: JobSpec, tables: Tables, top: int | None) -> pd.DataFrame:
-    search = job.search
-    secondary_objectives = {name: search.modes[name] for name in search.secondary_objectives}
-    return leaderboard(*tables, search.metric, search.mode, top, secondary_objectives)
 
 
 def show_forecasts(
@@ -125,9 +117,9 @@ def show_forecasts(
 
 def show_retrained(retrained: Retrained) -> None:
     """Print the report of a retrained winner."""
-    report, root = retrained.report, retrained.folder.root
+    report, folder = retrained.report, retrained.folder
     if not retrained.is_new:
-        again = f"remove {short_path(root)}/{REPORT_FILE} to train it again"
+        again = f"remove {short_path(folder.path(REPORT_FILE))} to train it again"
         print(f"{report['trial_id']} was retrained already ({again})")
     read = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
     print(f"test accuracy {report['test_accuracy']:.4f} ({read})")
@@ -135,8 +127,8 @@ def show_retrained(retrained: Retrained) -> None:
     print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
     if len(report["test_reads"]) > 1:
         print(f"note: the test set was read {len(report['test_reads'])} times for this run")
-    print(f"model      {root}/{MODEL_FILE} (takes raw uint8 images)")
-    print(f"report     {root}/{REPORT_FILE}")
+    print(f"model      {folder.path(MODEL_FILE)} (takes raw uint8 images)")
+    print(f"report     {folder.path(REPORT_FILE)}")
 
 
 def short_path(root: str) -> str:

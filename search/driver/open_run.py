@@ -65,9 +65,7 @@ def open_run(prepared: PreparedJob) -> Iterator[OpenRun]:
             _log.warning(changed)
         resumed = resume_run(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
-        objectives = job.search.optimized
-        secondary = tuple(objective.metric for objective in objectives.secondary)
-        schemas = run_schemas(prepared.kinds, objectives.main.metric, measured, secondary)
+        schemas = run_schemas(prepared.kinds, job.search.optimized, measured)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
         yield OpenRun(prepared, folder, writer, resumed)
 

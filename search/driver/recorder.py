@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.search.driver.trial_state import ResumedState
 
 if TYPE_CHECKING:
@@ -67,28 +68,26 @@ class Recorder:
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """Write the trial's row, and keep or delete its checkpoint."""
         keeps_checkpoint = self._retention.keeps(trial, end)
-        objective = self._shared.objectives.main
+        objectives = self._shared.objectives
         row = trial_row(
             trial.trial_id,
             trial.start.config,
             end.outcome,
             trial.reports,
-            self._facts(trial, end, keeps_checkpoint),
-            metric=objective.metric,
-            mode=objective.mode,
+            self._details(trial, end, keeps_checkpoint),
+            objectives=objectives,
             reason=end.reason,
-            secondary_objectives=[secondary.metric for secondary in self._shared.objectives.secondary],
         )
         self._writer.append(TRIALS, row)
         if keeps_checkpoint:
-            self._retention.keep(trial, row[f"best_{objective.metric}"])
+            self._retention.keep(trial, row[f"best_{objectives.main.metric}"])
         else:
             self._retention.delete(trial)
 
-    def _facts(self, trial: ActiveTrial, end: TrialEnd, keeps_checkpoint: bool) -> TrialFacts:
-        return TrialFacts(
+    def _details(self, trial: ActiveTrial, end: TrialEnd, keeps_checkpoint: bool) -> TrialDetails:
+        return TrialDetails(
             seed=trial.start.seed,
-            rung_epochs=self._strategy.rung_of(trial.trial_id),
+            highest_rung_epoch=self._strategy.rung_of(trial.trial_id),
             **vars(trial.resource_usage),
             **(vars(trial.execution) if trial.execution else {}),
             failed_allocation_bytes=trial.failed_allocation_bytes,

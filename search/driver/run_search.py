@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.results.tables.schema import TRIALS
 from toprung.search.driver.assemble_loop import assemble_loop
 from toprung.search.driver.checkpoint_retention import trials_with_checkpoint
 from toprung.search.driver.open_run import OpenRun, mirrored_to_mlflow, open_run
@@ -78,7 +79,7 @@ def _finish(loop: SearchLoop, run: OpenRun) -> None:
 
 
 def _raise_failure(loop: SearchLoop, run: OpenRun) -> None:
-    table = f"{run.folder.root}/trials"
+    table = run.folder.path(TRIALS)
     if loop.abort_reason:
         raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {table}")
     if failed := all_failed_reason(run.trials(), run.job.search.metric):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from toprung.search.jobs.section import Section
+from toprung.search.jobs.section import Section, without_secrets
 from toprung.spaces.user_code.references import absolute
 from toprung.trainables.data.sources.registry import source_of
 from toprung.trainables.data.sources.spec import (
@@ -22,6 +21,7 @@ from toprung.trainables.data.sources.spec import (
     Text,
     leave_train_images,
 )
+from toprung.trainables.system.uris import absolute as absolute_path
 from toprung.trainables.task.task_type import RequestedTask
 
 
@@ -49,7 +49,7 @@ class DataSection(Section):
     short_form: ClassVar[str] = "source"
 
     source: str = Field("", description=DESCRIPTIONS["source"])
-    path: Text | None = _setting("path")
+    path: Annotated[Text, AfterValidator(without_secrets)] | None = _setting("path")
     image_size: Side | None = _setting("image_size")
     fit: Fit = _setting("fit")
     channels: Channels | None = _setting("channels")
@@ -65,9 +65,7 @@ class DataSection(Section):
 
     def spec(self, seed: int) -> DataSpec:
         """The section in the form that the data layer of the trials takes, paths made absolute for other processes."""
-        path = self.path
-        if path is not None and "://" not in path:
-            path = str(Path(path).expanduser().absolute())
+        path = None if self.path is None else absolute_path(self.path)
         return DataSpec(
             source=absolute(self.source) or source_of(path),
             path=path,

@@ -14,22 +14,28 @@ from toprung.search.jobs.data_section import DataSection
 from toprung.search.jobs.problems import input_error
 from toprung.search.jobs.resources_section import ResourcesSection
 from toprung.search.jobs.search_section import SearchSection, SpaceSection
-from toprung.search.jobs.section import Section
+from toprung.search.jobs.section import Section, StorePath
 from toprung.search.jobs.yaml_text import apply_override, read_file
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.references import absolute
 from toprung.trainables.data.dataset import DataSpec
+from toprung.trainables.system.uris import absolute as absolute_path
+from toprung.trainables.system.uris import has_secrets, join
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MLFLOW_SCHEMES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks"})
+MLFLOW_CREDENTIALS = (
+    "must hold no password or key: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, "
+    "PGPASSWORD or an option file for a database"
+)
 
 
 class StorageSection(Section):
     """Where the run folder is, and which training states it keeps."""
 
-    path: str = Field(
+    path: StorePath = Field(
         "runs", description="Folder, or URI such as s3://bucket/runs, that holds the run folders."
     )
     checkpoint_secs: Annotated[float, Field(gt=0)] = Field(
@@ -53,6 +59,8 @@ class TrackingSection(Section):
     @field_validator("uri")
     @classmethod
     def scheme_is_known_to_mlflow(cls, value: str | None) -> str | None:
+        if has_secrets(value or ""):
+            raise PydanticCustomError("secret", MLFLOW_CREDENTIALS)
         scheme, separator, _ = (value or "").partition("://")
         if not separator:
             return value
@@ -159,9 +167,7 @@ class JobSpec(Section):
     @property
     def run_root(self) -> str:
         """The run folder: `storage.path`/`name`, absolute where it is local."""
-        if "://" in self.storage.path:
-            return f"{self.storage.path.rstrip('/')}/{self.name}"
-        return str(Path(self.storage.path).expanduser().absolute() / self.name)
+        return join(absolute_path(self.storage.path), self.name)
 
     @property
     def split_seed(self) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from toprung.search.jobs.section import Section
+from toprung.search.jobs.section import Section, StorePath
 from toprung.trainables.trial.objectives import Objectives
 
 # The space itself refuses .inf and .nan, and says what the parameter may be.
@@ -85,7 +85,7 @@ class SearchSection(Section):
         description="Configurations to try first, missing parameters sampled; null for the space's own first one, "
         "[] for none.",
     )
-    warm_start: list[str] = Field(
+    warm_start: list[StorePath] = Field(
         [], description="Folders of earlier runs of this or a similar space to learn from."
     )
     budgets: Budgets = Budgets()

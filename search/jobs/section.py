@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from toprung.trainables.system.uris import STORAGE_CREDENTIALS, has_secrets
+
+
+def without_secrets(path: str) -> str:
+    """The path or URI; raises the error of a field where it holds a password or a key."""
+    if has_secrets(path):
+        raise PydanticCustomError("secret", STORAGE_CREDENTIALS)
+    return path
+
+
+StorePath = Annotated[str, AfterValidator(without_secrets)]
+"""A local path or a URI; one with a password or a key in it is an error, as the job is printed and stored."""
 
 
 class Section(BaseModel):

@@ -9,6 +9,7 @@ import yaml
 
 from toprung.search.jobs.problems import SHORTEST_JOB
 from toprung.spaces.errors import InputError
+from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,9 @@ def apply_override(content: dict[str, Any], override: str, short_forms: Mapping[
     """
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise InputError.single("--set", f"{override!r}", "must be KEY.KEY=VALUE, as in search.trials=40")
+        raise InputError.single(
+            "--set", mask_secrets(repr(override)), "must be KEY.KEY=VALUE, as in search.trials=40"
+        )
     if key == "search.trials" and text.startswith("+"):
         rule = "must be a number here; only `toprung search` and `simulate` add to the trials of a run"
         raise InputError.single(f"--set {key}", f"{text!r} given", rule)

@@ -13,22 +13,23 @@ from toprung.results.tables.parts import read_table
 from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import PROPOSALS, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking
-from toprung.search.jobs.load import dump_job, load_job, override_job, parse_job
+from toprung.results.tracking.mlflow_sqlite import sqlite_uri
 from toprung.search.jobs.schema import JobSpec
 from toprung.search.jobs.yaml_text import read_mapping
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
+from toprung.trainables.system.uris import join, last_name
 
 if TYPE_CHECKING:
     from toprung.spaces.user_code.source_files import SourceFile
 
 JOB_FILE = "job.yaml"
 CODE = "code"
-
+TRIALS_KEY = "search.trials"
 
 # What may differ when a run is continued: how much more to spend, where, and what happens afterwards.
 MAY_CHANGE = frozenset(
-    {"search.trials", "search.budgets", "resources", "storage", "tracking", "retrain", "data.path"}
+    {TRIALS_KEY, "search.budgets", "resources", "storage", "tracking", "retrain", "data.path"}
 )
 
 
@@ -41,29 +42,34 @@ class RunFolder:
     @property
     def name(self) -> str:
         """The last part of the root."""
-        return self.root.rstrip("/").rpartition("/")[2]
+        return last_name(self.root)
 
     @property
     def checkpoints(self) -> str:
         """Where the trials' states are."""
-        return f"{self.root}/checkpoints"
+        return self.path("checkpoints")
 
     @property
     def choices(self) -> str:
-        """Where the workers keep how they chose to compute."""
-        return f"{self.root}/computation"
+        """Where the workers keep the execution plans that they chose."""
+        return self.path("computation")
+
+    def path(self, *names: str) -> str:
+        """The path or URI of something in the folder."""
+        return join(self.root, *names)
 
     def tracking(self, job: JobSpec) -> Tracking:
         """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
         if job.tracking.uri:
             return Tracking(job.tracking.uri, job.tracking.experiment, self.name)
-        local = Path(self.root) if "://" not in self.root else Path("runs").absolute() / self.name
-        local.mkdir(parents=True, exist_ok=True)
-        return Tracking(f"sqlite:///{local}/mlflow.db", job.tracking.experiment, self.name)
+        storage = Storage.at(self.root)
+        folder = Path(storage.base) if storage.is_local else Path("runs").absolute() / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return Tracking(sqlite_uri(folder / "mlflow.db"), job.tracking.experiment, self.name)
 
     def job(self, where: str = "RUN") -> JobSpec:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
-        allowed = f"must be a run folder, with {JOB_FILE} in it, as `toprung search` makes them"
+        allowed = f"must be a run folder, which holds a {JOB_FILE}, as `toprung search` makes them"
         try:
             content = bytes(Storage.at(self.root).read(JOB_FILE))
         except (FileNotFoundError, NotADirectoryError):
@@ -71,30 +77,37 @@ class RunFolder:
         except OSError as error:
             given = f"{self.root} cannot be read ({_reason(error)})"
             raise InputError.single(where, given, allowed) from None
-        file = f"{self.root}/{JOB_FILE}"
-        return parse_job(read_mapping(content, file), file)
+        file = self.path(JOB_FILE)
+        return JobSpec.from_dict(read_mapping(content, file), file)
 
-    def trials_with(self, more: int, otherwise: int) -> int:
-        """The number of trials that `search.trials=+more` asks for: `more` than the run has, in its job or its tables,
-        once all of its job's have ended; the job's number as long as they have not; for a run that is not there, `more`
-        than `otherwise`."""
+    def trials_with(self, more: int, new_run_trials: int) -> int:
+        """The number of trials that `search.trials=+more` asks for.
+
+        Once all trials of the run's job have ended that is `more` than it has in its tables, and until then the job's
+        own number. A run that is not there gets `more` than `new_run_trials`.
+        """
         if not Storage.at(self.root).exists(JOB_FILE):
-            return otherwise + more
-        asked = self.job().search.trials
+            return new_run_trials + more
+        planned = self.job().search.trials
         ended = len(read_table(self.root, TRIALS))
-        return ended + more if ended >= asked else asked
+        return ended + more if ended >= planned else planned
 
     def claim(self, job: JobSpec, fingerprint: str | None = None) -> RunLock:
-        """The right to write this run, its job saved in it; to be released. `fingerprint` is that of the images.
+        """Take the right to write this run and save the job in it; the lock is to be released.
 
-        Raises `InputError`: a problem for each setting that differs from the run's own job and may not, one for other
-        images, one for a folder that cannot be written, and `RunBusyError` while another search writes it. The folder
-        is then as it was.
+        Args:
+            job: The job that continues the run, or begins it.
+            fingerprint: That of the images; None where it is not known.
+
+        Raises:
+            InputError: With a problem for each setting that differs from the run's own job and may not, one for other
+                images, one for a folder that cannot be written. The folder is then as it was.
+            RunBusyError: Another search writes the run.
         """
         try:
             self.check_same(job, fingerprint)
             lock = RunLock(self.root)
-            Storage.at(self.root).put(JOB_FILE, dump_job(job).encode())
+            Storage.at(self.root).put(JOB_FILE, job.to_yaml().encode())
         except OSError as error:
             raise self._unwritable(_reason(error)) from None
         return lock
@@ -108,15 +121,13 @@ class RunFolder:
         if name is None or code.source is None:
             return None
         file, storage = Path(code.reference.rpartition(":")[0]), Storage.at(self.root)
-        versions = [known for known in storage.list(CODE) if known.startswith(f"{file.stem}-")]
+        versions = [version for version in storage.list(CODE) if version.startswith(f"{file.stem}-")]
         if name not in versions:
             storage.put(f"{CODE}/{name}", code.source.encode())
-        others = [known for known in versions if known != name]
-        if not others:
+        earlier = ", ".join(version for version in versions if version != name)
+        if not earlier:
             return None
-        return (
-            f"{file} has changed since trials of this run began ({', '.join(others)} in {self.root}/{CODE})"
-        )
+        return f"{file} has changed since trials of this run began ({earlier} in {self.path(CODE)})"
 
     def check_same(self, job: JobSpec, fingerprint: str | None = None) -> None:
         """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
@@ -125,19 +136,19 @@ class RunFolder:
             self._refuse_other_images(fingerprint)
 
     def check_writable(self, where: str = "storage.path") -> None:
-        """Raise `InputError`, pointing at `where`, if the run could not be written, as far as can be told without
-        making anything."""
+        """Raise `InputError`, pointing at `where`, if the run could not be written; nothing is made to find out."""
         try:
             storage = Storage.at(self.root)
         except OSError as error:
             raise self._unwritable(_reason(error), where) from None
         if not storage.is_local:
             return
-        there = next(path for path in (Path(storage.base), *Path(storage.base).parents) if path.exists())
-        if not there.is_dir():
-            raise self._unwritable(f"{there} is a file", where)
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise self._unwritable(f"no permission in {there}", where)
+        folder = Path(storage.base)
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise self._unwritable(f"{existing} is a file", where)
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise self._unwritable(f"no permission in {existing}", where)
 
     def _unwritable(self, reason: str, where: str = "storage.path") -> InputError:
         given = f"{self.root} cannot be written ({reason})"
@@ -154,14 +165,11 @@ class RunFolder:
             )
 
     def _refuse_other_images(self, fingerprint: str | None) -> None:
-        tables = (read_table(self.root, table) for table in (PROPOSALS, TRIALS))
-        # Runs of earlier versions tell it of trials that have ended alone.
-        told = [table["data_fingerprint"].dropna() for table in tables if "data_fingerprint" in table]
-        known = next((str(values.iloc[0]) for values in told if len(values)), None)
-        if fingerprint is not None and known not in (None, fingerprint):
-            given = f"the images are others than those of {self.root} (fingerprint {fingerprint[:12]})"
-            rule = f"must be {str(known)[:12]}, or give another `name`; an earlier version may have read them otherwise"
-            raise InputError.single("data", given, rule)
+        recorded = read_table(self.root, PROPOSALS)["data_fingerprint"].dropna()
+        if fingerprint is None or recorded.empty or recorded.iloc[0] == fingerprint:
+            return
+        given = f"the images are not those of {self.root} (their fingerprint is {fingerprint[:12]})"
+        raise InputError.single("data", given, f"must be {recorded.iloc[0][:12]}, or give another `name`")
 
 
 def code_name(code: SourceFile) -> str | None:
@@ -188,19 +196,17 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-KEY = "search.trials"
-
-
 def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
-    """Read a job file as `load_job`, and let `search.trials=+N` add to the trials that the run has.
+    """Read a job file as `JobSpec.from_file`, and let `search.trials=+N` add to the trials that the run has.
 
     An extension that was interrupted is not added a second time: the same command goes on with it.
     """
-    additions = [text.partition("=+")[2] for text in overrides if text.startswith(f"{KEY}=+")]
-    job = load_job(path, [text for text in overrides if not text.startswith(f"{KEY}=+")])
-    for more in additions:
+    prefix = f"{TRIALS_KEY}=+"
+    job = JobSpec.from_file(path, [text for text in overrides if not text.startswith(prefix)])
+    for more in [text.removeprefix(prefix) for text in overrides if text.startswith(prefix)]:
         if not more.isdecimal():
-            raise InputError.single(f"--set {KEY}", f"'+{more}' given", "must be a number, or + and a number")
-        trials = RunFolder(job.run_root).trials_with(int(more), otherwise=job.search.trials)
-        job = override_job(job, [f"{KEY}={trials}"])
+            where = f"--set {TRIALS_KEY}"
+            raise InputError.single(where, f"'+{more}' given", "must be a number, or + and a number")
+        trials = RunFolder(job.run_root).trials_with(int(more), new_run_trials=job.search.trials)
+        job = job.overridden([f"{TRIALS_KEY}={trials}"])
     return job

@@ -37,7 +37,7 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         SearchFailedError: No configuration could be confirmed.
     """
     objective = run.job.search.optimized.main
-    winner = pick_winner(run.trials, run.epochs, objective.metric, objective.mode, trial_id)
+    winner = pick_winner(run.trials, run.epochs, objective, trial_id)
     if not run.job.retrain.confirm:
         return winner
 
@@ -47,12 +47,12 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         _progress_log.info("confirming the best: %s, tables in %s", trainings, job.run_root)
         run_search(job, address)
 
-    board = eligible(run.trials, run.epochs, objective.metric, objective.mode, trial_id)
+    board = eligible(run.trials, run.epochs, objective, trial_id)
     candidates = board if trial_id is None else board.head(1)
     confirmation = confirm(run.job, run.folder, candidates, train)
     for line in ("confirmed, means over new seeds:", *describe(confirmation, board, objective.metric)):
         _progress_log.info("%s", line)
-    winner = confirmed_winner(winner, run.trials, confirmation.means, objective.mode)
+    winner = confirmed_winner(winner, run.trials, confirmation.means, objective)
     return winner if trial_id is None else replace(winner, why=f"chosen by its name: {winner.why}")
 
 

@@ -109,13 +109,13 @@ def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[
     if all(len(rows) < 2 for rows in curves.values()):
         reasons = ", ".join(f"{name} {left_out.get(name, 'trained once')}" for name in found)
         raise SearchFailedError(
-            f"no configuration could be confirmed ({reasons}); see the column `reason` of "
-            f"{folder.root}/{FOLDER}/*/trials; the same command tries again what failed or lost its worker"
+            f"no configuration could be confirmed ({reasons}); see the column `reason` of the trials of the runs in "
+            f"{folder.path(FOLDER)}; the same command tries again what failed or lost its worker"
         )
     missing = sum(max(0, job.retrain.seeds - len(trainings)) for trainings in found.values())
     objective = job.search.optimized.main
     limits = (0.0, math.inf if objective.metric == "val_loss" else 1.0)
-    means = confirmed(curves, objective.mode, job.retrain.epochs, limits)
+    means = confirmed(curves, objective, job.retrain.epochs, limits)
     return Confirmation(tuple(means), left_out, missing)
 
 

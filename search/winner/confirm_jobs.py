@@ -67,7 +67,7 @@ def confirm_job(job: JobSpec, folder: RunFolder, points: Sequence[Params], earli
         "warm_start": [],
         "budgets": Budgets(),
     }
-    storage = {"path": f"{folder.root}/{FOLDER}", "keep_stopped": False}
+    storage = {"path": folder.path(FOLDER), "keep_stopped": False}
     tracking = {"uri": folder.tracking(job).uri} if job.tracking.enabled else {}
     unnamed = job.model_copy(
         update={
@@ -93,7 +93,7 @@ def confirm_runs(folder: RunFolder, job: JobSpec) -> Iterator[ConfirmRun]:
     """The confirmations of this run with the job's data, space and epochs, and the model's file as it is now."""
     code = _code_version(job)
     for name in Storage.at(folder.root).folders(FOLDER):
-        run = RunFolder(f"{folder.root}/{FOLDER}/{name}")
+        run = RunFolder(folder.path(FOLDER, name))
         storage = Storage.at(run.root)
         if not storage.exists(JOB_FILE) or (code and storage.list(CODE) != (code,)):
             continue

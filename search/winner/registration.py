@@ -33,19 +33,14 @@ def register(job: JobSpec, folder: RunFolder, report: Report, model: keras.Model
     if not job.tracking.enabled:
         return
     from toprung.results.tracking.mirror import catch_up
-    from toprung.results.tracking.model_registry import register_model
+    from toprung.results.tracking.model_registry import RetrainedModel, register_model
 
     metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
     try:
         catch_up(folder.tracking(job), folder.root)
-        registered = register_model(
-            folder.tracking(job),
-            saved_model(folder) if model is None else model,
-            job.retrain.registered_name or job.name,
-            trial_id=report["trial_id"],
-            config=report["config"],
-            metrics=metrics,
-        )
+        model = saved_model(folder) if model is None else model
+        retrained = RetrainedModel(model, report["trial_id"], report["config"], metrics)
+        registered = register_model(folder.tracking(job), job.retrain.registered_name or job.name, retrained)
     except Exception as error:  # whatever MLflow raises: the model is saved, only its registration is missing
         _log.warning(
             "MLflow did not take the model (%s: %s); the same command tries again",

@@ -98,7 +98,7 @@ def _read_json(folder: RunFolder, name: str) -> Any:
     except FileNotFoundError:
         return None
     except ValueError:
-        given = f"{folder.root}/{name} is damaged"
+        given = f"{folder.path(name)} is damaged"
         raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
 
 

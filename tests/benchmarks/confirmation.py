@@ -36,6 +36,7 @@ from toprung.results.tables.parts import read_tables  # noqa: E402
 from toprung.search.runs.run_folder import RunFolder  # noqa: E402
 from toprung.search.winner.confirm import candidates_of  # noqa: E402
 from toprung.search.winner.confirm_jobs import confirm_runs, point_key, trainings_by_point  # noqa: E402
+from toprung.trainables.trial.objectives import Objective  # noqa: E402
 
 Row = tuple[float, float, float]  # told, true, held
 CONFIRMED = [(best, seeds) for best in (1, 3, 5) for seeds in (2, 3, 5)]
@@ -85,8 +86,9 @@ def _compare(
 ) -> None:
     job = folder.job()
     _, reports, trials = read_tables(folder.root)
-    winner = pick_winner(trials, reports, job.search.metric, job.search.mode)
-    board = eligible(trials, reports, job.search.metric, job.search.mode)
+    objective = job.search.optimized.main
+    winner = pick_winner(trials, reports, objective)
+    board = eligible(trials, reports, objective)
     known = trainings_by_point(list(confirm_runs(folder, job)), job.search.metric)
     points = candidates_of(job, folder, board, options.of)
     curves = {
@@ -98,23 +100,25 @@ def _compare(
     rows["the same, at its steady epoch"].append((winner.score, own[winner.train_epochs - 1], nan))
     rng = np.random.default_rng(0)
     for best, seeds in CONFIRMED:
-        drawn = [_replayed(curves, best, seeds, job.search.mode, rng) for _ in range(options.draws)]
+        drawn = [_replayed(curves, best, seeds, objective, rng) for _ in range(options.draws)]
         told, true, held = np.mean(drawn, axis=0)
         rows[f"the best {best} confirmed with {seeds} seeds"].append((float(told), float(true), float(held)))
     for each in curves.values():
         for number, curve in enumerate(each):
             others = np.delete(each, number, axis=0).mean(axis=0)
-            best_epoch = int(np.argmax(curve if job.search.mode == "max" else -curve))
+            best_epoch = int(np.argmax(objective.sign * curve))
             epochs["best"].append(others[best_epoch])
-            epochs["steady"].append(others[steady_epoch(curve, job.search.mode) - 1])
+            epochs["steady"].append(others[steady_epoch(curve, objective) - 1])
             epochs["last"].append(others[-1])
 
 
 def _replayed(
-    curves: dict[str, np.ndarray], best: int, seeds: int, mode: str, rng: np.random.Generator
+    curves: dict[str, np.ndarray], best: int, seeds: int, objective: Objective, rng: np.random.Generator
 ) -> Row:
     order = {name: rng.permutation(len(each)) for name, each in list(curves.items())[:best]}
-    first = confirmed({name: curves[name][some[:seeds]].tolist() for name, some in order.items()}, mode)[0]
+    first = confirmed({name: curves[name][some[:seeds]].tolist() for name, some in order.items()}, objective)[
+        0
+    ]
     rest = curves[first.trial_id][order[first.trial_id][seeds:]]
     true = float(rest[:, first.epoch - 1].mean())
     return first.score, true, float(first.low <= true <= first.high)

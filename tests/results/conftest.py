@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from toprung.results.tables.rows import Row, TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import Row, epoch_row, proposal_row, trial_row
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -37,7 +38,7 @@ class Search:
             at = START + timedelta(seconds=sequence)
             self.rows["epochs"].append(epoch_row(report, sequence, "keep", at))
         if outcome is not None:
-            facts = TrialFacts(seed=number, worker_startup_secs=2.0, idle_secs=0.5, ended_at=START)
+            facts = TrialDetails(seed=number, worker_startup_secs=2.0, idle_secs=0.5, ended_at=START)
             self.rows["trials"].append(trial_row(trial_id, config, outcome, reports, facts))
         return trial_id
 

@@ -14,12 +14,14 @@ import pytest
 
 from toprung.results import Run, load
 from toprung.results.run_actions import GROUP, RunActions, run_actions
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
+from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 KINDS: Mapping[str, Any] = {"learning_rate": "float"}
@@ -42,12 +44,12 @@ def write_trial(root: str, number: int, accuracy: float, outcome: Outcome | None
         EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1 - value})
         for epoch, value in values
     ]
-    with RunWriter(root, run_schemas(KINDS, secondary_objectives=("val_loss",))) as writer:
+    with RunWriter(root, run_schemas(KINDS, Objectives.named(["val_accuracy", "val_loss"]))) as writer:
         writer.append(PROPOSALS, proposal_row(trial_id, config, number))
         for report in reports:
             writer.append(EPOCHS, epoch_row(report, 2 * number + report.epoch, "KEEP"))
         if outcome:
-            facts = TrialFacts(data_fingerprint="a" * 20)
+            facts = TrialDetails(data_fingerprint="a" * 20)
             writer.append(TRIALS, trial_row(trial_id, config, outcome, reports, facts))
 
 

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.results.analysis.confirmation import ConfirmedMean, confirmed, lead
+from toprung.results.analysis.confirmation import ConfirmedMean, confirmed, mean_difference
+from toprung.trainables.trial.objectives import Objective
+
+ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 
 NOISE = 0.01
 
@@ -20,26 +23,26 @@ def rising(height: float, epochs: int) -> np.ndarray:
 
 
 def test_a_score_is_the_mean_of_all_seeds_at_the_epoch_where_it_is_best() -> None:
-    (one,) = confirmed({"a": [[0.1, 0.9, 0.5], [0.2, 0.6, 0.7], [0.3, 0.3, 0.6]]})
+    (one,) = confirmed({"a": [[0.1, 0.9, 0.5], [0.2, 0.6, 0.7], [0.3, 0.3, 0.6]]}, ACCURACY)
     assert (one.trial_id, one.epoch, one.seeds) == ("a", 2, 3) and one.score == pytest.approx(0.6)
 
 
 def test_one_high_epoch_among_low_ones_is_taken_for_noise() -> None:
     lucky = [0.1, 0.2, 0.95, 0.4, 0.5, 0.6, 0.8, 0.9, 0.9]
-    (one,) = confirmed({"a": [lucky, lucky]})
+    (one,) = confirmed({"a": [lucky, lucky]}, ACCURACY)
     assert one.epoch == 9 and one.score == pytest.approx(0.9)
 
 
 def test_the_interval_is_students_with_the_spread_of_all_configurations() -> None:
-    first, second = confirmed({"a": [[0.4], [0.6]], "b": [[0.8], [0.9], [0.7]]})
+    first, second = confirmed({"a": [[0.4], [0.6]], "b": [[0.8], [0.9], [0.7]]}, ACCURACY)
     deviation = math.sqrt((2 * 0.1**2 + 2 * 0.1**2) / 3)
     student = 3.1824463  # of 3 degrees of freedom, from a table
     assert first.trial_id == "b" and first.score == pytest.approx(0.8)
     assert first.high - first.score == pytest.approx(student * deviation / math.sqrt(3), rel=1e-6)
     assert second.score - second.low == pytest.approx(student * deviation / math.sqrt(2), rel=1e-6)
-    gap = lead(first, second)
-    assert gap.by == pytest.approx(0.3) and not gap.is_clear
-    assert gap.by - gap.low == pytest.approx(student * deviation * math.sqrt(1 / 3 + 1 / 2), rel=1e-6)
+    gap = mean_difference(first, second, ACCURACY)
+    assert gap.difference == pytest.approx(0.3) and not gap.is_clear
+    assert gap.difference - gap.low == pytest.approx(student * deviation * math.sqrt(1 / 3 + 1 / 2), rel=1e-6)
 
 
 def test_a_lead_is_clear_where_its_interval_is_above_nothing_whichever_way_is_better() -> None:
@@ -47,15 +50,15 @@ def test_a_lead_is_clear_where_its_interval_is_above_nothing_whichever_way_is_be
         ConfirmedMean("a", 0.9, 0.85, 0.95, 0.05, 1, 3),
         ConfirmedMean("b", 0.7, 0.65, 0.75, 0.05, 1, 3),
     )
-    assert lead(high, low).is_clear and lead(low, high, "min").is_clear
-    assert not lead(low, high).is_clear
+    assert mean_difference(high, low, ACCURACY).is_clear and mean_difference(low, high, LOSS).is_clear
+    assert not mean_difference(low, high, ACCURACY).is_clear
 
 
 def test_an_interval_ends_where_there_are_no_values_any_more_and_a_lead_is_the_same() -> None:
     curves = {"a": [[0.99], [0.97]], "b": [[0.5], [0.6]]}
-    free, limited = confirmed(curves), confirmed(curves, limits=(0.0, 1.0))
+    free, limited = confirmed(curves, ACCURACY), confirmed(curves, ACCURACY, limits=(0.0, 1.0))
     assert free[0].high > 1.0 and limited[0].high == 1.0 and free[0].low == limited[0].low
-    assert lead(*free) == lead(*limited)
+    assert mean_difference(*free, ACCURACY) == mean_difference(*limited, ACCURACY)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -64,7 +67,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     for _ in range(repeats):
         # Half the curve is nearly level, so that noise decides which epoch looks best.
         curves = truth + rng.normal(0, NOISE, (3, epochs))
-        (one,) = confirmed({"a": curves})
+        (one,) = confirmed({"a": curves}, ACCURACY)
         expected = truth[one.epoch - 1]
         errors.append(one.score - expected)
         best_of_each.append(curves.max(axis=1).mean() - expected)
@@ -77,24 +80,24 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 
 def test_what_the_user_trains_for_is_what_is_measured() -> None:
     curves = {"a": [[0.1, 0.9, 0.5], [0.2, 0.8, 0.6]]}
-    assert confirmed(curves, epoch=1)[0].score == pytest.approx(0.15)
-    (late,) = confirmed(curves, epoch=20)
+    assert confirmed(curves, ACCURACY, epoch=1)[0].score == pytest.approx(0.15)
+    (late,) = confirmed(curves, ACCURACY, epoch=20)
     assert late.score == pytest.approx(0.55) and late.epoch == 3, "the last that was trained"
 
 
 def test_seeds_are_compared_up_to_the_epoch_that_all_have_reached() -> None:
-    (one,) = confirmed({"a": [[0.1, 0.2, 0.9], [0.1, 0.3]]})
+    (one,) = confirmed({"a": [[0.1, 0.2, 0.9], [0.1, 0.3]]}, ACCURACY)
     assert one.epoch == 2 and one.score == pytest.approx(0.25)
 
 
 def test_a_configuration_without_a_training_is_left_out_and_one_training_has_the_others_spread() -> None:
-    found = confirmed({"none": [], "one": [[0.9]], "two": [[0.4], [0.6]]})
+    found = confirmed({"none": [], "one": [[0.9]], "two": [[0.4], [0.6]]}, ACCURACY)
     assert [one.trial_id for one in found] == ["one", "two"]
     assert found[0].high - found[0].score == pytest.approx((found[1].high - found[1].score) * math.sqrt(2))
 
 
 def test_without_two_trainings_of_anything_there_is_no_interval() -> None:
-    (one,) = confirmed({"a": [[0.5, 0.6]]})
+    (one,) = confirmed({"a": [[0.5, 0.6]]}, ACCURACY)
     assert one.score == 0.6 and math.isnan(one.low) and math.isnan(one.high)
 
 
@@ -108,7 +111,7 @@ def test_without_two_trainings_of_anything_there_is_no_interval() -> None:
 def test_a_loss_is_an_accuracy_turned_round(all_curves: list[list[list[float]]]) -> None:
     up = {str(number): curves for number, curves in enumerate(all_curves)}
     down = {name: [[-value for value in row] for row in curves] for name, curves in up.items()}
-    largest, smallest = confirmed(up, "max"), confirmed(down, "min")
+    largest, smallest = confirmed(up, ACCURACY), confirmed(down, LOSS)
     assert [(one.trial_id, one.epoch) for one in largest] == [(one.trial_id, one.epoch) for one in smallest]
     scores = [one.score for one in largest]
     assert scores == [-one.score for one in smallest] == sorted(scores, reverse=True)

@@ -12,7 +12,7 @@ import pytest
 from toprung.results.analysis.leaderboard import leaderboard
 from toprung.results.analysis.render import FORMATS, render, write
 from toprung.results.tables.rows import rows_table
-from toprung.results.tables.schema import kinds_of, run_schemas
+from toprung.results.tables.schema import VAL_ACCURACY, kinds_of, run_schemas
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def board(search: Any) -> pd.DataFrame:
     )
     schemas = run_schemas(kinds)
     proposals, epochs, trials = (rows_table(search.rows[name], schemas[name]).to_pandas() for name in schemas)
-    return leaderboard(proposals, epochs, trials)
+    return leaderboard(proposals, epochs, trials, VAL_ACCURACY)
 
 
 def test_people_see_each_trial_with_the_parameters_it_has(board: pd.DataFrame) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,10 @@ from toprung.results.tables.parts import (
     sweep,
 )
 from toprung.results.tables.rows import epoch_row, rows_table
+from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import TABLES, epochs_schema, run_schemas
+from toprung.results.tables.writer import RunWriter
+from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.report import EpochReport
 
@@ -45,8 +48,8 @@ class MortalStorage(Storage):
     lives: list[int] = field(default_factory=list)
     after: bool = False
 
-    def put(self, name: str, content: Any) -> None:
-        self._change(lambda: Storage.put(self, name, content))
+    def put(self, name: str, content: Any, partial: str | None = None) -> None:
+        self._change(lambda: Storage.put(self, name, content, partial))
 
     def delete(self, name: str) -> None:
         self._change(lambda: Storage.delete(self, name))
@@ -61,7 +64,9 @@ class MortalStorage(Storage):
 
 
 def mortal(storage: Storage, changes: int, after: bool) -> MortalStorage:
-    return MortalStorage(storage.root, storage.base, storage.files, storage.is_local, [changes], after)
+    return MortalStorage(
+        storage.root, storage.base, storage.files, storage.is_local, lives=[changes], after=after
+    )
 
 
 def put_rows(storage: Storage, counter: int, sequences: list[int]) -> None:
@@ -119,19 +124,6 @@ def test_half_written_files_are_never_read_and_swept_later(tmp_path: Path) -> No
     assert sequences(tmp_path) == [0]
 
 
-def test_a_put_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = Storage.at(tmp_path)
-    storage.put("epochs/part-000000-a.parquet", b"old")
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        storage.put("epochs/part-000000-a.parquet", b"new")
-    assert [path.read_bytes() for path in (tmp_path / "epochs").iterdir()] == [b"old"]
-
-
 def test_files_that_vanish_during_a_read_start_it_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,8 +172,8 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         read_table(tmp_path, "epochs")
 
 
-def test_a_uri_holds_tables_as_a_folder_does() -> None:
-    root = f"fsspec+memory://bucket-{uuid.uuid4().hex}/run"
+def test_an_object_store_holds_tables_as_a_folder_does(s3: Any) -> None:
+    root = s3.uri("runs/a")
     storage = Storage.at(root)
     assert read_table(root, "epochs").empty
     for counter in range(3):
@@ -191,28 +183,19 @@ def test_a_uri_holds_tables_as_a_folder_does() -> None:
     assert len(part_names(storage, "epochs")) == 1
 
 
-class InterruptedFiles:
-    """A file system whose user presses Ctrl-C when a file is opened for the first time, before it is written."""
-
-    def __init__(self, files: Any) -> None:
-        self._files, self._pressed = files, False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._files, name)
-
-    def open_output_stream(self, path: str) -> Any:
-        stream = self._files.open_output_stream(path)
-        if not self._pressed:
-            self._pressed = True
-            stream.close()  # as the stream does when nobody refers to it any more
-            raise KeyboardInterrupt
-        return stream
-
-
-def test_an_interrupt_leaves_no_empty_file_in_an_object_store() -> None:
-    storage = Storage.at(f"fsspec+memory://bucket-{uuid.uuid4().hex}/run")
-    storage.put("job.yaml", b"old")
-    interrupted = replace(storage, files=InterruptedFiles(storage.files))
-    with pytest.raises(KeyboardInterrupt):
-        interrupted.put("job.yaml", b"new")
-    assert storage.read("job.yaml").to_pybytes() == b"new"
+@pytest.mark.parametrize("version", ["2", None])
+def test_tables_of_another_version_are_told_in_one_line(tmp_path: Path, version: str | None) -> None:
+    storage = Storage.at(tmp_path)
+    put_rows(storage, 0, [0])
+    (part,) = (tmp_path / "epochs").iterdir()
+    rows = pq.read_table(part)
+    metadata = {key: value for key, value in rows.schema.metadata.items() if b"version" not in key}
+    if version is not None:
+        metadata[b"toprung.schema_version"] = version.encode()
+    pq.write_table(rows.replace_schema_metadata(metadata), part)
+    given = f"tables of schema version {version}" if version else "tables without a schema version"
+    for read in (lambda: read_table(tmp_path, "epochs"), lambda: RunWriter(tmp_path, run_schemas({}))):
+        with pytest.raises(InputError, match=f"^{tmp_path}/epochs: {given}; must be of version 1") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+    RunLock(tmp_path).release()

@@ -11,21 +11,21 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.results.tables.parts import put_part, read_table
+from toprung.results.tables.parts import put_part
 from toprung.results.tables.rows import (
-    TrialFacts,
     best_of,
     config_of,
     configs_of,
     epoch_row,
-    next_sequence,
     proposal_row,
     reports_of,
     rows_table,
     trial_row,
 )
-from toprung.results.tables.schema import kinds_of, merged, proposals_schema, run_schemas
+from toprung.results.tables.schema import TABLES, kinds_of, merged, proposals_schema, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.trainables.system.storage import Storage
+from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_a_trials_values_carry_their_epochs() -> None:
     reports = [
         EpochReport("t00007", e, {"val_accuracy": v}, 1.5, 1.5 * e) for e, v in enumerate(values, start=1)
     ]
-    facts = TrialFacts(seed=3, worker_startup_secs=2.0, idle_secs=0.5, error="x" * 9999 + "the end")
+    facts = TrialDetails(seed=3, worker_startup_secs=2.0, idle_secs=0.5, error="x" * 9999 + "the end")
     row = trial_row("t00007", {"a": 1}, Outcome.DIVERGED, reports, facts)
     (held,) = rows_table([row], run_schemas({"a": "int"})["trials"]).to_pylist()
     assert (held["best_val_accuracy"], held["best_epoch"]) == (0.75, 2), "the earliest among equals"
@@ -140,7 +140,7 @@ def test_a_trials_values_carry_their_epochs() -> None:
 
 
 def test_a_trial_that_never_reported_has_no_values() -> None:
-    row = trial_row("t00007", {"a": 1}, Outcome.FAILED, [], TrialFacts())
+    row = trial_row("t00007", {"a": 1}, Outcome.FAILED, [], TrialDetails())
     (held,) = rows_table([row], run_schemas({"a": "int"})["trials"]).to_pylist()
     assert (held["best_val_accuracy"], held["best_epoch"], held["last_epoch"]) == (None, None, 0)
     assert held["overhead_secs"] is None
@@ -154,17 +154,26 @@ def test_the_best_value_is_finite_and_no_other_is_better(
     values: list[tuple[float | None, int]], mode: str
 ) -> None:
     finite = [value for value, _ in values if value is not None and math.isfinite(value)]
-    best = best_of(values, mode)
+    best = best_of(values, Objective("value", mode))
     assert (best is None) == (not finite)
     if best is not None:
         assert best.value == (min if mode == "min" else max)(finite)
         assert best.epoch == min(epoch for value, epoch in values if value == best.value)
 
 
-def test_sequence_goes_on_where_the_table_ends(tmp_path: Path) -> None:
-    assert next_sequence(read_table(tmp_path, "epochs")) == 0
-    rows = [epoch_row(EpochReport("t00000", 1), sequence, "keep") for sequence in (0, 1, 2)]
-    assert next_sequence(rows_table(rows, run_schemas({})["epochs"]).to_pandas()) == 3
+def test_every_value_that_a_search_records_has_a_column() -> None:
+    report = EpochReport("t00000", 1, {"val_accuracy": 0.5}, 1.0, 1.0)
+    rows = {
+        "proposals": proposal_row("t00000", {"a": 1}, 0, "random", data_fingerprint="f"),
+        "epochs": epoch_row(report, 0, "keep", note="a rung misleads"),
+        "trials": trial_row(
+            "t00000", {"a": 1}, Outcome.STOPPED, [report], TrialDetails(highest_rung_epoch=1)
+        ),
+    }
+    for table in TABLES:
+        schema = run_schemas({"a": "int"})[table]
+        assert rows[table].keys() <= set(schema.names)
+        assert rows_table([rows[table]], schema)["overflow_json"].to_pylist() == [None]
 
 
 def test_an_extended_space_widens_the_columns_and_keeps_their_types() -> None:

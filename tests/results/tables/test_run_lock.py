@@ -62,9 +62,11 @@ class Clock:
         return self.now_secs
 
 
-@pytest.fixture
-def uri(monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=["fsspec", "s3"])
+def uri(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("toprung.results.tables.run_lock.SETTLE_SECS", 0.0)
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3").uri("run"))
     return f"fsspec+memory://bucket-{uuid.uuid4().hex}/run"
 
 

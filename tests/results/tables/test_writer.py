@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 
 from toprung.results.tables.parts import DamagedTableError, part_names, read_reports, read_table, read_tables
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.run_lock import RunBusyError, RunLock
 from toprung.results.tables.schema import TABLES, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter, TableWriteError
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -74,6 +75,18 @@ def test_frames_of_a_search_read_back(tmp_path: Path, search: Any) -> None:
     assert read_reports(tmp_path / "new") == []
 
 
+def test_the_rows_of_many_runs_can_be_read_together(tmp_path: Path, s3: Any, search: Any) -> None:
+    roots = [str(tmp_path / "first"), str(tmp_path / "second?"), s3.uri("runs/third/")]
+    search.trial([0.5])
+    for root in roots:
+        with RunWriter(root, SCHEMAS) as writer:
+            for table in TABLES:
+                writer.append(table, search.rows[table][0])
+    for table in TABLES:
+        together = pd.concat([read_table(root, table) for root in roots])
+        assert together.groupby("run")["trial_id"].count().to_dict() == {"first": 1, "second?": 1, "third": 1}
+
+
 def test_every_row_on_the_disk_has_those_it_rests_on(tmp_path: Path) -> None:
     """An epoch has its proposal although both are written in the background while rows keep coming."""
     stop = threading.Event()
@@ -116,7 +129,7 @@ def test_a_full_disk_is_named_and_no_row_is_lost(tmp_path: Path, monkeypatch: py
 
 
 def test_an_error_about_a_file_name_that_is_not_utf_8_is_written_like_any_other(tmp_path: Path) -> None:
-    facts = TrialFacts(error="no such file: caf\udce9.png")
+    facts = TrialDetails(error="no such file: caf\udce9.png")
     with RunWriter(tmp_path, SCHEMAS) as writer:
         writer.append("trials", trial_row("t00000", {"a": 1}, Outcome.FAILED, [], facts))
     assert read_table(tmp_path, "trials")["error"].tolist() == [r"no such file: caf\udce9.png"]
@@ -171,13 +184,13 @@ def test_a_table_that_does_not_exist_is_named(tmp_path: Path) -> None:
 VICTIM = """
 import sys
 from toprung.results.tables.parts import read_table
-from toprung.results.tables.rows import epoch_row, next_sequence, proposal_row
+from toprung.results.tables.rows import epoch_row, proposal_row
 from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.trainables.trial.report import EpochReport, Outcome
 root = sys.argv[1]
 writer = RunWriter(root, run_schemas({"a": "int"}), flush_secs=0.005)
-number = next_sequence(read_table(root, "epochs"))
+number = len(read_table(root, "epochs"))
 while True:
     writer.append("proposals", proposal_row(f"t{number:05d}", {"a": number}, seed=0))
     writer.append("epochs", epoch_row(EpochReport(f"t{number:05d}", 1), number, "keep"))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.commands.output import show_result, show_table
@@ -17,6 +18,7 @@ from toprung.search.driver.run_search import SearchResult
 from toprung.search.jobs.load import parse_job
 from toprung.search.preparation.prepare import config_kinds, prepared_space
 from toprung.search.runs.run_folder import RunFolder
+from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def run_of(job: JobSpec, outcome: Outcome, value: float = 0.9) -> RunFolder:
     with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
         writer.append(PROPOSALS, proposal_row("t00000", config, 0))
         writer.append(EPOCHS, epoch_row(report, 0, "STOP"))
-        writer.append(TRIALS, trial_row("t00000", config, outcome, [report], TrialFacts()))
+        writer.append(TRIALS, trial_row("t00000", config, outcome, [report], TrialDetails()))
     return folder
 
 
@@ -77,7 +79,7 @@ def test_a_run_may_end_in_a_slash_and_have_more_trials_than_its_job_asks_for_by_
     report, config = EpochReport("t00001", 1, {"val_accuracy": 0.5}, 1.0, 1.0), {"learning_rate": 0.2}
     with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
         writer.append(PROPOSALS, proposal_row("t00001", config, 0))
-        writer.append(TRIALS, trial_row("t00001", config, Outcome.STOPPED, [report], TrialFacts()))
+        writer.append(TRIALS, trial_row("t00001", config, Outcome.STOPPED, [report], TrialDetails()))
     assert main(["status", f"{folder.root}/"]) == 0
     assert capsys.readouterr().out.startswith("a: 2 of 2 trials ended: 1 completed, 1 stopped")
 
@@ -90,14 +92,14 @@ def test_the_pareto_set_can_be_shown_epoch_by_epoch(
     job = parse_job(content, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
-    with RunWriter(folder.root, run_schemas({}, secondary_objectives=("val_loss",))) as writer:
+    with RunWriter(folder.root, run_schemas({}, Objectives.named(["val_accuracy", "val_loss"]))) as writer:
         for number, accuracy in enumerate((0.9, 0.5)):
             trial_id, values = f"t{number:05d}", {"val_accuracy": accuracy, "val_loss": 1 - accuracy}
             reports = [EpochReport(trial_id, epoch, values) for epoch in (1, 2)]
             writer.append(PROPOSALS, proposal_row(trial_id, {}, number))
             for report in reports:
                 writer.append(EPOCHS, epoch_row(report, 2 * number + report.epoch, "KEEP"))
-            writer.append(TRIALS, trial_row(trial_id, {}, Outcome.COMPLETED, reports, TrialFacts()))
+            writer.append(TRIALS, trial_row(trial_id, {}, Outcome.COMPLETED, reports, TrialDetails()))
     show_table(folder, None, "json", epochs_wanted=True, pareto=True)
     rows = json.loads(capsys.readouterr().out)
     assert [(row["trial_id"], row["epoch"]) for row in rows] == [("t00000", 1), ("t00000", 2)]

@@ -26,7 +26,7 @@ OBJECTIVES = Objectives.named(["val_accuracy", "latency_ms"])
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[RunWriter]:
-    schemas = run_schemas({"rate": "float"}, secondary_objectives=["latency_ms"])
+    schemas = run_schemas({"rate": "float"}, OBJECTIVES)
     with RunWriter(tmp_path, schemas) as opened:
         yield opened
 

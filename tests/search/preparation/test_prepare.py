@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from toprung.results.tables.parts import read_table
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.jobs.load import load_job, parse_job
@@ -47,7 +48,8 @@ def run_with_results(mine: JobSpec, trials: int = 20) -> str:
             writer.append(PROPOSALS, proposal_row(proposal.trial_id, proposal.config, number))
             writer.append(EPOCHS, epoch_row(report, number, "STOP"))
             writer.append(
-                TRIALS, trial_row(proposal.trial_id, proposal.config, Outcome.STOPPED, [report], TrialFacts())
+                TRIALS,
+                trial_row(proposal.trial_id, proposal.config, Outcome.STOPPED, [report], TrialDetails()),
             )
     return root
 

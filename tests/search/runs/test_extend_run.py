@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from toprung.results.tables.rows import TrialFacts, trial_row
+from toprung.results.tables.rows import trial_row
 from toprung.results.tables.schema import TRIALS, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.runs.run_folder import RunFolder, load_extended
@@ -19,7 +20,7 @@ from toprung.trainables.trial.report import Outcome
 def end_trials(folder: RunFolder, count: int) -> None:
     with RunWriter(folder.root, run_schemas({})) as writer:
         for number in range(count):
-            writer.append(TRIALS, trial_row(f"t{number:05}", {}, Outcome.STOPPED, [], TrialFacts()))
+            writer.append(TRIALS, trial_row(f"t{number:05}", {}, Outcome.STOPPED, [], TrialDetails()))
 
 
 def test_more_trials_are_added_once_the_earlier_ones_have_ended(tmp_path: Path) -> None:

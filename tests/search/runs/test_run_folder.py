@@ -44,7 +44,7 @@ def test_other_images_are_refused_from_the_first_proposal_on_and_the_run_stays_a
     folder = RunFolder(mine.run_root)
     with folder.claim(mine, "a" * 20) as lock, RunWriter(folder.root, run_schemas({}), lock=lock) as writer:
         writer.append("proposals", proposal_row("t00000", {}, 0, data_fingerprint="a" * 20))
-    with pytest.raises(InputError, match="others than those of"):
+    with pytest.raises(InputError, match="not those of"):
         folder.claim(others, "b" * 20)
     assert folder.job() == mine
     folder.claim(mine, "a" * 20).release()

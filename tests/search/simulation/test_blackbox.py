@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from toprung.results.tables.rows import TrialFacts, rows_table, trial_row
+from toprung.results.tables.rows import rows_table, trial_row
 from toprung.results.tables.schema import kinds_of, trials_schema
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.search.simulation.blackbox import TableBlackbox
 from toprung.trainables.trial.report import Outcome
 
@@ -44,7 +45,7 @@ def test_choices_of_several_types_are_distinguished() -> None:
     """They do not fit one column, and are stored in `overflow_json`; None is a choice like any other."""
     configs: list[dict[str, Any]] = [{"depth": "all"}, {"depth": 1}, {"depth": None}]
     rows = [
-        trial_row(f"t{number:05d}", config, Outcome.COMPLETED, [], TrialFacts())
+        trial_row(f"t{number:05d}", config, Outcome.COMPLETED, [], TrialDetails())
         for number, config in enumerate(configs)
     ]
     trials = rows_table(rows, trials_schema(kinds_of(configs))).to_pandas()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.jobs.load import load_job
@@ -54,7 +55,7 @@ def finished_run(path: Path, trials: int = 12, epochs: int = 9) -> Path:
             writer.append(PROPOSALS, proposal_row(trial_id, config, number))
             for sequence, report in enumerate(reports):
                 writer.append(EPOCHS, epoch_row(report, number * epochs + sequence, "KEEP"))
-            writer.append(TRIALS, trial_row(trial_id, config, Outcome.COMPLETED, reports, TrialFacts()))
+            writer.append(TRIALS, trial_row(trial_id, config, Outcome.COMPLETED, reports, TrialDetails()))
     return root
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from toprung.results.analysis.winner import confirmed_winner, eligible, pick_winner
 from toprung.results.tables.parts import read_tables
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.jobs.load import dump_job, override_job, parse_job
@@ -57,7 +58,7 @@ def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[flo
             writer.append(PROPOSALS, proposal_row(trial_id, config, number, suggested=suggested))
             for report in reports:
                 writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "keep"))
-            facts = TrialFacts(seed=number, data_fingerprint="a" * 20)
+            facts = TrialDetails(seed=number, data_fingerprint="a" * 20)
             writer.append(TRIALS, trial_row(trial_id, config, outcome, reports, facts))
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from toprung.results.tables.rows import TrialFacts, epoch_row, proposal_row, trial_row
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.model_registry import Registered
 from toprung.search.cli import main
@@ -30,7 +31,7 @@ def searched(storage: Path) -> RunFolder:
     job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(storage)}}, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
-    report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialFacts(data_fingerprint="a" * 20)
+    report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialDetails(data_fingerprint="a" * 20)
     with RunWriter(folder.root, run_schemas({})) as writer:
         writer.append(PROPOSALS, proposal_row("t00000", {}, 0))
         writer.append(EPOCHS, epoch_row(report, 0, "STOP"))

@@ -1,0 +1,59 @@
+"""What a row of `trials` says beside the configuration and the objectives: each field here is a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+# Seconds that a worker spends on a trial beside training it.
+BESIDE_TRAINING = (
+    "worker_startup_secs",
+    "build_secs",
+    "compile_secs",
+    "trial_setup_secs",
+    "checkpoint_secs",
+    "idle_secs",
+)
+
+
+@dataclass(frozen=True)
+class TrialDetails:
+    """Measurements of an ended trial that are not in its reports; None where something was not measured.
+
+    Times are UTC. `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting
+    included; `input_wait_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what
+    the worker held, `failed_allocation_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was
+    replaced after the trial. `device` to `micro_batch_size` say how it was computed; the last, in images, only where
+    batches were divided.
+    """
+
+    highest_rung_epoch: int = 0
+    input_wait_secs: float | None = None
+    validation_secs: float | None = None
+    overhead_secs: float | None = None
+    worker_startup_secs: float | None = None
+    build_secs: float | None = None
+    compile_secs: float | None = None
+    trial_setup_secs: float | None = None
+    checkpoint_secs: float | None = None
+    idle_secs: float | None = None
+    worker_node: str | None = None
+    worker_pid: int | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    device: str | None = None
+    precision: str | None = None
+    xla: bool | None = None
+    steps_per_call: int | None = None
+    micro_batch_size: int | None = None
+    rss_bytes: int | None = None
+    device_bytes: int | None = None
+    failed_allocation_bytes: int | None = None
+    worker_recycled: bool | None = None
+    parameter_count: int | None = None
+    seed: int | None = None
+    data_fingerprint: str | None = None
+    checkpoint: str | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
