@@ -1,6 +1,6 @@
 """The one MLflow writer of a run: a process of its own that reads the tables and brings MLflow up to date with them.
 
-    python -m toprung.results.tracking.mirror          started by results.tracking, told what to do on standard input
+    python -m toprung.results.tracking.mirror          started by `Tracker`, which sends it commands on standard input
 
 MLflow is a view of the tables. It takes seconds to import, tens of milliseconds a trial and may be down for hours; all
 of that happens here, at a low priority. A trial is written when it has ended; those that run are written in turn, for a
@@ -22,6 +22,7 @@ from toprung.results.tables.run_lock import RunBusyError, RunLock
 from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS
 from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking
 from toprung.trainables.system.storage import Root, Storage
+from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,20 +32,19 @@ if TYPE_CHECKING:
 PERIOD_SECS = 2.0
 LONGEST_PAUSE_SECS = 60.0
 
-
 RUNNING_SECS = 0.25
 """How long trials that run are written, every time."""
 
-
 READING_SHARE = 0.1
-"""Of the time at most is spent on reading the tables anew."""
+"""The largest share of the time that is spent on reading the tables again."""
 NICENESS = 10
+ERROR_CHARS = 200
 
 
-class Runs(Protocol):
-    """What is written to; writing the same rows again must change nothing."""
+class TrackedRuns(Protocol):
+    """Where trials are written to; writing the same rows again must change nothing."""
 
-    def write(self, trial_id: str, news: PendingTrialUpdate) -> None:
+    def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
         """Bring one trial up to date."""
 
     def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
@@ -52,35 +52,35 @@ class Runs(Protocol):
 
 
 class TableCursor:
-    """The rows of a run's tables that were not there at the last call; rows are only ever added, in order."""
+    """Reads the rows of a run's tables that were not there at the last call; rows are only ever added, in order."""
 
     def __init__(self, root: Root) -> None:
         self._storage = Storage.at(root)
-        self._seen = dict.fromkeys(TABLES, 0)
+        self._rows_read = dict.fromkeys(TABLES, 0)
 
-    def news(self) -> dict[str, list[Row]]:
+    def new_rows(self) -> dict[str, list[Row]]:
         """New rows by table. A trial that is there as ended has all its epochs, an epoch has its proposal."""
-        fresh = {table: self._new_rows(table) for table in reversed(TABLES)}
-        # Only now: where one table cannot be read, all are news the next time.
-        for table, rows in fresh.items():
-            self._seen[table] += len(rows)
-        return fresh
+        new = {table: self._new_rows_of(table) for table in reversed(TABLES)}
+        # Only now: where one table cannot be read, all rows are new the next time.
+        for table, rows in new.items():
+            self._rows_read[table] += len(rows)
+        return new
 
-    def _new_rows(self, table: str) -> list[Row]:
+    def _new_rows_of(self, table: str) -> list[Row]:
         rows = read_parts(self._storage, table)
         if rows is None:
             return []
-        fresh: list[Row] = rows.slice(self._seen[table]).to_pylist()
-        return [{**row, **json.loads(row[OVERFLOW] or "{}")} for row in fresh]
+        new: list[Row] = rows.slice(self._rows_read[table]).to_pylist()
+        return [{**row, **json.loads(row[OVERFLOW] or "{}")} for row in new]
 
 
 class Mirror:
-    """Writes what is new in the tables to MLflow, as often as `sync` is called."""
+    """Writes what is new in the tables to MLflow, each time `sync` is called."""
 
-    def __init__(self, tail: TableCursor, connect: Callable[[], Runs]) -> None:
-        self._tail, self._connect = tail, connect
-        self._news: dict[str, PendingTrialUpdate] = {}
-        self._runs: Runs | None = None
+    def __init__(self, cursor: TableCursor, connect: Callable[[], TrackedRuns]) -> None:
+        self._cursor, self._connect = cursor, connect
+        self._pending: dict[str, PendingTrialUpdate] = {}
+        self._runs: TrackedRuns | None = None
         self.reading_secs = 0.0
         """What the last reading of the tables took."""
 
@@ -92,10 +92,10 @@ class Mirror:
         try:
             self._runs = self._runs or self._connect()
             self._read()
-            for trial_id in [name for name, news in self._news.items() if news.end is not None]:
+            for trial_id in [name for name, update in self._pending.items() if update.end is not None]:
                 self._write(self._runs, trial_id)
             until = time.monotonic() + RUNNING_SECS
-            for trial_id in list(self._news):
+            for trial_id in list(self._pending):
                 self._write(self._runs, trial_id)
                 if not everything and time.monotonic() > until:
                     break
@@ -110,31 +110,33 @@ class Mirror:
 
     def _read(self) -> None:
         began = time.monotonic()
-        for table, rows in self._tail.news().items():
+        for table, rows in self._cursor.new_rows().items():
             for row in rows:
-                self._take(table, row)
+                self._add(table, row)
         self.reading_secs = time.monotonic() - began
 
-    def _take(self, table: str, row: Row) -> None:
-        news = self._news.setdefault(str(row["trial_id"]), PendingTrialUpdate())
+    def _add(self, table: str, row: Row) -> None:
+        update = self._pending.setdefault(str(row["trial_id"]), PendingTrialUpdate())
         if table == PROPOSALS:
-            news.proposal = row
+            update.proposal = row
         elif table == EPOCHS:
-            news.epochs[int(row["epoch"])] = row
+            update.epochs[int(row["epoch"])] = row
         elif table == TRIALS:
-            news.end = row
+            update.end = row
 
-    def _write(self, runs: Runs, trial_id: str) -> None:
-        news = self._news.pop(trial_id)
+    def _write(self, runs: TrackedRuns, trial_id: str) -> None:
+        update = self._pending.pop(trial_id)
         try:
-            runs.write(trial_id, news)
+            runs.write(trial_id, update)
         except Exception:
-            self._news[trial_id] = news  # now the last in line: a trial MLflow refuses holds up no other
+            self._pending[trial_id] = (
+                update  # now the last in line: a trial that MLflow refuses delays no other
+            )
             raise
 
 
-class Orders:
-    """What the driver tells this process, a line of JSON each: first where, in the end how the search ended."""
+class DriverCommands:
+    """What the driver sends, a line of JSON each: first what to follow, in the end how the search ended."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         start = json.loads(next(lines))
@@ -142,35 +144,35 @@ class Orders:
         self.period_secs: float = start["period_secs"]
         self.tracking = Tracking(**start["tracking"])
         self.end: tuple[str, Mapping[str, float]] | None = None
-        self.ending = threading.Event()
+        self.has_ended = threading.Event()
         self._lines = lines
 
     def listen(self) -> None:
-        """Return when there are no more orders: whoever started this process has gone, or waits no longer."""
+        """Return when no more commands come: whoever started this process has ended, or waits no longer."""
         for line in self._lines:
             end = json.loads(line)
             self.end = (end["status"], end["metrics"])
-            self.ending.set()
+            self.has_ended.set()
 
 
-def follow(mirror: Mirror, orders: Orders, warn: Callable[[str], None]) -> None:
-    """Keep MLflow up to date until the search has ended and all of it is written; `warn` hears of trouble once."""
-    pause_secs = orders.period_secs
+def follow(mirror: Mirror, commands: DriverCommands, warn: Callable[[str], None]) -> None:
+    """Keep MLflow up to date until the search has ended and all of it is written; `warn` gets one line on trouble."""
+    pause_secs = commands.period_secs
     warned = False
     while True:
-        orders.ending.wait(pause_secs)
-        end = orders.end
+        commands.has_ended.wait(pause_secs)
+        end = commands.end
         try:
             mirror.sync(everything=end is not None)
             if end is not None:
                 mirror.end(*end)
                 return
-            pause_secs = max(orders.period_secs, mirror.reading_secs / READING_SHARE)
+            pause_secs = max(commands.period_secs, mirror.reading_secs / READING_SHARE)
         except Exception as error:  # whatever MLflow or the storage raises: the search goes on
             if not warned:
-                warn(f"does not answer ({_cause(error)}); the search goes on without it")
+                warn(f"does not answer ({_reason(error)}); the search goes on without it")
             warned = True
-            pause_secs = min(max(2 * pause_secs, 2 * orders.period_secs), LONGEST_PAUSE_SECS)
+            pause_secs = min(max(2 * pause_secs, 2 * commands.period_secs), LONGEST_PAUSE_SECS)
             if end is not None:
                 time.sleep(min(pause_secs, PERIOD_SECS))
 
@@ -186,12 +188,13 @@ def catch_up(tracking: Tracking, root: Root) -> None:
         mirror.end("FINISHED", {})
 
 
-def _cause(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _reason(error: Exception) -> str:
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return mask_secrets(first_line)[:ERROR_CHARS]
 
 
-def _listen_and_leave(orders: Orders) -> None:
-    orders.listen()
+def _listen_and_exit(commands: DriverCommands) -> None:
+    commands.listen()
     os._exit(1)
 
 
@@ -200,11 +203,11 @@ def main() -> None:
     with suppress(OSError):
         os.nice(NICENESS)
     notes = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # MLflow prints as it likes
-    orders = Orders(sys.stdin)
-    threading.Thread(target=_listen_and_leave, args=(orders,), daemon=True).start()
-    mirror = Mirror(TableCursor(orders.root), lambda: MlflowRuns(orders.tracking))
-    follow(mirror, orders, lambda line: print(line, file=notes))
+    os.dup2(2, 1)  # whatever MLflow prints is no note
+    commands = DriverCommands(sys.stdin)
+    threading.Thread(target=_listen_and_exit, args=(commands,), daemon=True).start()
+    mirror = Mirror(TableCursor(commands.root), lambda: MlflowRuns(commands.tracking))
+    follow(mirror, commands, lambda line: print(line, file=notes))
     os._exit(0)  # a thread still reads standard input, which Python would wait for
 
 

@@ -9,13 +9,17 @@ import logging
 import math
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from toprung.results.tables.rows import Row, config_of
-from toprung.results.tracking.mlflow_sqlite import ensure_database, write_quickly
+from toprung.results.tracking.mlflow_sqlite import (
+    artifact_folder,
+    ensure_database,
+    keep_journal_file,
+    sqlite_file,
+)
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -27,15 +31,12 @@ OUTCOME_TAG = "toprung.outcome"
 LAST_EPOCH_TAG = "toprung.last_epoch"
 PARENT_TAG = "mlflow.parentRunId"
 
-
 EPOCH_KEY = "epoch_secs"
 """Measured at every epoch, so its history says which epochs MLflow has."""
 BATCH_METRICS = 890  # MLflow takes 1000 metrics, parameters and tags together, and 100 parameters
 BATCH_PARAMS = 100
 PARAM_CHARS = 6000
 _NOT_METRICS = {"epoch", "arrival_index", "elapsed_secs"}
-
-
 _STATUS = {
     Outcome.COMPLETED: "FINISHED",
     Outcome.STOPPED: "KILLED",
@@ -60,14 +61,13 @@ class Tracking:
     @property
     def artifact_location(self) -> str | None:
         """`artifacts`, or a folder beside a SQLite file: MLflow's own default is the working directory."""
-        if self.artifacts is None and self.uri.startswith("sqlite:///"):
-            return str(Path(self.uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts")
-        return self.artifacts
+        database = sqlite_file(self.uri)
+        return artifact_folder(database) if self.artifacts is None and database else self.artifacts
 
 
 @dataclass
 class PendingTrialUpdate:
-    """What MLflow has not been told yet about one trial, as rows of the tables."""
+    """What MLflow does not have yet of one trial, as rows of the tables."""
 
     proposal: Row | None = None
     epochs: dict[int, Row] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class _Child:
     run_id: str
     tags: dict[str, str]
     logged: set[int] | None = None
-    """Epochs that MLflow has; None until they have been asked for."""
+    """Epochs that MLflow has; None until they have been read from it."""
     has_params: bool = False
     is_closed: bool = False
 
@@ -87,41 +87,40 @@ class _Child:
 class MlflowRuns:
     """The parent and child runs of one search. Writing the same rows again changes nothing.
 
-    A trial that has ended costs three calls: they are what MLflow's time goes to.
+    A trial that has ended costs three calls, which take most of MLflow's time.
     """
 
     def __init__(self, tracking: Tracking) -> None:
-        write_quickly(tracking.uri)
+        keep_journal_file(tracking.uri)
         self._client = quiet_client(tracking.uri)
         self._experiment_id = experiment_of(self._client, tracking)
         self._parent_id = parent_of(self._client, tracking, self._experiment_id)
         self._client.update_run(self._parent_id, status="RUNNING")  # a resumed search had ended it
         found = _search(self._client, self._experiment_id, PARENT_TAG, self._parent_id)
         runs = [run for run in found if TRIAL_TAG in run.data.tags]  # a retraining is a child without a trial
-        self._children = {run.data.tags[TRIAL_TAG]: _known(run) for run in runs}
+        self._children = {run.data.tags[TRIAL_TAG]: _child_of(run) for run in runs}
 
-    def write(self, trial_id: str, news: PendingTrialUpdate) -> None:
-        """Bring one trial's run up to date with the news; raises whatever MLflow raises."""
+    def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
+        """Bring one trial's run up to date; raises whatever MLflow raises."""
         child = self._children.get(trial_id)
-        if child and child.is_closed and max(news.epochs, default=0) <= int(child.tags[LAST_EPOCH_TAG]):
+        if child and child.is_closed and max(update.epochs, default=0) <= int(child.tags[LAST_EPOCH_TAG]):
             return
         if child and child.logged is None:
             history = self._client.get_metric_history(child.run_id, EPOCH_KEY)
             child.logged = {metric.step for metric in history}
-        tags = _end_tags(news, child)
-        child = child or self._create(trial_id, news.proposal or {}, tags)
+        tags = _end_tags(update, child)
+        child = child or self._create(trial_id, update.proposal or {}, tags)
         logged = child.logged = child.logged or set()
-        fresh = {epoch: row for epoch, row in sorted(news.epochs.items()) if epoch not in logged}
-        params = {} if child.has_params else _params(news.proposal)
-        self._log(
-            child.run_id, params, list(_metrics(fresh.values())), dict(tags.items() - child.tags.items())
-        )
-        logged.update(fresh)
+        new_epochs = {epoch: row for epoch, row in sorted(update.epochs.items()) if epoch not in logged}
+        params = {} if child.has_params else _params(update.proposal)
+        new_tags = dict(tags.items() - child.tags.items())
+        self._log(child.run_id, params, list(_metrics(new_epochs.values())), new_tags)
+        logged.update(new_epochs)
         child.has_params = child.has_params or bool(params)
         child.tags.update(tags)
-        if news.end is not None:
-            status = _STATUS.get(Outcome(news.end["outcome"]), "FAILED")
-            self._client.set_terminated(child.run_id, status, _millis(news.end.get("ended_at")))
+        if update.end is not None:
+            status = _STATUS.get(Outcome(update.end["outcome"]), "FAILED")
+            self._client.set_terminated(child.run_id, status, _millis(update.end.get("ended_at")))
             child.is_closed = True
 
     def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
@@ -150,17 +149,20 @@ class MlflowRuns:
         """All of it in as few calls as MLflow takes, the tags in the last."""
         from mlflow.entities import Param, RunTag
 
-        left = [Param(name, value) for name, value in params.items()]
-        ends = [RunTag(name, value) for name, value in tags.items()]
-        while left or metrics or ends:
-            some, left = left[:BATCH_PARAMS], left[BATCH_PARAMS:]
-            measured, metrics = metrics[:BATCH_METRICS], metrics[BATCH_METRICS:]
-            last, ends = ([], ends) if left or metrics else (ends, [])
-            self._client.log_batch(run_id, metrics=measured, params=some, tags=last)
+        all_params = [Param(name, value) for name, value in params.items()]
+        all_tags = [RunTag(name, value) for name, value in tags.items()]
+        batches = max(1, math.ceil(len(all_params) / BATCH_PARAMS), math.ceil(len(metrics) / BATCH_METRICS))
+        for batch in range(batches if all_params or metrics or all_tags else 0):
+            self._client.log_batch(
+                run_id,
+                metrics=metrics[batch * BATCH_METRICS : (batch + 1) * BATCH_METRICS],
+                params=all_params[batch * BATCH_PARAMS : (batch + 1) * BATCH_PARAMS],
+                tags=all_tags if batch == batches - 1 else [],
+            )
 
 
 def quiet_client(uri: str) -> Any:
-    """An MlflowClient; MLflow neither reports usage, nor logs what it raises, nor retries for minutes."""
+    """An MlflowClient that neither reports usage, nor logs what it raises, nor retries for minutes."""
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -196,18 +198,19 @@ def parent_of(client: Any, tracking: Tracking, experiment_id: str) -> str:
 
 
 def _search(client: Any, experiment_id: str, tag: str, value: str) -> Iterator[Any]:
+    """The runs with this value of a tag. MLflow's filters cannot hold a text with both kinds of quotes."""
     token = None
     quote = '"' if "'" in value else "'"
-    condition = f"tags.`{tag}` = {quote}{value}{quote}"
+    condition = f"tags.`{tag}` = {quote}{value}{quote}" if quote not in value else f"tags.`{tag}` != ''"
     while True:
         page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
-        yield from page
+        yield from (run for run in page if run.data.tags.get(tag) == value)
         token = page.token
         if not token:
             return
 
 
-def _known(run: Any) -> _Child:
+def _child_of(run: Any) -> _Child:
     is_closed = run.info.status != "RUNNING" and LAST_EPOCH_TAG in run.data.tags
     return _Child(run.info.run_id, dict(run.data.tags), has_params=bool(run.data.params), is_closed=is_closed)
 
@@ -217,11 +220,11 @@ def _params(proposal: Row | None) -> dict[str, str]:
     return {name: str(value)[:PARAM_CHARS] for name, value in config.items()}
 
 
-def _end_tags(news: PendingTrialUpdate, child: _Child | None) -> dict[str, str]:
-    if news.end is None:
+def _end_tags(update: PendingTrialUpdate, child: _Child | None) -> dict[str, str]:
+    if update.end is None:
         return {}
     logged = child.logged if child and child.logged else set()
-    return {OUTCOME_TAG: str(news.end["outcome"]), LAST_EPOCH_TAG: str(max([0, *news.epochs, *logged]))}
+    return {OUTCOME_TAG: str(update.end["outcome"]), LAST_EPOCH_TAG: str(max([0, *update.epochs, *logged]))}
 
 
 def _metrics(epochs: Iterable[Row]) -> Iterator[Any]:

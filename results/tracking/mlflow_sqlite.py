@@ -66,16 +66,18 @@ def _link(hidden: Path, path: Path) -> None:
             hidden.rename(path)
 
 
-def write_quickly(uri: str) -> None:
-    """Let this process keep SQLite's journal from one transaction to the next: a third of the time, and as safe when a
-    process is killed; nothing to do for a server. A write-ahead log would be no quicker, and unsafe on network drives.
+def keep_journal_file(uri: str) -> None:
+    """Let this process keep SQLite's journal file from one transaction to the next; nothing to do for a server.
+
+    Writing takes a third of the time so, and is as safe when a process is killed. A write-ahead log would be no
+    quicker, and unsafe on network drives.
     """
     if uri.startswith(SCHEME):
-        _keep_journals()
+        _keep_journal_files()
 
 
 @cache
-def _keep_journals() -> None:
+def _keep_journal_files() -> None:
     from sqlalchemy import Engine, event
 
     @event.listens_for(Engine, "connect")

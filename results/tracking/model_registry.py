@@ -1,4 +1,4 @@
-"""What a retraining leaves in MLflow: metrics, files, and the registered model with the alias `champion`.
+"""Writes a retraining to MLflow: metrics, files, and the registered model with the alias `champion`.
 
 Runs in the retraining process, where Keras is loaded already; the writer of a search never loads this path.
 """
@@ -6,6 +6,7 @@ Runs in the retraining process, where Keras is loaded already; the writer of a s
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ import numpy as np
 from toprung.results.tracking.mlflow_runs import PARENT_TAG, Tracking, experiment_of, parent_of, quiet_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 RETRAIN_TAG = "toprung.retrain_of"
@@ -22,7 +22,22 @@ ALIAS = "champion"
 
 
 @dataclass(frozen=True)
-class Registered:
+class RetrainedModel:
+    """A retrained Keras model with what is logged beside it.
+
+    `model` takes uint8 images (N, H, W, C) and gives float32 class probabilities (N, classes). Metrics that are not
+    finite are left out.
+    """
+
+    model: Any
+    trial_id: str
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
     """A version in the model registry; `uri` is what `mlflow.keras.load_model` takes."""
 
     name: str
@@ -32,35 +47,24 @@ class Registered:
     run_id: str
 
 
-def register_model(
-    tracking: Tracking,
-    model: Any,
-    name: str,
-    *,
-    trial_id: str,
-    config: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    files: Iterable[Path] = (),
-    alias: str = ALIAS,
-) -> Registered:
-    """Log one retraining as a child of the search's run, register its Keras model and move the alias to it.
+def register_model(tracking: Tracking, name: str, retrained: RetrainedModel) -> RegisteredModel:
+    """Log one retraining as a child of the search's run, register its model and move the alias to it.
 
-    `model` takes uint8 images (N, H, W, C) and gives float32 class probabilities (N, classes). Non-finite
-    metrics are left out. Raises whatever MLflow raises; the retraining's own files are not touched.
+    Raises whatever MLflow raises; the retraining's own files are not touched.
     """
     client = quiet_client(tracking.uri)
-    run_id = _retrain_run(client, tracking, trial_id)
-    for key, value in config.items():
+    run_id = _retrain_run(client, tracking, retrained.trial_id)
+    for key, value in retrained.config.items():
         client.log_param(run_id, key, value)
-    for key, number in metrics.items():
+    for key, number in retrained.metrics.items():
         if math.isfinite(number):
             client.log_metric(run_id, key, number)
-    for path in files:
+    for path in retrained.files:
         client.log_artifact(run_id, str(path))
-    version = _new_version(client, name, _log_model(tracking, model, run_id))
-    client.set_registered_model_alias(name, alias, str(version))
+    version = _new_version(client, name, _log_model(tracking, retrained.model, run_id))
+    client.set_registered_model_alias(name, ALIAS, str(version))
     client.set_terminated(run_id)
-    return Registered(name, version, alias, f"models:/{name}@{alias}", run_id)
+    return RegisteredModel(name, version, ALIAS, f"models:/{name}@{ALIAS}", run_id)
 
 
 def _retrain_run(client: Any, tracking: Tracking, trial_id: str) -> str:

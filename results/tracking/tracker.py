@@ -1,4 +1,4 @@
-"""MLflow beside a search: starts the process that mirrors the run's tables, and tells it when the search is over."""
+"""Starts the process that mirrors a run's tables to MLflow, and tells it when the search is over."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from toprung.results.tracking.mirror import PERIOD_SECS
+from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,10 +25,10 @@ _log = logging.getLogger("toprung")
 
 
 class Tracker:
-    """Keeps MLflow up to date with the tables at `root`, those of earlier drivers included, from a process of its own.
+    """Keeps MLflow up to date with the tables at `root`, those of earlier drivers included, in a process of its own.
 
-    The search never waits for it, and it costs the driver nothing. When MLflow does not answer, `warn` hears of it
-    once and it is tried again after a growing pause. The process ends with this one, however that ends.
+    The search never waits for it, and it costs the driver nothing. When MLflow does not answer, `warn` gets one line
+    and the process tries again after a growing pause. The process ends with this one, however that ends.
     """
 
     def __init__(
@@ -37,8 +38,8 @@ class Tracker:
         warn: Callable[[str], None] = _log.warning,
         period_secs: float = PERIOD_SECS,
     ) -> None:
-        self._uri, self._warn = tracking.uri, warn
-        self._closed = False
+        self._server, self._warn = mask_secrets(tracking.uri), warn
+        self._is_closed = False
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "toprung.results.tracking.mirror"],
             stdin=subprocess.PIPE,
@@ -49,22 +50,34 @@ class Tracker:
         )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
-        self._tell({"tracking": asdict(tracking), "root": str(root), "period_secs": period_secs})
-        self._ears = threading.Thread(target=self._hear, name="toprung-mlflow", daemon=True)
-        self._ears.start()
+        self._send({"tracking": asdict(tracking), "root": str(root), "period_secs": period_secs})
+        self._reader = threading.Thread(target=self._read_notes, name="toprung-mlflow", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process that writes MLflow."""
+        return self._process.pid
 
     def close(
         self, status: str = "FINISHED", metrics: Mapping[str, float] | None = None, timeout_secs: float = 30.0
     ) -> bool:
-        """Have the rest of the tables written and the parent run ended as FINISHED, KILLED or FAILED; twice is no
-        error. Everything must be in the tables by now.
+        """Have the rest of the tables written and the parent run ended; everything must be in the tables by now.
 
-        Returns whether MLflow has everything; after `timeout_secs` it gives up, with a warning.
+        Closing twice is no error.
+
+        Args:
+            status: FINISHED, KILLED or FAILED.
+            metrics: The search's own, such as its best value; those that are not finite are left out.
+            timeout_secs: After that it gives up, with a warning.
+
+        Returns:
+            Whether MLflow has everything.
         """
-        if not self._closed:
-            self._closed = True
+        if not self._is_closed:
+            self._is_closed = True
             finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
-            self._tell({"status": status, "metrics": finite})
+            self._send({"status": status, "metrics": finite})
             self._await_end(timeout_secs)
         return self._process.returncode == 0
 
@@ -72,22 +85,22 @@ class Tracker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_secs)
         self._process.kill()
-        complete = self._process.wait() == 0
-        self._ears.join()
+        is_complete = self._process.wait() == 0
+        self._reader.join()
         with suppress(OSError):
             self._pipe.close()
-        if not complete:
+        if not is_complete:
             self._warn(
-                f"MLflow at {self._uri} lacks part of this search; the tables have all of it, and the next `search` "
+                f"MLflow at {self._server} lacks part of this search; the tables have all of it, and the next `search` "
                 "or `retrain` of this run writes the rest"
             )
 
-    def _tell(self, order: Mapping[str, object]) -> None:
-        with suppress(OSError):  # it has died: its exit code says so in the end
-            self._pipe.write(json.dumps(order) + "\n")
+    def _send(self, command: Mapping[str, object]) -> None:
+        with suppress(OSError):  # the process has died: its exit code says so in the end
+            self._pipe.write(json.dumps(command) + "\n")
             self._pipe.flush()
 
-    def _hear(self) -> None:
+    def _read_notes(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._warn(f"MLflow at {self._uri} {line.rstrip()}")
+            self._warn(f"MLflow at {self._server} {line.rstrip()}")

@@ -174,7 +174,7 @@ import time
 from toprung.results.tracking.mlflow_runs import Tracking
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
-print(tracker._process.pid, flush=True)
+print(tracker.pid, flush=True)
 time.sleep(600)
 """
     driver = subprocess.Popen(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from toprung.results.tracking.mlflow_runs import quiet_client
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow_runs import Tracking, experiment_of, parent_of, quiet_client
+from toprung.results.tracking.mlflow_sqlite import ensure_database, sqlite_file, sqlite_uri
 
 pytestmark = pytest.mark.slow
 MAKE = "import sys; from toprung.results.tracking.mlflow_runs import quiet_client; quiet_client(sys.argv[1])"
@@ -65,3 +65,23 @@ def test_a_database_that_cannot_be_made_leaves_nothing_behind(
     with pytest.raises(OSError, match="Input/output"):
         ensure_database(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_the_database_and_its_files_stand_in_their_folder_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = 'it\'s a "run" 100% %20?x=1#2 é\n;&a:b@c'
+    monkeypatch.chdir(tmp_path)
+    folder, file = tmp_path / name / "run", tmp_path / "report.json"
+    file.write_text("{}")
+    tracking = Tracking(sqlite_uri(folder / "mlflow.db"), "digits", run=name)
+    assert sqlite_file(tracking.uri) == folder / "mlflow.db"
+    client = quiet_client(tracking.uri)
+    experiment = experiment_of(client, tracking)
+    run = parent_of(client, tracking, experiment)
+    client.log_artifact(run, str(file))
+    assert parent_of(quiet_client(tracking.uri), tracking, experiment) == run, "it is found again by its name"
+    left = {path.name for path in folder.iterdir()} - {"mlflow.db-journal"}
+    assert left == {"mlartifacts", "mlflow.db"}
+    assert len(list(folder.rglob("report.json"))) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {name, "report.json"}

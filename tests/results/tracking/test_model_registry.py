@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from toprung.results.tracking.mlflow_runs import Tracking, quiet_client
-from toprung.results.tracking.model_registry import register_model
+from toprung.results.tracking.model_registry import RetrainedModel, register_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def test_the_latest_retraining_is_the_champion_and_loads_by_its_alias(
     metrics = {"test_accuracy": 0.9, "test_loss": float("nan")}
     for expected in (1, 2):
         made = register_model(
-            tracking, model, "digits", trial_id="t00003", config={"units": 3}, metrics=metrics, files=[card]
+            tracking, "digits", RetrainedModel(model, "t00003", {"units": 3}, metrics, [card])
         )
         assert (made.version, made.alias, made.uri) == (expected, "champion", "models:/digits@champion")
     client = quiet_client(tracking.uri)

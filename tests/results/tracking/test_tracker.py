@@ -11,7 +11,7 @@ import pytest
 from toprung.results.tables.parts import DamagedTableError
 from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.mirror import Mirror, Orders, TableCursor, follow
+from toprung.results.tracking.mirror import DriverCommands, Mirror, TableCursor, follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,13 +47,13 @@ class Recorded:
             raise ConnectionError("no route to host\nand a long trace")
         return self
 
-    def write(self, trial_id: str, news: PendingTrialUpdate) -> None:
+    def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
         self.calls.append(trial_id)
         if trial_id in self.refused:
             raise ValueError("a value that the server refuses")
-        self.epochs.setdefault(trial_id, []).extend(news.epochs)
-        if news.end is not None:
-            self.ends[trial_id] = news.end["outcome"]
+        self.epochs.setdefault(trial_id, []).extend(update.epochs)
+        if update.end is not None:
+            self.ends[trial_id] = update.end["outcome"]
 
     def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
         self.closed = (status, metrics)
@@ -74,13 +74,13 @@ def append(writer: RunWriter, rows: dict[str, list[dict[str, Any]]], trial_id: s
     writer.flush()
 
 
-def followed(mirror: Mirror, heard: list[str], ends: bool = True) -> tuple[threading.Thread, Orders]:
+def followed(mirror: Mirror, heard: list[str], ends: bool = True) -> tuple[threading.Thread, DriverCommands]:
     """A thread that follows; with `ends` the search has ended already."""
-    orders = Orders(iter([START, END] if ends else [START]))
-    orders.listen()
-    thread = threading.Thread(target=follow, args=(mirror, orders, heard.append), daemon=True)
+    commands = DriverCommands(iter([START, END] if ends else [START]))
+    commands.listen()
+    thread = threading.Thread(target=follow, args=(mirror, commands, heard.append), daemon=True)
     thread.start()
-    return thread, orders
+    return thread, commands
 
 
 def test_everything_in_the_tables_is_written_by_the_end(writer, search, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.model_registry import Registered
+from toprung.results.tracking.model_registry import RegisteredModel
 from toprung.search.cli import main
 from toprung.search.jobs.load import parse_job
 from toprung.search.runs.run_folder import RunFolder
@@ -48,11 +48,13 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
     path = Path(folder.root) / "retrain" / "report.json"
     path.parent.mkdir()
     path.write_text(json.dumps({**report, "registered": None}))
-    answers = iter([ConnectionError("refused"), Registered("a", 1, "champion", "models:/a@champion", "run")])
+    answers = iter(
+        [ConnectionError("refused"), RegisteredModel("a", 1, "champion", "models:/a@champion", "run")]
+    )
     models = []
 
-    def register(tracking: Any, model: Any, name: str, **_: Any) -> Registered:
-        models.append(model)
+    def register(tracking: Any, name: str, retrained: Any) -> RegisteredModel:
+        models.append(retrained.model)
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
