@@ -19,7 +19,7 @@ _URI_IN_TEXT = re.compile(_SCHEME.pattern + r"\S+")
 _PASSWORD = re.compile(r"(?<=://)[^\s/?#@]*:(?!\d+/)[^\s?#]*@")
 _SECRET_VALUE = re.compile(
     r"(?P<key>[?&][^=&\s]*(?:secret|passw|pwd|token|credential|signature|access_?key|account_?key|api_?key)[^=&\s]*"
-    r"|[?&](?:sig|key))=[^&\s]*",
+    r"|[?&](?:sig|key))=[^&\s]*?(?=['\"]?(?:[&\s]|$))",  # not the quote behind a URI in a message
     re.IGNORECASE,
 )
 
