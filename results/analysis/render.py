@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Format = Literal["rich", "csv", "json", "parquet"]
-CONFIG_ROOM = 32  # characters, with less of which a configuration goes below the table
+CONFIG_CHARS = 32  # with less room beside the table, configurations go below it
 FORMATS: tuple[Format, ...] = ("rich", "csv", "json", "parquet")
 
 
@@ -25,8 +25,8 @@ def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, 
     """The frame as UTF-8 text or as a Parquet file. NaN and missing values are empty, null in JSON.
 
     csv, json (one object a row, times in ISO 8601) and parquet hold every column. rich is for `width`
-    characters and joins the config/ columns in one, each trial with the parameters it has: what all of them share is
-    said once below the table, and where there is no room beside it all configurations are.
+    characters and joins the config/ columns in one, each trial with the parameters it has: what all of them share
+    stands once below the table, and so do all configurations where there is no room beside it.
     """
     if fmt == "csv":
         return frame.to_csv(index=False).encode()
@@ -68,7 +68,7 @@ def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:
     plain = [str(name) for name in frame.columns if not str(name).startswith(CONFIG) and name != OVERFLOW]
     cells = [["" if pd.isna(record[name]) else _text(record[name]) for name in plain] for record in records]
     texts, shared = _configurations(records)
-    is_beside = any(texts) and width - _width(plain, cells) >= CONFIG_ROOM
+    is_beside = any(texts) and width - _width(plain, cells) >= CONFIG_CHARS
     table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for name in plain:
         is_number = pd.api.types.is_numeric_dtype(frame[name])
@@ -80,12 +80,9 @@ def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=color, no_color=True)
     with console.capture() as captured:
         console.print(table)
-    named = (
-        []
-        if is_beside
-        else [(str(record.get("trial_id", "")), text) for record, text in zip(records, texts, strict=True)]
-    )
-    below = [_folded(name, text, width) for name, text in [*named, ("in all", shared)] if text]
+    names = [] if is_beside else [str(record.get("trial_id", "")) for record in records]
+    lines = [*zip(names, texts, strict=False), ("in all", shared)]
+    below = [_folded(name, text, width) for name, text in lines if text]
     return captured.get() + "".join(f"{text}\n" for text in below)
 
 
@@ -105,14 +102,14 @@ def _width(names: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
 
 
 def _folded(name: str, text: str, width: int) -> str:
-    """A named line cut at spaces, its further parts set in below the first."""
+    """A named text, wrapped at spaces, its further lines indented."""
     return textwrap.fill(
         f"{name:6}  {text}", max(width, 20), subsequent_indent=" " * 8, break_on_hyphens=False
     )
 
 
 def _heading(name: str) -> str:
-    """Two short lines, which leave room for the configuration."""
+    """The name of a column in two short lines, which leave room for the configuration."""
     first, _, rest = name.partition("_")
     return f"{first}\n{rest}" if rest else f"\n{first}"
 

@@ -1,4 +1,4 @@
-"""One search writes a run at a time: a lock that names its holder, for folders and object stores."""
+"""The lock by which one search at a time writes a run: it names its holder, in folders and on object stores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ LOCK_FILE = ".writer.lock"
 LEASE_SECS = 60.0
 RENEW_SECS = 15.0
 
-
 SETTLE_SECS = 2.0
 """Longer than a store takes to be read and written once."""
 
@@ -48,13 +47,22 @@ class LockHolder:
 class RunLock:
     """The right to write a run, until `release` or the death of the process.
 
-    In a folder the operating system holds it and lets go when the process dies, however it dies. On an object
-    store it is a lease that must be renewed: a dead process on this host is taken over at once, one elsewhere
-    after LEASE_SECS without renewal. Raises RunBusyError, with the holder's pid and host, when it is taken.
+    In a folder the operating system holds the lock and releases it when the process dies, however it dies. On an object
+    store it is a lease that must be renewed: the lease of a dead process on this host is taken over at once, that of
+    one elsewhere after LEASE_SECS without renewal.
 
-    Of several that take a lease at the same moment the last one to sign has it, and the others hear so after
-    SETTLE_SECS; where a store was slower than that, at their next renewal, and until then two write. The hosts' clocks
-    must agree to less than LEASE_SECS - RENEW_SECS, or a living search is taken over, and hears so in the same way.
+    Of several that take a lease at the same moment the last one to write its name has it, and the others find out
+    after SETTLE_SECS; where a store was slower than that, at their next renewal, and until then two write. The hosts'
+    clocks must agree to less than LEASE_SECS - RENEW_SECS, or a living search loses its lease, and finds out in the
+    same way.
+
+    Args:
+        root: The run folder.
+        clock: Seconds since 1970.
+        stopwatch: Seconds that only ever grow.
+
+    Raises:
+        RunBusyError: Another search writes the run; with its pid and host.
     """
 
     def __init__(
@@ -88,7 +96,7 @@ class RunLock:
         """Let the next search write the run; twice is no error."""
         if self._storage.is_local and self._file is None:
             return
-        with suppress(OSError):  # a folder that can no longer be written: the search has told so
+        with suppress(OSError):  # a folder that can no longer be written: the search has said so
             holder = self._holder()
             if holder is not None and holder.owner == self._owner:
                 self._storage.delete(HOLDER_FILE)
@@ -100,7 +108,7 @@ class RunLock:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
 
@@ -119,7 +127,7 @@ class RunLock:
             raise self._busy(holder)
         try:
             self._sign()
-            time.sleep(SETTLE_SECS)  # another may have looked before this one signed, and sign over it now
+            time.sleep(SETTLE_SECS)  # another may have looked before this one signed, and overwrite it now
             self._check_mine()
         except BaseException:
             self.release()
@@ -130,16 +138,15 @@ class RunLock:
             raise self._busy(holder)
 
     def _sign(self) -> None:
-        # Not the clock, which may be set back: the lease would no longer be renewed.
-        began = self._stopwatch()
+        began = self._stopwatch()  # the clock may be set back: the lease would no longer be renewed
         holder = LockHolder(self._owner, os.getpid(), socket.gethostname(), self._clock())
         self._storage.put(HOLDER_FILE, json.dumps(asdict(holder)).encode())
         self._renewed_at = began
 
     def _holder(self) -> LockHolder | None:
         try:
-            held: dict[str, Any] = json.loads(self._storage.read(HOLDER_FILE).to_pybytes())
-            return LockHolder(**held)
+            content: dict[str, Any] = json.loads(bytes(self._storage.read(HOLDER_FILE)))
+            return LockHolder(**content)
         except (FileNotFoundError, ValueError, TypeError):
             return None
 

@@ -152,7 +152,7 @@ def _known_type(hint: Any) -> type:
 
 
 def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[kind]) for name, kind in columns.items()})
+    example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns.items()})
     metadata = pa.Schema.from_pandas(example, preserve_index=False).metadata
     metadata = {**metadata, _VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return pa.schema([pa.field(name, kind) for name, kind in columns.items()], metadata=metadata)
+    return pa.schema([pa.field(name, one) for name, one in columns.items()], metadata=metadata)

@@ -1,4 +1,4 @@
-"""The run folder: which job it belongs to, and where its parts are."""
+"""The run folder: which job it belongs to, who may write it, and where its files are."""
 
 from __future__ import annotations
 

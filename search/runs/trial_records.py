@@ -1,4 +1,4 @@
-"""A run's tables as trial records, the form in which a strategy takes them."""
+"""A run's tables as trial records, the form that a strategy takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def records_of(proposals: pd.DataFrame, trials: pd.DataFrame) -> list[TrialRecord]:
-    """The trials of a run as a strategy takes them: what was proposed, and the outcome where they have ended."""
+    """The trials of a run: what was proposed, and the outcome of those that have ended."""
     outcomes = outcomes_of(trials)
     suggested = suggested_of(proposals)
     return [
@@ -23,4 +23,5 @@ def records_of(proposals: pd.DataFrame, trials: pd.DataFrame) -> list[TrialRecor
 
 
 def outcomes_of(trials: pd.DataFrame) -> dict[str, Outcome]:
+    """By trial id, the outcome of each trial in the table `trials`."""
     return dict(zip(trials["trial_id"], map(Outcome, trials["outcome"]), strict=True))

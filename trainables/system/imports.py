@@ -1,4 +1,4 @@
-"""Importing a library without others that it takes along where they are installed and does without where not."""
+"""Imports a library without others that it imports where they are installed and does not need."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Keras takes these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
+# Keras imports these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
 # time that a worker needs to start, and nothing that it trains with.
 NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")
 
 
 def imports_not_needed_for_training() -> tuple[str, ...]:
-    """What `import keras` can do without for training; TensorFlow takes JAX along too where that is installed."""
+    """What `import keras` can do without for training; TensorFlow imports JAX too where that is installed."""
     return NOT_FOR_TRAINING if keras_backend() == "jax" else (*NOT_FOR_TRAINING, "jax")
 
 
@@ -47,11 +47,11 @@ def silence_native_stderr() -> Iterator[None]:
     """Drop what native code writes to standard error in the block; exceptions pass as always."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    original, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, 2)
+        os.close(original)
+        os.close(devnull)

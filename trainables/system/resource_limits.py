@@ -1,4 +1,4 @@
-"""What this process may use of its machine: the limits of its control groups where there are any, else all of it."""
+"""What this process may use of its machine: as much as its control groups allow, all of it where there are none."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def cores(groups: Path = GROUPS, own: Path = OWN_GROUPS) -> float:
     limits = [float(len(affinity(0)) if affinity else os.cpu_count() or 1)]
     for folder in _folders("cpu", groups, own):
         split = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
-        for told in (_numbers(folder / "cpu.max"), split):
-            if len(told) == 2 and min(told) > 0:
-                limits.append(told[0] / told[1])
+        for quota in (_numbers(folder / "cpu.max"), split):
+            if len(quota) == 2 and min(quota) > 0:
+                limits.append(quota[0] / quota[1])
     return min(limits)
 
 
@@ -41,7 +41,7 @@ def whole_cores() -> int:
 
 
 def _folders(controller: str, groups: Path, own: Path) -> Iterator[Path]:
-    """The folders of this process's group and of those it lies in: what any of them limits is limited.
+    """The folders of this process's group and of the groups around it: the limits of all of them hold.
 
     In version 2 a line `0::/path` names the group, in version 1 one such as `4:cpu,cpuacct:/path` for each controller;
     where both are there, version 2 has a folder of its own.
@@ -54,11 +54,11 @@ def _folders(controller: str, groups: Path, own: Path) -> Iterator[Path]:
     for line in lines:
         controllers, _, path = line.partition(":")[2].partition(":")
         if not controllers or controller in controllers.split(","):
-            place = PurePosixPath(path.lstrip("/"))
+            group = PurePosixPath(path.lstrip("/"))
             roots = (
                 {groups / controller, groups / controllers} if controllers else {groups, groups / "unified"}
             )
-            yield from (root / part for root in roots for part in (place, *place.parents))
+            yield from (root / part for root in roots for part in (group, *group.parents))
 
 
 def _numbers(file: Path) -> list[float]:

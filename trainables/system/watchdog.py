@@ -1,4 +1,4 @@
-"""A step that may not take for ever: a hung process says so and ends, for it can do nothing else."""
+"""Ends a process in which a step takes too long: a thread that hangs in native code cannot be stopped otherwise."""
 
 from __future__ import annotations
 
@@ -16,33 +16,32 @@ LOOK_EVERY_SECS = 10.0
 
 
 class Watchdog:
-    """Ends this process when a block takes longer than `limit_secs`, after `tell`.
+    """Ends this process when a block takes longer than `limit_secs`, after a call of `report`.
 
-    It is watched by one thread for all blocks, which runs beside native code that never returns; a block costs
-    microseconds.
+    One thread watches all blocks, beside native code that may never return; a block costs microseconds.
     """
 
-    def __init__(self, limit_secs: float, tell: Callable[[], None]) -> None:
-        self._limit_secs, self._tell = limit_secs, tell
-        self._at, self._deciding = math.inf, threading.Lock()
+    def __init__(self, limit_secs: float, report: Callable[[], None]) -> None:
+        self._limit_secs, self._report = limit_secs, report
+        self._deadline, self._deciding = math.inf, threading.Lock()
         threading.Thread(target=self._watch, name="deadline", daemon=True).start()
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def limited(self) -> Iterator[None]:
         """The block has `limit_secs` from now."""
-        self._at = time.monotonic() + self._limit_secs
+        self._deadline = time.monotonic() + self._limit_secs
         try:
             yield
         finally:
-            with self._deciding:  # whoever gives up keeps it: what the block found comes too late
-                self._at = math.inf
+            with self._deciding:  # once the process is being ended, the result of the block comes too late
+                self._deadline = math.inf
 
     def _watch(self) -> None:
         while True:
             time.sleep(min(LOOK_EVERY_SECS, self._limit_secs / 4))
             with self._deciding:
-                if time.monotonic() > self._at:
+                if time.monotonic() > self._deadline:
                     try:
-                        self._tell()
+                        self._report()
                     finally:
                         os._exit(1)

@@ -85,7 +85,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         answer: Answer = self._line.ask(self._slot)
         deadline = Watchdog(self._limit_secs, self._tell_overrun)
         while answer is not Order.SHUTDOWN:
-            with deadline.kept():
+            with deadline.limited():
                 result = self._trained(answer)
             answer = self._tell(result, result.costs.rss_bytes > self._most_bytes)
         return {DONE: True}

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.writer import RunWriter
+from toprung.results.tracking.mlflow_sqlite import sqlite_file
 from toprung.search.jobs.load import parse_job
 from toprung.search.jobs.schema import JobSpec
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import SourceFile
+from toprung.trainables.system.storage import Storage
 
 
 def job(tmp_path: Path, **content: Any) -> JobSpec:
@@ -65,6 +68,49 @@ def test_another_job_is_told_each_difference_and_the_run_stays_as_it_is(tmp_path
     ]
     assert "belongs to another job" in lines[0]
     assert folder.job() == job(tmp_path)
+
+
+AWKWARD = 'it\'s a "run" 100% %20?x=1#2\n;&'
+
+
+@pytest.fixture(params=["awkward folder", "file URI", "s3"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobSpec:
+    """A job whose runs stand in a place that takes care to name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("toprung.results.tables.run_lock.SETTLE_SECS", 0.0)
+    if request.param == "s3":
+        path = request.getfixturevalue("s3").uri("runs/")
+    else:
+        path = str(tmp_path / AWKWARD) if "folder" in request.param else (tmp_path / AWKWARD).as_uri()
+    return job(tmp_path, storage={"path": path})
+
+
+def test_a_run_may_stand_anywhere(stored: JobSpec, tmp_path: Path) -> None:
+    folder = RunFolder(stored.run_root)
+    assert folder.name == "a"
+    with folder.claim(stored) as lock, RunWriter(folder.root, run_schemas({}), lock=lock) as writer:
+        writer.append("proposals", proposal_row("t00000", {}, 0, data_fingerprint="f"))
+        with pytest.raises(InputError, match="another search"):
+            folder.claim(stored)
+    assert folder.keep_code(SourceFile("my_models.py:Mine", "a = 1\n")) is None
+    again = RunFolder(RunFolder(stored.run_root).root)
+    assert again.job() == stored
+    assert read_table(again.root, "proposals")["run"].tolist() == ["a"]
+    confirming = RunFolder(again.path("confirm", "b"))
+    confirming.claim(stored).release()
+    assert Storage.at(folder.root).exists("confirm/b/job.yaml")
+    assert Storage.at(folder.root).folders("") == ("code", "confirm", "epochs", "proposals", "trials")
+    assert {path.name for path in tmp_path.iterdir()} <= {AWKWARD}, "nothing is left elsewhere"
+
+
+def test_mlflow_stands_in_a_local_run_and_beside_the_working_folder_for_a_store(
+    stored: JobSpec, tmp_path: Path
+) -> None:
+    folder = RunFolder(stored.run_root)
+    database = sqlite_file(folder.tracking(stored).uri)
+    here = tmp_path / ("runs" if folder.root.startswith("s3://") else AWKWARD) / "a"
+    assert database == here / "mlflow.db" and here.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [here.parent.name]
 
 
 def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,8 +168,13 @@ def test_a_choice_is_remembered_for_its_kind_of_device_and_its_wishes(tmp_path: 
     assert choose_execution(ExecutionRequest(xla=False), GPU, other, long, choices) != first
 
 
+def test_a_choice_is_remembered_on_an_object_store(s3: Any) -> None:
+    first = choose_execution(OPEN, GPU, Model(FASTEST_MIXED), long, AutotuneStore(s3.uri("run/computation")))
+    assert choose_execution(OPEN, GPU, never, long, AutotuneStore(s3.uri("run/computation"))) == first
+
+
 def test_a_damaged_note_of_a_choice_is_measured_again(tmp_path: Path) -> None:
-    (tmp_path / "NVIDIA-A10.json").write_text('{"asked": {}, "cho')
+    (tmp_path / "NVIDIA-A10.json").write_text('{"request": {}, "pl')
     assert choose_execution(OPEN, GPU, Model(FASTEST_MIXED), long, AutotuneStore(str(tmp_path))).xla
 
 

@@ -18,7 +18,7 @@ def tell():
     print("told", flush=True)
     {also}
 
-with Watchdog(0.2, tell).kept():
+with Watchdog(0.2, tell).limited():
     time.sleep({secs})
 print("went on", flush=True)
 """
@@ -47,7 +47,7 @@ def test_a_block_that_ended_is_not_held_against_the_next_one() -> None:
     told: list[str] = []
     deadline = Watchdog(0.2, lambda: told.append("overran"))
     for _ in range(5):
-        with deadline.kept():
+        with deadline.limited():
             time.sleep(0.1)
     time.sleep(0.3)
     assert told == []

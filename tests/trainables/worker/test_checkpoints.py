@@ -11,15 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from toprung.trainables.system.storage import Storage
 from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
 
 ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(7, dtype=np.int64)}
 HISTORY = ({"trial_id": "t00001", "epoch": 1, "metrics": {"val_accuracy": 0.1 + 0.2}},)
 
 
-@pytest.fixture(params=["path", "uri", "awkward name"])
+@pytest.fixture(params=["path", "file URI", "awkward name", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    places = {"path": tmp_path, "uri": f"file://{tmp_path}", "awkward name": tmp_path / 'it\'s a "run" %20é'}
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3").uri("run/checkpoints"))
+    awkward = tmp_path / 'it\'s a "run" %20?é'
+    places = {"path": str(tmp_path), "file URI": awkward.as_uri(), "awkward name": str(awkward)}
     return f"{places[request.param]}/checkpoints"
 
 
@@ -177,7 +181,7 @@ def test_the_newest_and_the_best_state_stay(
     store = saved(root, *was_best)
     found = store.load("t00001", "same"), store.load_best("t00001", "same")
     assert [state.epoch for state in found if state] == [newest, best]
-    assert len(list(Path(root.removeprefix("file://")).iterdir())) == len({newest, best})
+    assert len(Storage.at(root).entries()) == len({newest, best})
 
 
 def test_a_trial_goes_back_to_its_best_state_when_the_newest_is_damaged(tmp_path: Path) -> None:
