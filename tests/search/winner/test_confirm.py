@@ -25,10 +25,12 @@ from toprung.search.winner.confirm import confirm, describe
 from toprung.search.winner.confirm_jobs import confirm_job, confirm_runs
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import pack_source
+from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 Config = Mapping[str, Any]
 SEARCHED = [(0.1, [0.2, 0.9]), (0.2, [0.5, 0.8]), (0.3, [0.6, 0.7]), (0.1, [0.5, 0.6]), (0.4, [0.1, 0.2])]
+ACCURACY = Objective("val_accuracy", "max")
 KINDS = kinds_of([{"learning_rate": 0.1}])
 FAMILY = """
 class Tenths:
@@ -115,7 +117,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def board(folder: RunFolder) -> pd.DataFrame:
     _, epochs, trials = read_tables(folder.root)
-    return eligible(trials, epochs, "val_accuracy", "max")
+    return eligible(trials, epochs, ACCURACY)
 
 
 def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) -> None:
@@ -126,8 +128,8 @@ def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) ->
     assert found.means[0].score == pytest.approx(0.3 + 0.01 * (5 + 6) / 2)
     assert [one.seeds for one in found.means] == [2, 2, 2]
     _, epochs, trials = read_tables(folder.root)
-    searched = pick_winner(trials, epochs)
-    winner = confirmed_winner(searched, trials, found.means, "max")
+    searched = pick_winner(trials, epochs, ACCURACY)
+    winner = confirmed_winner(searched, trials, found.means, ACCURACY)
     assert (searched.trial_id, winner.trial_id, winner.runner_up) == ("t00000", "t00002", "t00001")
     assert (winner.config, winner.seed, winner.epoch) == ({"learning_rate": 0.3}, 2, 2)
     assert winner.why.startswith(
@@ -142,7 +144,7 @@ def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) ->
 def test_a_lead_that_chance_may_explain_is_reported_as_such(folder: RunFolder) -> None:
     found = confirm(folder.job(), folder, board(folder), Trained(lambda rate: 0.5 + rate / 100))
     _, epochs, trials = read_tables(folder.root)
-    winner = confirmed_winner(pick_winner(trials, epochs), trials, found.means, "max")
+    winner = confirmed_winner(pick_winner(trials, epochs, ACCURACY), trials, found.means, ACCURACY)
     assert "; by chance it may be up to 0.0" in winner.why and winner.why.endswith(" behind")
 
 
