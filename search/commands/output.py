@@ -73,7 +73,7 @@ def show_table(
     single objective.
     """
     job = folder.job()
-    if pareto and not job.search.secondary_objectives:
+    if pareto and not job.search.optimized.secondary:
         raise InputError.single(
             "--pareto", f"{job.name} has one objective", "search.objectives names several"
         )

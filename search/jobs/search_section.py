@@ -110,19 +110,4 @@ class SearchSection(Section):
     @property
     def optimized(self) -> Objectives:
         """The metric, which picks the winner, and then the other objectives."""
-        return Objectives.named((self.metric, *self.secondary_objectives))
-
-    @property
-    def mode(self) -> str:
-        """Whether the metric is to be large ("max") or small ("min")."""
-        return self.optimized.main.mode
-
-    @property
-    def secondary_objectives(self) -> tuple[str, ...]:
-        """The objectives beside the metric."""
-        return tuple(name for name in self.objectives if name != self.metric)
-
-    @property
-    def modes(self) -> dict[str, str]:
-        """Every objective, the metric first, with "max" or "min"."""
-        return {objective.metric: objective.mode for objective in self.optimized.all}
+        return Objectives.named((self.metric, *(name for name in self.objectives if name != self.metric)))

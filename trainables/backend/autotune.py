@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.execution import FLOAT32, PRECISIONS, ExecutionPlan, ExecutionRequest
 from toprung.trainables.trial.failures import is_out_of_memory
 
@@ -150,6 +149,8 @@ class AutotuneStore:
     """
 
     def __init__(self, root: str, read_only: bool = False) -> None:
+        from toprung.trainables.system.storage import Storage  # pyarrow, which nothing else here needs
+
         self._storage, self._read_only = Storage.at(root), read_only
 
     def read(self, device_kind: str, request: ExecutionRequest) -> ExecutionPlan | None:

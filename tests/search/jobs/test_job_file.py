@@ -61,9 +61,8 @@ def test_an_objective_knows_whether_it_is_to_be_large_or_small(written) -> None:
     search = load_job(
         written("data: digits\nsearch: {objectives: [parameter_count, latency_ms, val_accuracy, val_loss]}")
     ).search
-    assert list(search.modes) == ["val_accuracy", "parameter_count", "latency_ms", "val_loss"]
-    assert set(search.modes.values()) == {"max", "min"}
-    assert [name for name, mode in search.modes.items() if mode == "max"] == ["val_accuracy"]
+    assert search.optimized.metrics == ("val_accuracy", "parameter_count", "latency_ms", "val_loss")
+    assert search.optimized.signs == (1.0, -1.0, -1.0, -1.0)
 
 
 def test_every_problem_is_reported_at_once_with_its_path(written) -> None:

@@ -157,7 +157,7 @@ def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_earl
     assert confirming.run_root.startswith(f"{folder.root}/confirm/a-confirm-")
     assert (
         confirming.search.trials,
-        confirming.search.secondary_objectives,
+        confirming.search.optimized.secondary,
         confirming.search.budgets.epochs,
     ) == (
         1,
