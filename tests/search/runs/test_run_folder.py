@@ -12,7 +12,6 @@ from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mlflow_sqlite import sqlite_file
-from toprung.search.jobs.load import parse_job
 from toprung.search.jobs.schema import JobSpec
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
@@ -21,7 +20,9 @@ from toprung.trainables.system.storage import Storage
 
 
 def job(tmp_path: Path, **content: Any) -> JobSpec:
-    return parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, **content}, "job")
+    return JobSpec.from_dict(
+        {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, **content}, "job"
+    )
 
 
 def test_the_effective_job_is_read_back_from_the_folder(tmp_path: Path) -> None:
