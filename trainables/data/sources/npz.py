@@ -17,6 +17,7 @@ from toprung.spaces.errors import InputError
 from toprung.trainables.data.sources.arrays import array_listing, checked_shape
 from toprung.trainables.data.sources.base import Item, Listing, Source, file_stamp
 from toprung.trainables.data.sources.paths import Place, RemotePath, located
+from toprung.trainables.system.uris import last_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ class NpzSource(Source):
 
     @classmethod
     def recognises(cls, path: str | None) -> bool:
-        return path is not None and path.endswith(".npz")
+        return path is not None and last_name(path).endswith(".npz")
 
     def stamps(self) -> tuple[str, ...]:
         return (file_stamp(self.path),)

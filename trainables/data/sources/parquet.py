@@ -21,6 +21,7 @@ from toprung.trainables.data.sources.base import (
 )
 from toprung.trainables.data.sources.label_lists import LabelLists, Labels, as_arrays, is_list
 from toprung.trainables.data.sources.paths import Place, RemotePath, located, place_of
+from toprung.trainables.system.uris import last_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +79,7 @@ class ParquetSource(Source):
 
     @classmethod
     def recognises(cls, path: str | None) -> bool:
-        if path is None or path.endswith(".parquet"):
+        if path is None or last_name(path).endswith(".parquet"):
             return path is not None
         root = place_of(path)
         try:
