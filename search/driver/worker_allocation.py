@@ -45,5 +45,5 @@ def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAlloca
             resources = replace(resources, gpus=share)
             capacity = capacity_of(resources, capacity.host)
         workload = typical_workload(prepared, capacity.concurrent)
-        plan = replace(plan, gpus=resources.gpus, usual=workload)
+        plan = replace(plan, gpus=resources.gpus, workload=workload)
         yield WorkerAllocation(plan, capacity, job.resources.max_failures)

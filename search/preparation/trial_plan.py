@@ -22,16 +22,13 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
     from toprung.trainables.worker.trial_runner import Rules
 
     job = prepared.job
-    objectives = job.search.optimized
     rules = Rules(
         max_epochs=job.search.max_epochs,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
         checkpoint_secs=job.storage.checkpoint_secs,
         report_secs=REPORT_SECS,
         durable_rungs=job.search.variant == "promote",
-        metric=objectives.main.metric,
-        mode=objectives.main.mode,
-        secondary_objectives=tuple(secondary.metric for secondary in objectives.secondary),
+        objectives=job.search.optimized,
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
@@ -43,9 +40,9 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,
-        asked=job.resources.execution_request(),
+        execution=job.resources.execution_request(),
         deterministic=job.resources.deterministic,
-        choices=folder.choices,
+        autotune=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,
     )

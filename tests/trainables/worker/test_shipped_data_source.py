@@ -55,7 +55,7 @@ def test_the_function_travels_and_its_images_are_those_of_the_driver(tmp_path: P
     file.unlink()
     decoded = []
     for _ in range(2):  # the second process of the node finds what the first one decoded
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", WORKER, "plan"],
             cwd=there,
             env={**os.environ, "TOPRUNG_CACHE": str(there / "cache")},
@@ -64,7 +64,7 @@ def test_the_function_travels_and_its_images_are_those_of_the_driver(tmp_path: P
             check=True,
             timeout=120,
         )  # fmt: skip
-        assert told.stdout.startswith("epoch 1: "), told.stdout
+        assert done.stdout.startswith("epoch 1: "), done.stdout
         decoded.append(
             {file.name: file.stat().st_mtime_ns for file in (there / "cache").iterdir() if file.is_dir()}
         )
