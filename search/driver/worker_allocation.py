@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from toprung.search.driver.open_run import OpenRun
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toprung.search.jobs.schema import JobSpec
     from toprung.search.preparation.prepare import PreparedJob
     from toprung.trainables.worker.gpu_probe import GpuNeed
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 _log = logging.getLogger("toprung")
 AUTO: Final = "auto"

@@ -9,7 +9,7 @@ from toprung.spaces.user_code.source_files import pack_source
 if TYPE_CHECKING:
     from toprung.search.preparation.prepare import PreparedJob
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 
 # Epochs shorter than this are reported together, so that the driver of hundreds of workers has time for all of them.
@@ -18,8 +18,7 @@ REPORT_SECS = 0.25
 
 def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
     """The plan of a job's trials; the share of a GPU, the workload and the driver's address are still open."""
-    from toprung.trainables.worker.ray_trainable import TrialPlan
-    from toprung.trainables.worker.trial_runner import Rules
+    from toprung.trainables.worker.plan import Rules, TrialPlan
 
     job = prepared.job
     rules = Rules(

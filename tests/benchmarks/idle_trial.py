@@ -10,7 +10,8 @@ from ray import tune
 
 from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.resource_usage import ResourceUsage
-from toprung.trainables.worker.ray_trainable import KerasTrial, TrialPlan
+from toprung.trainables.worker.plan import TrialPlan
+from toprung.trainables.worker.ray_trainable import KerasTrial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

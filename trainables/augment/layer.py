@@ -50,7 +50,7 @@ class Augment(RuntimeLayer):
     without.
     """
 
-    def __init__(self, full: bool = False, **kwargs: Any) -> None:
+    def __init__(self, full: bool = False, **kwargs: object) -> None:
         # Pixels need more than bfloat16's 8 bits, so mixed precision starts behind the augmentation.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.full = full

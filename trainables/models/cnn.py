@@ -16,6 +16,7 @@ from toprung.trainables.models.layers import RuntimeDense, RuntimeDropout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from toprung.spaces.definition.trial import OptunaTrial
     from toprung.spaces.families.cnn_blocks import Block
     from toprung.trainables.backend.tensors import Tensor
     from toprung.trainables.task.task import Task
@@ -36,7 +37,7 @@ class CnnFamily:
 
     dynamic = frozenset({"dropout", "dropout_step", "head_dropout", "head_l2"})
 
-    def space(self, trial: Any) -> dict[str, Any]:
+    def space(self, trial: OptunaTrial) -> dict[str, Any]:
         """Draw an architecture, its augmentation and its training recipe."""
         return cnn.space(trial)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import keras
 
+    from toprung.spaces.definition.trial import OptunaTrial
     from toprung.trainables.models.phases import FrozenBoundary
     from toprung.trainables.task.task import Task
 
@@ -36,7 +37,7 @@ class Family(Protocol):
     frozen(model, config): where the part of the model ends that a first phase leaves unchanged.
     """
 
-    def space(self, trial: Any) -> dict[str, Any]:
+    def space(self, trial: OptunaTrial) -> dict[str, Any]:
         """Draw a flat configuration from an Optuna trial."""
         ...
 

@@ -30,7 +30,7 @@ class Reinitializer:
     """
 
     def __init__(self, layers: Iterable[keras.Layer], pretrained: Iterable[keras.Layer] = ()) -> None:
-        self._initializers: dict[int, Any] = {}
+        self._initializers: dict[int, keras.initializers.Initializer] = {}
         self._runtime: dict[int, tuple[RuntimeLayer, str]] = {}
         self._built: dict[int, np.ndarray] = {}
         kept = {id(variable) for layer in pretrained for variable in layer.variables}
@@ -73,7 +73,7 @@ class Reinitializer:
         return np.asarray(ops.convert_to_numpy(initializer(tuple(variable.shape), dtype=variable.dtype)))
 
 
-def named_initializer(layer: keras.Layer, variable: keras.Variable) -> Any:
+def named_initializer(layer: keras.Layer, variable: keras.Variable) -> keras.initializers.Initializer | None:
     """The initializer that a layer names for one of its own variables, None without one."""
     # Depthwise layers leave "kernel" out of the initializer's name or of the variable's.
     names = (
@@ -87,7 +87,7 @@ def named_initializer(layer: keras.Layer, variable: keras.Variable) -> Any:
     return _with_axes(named, layer.equation) if is_einsum else named
 
 
-def _with_axes(initializer: Any, equation: str) -> Any:
+def _with_axes(initializer: keras.initializers.Initializer, equation: str) -> keras.initializers.Initializer:
     """The initializer with the input and output axes of an EinsumDense's kernel, which Keras sets when it builds."""
     if getattr(initializer, "input_axes", ()) is not None:
         return initializer

@@ -23,7 +23,7 @@ class RuntimeLayer(keras.layers.Layer):
     A trial's reset sets each of them from the trial's configuration, to 0 where the configuration has no such key.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.runtime_hyperparameters: dict[str, keras.Variable] = {}
 
@@ -54,7 +54,7 @@ class RuntimeDropout(RuntimeLayer):
     one. `steps` times `config[key + "_step"]` is added to the rate, up to 0.9.
     """
 
-    def __init__(self, key: str, whole_channels: bool = False, steps: int = 0, **kwargs: Any) -> None:
+    def __init__(self, key: str, whole_channels: bool = False, steps: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.rate = self.add_runtime_hyperparameter(key)
         self.whole_channels = whole_channels
@@ -88,7 +88,7 @@ class RuntimeDropout(RuntimeLayer):
 class RuntimeDense(RuntimeLayer, keras.layers.Dense):  # type: ignore[misc]
     """A dense layer with an L2 penalty: the runtime hyperparameter `key` times the sum of the squared kernel."""
 
-    def __init__(self, units: int, key: str, **kwargs: Any) -> None:
+    def __init__(self, units: int, key: str, **kwargs: object) -> None:
         super().__init__(units=units, **kwargs)
         self.kernel_regularizer = RuntimeL2(self.add_runtime_hyperparameter(key))
 
@@ -119,7 +119,7 @@ class InferenceOnly(keras.layers.Layer):  # type: ignore[misc]
     A functional model passes its own `training` on to every layer and overrides what the layer was called with.
     """
 
-    def __init__(self, body: keras.Model, **kwargs: Any) -> None:
+    def __init__(self, body: keras.Model, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.body = body
 

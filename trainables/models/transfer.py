@@ -18,6 +18,7 @@ from toprung.trainables.models.pretrained import backbone, preprocess
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from toprung.spaces.definition.trial import OptunaTrial
     from toprung.trainables.task.task import Task
 
 LAYERS = keras.layers
@@ -44,7 +45,7 @@ class TransferFamily:
         }
     )
 
-    def space(self, trial: Any) -> dict[str, Any]:
+    def space(self, trial: OptunaTrial) -> dict[str, Any]:
         """Draw a network, its phases, its augmentation and its training recipe."""
         return transfer.space(trial)
 

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     @property
     def counts_against_config(self) -> bool:
-        """Whether the end speaks against the configuration, so that a search avoids others like it."""
+        """Whether a search avoids configurations like this one; not after a lost worker."""
         return self in (Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED)
 
     @property

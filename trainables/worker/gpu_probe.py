@@ -13,7 +13,7 @@ from toprung.trainables.trial.resource_usage import device_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 
 # For fragments between tensors, and for configurations that take more than those measured; batches of what takes more
@@ -53,7 +53,7 @@ class GpuNeed:
 
 def probe_trials(plan: TrialPlan, configs: Sequence[Mapping[str, object]]) -> GpuNeed | None:
     """Measure what the trials of a plan need, in this process; no other may compute on its GPU meanwhile."""
-    from toprung.trainables.worker.ray_trainable import CachedTrainerSource
+    from toprung.trainables.worker.trainer_source import CachedTrainerSource
 
     source = CachedTrainerSource(replace(plan, gpus=1.0))
     return measure_need(lambda config: cast("ProbedTrainer", source.trainer(config, None, 1)), configs)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.failures import Failure, catch_failure
 from toprung.trainables.trial.messages import EpochResult, TrialStart
-from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.patience import patience_of, patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import IdleTimer, ResourceUsage, device_bytes, rss_bytes
@@ -22,43 +21,12 @@ from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
 
 if TYPE_CHECKING:
     from toprung.trainables.worker.interfaces import Trainer, TrainerSource
+    from toprung.trainables.worker.plan import Rules
 
 
 # Into how many micro-batches a batch is cut after memory ran out once, and after it did so again.
 MICRO_BATCHES_AFTER_OOM = (2, 8)
 EXECUTION_PLAN = "execution_plan"  # the name of the plan among a checkpoint's arrays
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How the trials of a search are run.
-
-    max_epochs: the last epoch of a trial.
-    checkpoint_epochs: the rungs; the state is saved after them.
-    checkpoint_secs: the state is also saved when it was not for so long.
-    report_secs: epochs between rungs are reported together, for as long as this.
-    durable_rungs: a rung is reported only once its state is on storage.
-    objectives: the metrics of the search. Measures of the model itself, such as its latency, are taken once a trial.
-    data_fingerprint: names the data; a state of other data is not resumed.
-    """
-
-    max_epochs: int
-    checkpoint_epochs: frozenset[int] = frozenset()
-    checkpoint_secs: float = 30.0
-    report_secs: float = 0.0
-    durable_rungs: bool = False
-    objectives: Objectives = field(default_factory=lambda: Objectives.named(("val_accuracy",)))
-    data_fingerprint: str = ""
-
-    def is_rung(self, epoch: int) -> bool:
-        """Whether the driver decides after this epoch."""
-        return epoch in self.checkpoint_epochs or epoch >= self.max_epochs
-
-    def score(self, report: EpochReport) -> float:
-        """The main objective of a report, higher is better; minus infinity without a value or with NaN."""
-        main = self.objectives.main
-        score = main.score(report.metrics.get(main.metric, math.nan))
-        return -math.inf if math.isnan(score) else score
 
 
 @dataclass(frozen=True)

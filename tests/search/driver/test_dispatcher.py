@@ -15,7 +15,14 @@ from toprung.cluster.session import ClusterUnreachableError
 from toprung.cluster.worker_server import accept_workers
 from toprung.search.driver.dispatcher import Dispatcher
 from toprung.search.strategy.strategy import Decision
-from toprung.trainables.trial.messages import EpochResult, Instruction, Order, TrialStart, Worker, WorkerReport
+from toprung.trainables.trial.messages import (
+    EpochResult,
+    Instruction,
+    Order,
+    TrialStart,
+    Worker,
+    WorkerReport,
+)
 from toprung.trainables.trial.report import EpochReport
 from toprung.trainables.worker.connection import Address, ConnectionLostError, connect_to_driver
 
@@ -88,7 +95,7 @@ def test_each_trial_has_its_own_retries(fake_loop) -> None:
     assert dispatcher.open_slot("c")
 
 
-def test_a_worker_that_has_recycled_its_share_shuts_down_between_two_trials(fake_loop) -> None:
+def test_a_worker_that_exceeds_its_memory_shuts_down_between_two_trials(fake_loop) -> None:
     dispatcher = Dispatcher(fake_loop(2, epochs=2))
     dispatcher.open_slot("a")
     assert name_of(dispatcher.report("a", report_of("t00000", 1, recycled=True))) == "CONTINUE"

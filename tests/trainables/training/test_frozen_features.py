@@ -203,7 +203,7 @@ def test_micro_batches_are_those_of_the_head_and_of_the_network_below_it(bright:
 def test_each_number_of_micro_batches_has_features_of_its_own(
     bright: Task, config: dict, computed: list[int]
 ) -> None:
-    """What another size of batch rounds differently must not hang on which trial computed it."""
+    """What another size of batch rounds differently must not depend on which trial computed it."""
     cache = no_cache()
     cache.max_bytes = 2**20
     for count in (1, 2, 1):

@@ -191,7 +191,8 @@ def test_a_trial_that_does_not_fit_is_trained_in_micro_batches(noise: Task, conf
     from toprung.trainables.training.trainer_cache import TrainerCache
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.worker.checkpoints import CheckpointStore
-    from toprung.trainables.worker.trial_runner import Rules, TrialRun
+    from toprung.trainables.worker.plan import Rules
+    from toprung.trainables.worker.trial_runner import TrialRun
 
     def run_out_of_memory(*_: object) -> None:
         message = (

@@ -15,7 +15,8 @@ from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.trial_runner import Rules, TrialRun
+from toprung.trainables.worker.plan import Rules
+from toprung.trainables.worker.trial_runner import TrialRun
 
 
 class ScriptedTrainer:

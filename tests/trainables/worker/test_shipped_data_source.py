@@ -12,8 +12,7 @@ import pytest
 
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.data.dataset import DataSpec, load
-from toprung.trainables.worker.ray_trainable import TrialPlan
-from toprung.trainables.worker.trial_runner import Rules
+from toprung.trainables.worker.plan import Rules, TrialPlan
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +29,7 @@ import pickle, sys, tempfile
 from pathlib import Path
 tempfile.tempdir = str(Path.cwd())
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.ray_trainable import CachedTrainerSource
+from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.worker.trial_runner import TrialRun
 plan, config = pickle.loads(Path(sys.argv[1]).read_bytes())

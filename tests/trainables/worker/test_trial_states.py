@@ -106,11 +106,11 @@ class Refusing(CheckpointStore):
 
     def __init__(self, root: Path, *refused: int) -> None:
         super().__init__(str(root))
-        self.refused, self.asked = refused, 0
+        self.refused, self.writes = refused, 0
 
     def _write(self, *state: Any) -> None:
-        self.asked += 1
-        if self.asked in self.refused:
+        self.writes += 1
+        if self.writes in self.refused:
             raise OSError("AWS Error SLOW_DOWN during PutObject")
         super()._write(*state)
 
