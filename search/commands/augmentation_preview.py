@@ -15,7 +15,7 @@ import numpy as np
 
 from toprung.search.commands.output_path import picture_target
 from toprung.spaces.definition.introspection import RecordingTrial
-from toprung.spaces.definition.recipe_vocabulary import SETS, TECHNIQUES
+from toprung.spaces.definition.recipe_vocabulary import COLOR_ONLY, SETS, TECHNIQUES
 from toprung.spaces.errors import InputError
 from toprung.trainables.optimization.recipe import Recipe
 
@@ -33,7 +33,6 @@ DRAWS = (
     24  # of each image; the sheet has the one at the upper quartile of change, which is typical and visible
 )
 SAMPLED_CONFIGS = 200
-COLOUR_TECHNIQUES = ("saturation", "hue")  # they do nothing to grey images
 NOT_USED = "not in this job"
 LEGEND = "Each row is one random draw at growing strength. The first rows are sets of techniques, the others one each."
 TILE, GAP, GROUP_GAP, LABEL, HEAD = 76, 3, 14, 150, 90
@@ -127,7 +126,7 @@ def sheet_rows(usage: AugmentationUsage, in_colour: bool = True) -> Iterator[She
             yield SheetRow(f"{name} set", note, techniques)
     yield SheetRow("flip", usage.how_often(lambda recipe: recipe.flip), (), flip=True)
     for name in TECHNIQUES:
-        if name in COLOUR_TECHNIQUES and not in_colour:
+        if name in COLOR_ONLY and not in_colour:
             continue
         note = usage.how_often(lambda recipe, name=name: name in recipe.techniques)  # type: ignore[misc]
         yield SheetRow(name, note, (name,))

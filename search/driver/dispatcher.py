@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toprung.cluster.session import ClusterUnreachableError
 from toprung.search.driver.proposal_queue import ProposalQueue
 from toprung.search.strategy.strategy import Decision
-from toprung.trainables.trial.messages import Answer, Order, WorkerReport
+from toprung.trainables.trial.messages import Instruction, Order, WorkerReport
 from toprung.trainables.worker.connection import ConnectionLostError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Dispatcher:
             self._error = error
             self.close()
 
-    def report(self, slot: str, report: WorkerReport) -> Answer:
+    def report(self, slot: str, report: WorkerReport) -> Instruction:
         """Take in a worker's report and answer what to do next; waits where that depends on other workers."""
         with self._state_changed:
             start = self._trial_of_slot.get(slot)
@@ -119,7 +119,7 @@ class Dispatcher:
                 return Order.CONTINUE
             self._state_changed.notify_all()
             self._trial_of_slot[slot] = None
-            return Order.SHUTDOWN if report.worker.outgrown else self._next_answer(slot)
+            return Order.SHUTDOWN if report.worker.recycled else self._next_answer(slot)
 
     def close(self) -> None:
         """From now on answer every worker with SHUTDOWN, and report nothing to the loop."""
@@ -127,12 +127,12 @@ class Dispatcher:
             self._is_closed = True
             self._state_changed.notify_all()
 
-    def _first_answer(self, slot: str) -> Answer:
+    def _first_answer(self, slot: str) -> Instruction:
         with self._state_changed:
             self._unconnected_slots.discard(slot)
             return self._trial_of_slot.get(slot) or Order.SHUTDOWN
 
-    def _next_answer(self, slot: str) -> Answer:
+    def _next_answer(self, slot: str) -> Instruction:
         start = self._next_start(worker_is_idle=True)
         while start is None and not self._loop.finished:
             start = self._take_from_unconnected_slot()

@@ -91,7 +91,7 @@ class Recorder:
             **vars(trial.resource_usage),
             **(vars(trial.execution) if trial.execution else {}),
             failed_allocation_bytes=trial.failed_allocation_bytes,
-            worker_recycled=trial.worker.outgrown,
+            worker_recycled=trial.worker.recycled,
             worker_node=trial.worker.node or None,
             worker_pid=trial.worker.pid or None,
             cpus=self._shared.cpus,

@@ -214,9 +214,7 @@ class SearchLoop:
 
     def _patience_reason(self, trial: ActiveTrial) -> str | None:
         objective, first_rung = self._settings.objective, self._strategy.rung_epochs[0]
-        return patience_stop_reason(
-            trial.reports, trial.start.config, objective.metric, objective.mode, first_rung
-        )
+        return patience_stop_reason(trial.reports, trial.start.config, objective, first_rung)
 
     def _count(self, trial: ActiveTrial, report: EpochReport) -> None:
         trial.reports.append(report)

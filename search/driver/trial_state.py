@@ -50,9 +50,9 @@ class ActiveTrial:
 
     def add_measurements(self, result: EpochResult) -> None:
         """Take in all of a worker's result but its reports: resources add up, of each other fact the newest counts."""
-        self.resource_usage += result.costs
+        self.resource_usage += result.resource_usage
         self.failed_allocation_bytes = result.failed_allocation_bytes or self.failed_allocation_bytes
-        self.execution = result.computed or self.execution
+        self.execution = result.execution or self.execution
         self.parameter_count = result.parameter_count or self.parameter_count
 
 

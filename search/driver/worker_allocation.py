@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from toprung.search.driver.open_run import OpenRun
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,5 @@ def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAlloca
             resources = replace(resources, gpus=share)
             capacity = capacity_of(resources, capacity.host)
         workload = typical_workload(prepared, capacity.concurrent)
-        plan = replace(plan, gpus=resources.gpus, usual=workload)
+        plan = replace(plan, gpus=resources.gpus, workload=workload)
         yield WorkerAllocation(plan, capacity, job.resources.max_failures)

@@ -12,7 +12,7 @@ from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.search.preparation.prepare import first_configs
 from toprung.search.preparation.workload import typical_workload
 from toprung.search.strategy.sampling.samplers import sample
-from toprung.trainables.worker.gpu_probe import need_of
+from toprung.trainables.worker.gpu_probe import probe_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toprung.search.jobs.schema import JobSpec
     from toprung.search.preparation.prepare import PreparedJob
     from toprung.trainables.worker.gpu_probe import GpuNeed
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 _log = logging.getLogger("toprung")
 AUTO: Final = "auto"
@@ -55,8 +55,8 @@ def measure_gpu_share(
         return earlier or float(most)
     workers = capacity_of(replace(resources, gpus=1.0), "").concurrent
     # The process that measures also chooses how to compute: for workers that have a GPU each, before it is known.
-    plan = replace(plan, usual=typical_workload(prepared, workers))
-    measure = partial(need_of, plan, probe_configs(prepared))
+    plan = replace(plan, workload=typical_workload(prepared, workers))
+    measure = partial(probe_trials, plan, probe_configs(prepared))
     share, explanation = share_from_measurement(measure, most, resources.cpus)
     _log.info(f"resources.gpus auto: {explanation}")
     return share

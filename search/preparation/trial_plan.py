@@ -9,7 +9,7 @@ from toprung.spaces.user_code.source_files import pack_source
 if TYPE_CHECKING:
     from toprung.search.preparation.prepare import PreparedJob
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 
 # Epochs shorter than this are reported together, so that the driver of hundreds of workers has time for all of them.
@@ -18,20 +18,16 @@ REPORT_SECS = 0.25
 
 def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
     """The plan of a job's trials; the share of a GPU, the workload and the driver's address are still open."""
-    from toprung.trainables.worker.ray_trainable import TrialPlan
-    from toprung.trainables.worker.trial_runner import Rules
+    from toprung.trainables.worker.plan import Rules, TrialPlan
 
     job = prepared.job
-    objectives = job.search.optimized
     rules = Rules(
         max_epochs=job.search.max_epochs,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
         checkpoint_secs=job.storage.checkpoint_secs,
         report_secs=REPORT_SECS,
         durable_rungs=job.search.variant == "promote",
-        metric=objectives.main.metric,
-        mode=objectives.main.mode,
-        secondary_objectives=tuple(secondary.metric for secondary in objectives.secondary),
+        objectives=job.search.optimized,
         data_fingerprint=prepared.dataset.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
@@ -43,9 +39,9 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,
-        asked=job.resources.execution_request(),
+        execution=job.resources.execution_request(),
         deterministic=job.resources.deterministic,
-        choices=folder.choices,
+        autotune=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,
     )

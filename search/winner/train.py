@@ -15,7 +15,7 @@ from toprung.trainables.backend.autotune import AutotuneStore, Workload
 from toprung.trainables.data.concat import concat_splits
 from toprung.trainables.system.imports import silence_native_stderr
 from toprung.trainables.trial.execution import FLOAT32
-from toprung.trainables.worker.trial_runner import SMALLER_PARTS
+from toprung.trainables.worker.trial_runner import MICRO_BATCHES_AFTER_OOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,11 +46,11 @@ class TrainedWinner:
 
         Its scores are those that the users of the model see. `trainer` itself may lose its weights to it.
         """
-        computation = replace(self.trainer.computation, precision=FLOAT32)
-        if computation == self.trainer.computation:
+        plan = replace(self.trainer.execution_plan, precision=FLOAT32)
+        if plan == self.trainer.execution_plan:
             return self.trainer
         state = self.trainer.state()
-        single = self.cache.trainer(self.family, self.config, self.task, computation)
+        single = self.cache.trainer(self.family, self.config, self.task, plan)
         single.reset(self.config, 0)
         single.load_state(state)
         return single
@@ -72,11 +72,12 @@ def train_winner(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: int
         enable_determinism()
     task = retrain_task(dataset, job.search.max_epochs, epochs)
     # On the kind of device that searched, the winner is computed as in the search.
-    choices = AutotuneStore(run.folder.choices, read_only=True)
-    cache = TrainerCache(asked=job.resources.execution_request(), choices=choices, usual=Workload(epochs))
+    store = AutotuneStore(run.folder.choices, read_only=True)
+    request = job.resources.execution_request()
+    cache = TrainerCache(request=request, store=store, workload=Workload(epochs))
     family = load_family(job.family)
-    parts = micro_batches(run.trials, winner, dataset.counts["train"])
-    trainer = cache.trainer(family, winner.config, task, least_parts=parts)
+    min_micro_batches = micro_batches(run.trials, winner, dataset.counts["train"])
+    trainer = cache.trainer(family, winner.config, task, min_micro_batches=min_micro_batches)
     trainer.reset(winner.config, winner.seed or 0)
     train_epochs(trainer, epochs, winner.trial_id)
     return TrainedWinner(trainer, cache, family, winner.config, task)
@@ -126,5 +127,5 @@ def micro_batches(trials: pd.DataFrame, winner: Winner, train_images: int) -> in
         return 1
     batch = min(winner.config["batch_size"], train_images)
     # The last micro-batch is padded, so that several numbers may give this size: the search tries these alone.
-    same_size = (number for number in SMALLER_PARTS if math.ceil(batch / number) == size)
+    same_size = (number for number in MICRO_BATCHES_AFTER_OOM if math.ceil(batch / number) == size)
     return next(same_size, math.ceil(batch / size))

@@ -1,6 +1,7 @@
 """The names of the training recipe: optimizers, schedules, augmentation techniques and sets, limits of its numbers.
 
-Spaces draw from these names; `trainables.optimization` and `trainables.augment` carry out what they stand for.
+Spaces draw from these names. A new optimizer or technique is a name here and a function registered for it in
+`trainables.optimization.optimizers` or `trainables.augment.stages`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ OPTIMIZERS = ("adamw", "sgd", "adam", "rmsprop", "lion")
 SCHEDULES = ("cosine", "one_cycle", "step", "constant", "plateau")
 
 STANDARD = ("rotation", "zoom", "translation", "contrast", "brightness", "cutout")
+COLOR_ONLY = ("saturation", "hue")  # they do nothing to grey images
 MIXES = ("mixup", "cutmix")  # they combine two images
 
 
-TECHNIQUES = (*STANDARD, "crop", "saturation", "hue", "blur", "noise", *MIXES)
+TECHNIQUES = (*STANDARD, "crop", *COLOR_ONLY, "blur", "noise", *MIXES)
 """Every augmentation technique beside `flip`; `augment_NAME` of a configuration switches each on or off."""
 
 

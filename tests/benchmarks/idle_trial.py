@@ -10,7 +10,8 @@ from ray import tune
 
 from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.resource_usage import ResourceUsage
-from toprung.trainables.worker.ray_trainable import KerasTrial, TrialPlan
+from toprung.trainables.worker.plan import TrialPlan
+from toprung.trainables.worker.ray_trainable import KerasTrial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ class IdleTrainer:
     """Measures noise."""
 
     parameter_count = 1
-    computation, computed = ExecutionPlan(), ExecutionRecord("none", "float32", xla=False)
+    execution_plan, execution_record = ExecutionPlan(), ExecutionRecord("none", "float32", xla=False)
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
         self.seed = seed
@@ -30,7 +31,7 @@ class IdleTrainer:
         names = ("val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
         return {"val_accuracy": value, **dict.fromkeys(names, value)}
 
-    def take_costs(self) -> ResourceUsage:
+    def take_usage(self) -> ResourceUsage:
         return ResourceUsage()
 
     def latency_ms(self) -> float:
@@ -48,7 +49,7 @@ class IdleSource:
     def __init__(self) -> None:
         self._trainer = IdleTrainer()
 
-    def trainer(self, config: Mapping[str, object], computation: object, least_parts: int) -> IdleTrainer:
+    def trainer(self, config: Mapping[str, object], plan: object, min_micro_batches: int) -> IdleTrainer:
         return self._trainer
 
     def take_startup_secs(self) -> float:

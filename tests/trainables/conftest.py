@@ -1,10 +1,9 @@
-"""Real tasks small enough to train on in a test, a configuration that learns them, and a worker that trains nothing."""
+"""Real tasks small enough to train on in a test, a configuration that learns them, and trainers for it."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,6 @@ import pytest
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, load
 from toprung.trainables.task.task import Task
-from toprung.trainables.trial.execution import ExecutionPlan
-from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
 
 def split(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
@@ -75,7 +71,7 @@ def noise(one_thread: None) -> Task:
 
 @pytest.fixture
 def new_trainer() -> Callable:
-    """Make a trainer of the small CNN family."""
+    """Build a trainer of the CNN family."""
 
     def make(config: dict, task: Task, **named: Any) -> Any:
         from toprung.trainables.models.cnn import CnnFamily
@@ -107,48 +103,9 @@ def curve(exact: Callable) -> Callable:
     return train
 
 
-class OneTrainer:
-    """A worker's source with one trainer; `rooms` counts how often it was asked to make room."""
-
-    own = ExecutionPlan()
-
-    def __init__(self, trainer: Any) -> None:
-        self.given, self.rooms, self.asked_for = trainer, 0, []
-
-    def trainer(self, config: Any, computation: Any, least_parts: int) -> Any:
-        self.asked_for.append((computation, least_parts))
-        taken = computation or self.own
-        self.given.computation = replace(taken, parts=max(taken.parts, least_parts))
-        return self.given
-
-    def take_startup_secs(self) -> float:
-        return 0.0
-
-    def make_room(self) -> None:
-        self.rooms += 1
-
-
-@pytest.fixture
-def source_type() -> type[OneTrainer]:
-    """A worker without TensorFlow, to be given what trains."""
-    return OneTrainer
-
-
-@pytest.fixture
-def run_from() -> Callable[..., TrialRun]:
-    """A trial's run whose states lie under a folder; rungs at 1, 3 and 9 epochs."""
-
-    def run(root: Path, source: OneTrainer, **settings: Any) -> TrialRun:
-        given = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "checkpoint_secs": 1e9}
-        rules = Rules(**{**given, "data_fingerprint": "f", **settings})
-        return TrialRun(source, CheckpointStore(str(root)), rules)
-
-    return run
-
-
 @pytest.fixture
 def config() -> dict[str, object]:
-    """A small CNN with everything on that a trial can turn."""
+    """A small CNN with a value for each of its runtime hyperparameters."""
     return {
         "filters": 8,
         "filter_growth": 2.0,

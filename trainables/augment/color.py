@@ -1,18 +1,23 @@
-"""What augmentation does to the values of the pixels: contrast, brightness, saturation, hue, blur, noise.
+"""Augmentation of pixel values: contrast, brightness, saturation, hue, blur, noise.
 
-Images are float32 (batch, H, W, C), 0 to 255; an amount is a scalar or float32 (batch,), and at 0 nothing changes,
-bit for bit. Imports keras at the top: only processes that train load this file.
+In every function `images` are float32 (batch, H, W, C) with values 0 to 255, and so is the result. A strength is in
+[0, 1], a scalar or float32 (batch,); at strength 0 nothing changes, bit for bit. `draws` are random numbers, uniform in
+[-1, 1). Imports keras at the top: only processes that train load this file.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from keras import ops
 
-# What strength 1 may do to an image, drawn uniformly between both signs.
+from toprung.trainables.backend.operations import ops
+
+if TYPE_CHECKING:
+    from toprung.trainables.backend.tensors import Scalar, Tensor
+
+# The largest change at strength 1, drawn uniformly between both signs.
 CONTRAST = 0.4
 BRIGHTNESS = 0.25 * 255.0
 SATURATION = 0.9
@@ -28,16 +33,18 @@ _CHROMA = np.eye(3, dtype=np.float32) - _LUMINANCE
 _TURN = np.array([[-0.213, -0.715, 0.928], [0.143, 0.140, -0.283], [-0.787, 0.715, 0.072]], np.float32)
 
 
-def recoloured(images: Any, contrast: Any, brightness: Any, draws: Any) -> Any:
-    """Change contrast around mid grey, then brightness; `draws`, uniform in [-1, 1), is (batch, 2)."""
+def change_contrast_and_brightness(
+    images: Tensor, contrast: Scalar, brightness: Scalar, draws: Tensor
+) -> Tensor:
+    """Scale the contrast around mid grey, then add to the brightness; `draws` are (batch, 2)."""
     factor = 1.0 + contrast * CONTRAST * draws[:, 0]
     # offset = 127.5 (1 - factor), exactly 0 at strength 0.
     offset = 127.5 * (1.0 - factor) + brightness * BRIGHTNESS * draws[:, 1]
     return ops.clip(images * factor[:, None, None, None] + offset[:, None, None, None], 0.0, 255.0)
 
 
-def tinted(images: Any, saturation: Any, hue: Any, draws: Any) -> Any:
-    """Change saturation and hue of RGB images; `draws`, uniform in [-1, 1), is (batch, 2)."""
+def change_saturation_and_hue(images: Tensor, saturation: Scalar, hue: Scalar, draws: Tensor) -> Tensor:
+    """Scale the saturation and turn the hue of RGB images at equal luminance; `draws` are (batch, 2)."""
     factor = 1.0 + saturation * SATURATION * draws[:, 0]
     angle = hue * HUE_RADIANS * draws[:, 1]
     chroma, turn = factor * ops.cos(angle) - 1.0, factor * ops.sin(angle)
@@ -46,20 +53,20 @@ def tinted(images: Any, saturation: Any, hue: Any, draws: Any) -> Any:
     return ops.clip(ops.reshape(ops.matmul(flat, matrix), ops.shape(images)), 0.0, 255.0)
 
 
-def blurred(images: Any, amount: Any, draws: Any) -> Any:
-    """Blend with a Gaussian blur of a 32nd of each side; `draws`, (batch,), says how far. Borders are reflected."""
+def blur(images: Tensor, strength: Scalar, draws: Tensor) -> Tensor:
+    """Blend with a Gaussian blur of a 32nd of each side, borders reflected; `draws` are (batch,)."""
     height, width, channels = images.shape[1:]
-    # A matrix product a direction costs the same whatever the radius, and runs on the fastest code there is.
+    # A matrix product for each direction costs the same whatever the radius, and is the fastest operation there is.
     down = blur_matrix(height)
     across = np.kron(blur_matrix(width), np.eye(channels, dtype=np.float32)).T
     rows = ops.matmul(down, ops.reshape(images, (-1, height, width * channels)))
     soft = ops.reshape(ops.matmul(rows, across), ops.shape(images))
-    share = ops.minimum(amount * ops.abs(draws), 1.0)
+    share = ops.minimum(strength * ops.abs(draws), 1.0)
     return ops.clip(images + share[:, None, None, None] * (soft - images), 0.0, 255.0)
 
 
 def blur_matrix(length: int) -> np.ndarray:
-    """Float32 (length, length), rows summing to 1: a Gaussian blur along one axis."""
+    """A Gaussian blur along one axis, float32 (length, length), rows summing to 1."""
     sigma = max(0.7, length * BLUR_SIDE_SHARE)
     reach = min(length, math.ceil(3 * sigma))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
@@ -68,13 +75,19 @@ def blur_matrix(length: int) -> np.ndarray:
     return np.stack(rows).astype(np.float32)
 
 
-def noised(images: Any, amount: Any, draws: Any, fields: Any) -> Any:
+def add_noise(images: Tensor, strength: Tensor, draws: Tensor, fields: Tensor) -> Tensor:
     """Add Gaussian noise of up to a tenth of the range.
 
-    Each image gets its own combination, `draws` (batch, F), of F `fields` of normal numbers (F, H, W, C): drawing one
-    for every pixel of a batch would cost ten times as much.
+    Each image gets its own combination of the fields: a normal number for every pixel of a batch would cost ten times
+    as much.
+
+    Args:
+        images: Float32 (batch, H, W, C).
+        strength: Float32 (batch,).
+        draws: (batch, F), the weights of the fields in each image.
+        fields: Normal numbers (F, H, W, C).
     """
     unit = draws / ops.sqrt(ops.sum(ops.square(draws), axis=1, keepdims=True) + 1e-6)
-    size = ops.expand_dims(amount * NOISE * ops.abs(draws[:, 0]), -1)
+    size = ops.expand_dims(strength * NOISE * ops.abs(draws[:, 0]), -1)
     flat = ops.matmul(size * unit, ops.reshape(fields, (fields.shape[0], -1)))
     return ops.clip(images + ops.reshape(flat, ops.shape(images)), 0.0, 255.0)

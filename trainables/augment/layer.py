@@ -9,44 +9,48 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from toprung.spaces.definition.recipe_vocabulary import MIXES, STANDARD, TECHNIQUES
-from toprung.trainables.augment.color import blurred, noised, recoloured, tinted
-from toprung.trainables.augment.geometry import cut_out, moved
-from toprung.trainables.augment.mixing import mixed
+from toprung.trainables.augment.stages import (
+    EXTENDED_COLUMNS,
+    NOISE_FIELDS,
+    STAGES,
+    STANDARD_COLUMNS,
+    MixingStage,
+    Stage,
+    StageInputs,
+)
+from toprung.trainables.backend.operations import ops
 from toprung.trainables.models.layers import RuntimeLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
-NOISE_FIELDS = 4
-SINGLE = tuple(name for name in TECHNIQUES if name not in MIXES)
-MOVES = ("rotation", "zoom", "translation", "crop")
+    from toprung.trainables.backend.tensors import Scalar, Shape, Tensor
+
+# Techniques that change each image by itself: `augment_picks` picks among them.
+PICKABLE = tuple(name for name in TECHNIQUES if name not in MIXES)
+STANDARD_DRAWS, EXTENDED_DRAWS = STANDARD_COLUMNS[-1].stop, EXTENDED_COLUMNS[-1].stop
 
 
-def switches_of(names: Any) -> np.ndarray:
+def switches_of(names: Collection[str]) -> np.ndarray:
     """The switches for `Augment`, float32 (techniques,): 1 for each technique in `names`."""
     return np.array([name in names for name in TECHNIQUES], np.float32)
 
 
 class Augment(RuntimeLayer):
-    """Vary images (batch, H, W, C) with values 0 to 255, and with MixUp and CutMix their labels.
+    """Varies images, and with MixUp and CutMix their targets.
 
-    Dials: `augment`, the strength that every technique is scaled by (at 0 the output is the input, bit for bit), and
-    `flip`. `switches`, float32 in the order of `TECHNIQUES`, turns techniques on and off without a new trace; the
-    standard set is on without it. `picks` above 0 leaves each image that many techniques of those that are on
-    (RandAugment, Cubuk et al. 2020), which MixUp, CutMix and the flip are not counted among.
+    It has two runtime hyperparameters: `augment`, the strength that every technique is scaled by (at 0 the output is
+    the input, bit for bit), and `flip`.
 
-    Without `full` only the standard set is built in: it shares one bilinear transform and one pass over the values
-    (about 25 us for a 32x32x3 image on one CPU core). The others stand behind conditions, which cost nothing when
-    off at run time but lengthen every trace, so a configuration that uses none of them does without.
-
-    Gives images of the dtype it was given, and `targets`, float32 (batch, classes), where those are passed. Outside
-    training it does nothing.
+    With `full` False only the standard set is built in, which shares one bilinear transform and one pass over the
+    values (about 25 us for a 32x32x3 image on one CPU core). The other techniques stand behind conditions, which cost
+    nothing at run time while they are off but lengthen every trace, so a configuration that uses none of them does
+    without.
     """
 
-    def __init__(self, full: bool = False, **kwargs: Any) -> None:
+    def __init__(self, full: bool = False, **kwargs: object) -> None:
         # Pixels need more than bfloat16's 8 bits, so mixed precision starts behind the augmentation.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.full = full
@@ -55,83 +59,127 @@ class Augment(RuntimeLayer):
         self.seed_generator = keras.random.SeedGenerator(0)
 
     def call(
-        self, images: Any, targets: Any = None, switches: Any = None, picks: Any = 0, training: bool = False
+        self,
+        images: Tensor,
+        targets: Tensor | None = None,
+        switches: Tensor | None = None,
+        picks: Scalar = 0,
+        training: bool = False,
     ) -> Any:
+        """Vary a batch; outside training nothing changes.
+
+        Args:
+            images: (batch, H, W, C) with values 0 to 255.
+            targets: Float32 (batch, classes); without them nothing is mixed.
+            switches: Float32 in the order of `TECHNIQUES`, which turn techniques on and off without a new trace; the
+                standard set without them.
+            picks: Above 0, how many of the techniques that are on each image gets, drawn anew for each (RandAugment,
+                Cubuk et al. 2020: their N). The flip and the mixing techniques are not counted.
+            training: Whether to change anything.
+
+        Returns:
+            Images of the dtype given, and the targets if there are any.
+        """
         if not training:
             return images if targets is None else (images, targets)
         switches = switches_of(STANDARD) if switches is None else switches
-        vary = self._full if self.full else self._standard
-        varied, labels = vary(ops.cast(images, "float32"), targets, switches, picks)
+        floats = ops.cast(images, "float32")
+        if self.full:
+            varied, mixed = self._apply_all(floats, targets, switches, picks)
+        else:
+            varied, mixed = self._apply_standard(floats, switches), targets
         if keras.backend.is_int_dtype(images.dtype):
             varied = ops.round(varied)
         varied = ops.cast(varied, images.dtype)
-        return varied if targets is None else (varied, labels)
+        return varied if targets is None else (varied, mixed)
 
-    def compute_output_shape(self, input_shape: Any, *_: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape, *_: object) -> Shape:
         return input_shape
 
-    def _standard(self, images: Any, targets: Any, switches: Any, _: Any) -> tuple[Any, Any]:
-        amounts = {name: self.strength * switches[TECHNIQUES.index(name)] for name in STANDARD}
-        draws = self._uniform(images, 9)
-        varied = moved(images, amounts, self._mirrors(), draws)
-        varied = recoloured(varied, amounts["contrast"], amounts["brightness"], draws[:, 5:])
-        return cut_out(varied, amounts["cutout"], draws[:, 7:]), targets
+    def _apply_standard(self, images: Tensor, switches: Tensor) -> Tensor:
+        strengths = {name: self.strength * switches[TECHNIQUES.index(name)] for name in STANDARD}
+        draws, flip = self._uniform(images, STANDARD_DRAWS), self._flip_switch()
+        for stage, columns in zip(STAGES, STANDARD_COLUMNS, strict=True):
+            if isinstance(stage, Stage) and stage.is_standard:
+                images = stage.apply(images, StageInputs(strengths, flip, draws[:, columns]))
+        return images
 
-    def _full(self, images: Any, targets: Any, switches: Any, picks: Any) -> tuple[Any, Any]:
-        draws, more = self._uniform(images, 9), self._uniform(images, 10 + NOISE_FIELDS + len(SINGLE))
+    def _apply_all(
+        self, images: Tensor, targets: Tensor | None, switches: Tensor, picks: Scalar
+    ) -> tuple[Tensor, Tensor | None]:
+        draws = self._uniform(images, STANDARD_DRAWS)
+        more = self._uniform(images, EXTENDED_DRAWS + len(PICKABLE))
         # Drawn whether noise is on or not: a condition must not hold the only use of a seed. It is 1 in N of a batch.
         fields = keras.random.normal((NOISE_FIELDS, *images.shape[1:]), seed=self.seed_generator)
-        single = switches[: len(SINGLE)]
-        given = self.strength * _picked(single, picks, more[:, 10 + NOISE_FIELDS :])
-        amounts = {name: given[:, index] for index, name in enumerate(SINGLE)}
-        on = {name: switches[index] > 0.0 for index, name in enumerate(TECHNIQUES)}
-        flip = self._mirrors()
-
-        def geometry() -> Any:
-            return moved(images, amounts, flip, draws, more[:, 0:3])
-
-        def tint() -> Any:
-            return tinted(varied, amounts["saturation"], amounts["hue"], more[:, 3:5])
-
-        varied = ops.cond(_any(flip > 0.0, *(on[name] for name in MOVES)), geometry, lambda: images)
-        varied = recoloured(varied, amounts["contrast"], amounts["brightness"], draws[:, 5:])
-        if images.shape[-1] == 3:
-            varied = ops.cond(_any(on["saturation"], on["hue"]), tint, lambda: varied)
-        varied = _when(on["blur"], lambda x: blurred(x, amounts["blur"], more[:, 5]), varied)
-        varied = _when(
-            on["noise"],
-            lambda x: noised(x, amounts["noise"], more[:, 10 : 10 + NOISE_FIELDS], fields),
-            varied,
-        )
-        varied = _when(on["cutout"], lambda x: cut_out(x, amounts["cutout"], draws[:, 7:]), varied)
+        picked = pick_techniques(switches[: len(PICKABLE)], picks, more[:, EXTENDED_DRAWS:])
+        each = self.strength * picked
+        strengths = {name: each[:, index] for index, name in enumerate(PICKABLE)}
+        # Mixing needs one strength for the batch, as an image is mixed with another.
+        strengths |= {name: self.strength * switches[TECHNIQUES.index(name)] for name in MIXES}
+        is_on = {name: switches[index] > 0.0 for index, name in enumerate(TECHNIQUES)}
+        flip = self._flip_switch()
+        mixing: list[tuple[MixingStage, StageInputs]] = []
+        for stage, columns, more_columns in zip(STAGES, STANDARD_COLUMNS, EXTENDED_COLUMNS, strict=True):
+            inputs = StageInputs(strengths, flip, draws[:, columns], more[:, more_columns], fields)
+            if isinstance(stage, MixingStage):
+                mixing.append((stage, inputs))
+            else:
+                images = self._apply_stage(stage, images, inputs, is_on)
         if targets is None:
-            return varied, targets
-        mixup, cutmix = (self.strength * switches[TECHNIQUES.index(name)] for name in MIXES)
-        both: tuple[Any, Any] = ops.cond(
-            _any(on["mixup"], on["cutmix"]),
-            lambda: mixed(varied, targets, mixup, cutmix, more[:, 6:10]),
-            lambda: (varied, targets),
-        )
-        return both
+            return images, None
+        for mixing_stage, inputs in mixing:
+            images, targets = _apply_mixing(mixing_stage, images, targets, inputs, is_on)
+        return images, targets
 
-    def _uniform(self, images: Any, count: int) -> Any:
-        return keras.random.uniform((ops.shape(images)[0], count), -1.0, 1.0, seed=self.seed_generator)
+    def _apply_stage(
+        self, stage: Stage, images: Tensor, inputs: StageInputs, is_on: dict[str, Tensor]
+    ) -> Tensor:
+        if stage.needs_color and images.shape[-1] != 3:
+            return images
+        if not stage.is_conditional:
+            return stage.apply(images, inputs)
+        flags = [is_on[name] for name in stage.techniques]
+        flags = [inputs.flip > 0.0, *flags] if stage.flips else flags
+        varied: Tensor = ops.cond(_any(flags), lambda: stage.apply(images, inputs), lambda: images)
+        return varied
 
-    def _mirrors(self) -> Any:
+    def _uniform(self, images: Tensor, count: int) -> Tensor:
+        """Random numbers, float32 (batch, count), uniform in [-1, 1)."""
+        shape = (ops.shape(images)[0], count)
+        numbers: Tensor = keras.random.uniform(shape, -1.0, 1.0, seed=self.seed_generator)
+        return numbers
+
+    def _flip_switch(self) -> Tensor:
         """1 when half the images are to be mirrored, which strength 0 overrules."""
-        return self.flip * ops.cast(self.strength > 0.0, "float32")
+        switch: Tensor = self.flip * ops.cast(self.strength > 0.0, "float32")
+        return switch
 
 
-def _when(active: Any, change: Callable[[Any], Any], images: Any) -> Any:
-    return ops.cond(active, lambda: change(images), lambda: images)
+def _apply_mixing(
+    stage: MixingStage, images: Tensor, targets: Tensor, inputs: StageInputs, is_on: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    flag = _any([is_on[name] for name in stage.techniques])
+    mixed: tuple[Tensor, Tensor] = ops.cond(
+        flag, lambda: stage.apply(images, targets, inputs), lambda: (images, targets)
+    )
+    return mixed
 
 
-def _any(*flags: Any) -> Any:
+def _any(flags: list[Tensor]) -> Tensor:
     return ops.any(ops.stack(flags))
 
 
-def _picked(switches: Any, picks: Any, draws: Any) -> Any:
-    """Float32 (batch, techniques): `switches`, of which each image keeps `picks` at random unless that is 0."""
+def pick_techniques(switches: Tensor, picks: Scalar, draws: Tensor) -> Tensor:
+    """Leave each image `picks` of the techniques that are on, at random; all of them for 0.
+
+    Args:
+        switches: Float32 (techniques,), 1 for each technique that is on.
+        picks: How many each image keeps.
+        draws: Float32 (batch, techniques), uniform in [-1, 1): the highest numbers of an image are kept.
+
+    Returns:
+        Float32 (batch, techniques), 1 for each technique of each image.
+    """
     lots = ops.where(switches > 0.0, draws, -2.0)
     ahead = ops.sum(ops.cast(lots[:, None, :] > lots[:, :, None], "float32"), axis=-1)
     picks = ops.cast(picks, "float32")

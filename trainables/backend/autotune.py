@@ -1,9 +1,9 @@
 """Choosing how to compute by timing a few steps, once for each kind of device of a search.
 
 What counts is the time of a whole trial: most trials of a search are short, and where their models differ each has one
-to compile, for which XLA takes seconds. On a CPU nothing is timed: bfloat16 has no fast path in most of them, and XLA
-makes small convolutions two to three times slower there. Elsewhere which is faster depends on the device, the network,
-the images, and the search.
+to compile, for which XLA takes seconds. On a CPU nothing is timed: most of them have no fast path for bfloat16, and XLA
+makes small convolutions two to three times slower there. On an accelerator the fastest choice depends on the device,
+the network, the images and the search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-# What is less simple has to be faster by this share: the clock is not exact, and equal choices repeat exactly.
+# A choice that comes later in the list, and is less simple, must save this share of the time: timings are inexact, and
+# a choice that does not change between runs repeats their results.
 WORTHWHILE = 0.05
 STEPS_PER_CALL = (None, 64, 16)
 Value = TypeVar("Value")
@@ -29,19 +30,19 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Device:
-    """What a process computes on: `kind` is the vendor's name for it, or "cpu"."""
+    """What a process computes on: `name` is the vendor's name of it, or "cpu"."""
 
-    kind: str = "cpu"
+    name: str = "cpu"
     accelerated: bool = False
     always_xla: bool = False
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What the trials of a search are like: epochs that one trains on average, and examples of configurations.
+    """What the trials of a search are like: the epochs that one trains on average, and example configurations.
 
-    There are as many examples as a worker trains trials, or enough of them to tell how often a model comes again; none
-    stand for trials that all have a model of their own.
+    There are as many examples as a worker trains trials, or enough to estimate how often a model is used again. No
+    examples stand for trials that each have a model of their own.
     """
 
     epochs: float = 1.0
@@ -49,7 +50,7 @@ class Workload:
 
 
 class TrialCost(NamedTuple):
-    """What an average trial takes of a worker: models to make ready, at most one, and training steps."""
+    """What an average trial takes of a worker: the models it has to build, at most one, and its training steps."""
 
     models: float
     steps: float
@@ -62,81 +63,88 @@ class TimedModel(Protocol):
     """Seconds until it was built and compiled and had made a first step."""
 
     def secs_per_step(self, steps_per_call: int | None) -> float:
-        """Seconds of a training step, compiling left out, with at most so many steps in a call."""
+        """Seconds of a training step without compiling, with at most `steps_per_call` steps in a call."""
 
 
-def execution_candidates(asked: ExecutionRequest, device: Device) -> list[ExecutionPlan]:
-    """What the job leaves open on this device, the simplest first; a single one where there is nothing to choose."""
+def execution_candidates(request: ExecutionRequest, device: Device) -> list[ExecutionPlan]:
+    """The plans that a request allows on a device, the simplest first."""
     precisions = (FLOAT32,) if not device.accelerated else PRECISIONS
     switches = (False, True) if device.accelerated else (False,)
-    if asked.precision is not None:
-        precisions = (asked.precision,)
-    if asked.xla is not None:
-        switches = (asked.xla,)
+    if request.precision is not None:
+        precisions = (request.precision,)
+    if request.xla is not None:
+        switches = (request.xla,)
     if device.always_xla:
         switches = (True,)
     return [
-        ExecutionPlan(precision, xla, asked.steps_per_call) for precision in precisions for xla in switches
+        ExecutionPlan(precision, xla, request.steps_per_call) for precision in precisions for xla in switches
     ]
 
 
 def choose_execution(
-    asked: ExecutionRequest,
+    request: ExecutionRequest,
     device: Device,
     build: Callable[[ExecutionPlan], TimedModel],
-    per_trial: Callable[[], TrialCost],
-    choices: AutotuneStore | None = None,
+    trial_cost: Callable[[], TrialCost],
+    store: AutotuneStore | None = None,
 ) -> ExecutionPlan:
-    """The candidate with which an average trial takes least time, by the model that `build` gives anew at each call.
+    """The plan with which an average trial takes the least time.
 
-    `per_trial` is asked only where something is timed.
-    An earlier choice on this kind of device, kept in `choices`, is taken without timing. A candidate that runs out of
-    memory is left out; raises what the last one raised when all do.
+    Args:
+        request: What the job asks for; what it leaves open is timed.
+        device: The device of this process.
+        build: Builds a model for a plan, anew at each call.
+        trial_cost: What an average trial takes; called only where something is timed.
+        store: Earlier choices. One for this kind of device and this request is used without timing, and a new
+            choice is added.
+
+    Raises:
+        Exception: What the last candidate raised, when all run out of memory; one that does is left out otherwise.
     """
-    open_ones = execution_candidates(asked, device)
-    if len(open_ones) == 1 and (asked.steps_per_call is not None or not device.accelerated):
-        return open_ones[0]
-    earlier = choices.read(device.kind, asked) if choices else None
+    candidates = execution_candidates(request, device)
+    if len(candidates) == 1 and (request.steps_per_call is not None or not device.accelerated):
+        return candidates[0]
+    earlier = store.read(device.name, request) if store else None
     if earlier is not None:
         return earlier
-    found, model = _fastest(open_ones, build, per_trial())
-    if asked.steps_per_call is None:
+    plan, model = _fastest_plan(candidates, build, trial_cost())
+    if request.steps_per_call is None:
         secs = {steps: model.secs_per_step(steps) for steps in STEPS_PER_CALL}
-        found = replace(found, steps_per_call=least(secs.items()))
-    if choices:
-        choices.write(device.kind, asked, found)
-    return found
+        plan = replace(plan, steps_per_call=fastest(secs.items()))
+    if store:
+        store.write(device.name, request, plan)
+    return plan
 
 
-def _fastest(
-    open_ones: list[ExecutionPlan], build: Callable[[ExecutionPlan], TimedModel], per_trial: TrialCost
+def _fastest_plan(
+    candidates: list[ExecutionPlan], build: Callable[[ExecutionPlan], TimedModel], trial_cost: TrialCost
 ) -> tuple[ExecutionPlan, TimedModel]:
-    if len(open_ones) == 1:
-        return open_ones[0], build(open_ones[0])
+    if len(candidates) == 1:
+        return candidates[0], build(candidates[0])
     built: dict[ExecutionPlan, TimedModel] = {}
     secs: dict[ExecutionPlan, float] = {}
-    short: Exception | None = None
-    # The first is built in vain before: what a process loads with its first model must not count as that one's.
-    for candidate in (open_ones[0], *open_ones):
+    out_of_memory: Exception | None = None
+    # The first candidate is built twice: what a process loads with its first model must not count against it.
+    for candidate in (candidates[0], *candidates):
         secs.pop(candidate, None)
         try:
             model = built[candidate] = build(candidate)
             step_secs = model.secs_per_step(candidate.steps_per_call)
-            secs[candidate] = per_trial.models * model.ready_secs + per_trial.steps * step_secs
+            secs[candidate] = trial_cost.models * model.ready_secs + trial_cost.steps * step_secs
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            short = error
-    if short is not None and not secs:
-        raise short
-    best = least(secs.items())
+            out_of_memory = error
+    if out_of_memory is not None and not secs:
+        raise out_of_memory
+    best = fastest(secs.items())
     return best, built[best]
 
 
-def least(timed: Iterable[tuple[Value, float]]) -> Value:
-    """The value with the fewest seconds; a later one counts only when it saves at least a twentieth."""
-    (best, fewest), *others = timed
-    for value, secs in others:
+def fastest(timings: Iterable[tuple[Value, float]]) -> Value:
+    """The value with the fewest seconds; a later one wins only if it saves at least a twentieth."""
+    (best, fewest), *later = timings
+    for value, secs in later:
         if secs < (1.0 - WORTHWHILE) * fewest:
             best, fewest = value, secs
     return best

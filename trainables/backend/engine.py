@@ -1,7 +1,6 @@
-"""Which backend trains, how many threads and how much device memory it may take, and how exactly it repeats itself.
+"""The backend that trains: its engine, its device, and limits of threads, of device memory and of randomness.
 
-The limits only work before the backend's first operation. Heavy libraries are imported inside the
-functions.
+The limits only work before the backend's first operation. Heavy libraries are imported inside the functions.
 """
 
 from __future__ import annotations
@@ -17,34 +16,55 @@ if TYPE_CHECKING:
 
     import keras
 
+    from toprung.trainables.backend.tensors import Tensor
+
+    LossFunction = Callable[[Tensor], tuple[Tensor, Any]]
+
 
 class Engine(Protocol):
-    """What differs between backends: gradients, and compiling a function of arrays."""
+    """What differs between backends: gradients, and compiling a function of tensors."""
 
     xla: bool
 
-    def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
-        """Of `function(weights) -> (loss, extra)`: extra, and the gradient of the loss."""
-        ...
+    def value_and_grad(self, function: LossFunction, weights: Tensor) -> tuple[Any, Tensor]:
+        """Differentiate a loss by the weights.
 
-    def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
-        """`function` compiled for arguments like `signature`: trees of KerasTensor, None for a free axis.
+        Args:
+            function: Maps weights to (loss, extra): the loss a float32 scalar, extra any tree of tensors.
+            weights: Float32 (weights,).
 
-        It may be called once with zeros for all arguments, the free axes of length 1.
+        Returns:
+            Extra, and the gradient of the loss, float32 (weights,).
         """
         ...
 
-    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
-        """`function(*arguments)` inside a compiled function, without a new trace where another one has called it.
+    def compile(self, function: Callable[..., Any], signature: Sequence[Any]) -> Callable[..., Any]:
+        """Compile a function of trees of tensors.
 
-        With `like`, a tree with the shapes of the result, arguments of other sizes need none either. `function` is
-        named once for a process; all that differs from call to call is in the arguments.
+        Args:
+            function: A function without side effects on its arguments. It may be called once here, with zeros for all
+                arguments and free axes of length 1.
+            signature: For each argument a tree of KerasTensor; None stands for a free axis.
+        """
+        ...
+
+    def call_shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
+        """Call `function(*arguments)` inside a compiled function, reusing the trace of an earlier such call.
+
+        Args:
+            function: One object for the whole process; all that differs between calls is in the arguments.
+            arguments: Trees of tensors. Tensors of other sizes need a new trace unless `like` is given.
+            like: A tree of tensors with the shapes of the result.
         """
         ...
 
 
 def limit_threads(cpus: int) -> None:
-    """Let this process compute on `cpus` threads. Raises RuntimeError when TensorFlow has already started."""
+    """Let this process compute on `cpus` threads.
+
+    Raises:
+        RuntimeError: TensorFlow has already started.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -57,10 +77,12 @@ def limit_threads(cpus: int) -> None:
 
 
 def limit_gpu_memory(megabytes: int) -> None:
-    """Cap TensorFlow's memory on every visible GPU; nothing happens without one.
+    """Cap TensorFlow's memory on every visible GPU.
 
-    JAX reads its share from XLA_PYTHON_CLIENT_MEM_FRACTION when it is imported, so it is set by whoever
-    starts the process. Raises RuntimeError when TensorFlow has already started.
+    JAX reads its share from XLA_PYTHON_CLIENT_MEM_FRACTION when it is imported: see `apply_memory_cap`.
+
+    Raises:
+        RuntimeError: TensorFlow has already started.
     """
     import keras
 
@@ -74,9 +96,9 @@ def limit_gpu_memory(megabytes: int) -> None:
 
 
 def enable_determinism() -> None:
-    """Let every operation give the same result each time, which the fastest ones on a GPU do not.
+    """Make every operation repeat its result exactly, which the fastest ones on a GPU do not.
 
-    Call it before the backend's first operation. One that cannot raises when it is first run.
+    Call it before the backend's first operation. An operation that cannot repeat raises when it first runs.
     """
     import keras
 
@@ -90,21 +112,22 @@ def enable_determinism() -> None:
 
 
 def has_accelerator() -> bool:
-    """Whether this process computes on anything but the CPU."""
+    """Whether this process computes on another device than the CPU."""
     import keras
 
     return any("cpu" not in device.lower() for device in keras.distribution.list_devices())
 
 
 def device() -> Device:
-    """The device that this process computes on; the first where it has several."""
+    """The device that this process computes on; the first of several."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
         first = jax.devices()[0]
-        return Device(first.device_kind if first.platform != "cpu" else "cpu", first.platform != "cpu", True)
+        is_cpu = first.platform == "cpu"
+        return Device("cpu" if is_cpu else first.device_kind, accelerated=not is_cpu, always_xla=True)
     if not has_accelerator():
         return Device()
     import tensorflow as tf
@@ -116,7 +139,7 @@ def device() -> Device:
 
 @contextmanager
 def use_precision(policy: str) -> Iterator[None]:
-    """Layers made in the block compute with this dtype policy; one that names its own keeps that."""
+    """Build the layers of the block with this dtype policy; a layer that names its own keeps that."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -128,9 +151,14 @@ def use_precision(policy: str) -> Iterator[None]:
 
 
 def engine_for(model: keras.Model, xla: bool) -> Engine:
-    """The engine of Keras' current backend; with `xla` it compiles with XLA where every layer supports that.
+    """The engine of Keras' current backend.
 
-    JAX always does. Raises ValueError for a backend other than tensorflow or jax.
+    Args:
+        model: The model that will be trained.
+        xla: Compile with XLA, unless a layer of the model does not support that. JAX always does.
+
+    Raises:
+        ValueError: The backend is neither tensorflow nor jax.
     """
     import keras
 
@@ -141,7 +169,8 @@ def engine_for(model: keras.Model, xla: bool) -> Engine:
         return JaxEngine()
     if backend != "tensorflow":
         raise ValueError(f"The Keras backend is {backend!r}, but must be tensorflow or jax")
+    from toprung.trainables.backend.keras_internals import all_layers
     from toprung.trainables.backend.tensorflow_engine import TensorFlowEngine
 
-    supported = all(layer.supports_jit for layer in model._flatten_layers())
+    supported = all(layer.supports_jit for layer in all_layers(model))
     return TensorFlowEngine(xla and supported, has_accelerator())

@@ -1,4 +1,4 @@
-"""A worker's share of a GPU as a cap on its memory: Ray's fractions of a GPU keep nobody from taking all of it."""
+"""A worker's share of a GPU as a cap on its memory: Ray's fractions of a GPU limit nothing by themselves."""
 
 from __future__ import annotations
 
@@ -7,41 +7,46 @@ import subprocess
 
 from toprung.trainables.backend.engine import limit_gpu_memory
 
-# What a process takes on the GPU beside the tensors: driver context, cuDNN and cuBLAS handles, loaded kernels.
+# What a process takes on the GPU beside its tensors: driver context, cuDNN and cuBLAS handles, loaded kernels.
 CONTEXT_MEGABYTES = 768
-LEAST_MEGABYTES = 256
+MIN_MEGABYTES = 256
 
 
 def share_megabytes(share: float, total_megabytes: int) -> int | None:
-    """The memory for tensors that a worker with `share` of a GPU may take; None for no cap.
+    """The memory for tensors of a worker with `share` of a GPU, in megabytes; None for no cap.
 
-    All workers of a GPU together, each with its context, then stay within it. Only a share below 1 is capped.
-    Raises ValueError when the share leaves less than 256 megabytes.
+    With this cap all workers of a GPU, each with its context, fit into it. Only a share below 1 is capped.
+
+    Raises:
+        ValueError: The share leaves less than 256 megabytes.
     """
     if not 0 < share < 1:
         return None
     megabytes = int(share * total_megabytes) - CONTEXT_MEGABYTES
-    if megabytes < LEAST_MEGABYTES:
+    if megabytes < MIN_MEGABYTES:
         raise ValueError(
             f"resources.gpus is {share:g}, which leaves {megabytes} MB of {total_megabytes} for a trial's "
-            f"tensors, but must leave {LEAST_MEGABYTES}"
+            f"tensors, but must leave {MIN_MEGABYTES}"
         )
     return megabytes
 
 
 def visible_gpu_megabytes() -> int | None:
-    """The memory of the first GPU this process may use, asked of nvidia-smi; None where there is no answer."""
+    """The memory of the first GPU this process may use, as nvidia-smi reports it; None if it reports nothing."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     query = ["nvidia-smi", f"--id={first}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-        return int(told.split()[0])
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        return int(answer.split()[0])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
 
 
 def apply_memory_cap(share: float) -> int | None:
-    """Cap this process's memory on its GPU; call it before the backend's first operation. Returns the megabytes."""
+    """Cap this process's memory on its GPU; returns the megabytes, None for no cap.
+
+    Call it before the backend's first operation.
+    """
     total = visible_gpu_megabytes() if 0 < share < 1 else None
     megabytes = share_megabytes(share, total) if total else None
     if megabytes is not None and total:

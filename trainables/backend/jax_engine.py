@@ -9,13 +9,16 @@ import jax
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from toprung.trainables.backend.engine import LossFunction
+    from toprung.trainables.backend.tensors import Tensor
+
 
 class JaxEngine:
-    """`jax.jit` around many steps. Another batch size compiles once more: JAX knows no free axes."""
+    """`jax.jit` around many steps. Another batch size compiles once more: JAX has no free axes."""
 
     xla = True
 
-    def value_and_grad(self, function: Callable[[Any], tuple[Any, Any]], weights: Any) -> tuple[Any, Any]:
+    def value_and_grad(self, function: LossFunction, weights: Tensor) -> tuple[Any, Tensor]:
         (_, extra), gradient = jax.value_and_grad(function, has_aux=True)(weights)
         return extra, gradient
 
@@ -24,6 +27,6 @@ class JaxEngine:
         compiled: Callable[..., Any] = jax.jit(function)
         return compiled
 
-    def shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
+    def call_shared(self, function: Callable[..., Any], arguments: Sequence[Any], like: Any = None) -> Any:
         del like
         return function(*arguments)

@@ -1,4 +1,4 @@
-"""What a trained model scores on a split."""
+"""The scores of a trained model on a split of a task in which each image has one class."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TOP = 5
 
 
 SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
-"""The names in `ClassificationEvaluation.scores`; with more than 5 classes `top5_accuracy` comes on top."""
+"""The names in `ClassificationEvaluation.scores`; with more than 5 classes there is `top5_accuracy` too."""
 
 
 def validation_metrics(classes: int, task_type: str = SOFTMAX) -> tuple[str, ...]:
-    """The metrics of an epoch that come from the validation images, by name, for a task of that many classes."""
+    """The names of an epoch's metrics that are measured on validation images, for a task of that many classes."""
     names = (*SCORES, f"top{TOP}_accuracy") if classes > TOP else SCORES
     if task_type == MULTILABEL:
         names = (*SCORES, "label_accuracy")
@@ -28,12 +28,12 @@ def validation_metrics(classes: int, task_type: str = SOFTMAX) -> tuple[str, ...
 
 @dataclass(frozen=True)
 class Evaluation(ABC):
-    """An evaluation over N examples and K classes, of a task of any task_type.
+    """An evaluation of N images and K classes, for any type of task.
 
-    accuracy: in [0, 1], share of the images answered right in every part.
-    loss: mean loss without smoothing or class weights, in nats; NaN when a logit is not finite.
-    class_accuracy: float64 (K,); NaN for a class without examples.
-    predictions, labels: what was answered and what is right, integers of one shape.
+    accuracy: in [0, 1], the share of images whose whole label is predicted.
+    loss: the mean loss without smoothing or class weights, in nats; NaN when a logit is not finite.
+    class_accuracy: float64 (K,), the share of correct predictions for each class; NaN for a class without images.
+    predictions, labels: integers of one shape.
     probabilities: float32 (N, K).
     """
 
@@ -47,16 +47,16 @@ class Evaluation(ABC):
     @property
     @abstractmethod
     def scores(self) -> dict[str, float]:
-        """Every score by name; all finite when `loss` is."""
+        """Every score by name; all are finite when `loss` is."""
 
     @property
     @abstractmethod
     def confusion(self) -> np.ndarray:
-        """How often what was taken for what, int64."""
+        """Counts of labels by their predictions, int64."""
 
 
 class ClassificationEvaluation(Evaluation):
-    """Scores where an image is of one class: `loss` is the cross-entropy, `predictions` and `labels` are (N,)."""
+    """Scores for one class in each image: `loss` is the cross-entropy, `predictions` and `labels` are (N,)."""
 
     @classmethod
     def from_logits(cls, logits: np.ndarray, labels: np.ndarray) -> ClassificationEvaluation:
@@ -66,14 +66,14 @@ class ClassificationEvaluation(Evaluation):
             log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         log_probabilities = shifted - log_sum
         predictions = logits.argmax(axis=1).astype(np.int32)
-        right = predictions == labels
+        is_correct = predictions == labels
         counts = np.bincount(labels, minlength=logits.shape[1])
         with np.errstate(invalid="ignore"):
-            by_class = np.bincount(labels, weights=right, minlength=logits.shape[1]) / counts
+            class_accuracy = np.bincount(labels, weights=is_correct, minlength=logits.shape[1]) / counts
         return cls(
-            accuracy=float(right.mean()),
+            accuracy=float(is_correct.mean()),
             loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-            class_accuracy=by_class,
+            class_accuracy=class_accuracy,
             predictions=predictions,
             probabilities=np.exp(log_probabilities),
             labels=labels,
@@ -82,7 +82,7 @@ class ClassificationEvaluation(Evaluation):
     @cached_property
     def scores(self) -> dict[str, float]:
         """Every score by the name in `SCORES`."""
-        found = {
+        scores = {
             "accuracy": self.accuracy,
             "loss": self.loss,
             "balanced_accuracy": float(np.nanmean(self.class_accuracy)),
@@ -91,8 +91,8 @@ class ClassificationEvaluation(Evaluation):
             "calibration_error": calibration_error(self.probabilities, self.labels),
         }
         if self.probabilities.shape[1] > TOP:
-            found[f"top{TOP}_accuracy"] = top_accuracy(self.probabilities, self.labels)
-        return found
+            scores[f"top{TOP}_accuracy"] = top_accuracy(self.probabilities, self.labels)
+        return scores
 
     @property
     def confusion(self) -> np.ndarray:
@@ -103,18 +103,25 @@ class ClassificationEvaluation(Evaluation):
 
 
 def macro_f1(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """The harmonic mean of precision and recall of each class, averaged over those that occur in either."""
-    right = np.bincount(labels[predictions == labels], minlength=classes)
+    """F1 averaged over the classes that occur among predictions (N,) or labels (N,).
+
+    F1 is the harmonic mean of precision and recall.
+    """
+    correct = np.bincount(labels[predictions == labels], minlength=classes)
     both = np.bincount(labels, minlength=classes) + np.bincount(predictions, minlength=classes)
     occurs = both > 0
-    return float((2.0 * right[occurs] / both[occurs]).mean())
+    return float((2.0 * correct[occurs] / both[occurs]).mean())
 
 
 def one_vs_rest_auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """How often an image of a class gets a higher probability of it than one of another, ties half.
+    """The area under the ROC curve of each class against the rest (Hand & Till 2001), averaged over classes.
 
-    Averaged over the classes that have images and are not alone (Hand & Till 2001 compare one against the rest); 0.5,
-    as by chance, when there is no such class. O(N log N) a class.
+    Classes without images, and a class that all images have, are left out; 0.5, as by chance, when none is left.
+    O(N log N) for each class.
+
+    Args:
+        probabilities: (N, K).
+        labels: Int (N,).
     """
     areas = []
     for number in np.unique(labels).tolist():
@@ -125,7 +132,15 @@ def one_vs_rest_auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def area_under_curve(probabilities: np.ndarray, is_own: np.ndarray) -> float | None:
-    """How often one of its own gets a higher probability than one of the rest, ties half; None if either is empty."""
+    """The area under the ROC curve: how often an image of the class gets a higher probability than another, ties half.
+
+    Args:
+        probabilities: Of the class, (N,).
+        is_own: Bool (N,), whether an image has the class.
+
+    Returns:
+        A number in [0, 1]; None if all images have the class or none has.
+    """
     own, rest = probabilities[is_own], np.sort(probabilities[~is_own])
     if not len(own) or not len(rest):
         return None
@@ -134,19 +149,29 @@ def area_under_curve(probabilities: np.ndarray, is_own: np.ndarray) -> float | N
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error (Guo et al. 2017): |accuracy - confidence| over 15 equal bins of the confidence."""
+    """Expected calibration error (Guo et al. 2017): |accuracy - confidence| over 15 equal bins of the confidence.
+
+    Args:
+        probabilities: (N, K).
+        labels: Int (N,).
+    """
     return calibration_gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
 
 
-def calibration_gap(confidence: np.ndarray, right: np.ndarray) -> float:
-    """|share that came true - share expected| over 15 equal bins of the expectation, weighed by their sizes."""
+def calibration_gap(confidence: np.ndarray, is_correct: np.ndarray) -> float:
+    """|share of correct predictions - mean confidence| over 15 equal bins of the confidence, weighed by their sizes.
+
+    Args:
+        confidence: (N,), in [0, 1].
+        is_correct: Bool or 0 and 1, (N,).
+    """
     with np.errstate(invalid="ignore"):
         bins = np.clip(np.ceil(confidence * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(np.nan_to_num(bins).astype(np.int64), weights=right - confidence)
-    return float(np.abs(gaps).sum() / len(right))
+    gaps = np.bincount(np.nan_to_num(bins).astype(np.int64), weights=is_correct - confidence)
+    return float(np.abs(gaps).sum() / len(is_correct))
 
 
 def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, count: int = TOP) -> float:
-    """How often fewer than `count` other classes are at least as probable as the label."""
+    """The share of images for which fewer than `count` other classes are at least as probable as the label."""
     own = probabilities[np.arange(len(labels)), labels][:, None]
     return float(((probabilities >= own).sum(axis=1) <= count).mean())

@@ -1,4 +1,4 @@
-"""What a trained model scores on a split where an image may show any number of classes."""
+"""The scores of a trained model on a split of a task in which an image may have any number of classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from toprung.trainables.metrics.classification import Evaluation, area_under_cur
 
 
 class MultilabelEvaluation(Evaluation):
-    """Scores where an image may show any number of classes; one is predicted where its probability is above one half.
+    """Scores for any number of classes in an image; a class is predicted when its probability is above one half.
 
-    `accuracy` is exact match; `loss` the binary cross-entropy over images and labels; `class_accuracy` the share of
-    images right in the label; `predictions` and `labels` are 0/1 int32 (N, K).
+    `accuracy` is exact match. `loss` is the binary cross-entropy over images and labels. `predictions` and `labels` are
+    0/1 int32 (N, K).
     """
 
     @classmethod
@@ -25,11 +25,11 @@ class MultilabelEvaluation(Evaluation):
             losses = np.logaddexp(0.0, wide) - labels * wide
             probabilities = np.exp(-np.logaddexp(0.0, -wide)).astype(np.float32)
         predictions = (logits > 0.0).astype(np.int32)
-        right = predictions == labels
+        is_correct = predictions == labels
         return cls(
-            accuracy=float(right.all(axis=1).mean()),
+            accuracy=float(is_correct.all(axis=1).mean()),
             loss=float(losses.mean()),
-            class_accuracy=right.mean(axis=0),
+            class_accuracy=is_correct.mean(axis=0),
             predictions=predictions,
             probabilities=probabilities,
             labels=labels,
@@ -40,8 +40,8 @@ class MultilabelEvaluation(Evaluation):
         """Every score by name.
 
         `label_accuracy` is the mean of `class_accuracy`. `balanced_accuracy`, `macro_f1` and `auc` are means over the
-        labels: of the share right among images with and among images without it, of F1 (labels that are neither there
-        nor predicted left out), of the area under the ROC curve (labels that all images share left out).
+        labels: of the accuracy among images with the label and among those without it; of F1, without labels that
+        neither occur nor are predicted; of the area under the ROC curve, without labels that all images or none have.
         """
         return {
             "accuracy": self.accuracy,
@@ -55,17 +55,17 @@ class MultilabelEvaluation(Evaluation):
 
     @property
     def confusion(self) -> np.ndarray:
-        """Counts of each label, int64 (K, 2, 2): [label, is there, is predicted]."""
+        """Counts of images for each label, int64 (K, 2, 2): [label, has it, is predicted to have it]."""
         pairs = 2 * self.labels + self.predictions
         counts = [np.bincount(column, minlength=4) for column in pairs.T]
         return np.stack(counts).reshape(-1, 2, 2)
 
     def _balanced_accuracy(self) -> float:
         counts = self.confusion
-        seen = counts.sum(axis=2)
-        right = np.stack([counts[:, 0, 0], counts[:, 1, 1]], axis=1)
-        # A label that all images share, or none has, is half of a pair and still one label.
-        shares = np.where(seen > 0, right / np.maximum(seen, 1), np.nan)
+        images = counts.sum(axis=2)
+        correct = np.stack([counts[:, 0, 0], counts[:, 1, 1]], axis=1)
+        # A label that all images have, or none has, gives one share instead of two, and counts like any other.
+        shares = np.where(images > 0, correct / np.maximum(images, 1), np.nan)
         return float(np.nanmean(shares, axis=1).mean())
 
     def _macro_f1(self) -> float:
@@ -75,8 +75,8 @@ class MultilabelEvaluation(Evaluation):
 
     def _auc(self) -> float:
         areas = [
-            area_under_curve(own, is_there)
-            for own, is_there in zip(self.probabilities.T, self.labels.T > 0, strict=True)
+            area_under_curve(probabilities, is_own)
+            for probabilities, is_own in zip(self.probabilities.T, self.labels.T > 0, strict=True)
         ]
         known = [area for area in areas if area is not None]
         return float(np.mean(known)) if known else 0.5

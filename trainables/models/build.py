@@ -1,4 +1,4 @@
-"""A family's model as it is trained: repeatable, checked, in the precision and with the kernels it is computed in.
+"""A family's model made ready for training: built repeatably, checked, in its precision and with fused kernels.
 
 Imports keras at the top: only processes that train load this file.
 """
@@ -25,13 +25,24 @@ if TYPE_CHECKING:
 
 
 def build_model(family: Family, config: Mapping[str, Any], task: Task, precision: str) -> keras.Model:
-    """The family's model of `config`. Raises InputError when it does not fit the task, or hangs on the recipe."""
-    watched = _Watched(config)
+    """Build the family's model of a configuration.
+
+    Args:
+        family: The model family.
+        config: The trial's configuration.
+        task: The task that the model is for.
+        precision: Keras' dtype policy, one of `PRECISIONS`.
+
+    Raises:
+        InputError: The model does not fit the task, depends on the training recipe, or has a layer that cannot be
+            exported.
+    """
+    watched = _WatchedConfig(config)
     with deterministic_build(_is_built_in(family)), use_precision(precision):
         model = check_model(family.build(watched, task), task)
     _check_reads(watched.read)
     check_copies(model)
-    # Rounded to bfloat16's 8 bits logits would tie, and probabilities not add up to 1.
+    # Rounded to bfloat16's 8 bits, logits would tie and probabilities would not add up to 1.
     last = last_layer(model)
     if last.dtype_policy.name.startswith("mixed_"):
         last.dtype_policy = "float32"
@@ -43,8 +54,8 @@ def _is_built_in(family: Family) -> bool:
     return type(family).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
-class _Watched(dict[str, Any]):
-    """A configuration that knows which of its entries were looked up."""
+class _WatchedConfig(dict[str, Any]):
+    """A configuration that remembers which of its entries were looked up."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -55,13 +66,13 @@ class _Watched(dict[str, Any]):
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """As of any dictionary."""
+        """As `dict.get`."""
         self.read.add(key)
         return super().get(key, default)
 
 
 def _check_reads(read: set[str]) -> None:
-    """Raise InputError where the model hangs on the training recipe: trials that differ in it share one model."""
+    """Raise InputError if the model depends on the training recipe: trials that differ in it share one model."""
     shared = sorted(read & RECIPE_KEYS)
     if shared:
         given = (
@@ -72,6 +83,6 @@ def _check_reads(read: set[str]) -> None:
 
 
 def last_layer(model: keras.Model) -> keras.Layer:
-    """The layer that gives the model's output, inside whatever models it is nested in."""
+    """The layer that computes the model's output, also where models are nested."""
     last = model.layers[-1]
     return last_layer(last) if isinstance(last, keras.Model) else last

@@ -1,4 +1,4 @@
-"""What a model draws by itself while it is built does not depend on what this process did before.
+"""Building a model from one seed: what `build` draws does not depend on what this process did before.
 
 Imports keras at the top: only processes that train load this file.
 """
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+
+from toprung.trainables.backend.keras_internals import seed_keras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,17 +22,16 @@ SEED = 0
 
 @contextmanager
 def deterministic_build(by_keras_alone: bool = False) -> Iterator[None]:
-    """In the block all random numbers start from one seed; Python's and NumPy's go on afterwards as if nothing was.
+    """Start all random numbers of the block from one seed; afterwards Python's and NumPy's continue as before.
 
-    A model that is built `by_keras_alone` draws nothing from TensorFlow itself, and leaves alone what other models of
-    this process run on.
+    Args:
+        by_keras_alone: The model draws nothing from TensorFlow itself, whose seed then needs no change: that would
+            slow down the other models of this process.
     """
     before, before_numpy = random.getstate(), np.random.get_state()
     random.seed(SEED)
     np.random.seed(SEED)
-    # The rest of `keras.utils.set_random_seed`, which takes too much of TensorFlow along.
-    global_state.set_global_attribute(GLOBAL_RANDOM_SEED, SEED)
-    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
+    seed_keras(SEED)
     if keras.backend.backend() == "tensorflow":
         _seed_tensorflow(by_keras_alone)
     try:
@@ -44,12 +42,14 @@ def deterministic_build(by_keras_alone: bool = False) -> Iterator[None]:
 
 
 def _seed_tensorflow(by_keras_alone: bool) -> None:
-    """`tf.random.set_seed` throws away what TensorFlow prepared to run the functions of this process.
+    """Set TensorFlow's seed where a build needs it.
 
-    The next call of every compiled model then takes 0.1 s longer. Keras draws without it, from seeds of its own.
+    `tf.random.set_seed` discards what TensorFlow prepared to run the functions of this process: the next call of every
+    compiled model takes 0.1 s longer. Keras draws without it, from seeds of its own.
     """
     import tensorflow as tf
-    from tensorflow.python.eager.context import global_seed
+
+    from toprung.trainables.backend.tensorflow_internals import global_seed
 
     if not by_keras_alone or global_seed() != SEED:
         tf.random.set_seed(SEED)

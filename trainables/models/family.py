@@ -11,8 +11,12 @@ from toprung.spaces.user_code.references import instance, resolve
 from toprung.trainables.optimization.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras
 
+    from toprung.spaces.definition.trial import OptunaTrial
+    from toprung.trainables.models.phases import FrozenBoundary
     from toprung.trainables.task.task import Task
 
 Signature = tuple[Hashable, ...]
@@ -20,29 +24,33 @@ Signature = tuple[Hashable, ...]
 
 @runtime_checkable
 class Family(Protocol):
-    """One kind of model. `space` and `build` are all a user has to write, in one file.
+    """One kind of model. A user writes `space` and `build`, in one file.
 
-    Five attributes are optional. `dynamic`: names of configuration keys that no rebuild is needed for, because
-    a layer holds them in a dial (see `trainables.layers`); without it every key outside the training recipe
-    is structural. `pretrained(model)`: the layers that start from the weights `build` gave them, not from
-    chance. `phases(config, max_epochs)`: which layers train when (see `trainables.phases`), for which
-    `depths(model)` maps the `id` of a variable to its depth, 0 where it has none. `frozen(model, config)`: where the
-    part ends that a first phase of the head alone leaves as it is (see `trainables.features`).
+    Five attributes are optional.
+
+    dynamic: names of configuration keys whose value needs no other compiled model, because a layer holds it as a
+        runtime hyperparameter (see `trainables.models.layers`). Without it every key outside the training recipe is
+        structural.
+    pretrained(model): the layers that start from the weights that `build` gave them, not from random ones.
+    phases(config, max_epochs): which layers train when (see `trainables.models.phases`).
+    depths(model): maps the `id` of a variable to its depth, which decides in which phase it trains; 0 for others.
+    frozen(model, config): where the part of the model ends that a first phase leaves unchanged.
     """
 
-    def space(self, trial: Any) -> dict[str, Any]:
+    def space(self, trial: OptunaTrial) -> dict[str, Any]:
         """Draw a flat configuration from an Optuna trial."""
         ...
 
     def build(self, config: Mapping[str, Any], task: Task) -> keras.Model:
-        """A model from images (H, W, C), 0 to 255, to `task.outputs` logits, or a final softmax (sigmoid)."""
+        """A model from images (H, W, C), 0 to 255, to `task.outputs` logits, or to a final softmax or sigmoid."""
         ...
 
 
 def load_family(name: str) -> Family:
     """The family called `name`: "cnn", "module:Class" or "file.py:Class".
 
-    Raises InputError, pointing at `space.name`, when there is none, or it lacks `space` or `build`.
+    Raises:
+        InputError: There is no such family, or it lacks `space` or `build`; at `space.name`.
     """
     family = instance(resolve(registration_of(name).family, "space.name"), name, "space.name")
     missing = [method for method in ("space", "build") if not callable(getattr(family, method, None))]
@@ -54,7 +62,11 @@ def load_family(name: str) -> Family:
 
 
 def check_model(model: keras.Model, task: Task) -> keras.Model:
-    """`model` itself, when it is built for the task's images and number of outputs; InputError otherwise."""
+    """Return the model if it is built for the task's images and outputs.
+
+    Raises:
+        InputError: It is not.
+    """
     where, outputs = "space.name", task.outputs
     stock = "return keras.Model(inputs, outputs) or keras.Sequential"
     if not hasattr(model, "built"):
@@ -83,12 +95,29 @@ def check_model(model: keras.Model, task: Task) -> keras.Model:
     return model
 
 
+def pretrained_layers(family: Family, model: keras.Model) -> Sequence[keras.Layer]:
+    """The layers of a family's model that start from the weights that `build` gave them."""
+    found: Sequence[keras.Layer] = getattr(family, "pretrained", lambda _: ())(model)
+    return found
+
+
+def variable_depths(family: Family, model: keras.Model) -> Mapping[int, float]:
+    """The depth of each variable by its `id`, as the family states it; empty where depths do not matter."""
+    return getattr(family, "depths", lambda _: None)(model) or {}
+
+
+def frozen_boundary(family: Family, model: keras.Model, config: Mapping[str, Any]) -> FrozenBoundary | None:
+    """Where the part of the model ends that a first phase leaves unchanged; None without such a phase."""
+    found: FrozenBoundary | None = getattr(family, "frozen", lambda *_: None)(model, config)
+    return found
+
+
 def structural_signature(family: Family, config: Mapping[str, Any], task: Task) -> Signature:
-    """What two trials must share to run on the same compiled model: equal signatures, equal graphs."""
+    """What two trials must have in common to run on the same compiled model."""
     dynamic = frozenset[str](getattr(family, "dynamic", ()))
     structure = sorted((key, value) for key, value in config.items() if key not in dynamic | RECIPE_KEYS)
-    # Whether there is a dial may change the graph, its setting does not.
-    runtime_hyperparameters = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
-    kind = f"{type(family).__module__}.{type(family).__qualname__}"
-    compiled_in = (*runtime_hyperparameters, *structure_of(config))
-    return (kind, task.image_shape, task.task_type, len(task.classes), tuple(structure), compiled_in)
+    # The presence of a runtime hyperparameter may change the graph, its value does not.
+    runtime_keys = sorted(key for key in config if key in dynamic - RECIPE_KEYS)
+    family_name = f"{type(family).__module__}.{type(family).__qualname__}"
+    compiled_in = (*runtime_keys, *structure_of(config))
+    return (family_name, task.image_shape, task.task_type, len(task.classes), tuple(structure), compiled_in)

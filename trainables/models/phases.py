@@ -1,4 +1,4 @@
-"""Training in phases: which layers are open to training from which epoch on, and how fast they learn."""
+"""Training in phases: which layers train from which epoch on, and how fast they learn."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+    from toprung.trainables.backend.tensors import Tensor
     from toprung.trainables.models.family import Family
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs that share a learning-rate schedule of their own and an optimizer that starts empty.
+    """Epochs with a learning-rate schedule of their own, which start with an empty optimizer.
 
-    Open are the weights whose depth (0 at the output, up to 1 at the input) is at most `open_share`. The schedule's
-    peak is `rate` times the recipe's learning rate. Without `augmented` the images are left as they are.
+    first_epoch, epochs: the first epoch (1-based) and their number.
+    open_share: weights train whose depth (0 at the output, up to 1 at the input) is at most this.
+    rate: the peak of the schedule, as a factor of the recipe's learning rate.
+    augmented: whether images are augmented.
     """
 
     first_epoch: int
@@ -27,17 +30,17 @@ class Phase:
 
 
 def phases_of(family: Family, config: Mapping[str, Any], max_epochs: int) -> tuple[Phase, ...]:
-    """The phases a family plans, in order; a family that plans none trains everything in one."""
+    """The phases that a family plans, in order; a family without a plan trains everything in one phase."""
     plan = getattr(family, "phases", None)
     planned: Sequence[Phase] = plan(config, max_epochs) if plan else ()
     return tuple(planned) or (Phase(1, max_epochs),)
 
 
-def consecutive_phases(parts: Iterable[tuple[int, float, float]], max_epochs: int) -> tuple[Phase, ...]:
-    """Phases of (epochs, open_share, rate) one after the other, cut at `max_epochs`, the empty ones left out."""
+def consecutive_phases(lengths: Iterable[tuple[int, float, float]], max_epochs: int) -> tuple[Phase, ...]:
+    """Phases one after the other up to `max_epochs`, from (epochs, open_share, rate) of each; empty ones left out."""
     phases: list[Phase] = []
     first = 1
-    for epochs, open_share, rate in parts:
+    for epochs, open_share, rate in lengths:
         epochs = min(epochs, max_epochs - first + 1)
         if epochs > 0:
             phases.append(Phase(first, epochs, open_share, rate))
@@ -46,16 +49,16 @@ def consecutive_phases(parts: Iterable[tuple[int, float, float]], max_epochs: in
 
 
 def phase_at(phases: Sequence[Phase], epoch: int) -> Phase:
-    """The phase of an epoch (1-based); the last one goes on for as long as it is asked to."""
+    """The phase of an epoch (1-based); the last phase has no end."""
     return next(phase for phase in reversed(phases) if phase.first_epoch <= epoch)
 
 
 class FrozenBoundary(NamedTuple):
-    """Where the part of a model ends that a head-only phase leaves as it is.
+    """Where the part of a model ends that a head-only phase leaves unchanged.
 
-    `end` is the KerasTensor (batch, features) that leads out of it; `key` what its values depend on beside the images,
-    so that models of other heads can share them.
+    `end` is the KerasTensor (batch, features) that this part computes. `key` names all that its values depend on beside
+    the images, so that models with other heads can share them.
     """
 
-    end: Any
+    end: Tensor
     key: Hashable

@@ -1,183 +1,162 @@
-"""Learning-rate schedule, optimizers and loss, as pure functions of arrays in Keras operations.
+"""Optimizers as pure functions of tensors.
 
-All weights of a model are one flat vector here: an optimizer is then a handful of operations whatever the
-number of layers, its memory two vectors, and a reset two assignments. Every number of a recipe is an input,
-so that a new trial runs the same compiled code. Imports keras at the top: only processes that train load this
-file.
+All weights of a model are one flat vector here: an optimizer is then a handful of operations whatever the number of
+layers, its memory two vectors, and a reset two assignments.
+
+An optimizer is one function marked with `update_rule`; its name stands in `OPTIMIZERS` of the recipe's vocabulary.
+Imports keras at the top: only processes that train load this file.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 
-from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS, TECHNIQUES
+from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS
+from toprung.trainables.backend.operations import ops
+from toprung.trainables.optimization.schedule import share_of_peak
 
 if TYPE_CHECKING:
-    from toprung.trainables.optimization.recipe import Recipe
-
-Triple = tuple[Any, Any, Any]
-LEVELS = 3.0  # of the step schedule: whole, a tenth, a hundredth
-
-
-class RuntimeHyperparameters(NamedTuple):
-    """The numbers of one trial that a compiled step reads, each a float32 scalar unless it says otherwise.
-
-    `optimizer` is an int32. `first_share` is the share of the peak that the warmup starts from, `drops` into how many
-    levels the rate falls (0: along a cosine), `momentum_dip` what the momentum loses at the peak. `class_weights`,
-    (classes,), multiply the losses of a class's images (multi-label: of the label where it is 1); `switches`,
-    (techniques,), and `picks` are the augmentation's.
-    """
-
-    optimizer: Any
-    peak: Any
-    first_share: Any
-    warmup_steps: Any
-    total_steps: Any
-    final_share: Any
-    drops: Any
-    weight_decay: Any
-    momentum: Any
-    momentum_dip: Any
-    label_smoothing: Any
-    clip_norm: Any
-    ema: Any
-    picks: Any
-    switches: Any
-    class_weights: Any
-
-    @classmethod
-    def from_recipe(
-        cls, recipe: Recipe, total_steps: int, class_weights: Any = (1.0,)
-    ) -> RuntimeHyperparameters:
-        """As numpy arrays; `total_steps` is the length of the whole schedule."""
-        is_cycle = recipe.schedule == "one_cycle"
-        is_level = recipe.schedule in ("constant", "plateau")
-        numbers = {
-            "optimizer": np.asarray(OPTIMIZERS.index(recipe.optimizer), np.int32),
-            "peak": recipe.learning_rate,
-            "first_share": 1.0 / 25.0 if is_cycle else 0.0,
-            "warmup_steps": recipe.warmup_share * total_steps,
-            "total_steps": total_steps,
-            "final_share": 1.0 if is_level else recipe.final_share,
-            "drops": LEVELS if recipe.schedule == "step" else 0.0,
-            "weight_decay": recipe.weight_decay,
-            "momentum": recipe.momentum,
-            "momentum_dip": min(0.1, recipe.momentum) if is_cycle else 0.0,
-            "label_smoothing": recipe.label_smoothing,
-            "clip_norm": recipe.clip_norm or math.inf,
-            "ema": recipe.ema,
-            "picks": recipe.augment_picks,
-            "switches": [name in recipe.techniques for name in TECHNIQUES],
-            "class_weights": class_weights,
-        }
-        return cls(**{name: np.asarray(value, _dtype(name)) for name, value in numbers.items()})
-
-    @classmethod
-    def signature(cls, classes: int) -> RuntimeHyperparameters:
-        """The shapes and dtypes of the fields."""
-        shapes = {"switches": (len(TECHNIQUES),), "class_weights": (classes,)}
-        return cls(*(keras.KerasTensor(shapes.get(name, ()), _dtype(name)) for name in cls._fields))
-
-
-def _dtype(name: str) -> str:
-    return "int32" if name == "optimizer" else "float32"
+    from toprung.trainables.backend.tensors import Scalar, Tensor
+    from toprung.trainables.optimization.hyperparameters import RuntimeHyperparameters
 
 
 class OptimizerState(NamedTuple):
-    """What an optimizer updates: all weights and its two memories, float32 vectors of one length.
+    """What an optimizer updates: float32 vectors (weights,).
 
-    `average` is the moving average of the weights, as long as they are; empty when none is kept.
+    `first_moment` and `second_moment` are the optimizer's memory, zeros before the first step. `average` is the moving
+    average of the weights; of shape (0,) when none is kept.
     """
 
-    weights: Any
-    first: Any
-    second: Any
-    average: Any = np.zeros(0, np.float32)
+    weights: Tensor
+    first_moment: Tensor
+    second_moment: Tensor
+    average: Tensor = np.zeros(0, np.float32)
 
 
-def learning_rate(step: Any, hyper: RuntimeHyperparameters) -> Any:
-    """The rate of step 0, 1, ...: linear warmup, then half a cosine (Loshchilov & Hutter 2017) or levels."""
-    return hyper.peak * share_of_peak(step, hyper)
+class UpdateInputs(NamedTuple):
+    """What an update rule reads beside the state, each a vector (weights,) or a scalar, float32.
 
-
-def share_of_peak(step: Any, hyper: RuntimeHyperparameters) -> Any:
-    """The rate of a step as a share of the highest one."""
-    done = ops.cast(step, "float32")
-    warmup = ops.minimum((done + 1.0) / ops.maximum(hyper.warmup_steps, 1.0), 1.0)
-    warmup = hyper.first_share + (1.0 - hyper.first_share) * warmup
-    rest = ops.maximum(hyper.total_steps - hyper.warmup_steps, 1.0)
-    progress = ops.clip((done - hyper.warmup_steps) / rest, 0.0, 1.0)
-    cosine = 0.5 * (1.0 + ops.cos(math.pi * progress))
-    level = ops.power(0.1, ops.floor(progress * hyper.drops))
-    fall = ops.where(hyper.drops > 0.0, level, cosine)
-    return warmup * (hyper.final_share + (1.0 - hyper.final_share) * fall)
-
-
-def averaged(step: Any, moments: OptimizerState, hyper: RuntimeHyperparameters) -> OptimizerState:
-    """The average moved towards the weights (Polyak & Juditsky 1992); as it was where none is kept.
-
-    Its decay climbs to `ema` as (1 + step) / (10 + step), so that the first weights are soon forgotten.
+    gradient: g in the papers, clipped.
+    decay: the weight decay times each weight that decays, 0 for the others.
+    rate: the learning rate of the step.
+    momentum: beta or beta_1 in the papers.
+    number: t in the papers, 1 at the first step.
     """
-    if tuple(moments.average.shape) == (0,):
-        return moments
-    count = ops.cast(step, "float32")
-    decay = ops.minimum(hyper.ema, (1.0 + count) / (10.0 + count))
 
-    def moved() -> Any:
-        return moments.average + (1.0 - decay) * (moments.weights - moments.average)
+    gradient: Tensor
+    decay: Tensor
+    rate: Tensor
+    momentum: Tensor
+    number: Tensor
 
-    return moments._replace(average=ops.cond(hyper.ema > 0.0, moved, lambda: moments.average))
+
+Updated = tuple["Tensor", "Tensor", "Tensor"]
+"""New weights, first moment and second moment."""
+UpdateRule = Callable[[OptimizerState, UpdateInputs], Updated]
+UPDATE_RULES: dict[str, UpdateRule] = {}
+
+
+def update_rule(rule: UpdateRule) -> UpdateRule:
+    """Register a function as the optimizer of its name."""
+    UPDATE_RULES[rule.__name__] = rule
+    return rule
+
+
+@update_rule
+def adamw(state: OptimizerState, inputs: UpdateInputs) -> Updated:
+    """AdamW (Loshchilov & Hutter 2019): Adam with decoupled weight decay."""
+    weights, first, second = _adam(inputs.gradient, state, inputs)
+    return weights - inputs.rate * inputs.decay, first, second
+
+
+@update_rule
+def adam(state: OptimizerState, inputs: UpdateInputs) -> Updated:
+    """Adam (Kingma & Ba 2015) with L2 decay."""
+    return _adam(inputs.gradient + inputs.decay, state, inputs)
+
+
+@update_rule
+def sgd(state: OptimizerState, inputs: UpdateInputs) -> Updated:
+    """Stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013) and L2 decay."""
+    gradient = inputs.gradient + inputs.decay
+    first = inputs.momentum * state.first_moment + gradient
+    return state.weights - inputs.rate * (gradient + inputs.momentum * first), first, state.second_moment
+
+
+@update_rule
+def rmsprop(state: OptimizerState, inputs: UpdateInputs) -> Updated:
+    """RMSprop (Tieleman & Hinton 2012), rho 0.9, with momentum and L2 decay."""
+    gradient = inputs.gradient + inputs.decay
+    second = 0.9 * state.second_moment + 0.1 * ops.square(gradient)
+    first = inputs.momentum * state.first_moment + gradient / (ops.sqrt(second) + 1e-7)
+    return state.weights - inputs.rate * first, first, second
+
+
+@update_rule
+def lion(state: OptimizerState, inputs: UpdateInputs) -> Updated:
+    """Lion (Chen et al. 2023): `momentum` is beta_1, beta_2 is 0.99; decoupled weight decay."""
+    direction = ops.sign(inputs.momentum * state.first_moment + (1.0 - inputs.momentum) * inputs.gradient)
+    first = 0.99 * state.first_moment + 0.01 * inputs.gradient
+    return state.weights - inputs.rate * (direction + inputs.decay), first, state.second_moment
+
+
+def _adam(gradient: Tensor, state: OptimizerState, inputs: UpdateInputs) -> Updated:
+    """Adam's step: `momentum` is beta_1, beta_2 is 0.999, `number` is t, epsilon 1e-8."""
+    first = inputs.momentum * state.first_moment + (1.0 - inputs.momentum) * gradient
+    second = 0.999 * state.second_moment + 0.001 * ops.square(gradient)
+    unbiased = first / (1.0 - ops.power(inputs.momentum, inputs.number))
+    spread = ops.sqrt(second / (1.0 - ops.power(0.999, inputs.number))) + 1e-8
+    return state.weights - inputs.rate * unbiased / spread, first, second
 
 
 def update(
-    step: Any, gradient: Any, moments: OptimizerState, decayed: Any, hyper: RuntimeHyperparameters
+    step: Scalar,
+    gradient: Tensor,
+    state: OptimizerState,
+    decays: Tensor,
+    hyperparameters: RuntimeHyperparameters,
 ) -> OptimizerState:
-    """One optimizer step. `decayed`, as long as the weights, is 1 where weight decay applies, else 0."""
+    """One step of the optimizer that the hyperparameters name.
+
+    Args:
+        step: How many steps were made before.
+        gradient: Float32 (weights,), before clipping.
+        state: The state before the step; its `average` is returned unchanged.
+        decays: Float32 (weights,), 1 for each weight that decays, else 0.
+        hyperparameters: Those of the trial.
+    """
     norm = ops.sqrt(ops.sum(ops.square(gradient)))
-    gradient = gradient * ops.minimum(hyper.clip_norm / norm, 1.0)
-    share = share_of_peak(step, hyper)
-    rate = hyper.peak * share
-    hyper = hyper._replace(momentum=hyper.momentum - hyper.momentum_dip * share)
-    decay = hyper.weight_decay * decayed * moments.weights
-    count = ops.cast(step, "float32") + 1.0
-
-    def adamw() -> Triple:
-        weights, first, second = _adam(gradient, moments, rate, count, hyper.momentum)
-        return weights - rate * decay, first, second
-
-    def adam() -> Triple:
-        return _adam(gradient + decay, moments, rate, count, hyper.momentum)
-
-    def sgd() -> Triple:
-        slope = gradient + decay
-        first = hyper.momentum * moments.first + slope
-        return moments.weights - rate * (slope + hyper.momentum * first), first, moments.second
-
-    def rmsprop() -> Triple:
-        slope = gradient + decay
-        second = 0.9 * moments.second + 0.1 * ops.square(slope)
-        first = hyper.momentum * moments.first + slope / (ops.sqrt(second) + 1e-7)
-        return moments.weights - rate * first, first, second
-
-    def lion() -> Triple:
-        direction = ops.sign(hyper.momentum * moments.first + (1.0 - hyper.momentum) * gradient)
-        first = 0.99 * moments.first + 0.01 * gradient
-        return moments.weights - rate * (direction + decay), first, moments.second
-
-    branches = {"adamw": adamw, "adam": adam, "sgd": sgd, "rmsprop": rmsprop, "lion": lion}
-    weights, first, second = ops.switch(hyper.optimizer, [branches[name] for name in OPTIMIZERS])
-    return OptimizerState(weights, first, second, moments.average)
+    gradient = gradient * ops.minimum(hyperparameters.clip_norm / norm, 1.0)
+    share = share_of_peak(step, hyperparameters)
+    inputs = UpdateInputs(
+        gradient=gradient,
+        decay=hyperparameters.weight_decay * decays * state.weights,
+        rate=hyperparameters.peak_rate * share,
+        momentum=hyperparameters.momentum - hyperparameters.momentum_dip * share,
+        number=ops.cast(step, "float32") + 1.0,
+    )
+    branches = [partial(UPDATE_RULES[name], state, inputs) for name in OPTIMIZERS]
+    weights, first, second = ops.switch(hyperparameters.optimizer, branches)
+    return OptimizerState(weights, first, second, state.average)
 
 
-def _adam(gradient: Any, moments: OptimizerState, rate: Any, count: Any, beta: Any) -> Triple:
-    """Adam (Kingma & Ba 2015): `beta` is beta_1, beta_2 is 0.999, `count` is t."""
-    first = beta * moments.first + (1.0 - beta) * gradient
-    second = 0.999 * moments.second + 0.001 * ops.square(gradient)
-    unbiased = first / (1.0 - ops.power(beta, count))
-    spread = ops.sqrt(second / (1.0 - ops.power(0.999, count))) + 1e-8
-    return moments.weights - rate * unbiased / spread, first, second
+def update_average(
+    step: Scalar, state: OptimizerState, hyperparameters: RuntimeHyperparameters
+) -> OptimizerState:
+    """Move the average of the weights towards them (Polyak & Juditsky 1992); nothing where none is kept.
+
+    Its decay climbs to `ema` as (1 + step) / (10 + step), so that the first weights are soon forgotten.
+    """
+    if tuple(state.average.shape) == (0,):
+        return state
+    count = ops.cast(step, "float32")
+    decay = ops.minimum(hyperparameters.ema, (1.0 + count) / (10.0 + count))
+
+    def moved() -> Tensor:
+        return state.average + (1.0 - decay) * (state.weights - state.average)
+
+    return state._replace(average=ops.cond(hyperparameters.ema > 0.0, moved, lambda: state.average))

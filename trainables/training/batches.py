@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from toprung.trainables.backend.tensors import Tensor
     from toprung.trainables.task.task import Split
 
 CHUNK_BYTES = 64 * 2**20
@@ -18,30 +19,34 @@ CHUNK_STEPS = 256
 
 
 class Chunk(NamedTuple):
-    """One call's worth of steps: row i of `order`, int32 (rows, batch), indexes `images` and `labels`.
+    """The batches of one call.
 
-    Only the first `steps` rows count; the rest keep the shape of all chunks equal.
+    images, labels: the images uint8 (N, H, W, C), or features float32 (N, features), and their labels, int32.
+    order: int32 (rows, batch), indexes of images and labels; a row is a batch.
+    steps: how many rows count. The rest keep the shape of all chunks equal.
     """
 
-    images: Any
-    labels: Any
-    order: Any
+    images: Tensor
+    labels: Tensor
+    order: Tensor
     steps: int
 
 
 class Feed(Protocol):
     """A source of training batches."""
 
-    def chunks(self, order: np.ndarray, most_steps: int | None = None) -> Iterator[Chunk]:
-        """The batches that the rows of `order`, an int array (steps, batch) of image numbers, name.
+    def chunks(self, order: np.ndarray, max_steps: int | None = None) -> Iterator[Chunk]:
+        """Cut an epoch's batches into chunks.
 
-        A chunk has at most `most_steps` of them; without that as many as the feed thinks best.
+        Args:
+            order: Int (steps, batch), image numbers; a row is a batch.
+            max_steps: The most batches in a chunk; by default the feed decides.
         """
         ...
 
 
 class TimedChunks:
-    """The chunks of an epoch, and in `secs` how long their taker waited for them so far."""
+    """The chunks of an epoch; `secs` adds up how long the training waited for them."""
 
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self._chunks = chunks
@@ -59,7 +64,7 @@ class TimedChunks:
 
 
 class ResidentFeed:
-    """The whole split copied to the device once; batches are gathered there, `chunk_steps` of them a call."""
+    """The whole split copied to the device once; batches are gathered there, `chunk_steps` of them in a call."""
 
     def __init__(self, split: Split, chunk_steps: int = CHUNK_STEPS) -> None:
         from keras import ops
@@ -68,57 +73,66 @@ class ResidentFeed:
         self._labels = ops.convert_to_tensor(np.asarray(split.labels, np.int32))
         self._chunk_steps = chunk_steps
 
-    def chunks(self, order: np.ndarray, most_steps: int | None = None) -> Iterator[Chunk]:
-        for part, count in _parts(order.astype(np.int32), self._chunk_steps, most_steps):
-            yield Chunk(self._images, self._labels, part, count)
+    def chunks(self, order: np.ndarray, max_steps: int | None = None) -> Iterator[Chunk]:
+        for rows, count in _row_blocks(order.astype(np.int32), self._chunk_steps, max_steps):
+            yield Chunk(self._images, self._labels, rows, count)
 
 
 class StreamedFeed:
-    """Batches gathered from the memory-mapped split, at most `chunk_bytes` of images a call, one chunk ahead.
+    """Batches gathered from the memory-mapped split one chunk ahead, at most `chunk_bytes` of images in a call.
 
-    On a CPU this is the cheaper way too: the gather costs next to nothing and workers share the mapped pages.
+    It is also the cheaper feed on a CPU: gathering costs almost nothing and workers share the mapped pages.
     """
 
     def __init__(self, split: Split, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._images, self._labels = split.images, np.asarray(split.labels, np.int32)
         self._chunk_bytes = chunk_bytes
 
-    def chunks(self, order: np.ndarray, most_steps: int | None = None) -> Iterator[Chunk]:
+    def chunks(self, order: np.ndarray, max_steps: int | None = None) -> Iterator[Chunk]:
         batch_bytes = order.shape[1] * int(np.prod(self._images.shape[1:]))
-        parts = list(_parts(order, max(1, self._chunk_bytes // batch_bytes), most_steps))
+        blocks = list(_row_blocks(order, max(1, self._chunk_bytes // batch_bytes), max_steps))
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
-            coming = reader.submit(self._gather, *parts[0])
-            for part in parts[1:]:
-                ready = coming.result()
-                coming = reader.submit(self._gather, *part)
+            upcoming = reader.submit(self._gather, *blocks[0])
+            for block in blocks[1:]:
+                ready = upcoming.result()
+                upcoming = reader.submit(self._gather, *block)
                 yield ready
-            yield coming.result()
+            yield upcoming.result()
 
-    def _gather(self, part: np.ndarray, count: int) -> Chunk:
-        local = np.arange(part.size, dtype=np.int32).reshape(part.shape)
-        return Chunk(self._images[part.ravel()], self._labels[part.ravel()], local, count)
+    def _gather(self, rows: np.ndarray, count: int) -> Chunk:
+        local = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
+        return Chunk(self._images[rows.ravel()], self._labels[rows.ravel()], local, count)
 
 
-def _parts(order: np.ndarray, rows: int, most_rows: int | None) -> Iterator[tuple[np.ndarray, int]]:
-    """`order` cut into parts of equally many rows, each with the number of rows that count."""
-    rows = min(rows, most_rows or rows, len(order))
-    for start in range(0, len(order), rows):
-        part = order[start : start + rows]
-        yield np.resize(part, (rows, order.shape[1])), len(part)
+def _row_blocks(order: np.ndarray, size: int, max_rows: int | None) -> Iterator[tuple[np.ndarray, int]]:
+    """Cut `order` into blocks of equally many rows, each with the number of rows that count."""
+    size = min(size, max_rows or size, len(order))
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        yield np.resize(rows, (size, order.shape[1])), len(rows)
 
 
 def feed_for(split: Split, accelerated: bool, resident_bytes: int = 2**30) -> Feed:
-    """Resident where the images fit into `resident_bytes` of an accelerator's memory, streamed otherwise."""
+    """The feed of a split: resident if it fits into `resident_bytes` of an accelerator's memory, else streamed."""
     if accelerated and split.images.nbytes <= resident_bytes:
         return ResidentFeed(split)
     return StreamedFeed(split)
 
 
 def epoch_order(count: int, batch: int, seed: int, epoch: int) -> np.ndarray:
-    """Image numbers of every batch of an epoch, int (steps, batch): a shuffle fixed by seed and epoch alone.
+    """The image numbers of every batch of an epoch: a shuffle fixed by seed and epoch alone.
 
-    Every image appears; the last batch is filled up with the epoch's first images, so that all have one size. A
-    batch larger than the whole set is the whole set.
+    Every image appears. The last batch is filled up with the epoch's first images, so that all have one size. A batch
+    larger than the whole set is the whole set.
+
+    Args:
+        count: Number of images.
+        batch: Images in a batch.
+        seed: The trial's seed.
+        epoch: 1-based.
+
+    Returns:
+        Int (steps, batch).
     """
     shuffled = np.random.default_rng([seed, epoch]).permutation(count)
     steps = steps_per_epoch(count, batch)
@@ -130,23 +144,30 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return -(-count // batch)
 
 
-# Images of one call: what fits a CPU's cache, and what fills an accelerator.
+# The images of one call: what fits into a CPU's cache, and what keeps an accelerator busy.
 CPU_BYTES, ACCELERATOR_BYTES = 4 * 2**20, 64 * 2**20
 
 
 def predict_in_batches(
-    ask: Callable[[Any], np.ndarray], images: Any, accelerated: bool, parts: int = 1
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, accelerated: bool, pieces: int = 1
 ) -> np.ndarray:
-    """What `ask` makes of each image (or of its features), the memory of a call being cut into `parts`."""
-    asked = [ask(images[rows]) for rows in batches(images, accelerated, parts)]
-    return np.concatenate(asked)[: len(images)]
+    """The predictions for all images, or for their features, (N, ...).
+
+    Args:
+        predict: From (batch, ...) to (batch, ...).
+        images: (N, ...).
+        accelerated: Whether an accelerator predicts.
+        pieces: How many times smaller than usual batches are, for want of memory.
+    """
+    predictions = [predict(images[rows]) for rows in prediction_batches(images, accelerated, pieces)]
+    return np.concatenate(predictions)[: len(images)]
 
 
-def batches(images: Any, accelerated: bool, parts: int = 1) -> Iterator[np.ndarray]:
+def prediction_batches(images: np.ndarray, accelerated: bool, pieces: int = 1) -> Iterator[np.ndarray]:
     """The rows of each batch, all of one size: the last is filled up with the last image."""
     count = len(images)
     budget = ACCELERATOR_BYTES if accelerated else CPU_BYTES
-    largest = max(1, budget // parts // images[0].nbytes)
+    largest = max(1, budget // pieces // images[0].nbytes)
     size = -(-count // -(-count // largest))
     for start in range(0, count, size):
         yield np.minimum(np.arange(start, start + size), count - 1)

@@ -1,31 +1,36 @@
-"""The course of one trial: what each of its epochs is trained with, by its phases, its schedule and its plateau."""
+"""What each epoch of a trial is trained with, by its phases, its schedule and its plateau."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toprung.trainables.models.phases import phase_at
-from toprung.trainables.optimization.optimizers import RuntimeHyperparameters
+from toprung.trainables.optimization.hyperparameters import RuntimeHyperparameters
+from toprung.trainables.optimization.schedule import learning_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from toprung.trainables.backend.tensors import Scalar
     from toprung.trainables.models.phases import Phase
     from toprung.trainables.optimization.recipe import Recipe
 
-PLATEAU = "plateau"  # the schedule, and what its state is called
+PLATEAU = "plateau"  # the schedule, and the name of its state
 EPOCH = "epoch"
 
 
 class EpochSchedule:
-    """Leads a trial from epoch to epoch; `phase`, `hyper` and `open_share` are those of `epoch`, entered last."""
+    """The phase, the hyperparameters and the `open_share` of the epoch that was entered last.
+
+    `open_share`, float32, is the depth up to which weights train: see `Phase`.
+    """
 
     def __init__(
-        self, recipe: Recipe, phases: Sequence[Phase], steps_per_epoch: int, class_weights: Any
+        self, recipe: Recipe, phases: Sequence[Phase], steps_per_epoch: int, class_weights: np.ndarray
     ) -> None:
         self._recipe, self._phases = recipe, phases
         self._steps_per_epoch, self._class_weights = steps_per_epoch, class_weights
@@ -33,48 +38,62 @@ class EpochSchedule:
         self.enter(1)
 
     def enter(self, epoch: int) -> None:
-        """Begin an epoch (1-based); a phase begins with its whole rate, as its losses are not those of the last one."""
+        """Begin an epoch (1-based). A phase begins at its full rate: its losses differ from those of the last one."""
         if self._plateau and epoch == phase_at(self._phases, epoch).first_epoch:
             self._plateau = Plateau()
-        self._lead(epoch)
+        self._set_epoch(epoch)
 
-    def _lead(self, epoch: int) -> None:
+    def _set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
         self.phase = phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
         recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
-        self.hyper = RuntimeHyperparameters.from_recipe(
+        self.hyperparameters = RuntimeHyperparameters.from_recipe(
             recipe, self._steps_per_epoch * phase.epochs, self._class_weights
         )
         self.open_share = np.asarray(phase.open_share, np.float32)
 
+    def learning_rate(self, step: Scalar) -> float:
+        """The learning rate of a step of the phase, counted from 0."""
+        return float(np.asarray(learning_rate(step, self.hyperparameters)))
+
     @property
-    def augment(self) -> float | None:
+    def strength(self) -> float | None:
         """The strength of the augmentation in this epoch; None where all phases have that of the recipe."""
         if all(phase.augmented for phase in self._phases):
             return None
         return self._recipe.augment if self.phase.augmented else 0.0
 
-    def see(self, loss: float) -> None:
-        """Take the training loss of the epoch, which the ones to come may depend on."""
+    @property
+    def varies_images(self) -> bool:
+        """Whether images differ from epoch to epoch."""
+        return self.phase.augmented and self._recipe.augment > 0.0
+
+    @property
+    def trains_head_alone(self) -> bool:
+        """Whether no weight below the head has changed or changes: in a first phase with an `open_share` of 0."""
+        return self.phase.first_epoch == 1 and self.phase.open_share == 0.0
+
+    def observe_loss(self, loss: float) -> None:
+        """Take the training loss of the epoch, on which the learning rate of later ones may depend."""
         if self._plateau:
-            self._plateau.see(loss)
+            self._plateau.observe_loss(loss)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the epochs so far have left, by name: the last one's number, and for one schedule more."""
-        left = {PLATEAU: self._plateau.state()} if self._plateau else {}
-        return {EPOCH: np.asarray(self.epoch, np.int32), **left}
+        """The state after the epochs so far, by name: the last epoch's number, and that of the plateau."""
+        plateau = {PLATEAU: self._plateau.state()} if self._plateau else {}
+        return {EPOCH: np.asarray(self.epoch, np.int32), **plateau}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` holds of it; other names are passed over.
+        """Continue from what `state` returned; arrays with other names are ignored.
 
-        The phase is that of its epoch: what a network is scored through must not be what another phase left. One of
-        an earlier version does not tell, and the phase is known when the next epoch is entered.
+        The phase becomes that of the state's epoch, so that the network is evaluated as in that phase. A state of an
+        earlier version has no epoch, and the phase is known when the next epoch is entered.
         """
         if self._plateau and PLATEAU in state:
             self._plateau = Plateau.from_state(state[PLATEAU])
         if EPOCH in state:
-            self._lead(int(state[EPOCH]))
+            self._set_epoch(int(state[EPOCH]))
 
 
 PATIENCE_EPOCHS = 3
@@ -84,17 +103,17 @@ LEAST_GAIN = 1e-4
 
 @dataclass
 class Plateau:
-    """Lowers the rate to a third when three epochs in a row bring no lower training loss (by 1 in 10,000).
+    """Lowers the learning rate to a third when three epochs in a row bring no lower training loss (by 1 in 10,000).
 
     It watches the training loss, not the validation loss: the winner is trained again on both splits, where no image
-    is left to watch, and has to meet the same rates. `factor` is what the peak rate is to be multiplied by.
+    is left to validate on, and has to get the same learning rates. `factor` multiplies the peak of the schedule.
     """
 
     best: float = math.inf
     waited_epochs: int = 0
     factor: float = 1.0
 
-    def see(self, loss: float) -> None:
+    def observe_loss(self, loss: float) -> None:
         """Take the training loss of one more epoch; NaN counts as no improvement."""
         if loss < self.best * (1.0 - LEAST_GAIN):
             self.best, self.waited_epochs = loss, 0
@@ -104,10 +123,10 @@ class Plateau:
             self.factor, self.waited_epochs = self.factor * FACTOR, 0
 
     def state(self) -> np.ndarray:
-        """What `from_state` goes on from, float64 (3,)."""
+        """The state for `from_state`, float64 (3,)."""
         return np.array([self.best, self.waited_epochs, self.factor])
 
     @classmethod
     def from_state(cls, state: np.ndarray) -> Plateau:
-        """Where `state` was taken."""
+        """The plateau whose `state` this is."""
         return cls(float(state[0]), int(state[1]), float(state[2]))

@@ -6,43 +6,53 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from keras import ops
 
+from toprung.trainables.backend.operations import ops
 from toprung.trainables.optimization.optimizers import OptimizerState
+
+if TYPE_CHECKING:
+    from toprung.trainables.backend.tensors import Tensor
+
+OPTIMIZER, NON_TRAINABLE = "optimizer/", "non_trainable/"  # prefixes of the arrays' names
 
 
 class State(NamedTuple):
     """Everything that training changes.
 
-    `step` int32 counts steps since the reset; `moments` are the weights and optimizer memories; `others`
-    holds the non-trainable variables (batch-norm statistics, seeds, dials) in the order of `Network.others`.
+    step: int32, the steps since the reset or since the phase began.
+    optimizer: the weights and the optimizer's memory.
+    non_trainable: the non-trainable variables (batch-norm statistics, seeds, runtime hyperparameters) in the order of
+        `Network.non_trainable`.
     """
 
-    step: Any
-    moments: OptimizerState
-    others: tuple[Any, ...]
+    step: Tensor
+    optimizer: OptimizerState
+    non_trainable: tuple[Tensor, ...]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Copies on the host, by name."""
-        moments = {f"moments/{name}": value for name, value in self.moments._asdict().items()}
-        others = {f"others/{index:04d}": value for index, value in enumerate(self.others)}
-        named = {"step": self.step, **moments, **others}
+        optimizer = {OPTIMIZER + name: value for name, value in self.optimizer._asdict().items()}
+        variables = {f"{NON_TRAINABLE}{index:04d}": value for index, value in enumerate(self.non_trainable)}
+        named = {"step": self.step, **optimizer, **variables}
         return {name: np.array(ops.convert_to_numpy(value)) for name, value in named.items()}
 
     def with_empty_optimizer(self) -> State:
-        """The same weights, before the first step of a schedule of their own."""
-        empty = ops.zeros_like(self.moments.first)
-        return self._replace(
-            step=np.asarray(0, np.int32), moments=self.moments._replace(first=empty, second=empty)
-        )
+        """The same weights before the first step of a new schedule."""
+        empty = ops.zeros_like(self.optimizer.first_moment)
+        optimizer = self.optimizer._replace(first_moment=empty, second_moment=empty)
+        return self._replace(step=np.asarray(0, np.int32), optimizer=optimizer)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> State:
-        """What `arrays` was taken of, still on the host; other names are passed over."""
-        others = tuple(arrays[name] for name in sorted(arrays) if name.startswith("others/"))
-        kept = {name: arrays.get(f"moments/{name}") for name in OptimizerState._fields}
-        moments = OptimizerState(**{name: value for name, value in kept.items() if value is not None})
-        return cls(arrays["step"], moments, others)
+        """The state that `arrays` returned, still on the host; arrays with other names are ignored.
+
+        Raises:
+            KeyError, TypeError: Arrays of a state are missing.
+        """
+        non_trainable = tuple(arrays[name] for name in sorted(arrays) if name.startswith(NON_TRAINABLE))
+        kept = {name: arrays.get(OPTIMIZER + name) for name in OptimizerState._fields}
+        optimizer = OptimizerState(**{name: value for name, value in kept.items() if value is not None})
+        return cls(arrays["step"], optimizer, non_trainable)

@@ -1,196 +1,251 @@
-"""The training and the prediction step as pure functions of arrays, for any Keras backend.
+"""The training and the prediction step as pure functions of tensors, for any Keras backend.
 
 Imports keras at the top: only processes that train load it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
-from keras import ops
 
-from toprung.trainables.optimization.optimizers import RuntimeHyperparameters, averaged, update
-from toprung.trainables.training.network import Network
+from toprung.trainables.backend.operations import ops
+from toprung.trainables.optimization.hyperparameters import RuntimeHyperparameters
+from toprung.trainables.optimization.optimizers import update, update_average
 from toprung.trainables.training.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
     from toprung.trainables.backend.engine import Engine
+    from toprung.trainables.backend.tensors import Scalar, Tensor
+    from toprung.trainables.training.network import Network
 
 
 class Totals(NamedTuple):
     """Sums of each batch's `loss` and `accuracy` since the epoch began, float32 scalars.
 
-    They are carried from call to call, so that an epoch adds up alike whatever calls it is cut into.
+    They are passed from call to call, so that an epoch adds up alike whatever calls it is cut into.
     """
 
-    loss: Any
-    accuracy: Any
+    loss: Tensor
+    accuracy: Tensor
+
+
+class StepInputs(NamedTuple):
+    """What one call of a training step reads.
+
+    hyperparameters: those of the epoch.
+    open_share: float32 scalar, the depth up to which weights train.
+    images, labels: what `order` indexes: uint8 (N, H, W, C) or features float32 (N, features), and int32 labels.
+    order: int32 (rows, batch); a row is a batch.
+    steps: int32 scalar, how many rows to train on.
+    """
+
+    hyperparameters: RuntimeHyperparameters
+    open_share: Tensor
+    images: Tensor
+    labels: Tensor
+    order: Tensor
+    steps: Tensor
 
 
 class Batch(NamedTuple):
-    """Augmented images with their targets and labels, in the order of one axis.
+    """Augmented images with their targets and labels, along one axis.
 
-    `counted` is 1 for an image, 0 for one that only fills up a part.
+    `counted` is 1 for an image, 0 for one that only fills up a micro-batch.
     """
 
-    images: Any
-    targets: Any
-    labels: Any
-    counted: Any
+    images: Tensor
+    targets: Tensor
+    labels: Tensor
+    counted: Tensor
+
+
+class BatchResult(NamedTuple):
+    """The loss and the accuracy of a batch, float32 scalars, and the non-trainable values after it."""
+
+    loss: Tensor
+    accuracy: Tensor
+    non_trainable: tuple[Tensor, ...]
 
 
 class TrainingStep:
     """Many steps in one call: gather, augment, forward, backward, update. `traces` counts traces.
 
-    With `watches_loss` a call ends at the first loss that is not finite; on an accelerator looking at every loss
-    would make the host wait for each step, so there the caller looks once a call.
-
-    With `parts` above 1 each batch is augmented whole and then goes through the model in so many parts, one after the
-    other; the update is that of the whole batch. What looks at other images of the batch sees its part alone: batch
-    normalisation takes its statistics from parts, and dropout draws for each.
+    Args:
+        network: The network to train.
+        engine: Compiles the step.
+        watches_loss: End a call at the first loss that is not finite. On an accelerator the host would have to wait for
+            each step, so there the caller looks at the loss after each call.
+        micro_batches: Above 1 each batch is augmented as a whole and then goes through the model in so many pieces, one
+            after the other; the update is that of the whole batch. Layers that look at other images of the batch see
+            their micro-batch alone: batch norms take their statistics from it, and dropout draws for each.
     """
 
-    def __init__(self, network: Network, engine: Engine, watches_loss: bool, parts: int = 1) -> None:
-        self.network = network
-        self.engine = engine
+    def __init__(self, network: Network, engine: Engine, watches_loss: bool, micro_batches: int = 1) -> None:
+        self.network, self.engine = network, engine
+        self.watches_loss, self.micro_batches = watches_loss, micro_batches
         self.traces = 0
-        self._parts = parts
-        self._watches_loss = watches_loss
-        self._decayed, self._depths = network.decayed(), network.depths()
+        self._decays, self._depths = network.decays(), network.depths()
         state, images = (
             network.state_signature,
             keras.KerasTensor(network.model.input_shape, network.input_dtype),
         )
-        labels = keras.KerasTensor((None, *network.outputs.label_shape), "int32")
-        order = keras.KerasTensor((None, None), "int32")
-        totals, steps = Totals(*[keras.KerasTensor((), "float32")] * 2), keras.KerasTensor((), "int32")
-        hyper, share = (
-            RuntimeHyperparameters.signature(network.outputs.classes),
-            keras.KerasTensor((), "float32"),
+        scalar = keras.KerasTensor((), "float32")
+        inputs = StepInputs(
+            RuntimeHyperparameters.signature(network.head.classes),
+            open_share=scalar,
+            images=images,
+            labels=keras.KerasTensor((None, *network.head.label_shape), "int32"),
+            order=keras.KerasTensor((None, None), "int32"),
+            steps=keras.KerasTensor((), "int32"),
         )
-        arguments = [state, totals, hyper, share, images, labels, order, steps]
-        self.compiled_run = engine.compile(self.run, arguments)
-        # Where layers can be frozen a trace of its own saves the backward pass through all that lies below the head.
+        signature = [state, Totals(scalar, scalar), inputs]
+        self.compiled_run = engine.compile(self.run, signature)
+        # Where layers can be frozen, a trace of its own saves the backward pass through all that lies below the head.
         has_depths = self._depths is not None
-        self.compiled_head_run = engine.compile(self.run_head, arguments) if has_depths else self.compiled_run
-        self.compiled_predict = engine.compile(self.predict, [state.moments.weights, state.others, images])
+        self.compiled_head_run = engine.compile(self.run_head, signature) if has_depths else self.compiled_run
+        variables = [state.optimizer.weights, state.non_trainable]
+        self.compiled_predict = engine.compile(self.predict, [*variables, images])
 
-    def run(self, *arguments: Any) -> tuple[State, Totals]:
-        """Run the first `steps` rows of `order`, int32 (rows, batch), which index `images` and `labels`.
+    def run(self, state: State, totals: Totals, inputs: StepInputs) -> tuple[State, Totals]:
+        """Train on the first `inputs.steps` batches; weights deeper than `inputs.open_share` stay unchanged.
 
-        Takes (state, totals, hyper, open_share, images, labels, order, steps); only weights that lie at most
-        `open_share` deep are changed. Returns the new state, whose `step` tells how many steps were run, and the
-        new totals.
+        Returns:
+            The new state, whose `step` shows how many steps were made, and the new totals.
         """
-        return self._run(False, *arguments)
+        return self._run(state, totals, inputs, head_only=False)
 
-    def run_head(self, *arguments: Any) -> tuple[State, Totals]:
+    def run_head(self, state: State, totals: Totals, inputs: StepInputs) -> tuple[State, Totals]:
         """As `run` with an `open_share` of 0."""
-        return self._run(True, *arguments)
+        return self._run(state, totals, inputs, head_only=True)
 
-    def _run(
-        self,
-        head_only: bool,
-        state: State,
-        totals: Totals,
-        hyper: RuntimeHyperparameters,
-        open_share: Any,
-        images: Any,
-        labels: Any,
-        order: Any,
-        steps: Any,
-    ) -> tuple[State, Totals]:
+    def predict(self, weights: Tensor, non_trainable: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Logits, float32 (batch, classes), of images with values 0 to 255."""
+        return self.network.infer(weights, non_trainable, ops.cast(images, "float32"))
+
+    def predict_array(
+        self, weights: Tensor, non_trainable: Sequence[Tensor], images: np.ndarray
+    ) -> np.ndarray:
+        """`predict`, compiled, as an array on the host."""
+        return ops.convert_to_numpy(self.compiled_predict(weights, non_trainable, images))
+
+    def _run(self, state: State, totals: Totals, inputs: StepInputs, head_only: bool) -> tuple[State, Totals]:
         self.traces += 1
-        is_open = None if self._depths is None else self._depths <= open_share
+        is_open = None if self._depths is None else self._depths <= inputs.open_share
 
-        def goes_on(row: Any, _state: State, totals: Totals) -> Any:
-            more = row < steps
-            return ops.logical_and(more, ops.isfinite(totals.loss)) if self._watches_loss else more
+        def continues(row: Tensor, _: State, totals: Totals) -> Tensor:
+            more = row < inputs.steps
+            return ops.logical_and(more, ops.isfinite(totals.loss)) if self.watches_loss else more
 
-        def body(row: Any, state: State, totals: Totals) -> tuple[Any, State, Totals]:
-            chosen = order[row]
-            batch = ops.cast(ops.take(images, chosen, axis=0), "float32")
-            answers = ops.take(labels, chosen, axis=0)
-            return (row + 1, *self._one(state, totals, hyper, batch, answers, is_open, head_only))
+        def body(row: Tensor, state: State, totals: Totals) -> tuple[Tensor, State, Totals]:
+            indexes = inputs.order[row]
+            images = ops.cast(ops.take(inputs.images, indexes, axis=0), "float32")
+            labels = ops.take(inputs.labels, indexes, axis=0)
+            hyperparameters = inputs.hyperparameters
+            batch, non_trainable = self._augmented(state, images, labels, hyperparameters)
+            state = state._replace(non_trainable=non_trainable)
+            result, gradient = self._batch_gradient(state, batch, hyperparameters, head_only)
+            totals = Totals(totals.loss + result.loss, totals.accuracy + result.accuracy)
+            return row + 1, self._updated(state, result, gradient, hyperparameters, is_open), totals
 
-        _, state, totals = ops.while_loop(goes_on, body, (ops.zeros((), "int32"), state, totals))
+        start = (ops.zeros((), "int32"), state, totals)
+        _, state, totals = ops.while_loop(continues, body, start)
         return state, totals
 
-    def predict(self, weights: Any, others: Any, images: Any) -> Any:
-        """Logits, float32 (batch, classes), of images with values 0 to 255."""
-        return self.network.infer(weights, others, ops.cast(images, "float32"))
+    def _augmented(
+        self, state: State, images: Tensor, labels: Tensor, hyperparameters: RuntimeHyperparameters
+    ) -> tuple[Batch, tuple[Tensor, ...]]:
+        targets = self.network.head.targets(labels)
+        images, targets, non_trainable = self.network.vary(
+            self.engine, state.non_trainable, images, targets, hyperparameters
+        )
+        return Batch(images, targets, labels, ops.ones_like(targets[:, 0])), non_trainable
 
-    def _one(
+    def _updated(
         self,
         state: State,
-        totals: Totals,
-        hyper: RuntimeHyperparameters,
-        images: Any,
-        labels: Any,
-        is_open: Any,
-        head_only: bool,
-    ) -> tuple[State, Totals]:
-        targets = self.network.outputs.targets(labels)
-        images, targets, others = self.network.vary(self.engine, state.others, images, targets, hyper)
-        batch = Batch(images, targets, labels, ops.ones_like(targets[:, 0]))
-        slope = self._slope if self._parts == 1 else self._slope_in_parts
-        (loss, right, others), gradient = slope(state.moments.weights, others, batch, hyper, head_only)
+        result: BatchResult,
+        gradient: Tensor,
+        hyperparameters: RuntimeHyperparameters,
+        is_open: Tensor | None,
+    ) -> State:
+        """The state after a step with this gradient; weights where `is_open` is False stay unchanged."""
         if is_open is not None:
             gradient = ops.where(is_open, gradient, 0.0)
-        arguments = [state.step, gradient, state.moments, self._decayed, hyper]
-        moments = self.engine.shared(update, arguments, like=state.moments)
+        arguments = [state.step, gradient, state.optimizer, self._decays, hyperparameters]
+        optimizer = self.engine.call_shared(update, arguments, like=state.optimizer)
         if is_open is not None:
-            moments = moments._replace(weights=ops.where(is_open, moments.weights, state.moments.weights))
-        moments = moments._replace(weights=self.network.constrain(moments.weights))
-        moments = averaged(state.step, moments, hyper)
-        totals = Totals(totals.loss + loss, totals.accuracy + right)
-        return State(state.step + 1, moments, tuple(others)), totals
+            weights = ops.where(is_open, optimizer.weights, state.optimizer.weights)
+            optimizer = optimizer._replace(weights=weights)
+        optimizer = optimizer._replace(weights=self.network.constrain(optimizer.weights))
+        optimizer = update_average(state.step, optimizer, hyperparameters)
+        return State(state.step + 1, optimizer, tuple(result.non_trainable))
 
-    def _slope(
-        self,
-        weights: Any,
-        others: Any,
-        batch: Batch,
-        hyper: RuntimeHyperparameters,
-        head_only: bool,
-        size: Any = None,
-    ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
-        """((loss, accuracy, new others), gradient) of images that are a share of a batch of `size`."""
-        size = ops.cast(ops.shape(batch.labels)[0] if size is None else size, "float32")
-        answer = self.network.outputs
+    def _batch_gradient(
+        self, state: State, batch: Batch, hyperparameters: RuntimeHyperparameters, head_only: bool
+    ) -> tuple[BatchResult, Tensor]:
+        """The result and the gradient of a batch, in a loop over its micro-batches.
 
-        def loss_of(weights: Any) -> tuple[Any, Any]:
-            logits, own, changed = self.network.forward(weights, others, batch.images, head_only)
-            loss = ops.sum(batch.counted * answer.losses(logits, batch.targets, hyper)) / size
-            hits = answer.right(logits, batch.labels)
-            share = ops.sum(batch.counted) / size
-            return loss + own * share, (loss, ops.sum(batch.counted * hits) / size, changed)
-
-        return self.engine.value_and_grad(loss_of, weights)
-
-    def _slope_in_parts(
-        self, weights: Any, others: Any, batch: Batch, hyper: RuntimeHyperparameters, head_only: bool
-    ) -> tuple[tuple[Any, Any, tuple[Any, ...]], Any]:
-        """As `_slope`; a loop, so that no part's activations are held beside another's."""
+        A loop, so that the activations of one micro-batch are gone before those of the next are there.
+        """
         size = ops.shape(batch.labels)[0]
-        places, counted = parts_of(size, self._parts)
+        if self.micro_batches == 1:
+            return self._gradient(state, batch, hyperparameters, head_only, size)
+        positions, counted = micro_batch_positions(size, self.micro_batches)
 
-        def body(index: Any, gradient: Any, loss: Any, right: Any, others: Any) -> tuple[Any, ...]:
-            part = Batch(*(ops.take(values, places[index], axis=0) for values in batch))
-            part = part._replace(counted=counted[index])
-            (more, hits, others), slope = self._slope(weights, others, part, hyper, head_only, size)
-            return index + 1, gradient + slope, loss + more, right + hits, tuple(others)
+        def body(
+            index: Tensor, gradient: Tensor, loss: Tensor, accuracy: Tensor, non_trainable: tuple[Tensor, ...]
+        ) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
+            micro_batch = Batch(*(ops.take(values, positions[index], axis=0) for values in batch))
+            micro_batch = micro_batch._replace(counted=counted[index])
+            before = state._replace(non_trainable=non_trainable)
+            result, more = self._gradient(before, micro_batch, hyperparameters, head_only, size)
+            changed = tuple(result.non_trainable)
+            return index + 1, gradient + more, loss + result.loss, accuracy + result.accuracy, changed
 
         zero = ops.zeros(())
-        start = (ops.zeros((), "int32"), ops.zeros_like(weights), zero, zero, tuple(others))
-        _, gradient, loss, right, others = ops.while_loop(lambda index, *_: index < self._parts, body, start)
-        return (loss, right, tuple(others)), gradient
+        empty = ops.zeros_like(state.optimizer.weights)
+        start = (ops.zeros((), "int32"), empty, zero, zero, tuple(state.non_trainable))
+        _, gradient, loss, accuracy, non_trainable = ops.while_loop(
+            lambda index, *_: index < self.micro_batches, body, start
+        )
+        return BatchResult(loss, accuracy, tuple(non_trainable)), gradient
+
+    def _gradient(
+        self,
+        state: State,
+        batch: Batch,
+        hyperparameters: RuntimeHyperparameters,
+        head_only: bool,
+        size: Scalar,
+    ) -> tuple[BatchResult, Tensor]:
+        """The result and the gradient of images that are a part of a batch of `size` images."""
+        count, head = ops.cast(size, "float32"), self.network.head
+
+        def loss_of(weights: Tensor) -> tuple[Tensor, BatchResult]:
+            logits, layer_loss, changed = self.network.forward(
+                weights, state.non_trainable, batch.images, head_only
+            )
+            losses = head.losses(logits, batch.targets, hyperparameters)
+            loss = ops.sum(batch.counted * losses) / count
+            accuracy = ops.sum(batch.counted * head.correct(logits, batch.labels)) / count
+            share = ops.sum(batch.counted) / count
+            return loss + layer_loss * share, BatchResult(loss, accuracy, changed)
+
+        return self.engine.value_and_grad(loss_of, state.optimizer.weights)
 
 
-def parts_of(size: Any, parts: int) -> tuple[Any, Any]:
-    """Positions in a batch, int32 (parts, images a part), and 1.0 where they count: the last part is filled up."""
-    each = (size + parts - 1) // parts
-    numbers = ops.arange(parts * each, dtype="int32")
+def micro_batch_positions(size: Scalar, count: int) -> tuple[Tensor, Tensor]:
+    """Cut a batch of `size` images into `count` micro-batches of one size.
+
+    Returns:
+        Positions in the batch, int32 (count, images), and 1.0 where they count: the last ones only fill up.
+    """
+    each = (size + count - 1) // count
+    numbers = ops.arange(count * each, dtype="int32")
     counted = ops.cast(numbers < size, "float32")
-    return ops.reshape(numbers % size, (parts, each)), ops.reshape(counted, (parts, each))
+    return ops.reshape(numbers % size, (count, each)), ops.reshape(counted, (count, each))

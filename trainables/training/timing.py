@@ -1,4 +1,4 @@
-"""How long a compiled function takes on this device, where its neighbours disturb it least."""
+"""How long a compiled function takes on this device, where other processes disturb it least."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# What a step is timed by: as many steps as this takes, and how often.
-TIMED_SECS, FEWEST_STEPS, MOST_STEPS, TIMES = 0.5, 8, 256, 3
+# A step is timed over as many steps as take TIMED_SECS, within these bounds, REPEATS times.
+TIMED_SECS, MIN_STEPS, MAX_STEPS, REPEATS = 0.5, 8, 256, 3
 CALLS = 30
 
 
 def secs_per_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
-    """Seconds of a training step, the best of three tries after one that compiles.
+    """Seconds of a training step, the best of three measurements after a call that compiles.
 
-    `run` trains on the batches that the rows of `order` name and returns how many steps it took.
+    Args:
+        run: Trains on the batches that the rows of an order name; returns how many steps it made.
+        order: Int (steps, batch), image numbers.
     """
-    first = order[:FEWEST_STEPS]
+    first = order[:MIN_STEPS]
     run(first)
-    secs = _timed(run, first)
-    steps = min(max(FEWEST_STEPS, int(TIMED_SECS / secs)), MOST_STEPS)
+    secs = _secs_of_a_step(run, first)
+    steps = min(max(MIN_STEPS, int(TIMED_SECS / secs)), MAX_STEPS)
     many = np.resize(order, (steps, order.shape[1]))
-    return min(_timed(run, many) for _ in range(TIMES))
+    return min(_secs_of_a_step(run, many) for _ in range(REPEATS))
 
 
-def _timed(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
+def _secs_of_a_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
     began = time.perf_counter()
     steps = run(order)
     return (time.perf_counter() - began) / steps

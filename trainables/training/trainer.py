@@ -8,31 +8,25 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-from keras import ops
 
-from toprung.trainables.backend.engine import device, engine_for
 from toprung.trainables.metrics.classification import SCORES
-from toprung.trainables.models.build import build_model
-from toprung.trainables.models.initialization import Reinitializer
 from toprung.trainables.models.phases import phases_of
-from toprung.trainables.optimization.optimizers import OptimizerState, learning_rate
 from toprung.trainables.optimization.recipe import Recipe
 from toprung.trainables.training.batches import (
     TimedChunks,
-    batches,
     epoch_order,
     feed_for,
     predict_in_batches,
+    prediction_batches,
     steps_per_epoch,
 )
+from toprung.trainables.training.compile_warmup import CompileWarmup
+from toprung.trainables.training.compiled_model import CompiledModel
 from toprung.trainables.training.epoch_schedule import EpochSchedule
-from toprung.trainables.training.frozen_features import FeatureCache, HeadOnlyTraining
-from toprung.trainables.training.heads import head_for
-from toprung.trainables.training.network import Network
+from toprung.trainables.training.feature_cache import FeatureCache
 from toprung.trainables.training.state import State
-from toprung.trainables.training.step import Totals, TrainingStep
+from toprung.trainables.training.step import StepInputs, Totals
 from toprung.trainables.training.timing import fastest_call_secs, secs_per_step
 from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.resource_usage import ResourceUsage
@@ -40,19 +34,31 @@ from toprung.trainables.trial.resource_usage import ResourceUsage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import keras
+
+    from toprung.trainables.backend.tensors import Tensor
     from toprung.trainables.metrics.classification import Evaluation
     from toprung.trainables.models.family import Family
     from toprung.trainables.task.task import Split, Task
     from toprung.trainables.training.batches import Feed
 
-WEIGHTS, OTHERS = 0, 1
-
 
 class Trainer:
     """Trains one structure, trial after trial.
 
-    `reset(config, seed)` starts a trial; the same configuration and seed give the same curve, bit for bit, on
-    a new and on a used trainer (on one device, with one number of threads, computed alike). Not thread-safe.
+    `reset(config, seed)` starts a trial. The same configuration and seed give the same curve, bit for bit, on a new
+    and on a used trainer (on one device, with one number of threads and the same plan). Not thread-safe.
+
+    compiled: what the trials of the structure share.
+    execution_plan: how the model is computed.
+
+    Args:
+        family: The model family.
+        config: A configuration of the structure.
+        task: What to train and validate on.
+        feed: Feeds the training data; by default a new one.
+        plan: How to compute; by default float32 without XLA.
+        cache: Keeps features of a frozen part; by default a new one.
     """
 
     def __init__(
@@ -61,132 +67,108 @@ class Trainer:
         config: Mapping[str, Any],
         task: Task,
         feed: Feed | None = None,
-        computation: ExecutionPlan | None = None,
-        features: FeatureCache | None = None,
+        plan: ExecutionPlan | None = None,
+        cache: FeatureCache | None = None,
     ) -> None:
-        began = time.perf_counter()
-        computation = computation or ExecutionPlan()
-        model = build_model(family, config, task, computation.precision)
+        plan = plan or ExecutionPlan()
         self._family = family
-        augments_fully = Recipe.from_config(config).augments_beyond_standard
-        depths = getattr(family, "depths", lambda _: None)(model)
-        self._network = Network(model, head_for(task), augments_fully, depths)
-        pretrained = getattr(family, "pretrained", lambda _: ())(model)
-        self._first = Reinitializer(self._network.layers, pretrained)
-        self._device = device()
-        self._accelerated = self._device.accelerated
-        built = time.perf_counter()
-        self._engine = engine_for(model, computation.xla)
-        self._step = TrainingStep(self._network, self._engine, not self._accelerated, computation.parts)
-        frozen = getattr(family, "frozen", lambda *_: None)(model, config)
-        cache = features or FeatureCache()
-        self._head = HeadOnlyTraining(
-            self._network, frozen, self._engine, self._accelerated, cache, computation
-        )
-        self._costs = ResourceUsage(build_secs=built - began, compile_secs=time.perf_counter() - built)
-        self._state: State = self._network.state_signature
-        self._compiled: set[tuple[object, ...]] = set()
-        self.use(task, feed or feed_for(task.train, self._accelerated), computation)
+        self.compiled = CompiledModel(family, config, task, plan, cache or FeatureCache())
+        self._accelerated = self.compiled.device.accelerated
+        self._usage = self.compiled.build_usage
+        self._warmup = CompileWarmup(self.compiled.engine.xla)
+        self._state: State = self.compiled.network.state_signature
+        self.use(task, feed or feed_for(task.train, self._accelerated), plan)
         self.reset(config, 0)
 
     @property
     def traces(self) -> int:
         """How often the training step was traced since it was built."""
-        return self._step.traces + self._head.traces
-
-    def take_costs(self) -> ResourceUsage:
-        """What building, compiling, waiting for data and validating took since the last call."""
-        taken, self._costs = self._costs, ResourceUsage()
-        return taken
+        return self.compiled.traces
 
     @property
     def parameter_count(self) -> int:
-        """How many weights and statistics the model has; seeds and dials do not count."""
-        return self._network.parameter_count
+        """The numbers in weights and statistics of the model."""
+        return self.compiled.network.parameter_count
 
     @property
-    def computed(self) -> ExecutionRecord:
-        """How the trial at hand is computed."""
-        parts, size = self.computation.parts, min(self._recipe.batch_size, len(self._task.train.labels))
+    def execution_record(self) -> ExecutionRecord:
+        """How the current trial is computed."""
+        plan = self.execution_plan
+        size = min(self._recipe.batch_size, len(self._task.train.labels))
         return ExecutionRecord(
-            self._device.kind,
-            self.computation.precision,
-            self._engine.xla,
+            self.compiled.device.name,
+            plan.precision,
+            self.compiled.engine.xla,
             self._rows_per_call,
-            -(-size // parts) if parts > 1 else None,
+            -(-size // plan.micro_batches) if plan.micro_batches > 1 else None,
         )
 
-    def secs_per_step(self, steps_per_call: int | None = None) -> float:
-        """Seconds of a training step of the recipe at hand; the trial's state is lost."""
-        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
-        return secs_per_step(lambda part: self._run_steps(part, steps_per_call)[-1], order)
+    def take_usage(self) -> ResourceUsage:
+        """What building, compiling, waiting for data and validating took since the last call."""
+        usage, self._usage = self._usage, ResourceUsage()
+        return usage
 
-    def try_out(self) -> None:
-        """Make a training step and predict a batch of validation in vain: the trial's state stays as it is."""
-        self._try_step()
-        images = self._task.val.images
-        first = next(batches(images, self._accelerated, self.computation.parts))
-        predict = self._step.compiled_predict
-        ops.convert_to_numpy(predict(self._scored_weights, self._state.others, images[first]))
-
-    def use(self, task: Task, feed: Feed, computation: ExecutionPlan) -> None:
+    def use(self, task: Task, feed: Feed, plan: ExecutionPlan) -> None:
         """Train on `feed` and validate on the task's data from now on.
 
-        Image shape and classes must stay, and of `computation` all but `steps_per_call`.
+        Image shape, classes and type of the task must be as before, and all of the plan but `steps_per_call`.
         """
         self._task = task
         self._feed = feed
-        self.computation = computation
+        self.execution_plan = plan
 
     def reset(self, config: Mapping[str, Any], seed: int) -> None:
-        """Start a trial: first weights, empty optimizer, seeds and dials; nothing is traced again.
+        """Start a trial: initial weights, empty optimizer, seeds and runtime hyperparameters, without a new trace.
 
-        `config` must have the structure this trainer was built for. Raises InputError for an impossible
-        recipe.
+        Args:
+            config: A configuration of the structure that this trainer was built for.
+            seed: The trial's seed.
+
+        Raises:
+            InputError: The configuration's recipe is impossible.
         """
         self._recipe = Recipe.from_config(config)
         self._seed = seed
         labels = self._task.train.labels
-        self._course = EpochSchedule(
+        head = self.compiled.network.head
+        self._schedule = EpochSchedule(
             self._recipe,
             phases_of(self._family, config, self._task.max_epochs),
             steps_per_epoch(len(labels), self._recipe.batch_size),
-            self._network.outputs.weights(labels, self._recipe.class_balance),
+            head.class_weights(np.asarray(labels), self._recipe.class_balance),
         )
-        weights = self._first.draw(self._network.weights, config, seed, WEIGHTS)
-        flat = np.concatenate([np.ravel(value).astype(np.float32) for value in weights])
-        zeros = np.zeros_like(flat)
-        others = tuple(self._first.draw(self._network.others, config, seed, OTHERS))
-        average = flat if self._recipe.ema else np.zeros(0, np.float32)
-        self._load(State(np.asarray(0, np.int32), OptimizerState(flat, zeros, zeros, average), others))
+        self._load(self.compiled.initial_state(config, seed, averaged=self._recipe.ema > 0.0))
         self._enter_phase(1)
-        if not self._keeps_val:
+        if not self._validates_on_features:
             self._compile_ahead()
         self._rows_per_call: int | None = None
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch `epoch` (1-based), then validate.
 
-        Returns each of `ClassificationEvaluation.scores` with val_ before it, train_accuracy, train_loss (both
-        averaged over
-        the epoch's batches, with augmentation and dropout on), learning_rate (of the last step) and
-        images_per_sec (training alone). A loss that is not finite ends the epoch at that step: train_loss then
-        says what it was, validation is NaN. What compiling a phase takes is told as such.
+        A loss that is not finite ends the epoch at that step: `train_loss` is then that loss, and the validation
+        metrics are NaN.
+
+        Returns:
+            Each of `Evaluation.scores` as val_NAME; train_accuracy and train_loss, averages over the epoch's batches
+            with augmentation and dropout; learning_rate, of the last step; images_per_sec of the training alone.
         """
         self._enter_phase(epoch)
-        self._cut_off_features()
+        if self._validates_on_features:
+            # The first epoch that needs features computes them before its clock starts.
+            splits = [self._task.val, *([self._task.train] if self._trains_on_features else [])]
+            self._usage += self.compiled.head_only.prepare(self._state, splits)
         self._compile_ahead()
         started = time.perf_counter()
-        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
-        loss, accuracy, steps = self._run_steps(order, self.computation.steps_per_call)
+        loss, accuracy, steps = self._run_steps(self._epoch_order(epoch), self.execution_plan.steps_per_call)
         images = steps * min(self._recipe.batch_size, len(self._task.train.labels))
         images_per_sec = images / (time.perf_counter() - started)
         is_finite = bool(np.isfinite(loss))
         began = time.perf_counter()
         scores = self.evaluate(self._task.val).scores if is_finite else dict.fromkeys(SCORES, float("nan"))
-        self._costs += ResourceUsage(validation_secs=time.perf_counter() - began)
-        last_rate = float(learning_rate(self._state.step - 1, self._course.hyper))
-        self._course.see(loss / steps)
+        self._usage += ResourceUsage(validation_secs=time.perf_counter() - began)
+        last_rate = self._schedule.learning_rate(self._state.step - 1)
+        self._schedule.observe_loss(loss / steps)
         return {
             **{f"val_{name}": value for name, value in scores.items()},
             "train_accuracy": accuracy / steps,
@@ -197,129 +179,135 @@ class Trainer:
 
     def evaluate(self, split: Split) -> Evaluation:
         """Score the current weights on a split, in batches of one size."""
-        weights, others, predict = self._scored_weights, self._state.others, self._step.compiled_predict
-        scored = split
-        if self._keeps_val and split is self._task.val:
-            scored, _ = self._head.seen(self._state, split)
-            weights, others = self._head.cut.cut_weights(weights, others)
-            predict = self._head.cut.step.compiled_predict
+        weights, non_trainable = self._scored_weights, self._state.non_trainable
+        step, inputs = self.compiled.step, split
+        if self._validates_on_features and split is self._task.val:
+            head_only = self.compiled.head_only
+            inputs, _ = head_only.features(self._state, split)
+            weights, non_trainable = head_only.split_network.head_variables(weights, non_trainable)
+            step = head_only.split_network.step
         logits = predict_in_batches(
-            lambda images: ops.convert_to_numpy(predict(weights, others, images)),
-            scored.images,
+            lambda images: step.predict_array(weights, non_trainable, images),
+            inputs.images,
             self._accelerated,
-            self.computation.parts,
+            self.execution_plan.micro_batches,
         )
-        return self._network.outputs.scored(logits, np.asarray(split.labels))
+        return self.compiled.network.head.evaluate(logits, np.asarray(split.labels))
 
     def latency_ms(self) -> float:
-        """How long one image takes from array to logits, in ms: the fastest of 30 calls, undisturbed by neighbours."""
+        """Milliseconds from one image as an array to its logits: the fastest of 30 calls."""
         images = self._task.val.images[:1]
-        weights, others = self._scored_weights, self._state.others
-        predict = self._step.compiled_predict
-        return 1e3 * fastest_call_secs(lambda: ops.convert_to_numpy(predict(weights, others, images)))
+        return 1e3 * fastest_call_secs(lambda: self._predict(images))
+
+    def secs_per_step(self, steps_per_call: int | None = None) -> float:
+        """Seconds of a training step of the current recipe; the trial's state is lost."""
+        return secs_per_step(lambda order: self._run_steps(order, steps_per_call)[-1], self._epoch_order(1))
+
+    def try_out(self) -> None:
+        """Make a training step and predict one batch of validation images; the trial's state stays unchanged."""
+        self._try_step()
+        images = self._task.val.images
+        first = next(prediction_batches(images, self._accelerated, self.execution_plan.micro_batches))
+        self._predict(images[first])
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything a trial needs to go on bit for bit, as arrays on the host.
-
-        A trainer reset with the same configuration and seed continues from it with `load_state`.
-        """
-        return {**self._state.arrays(), **self._course.state()}
+        """Everything a trial needs to continue bit for bit, as arrays on the host, for `load_state`."""
+        return {**self._state.arrays(), **self._schedule.state()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from `state()` of a trial with the same configuration and seed.
+        """Continue from the `state` of a trial with the same configuration and seed, after a `reset` with them.
 
-        Raises ValueError when the arrays do not fit this structure.
+        Raises:
+            ValueError: The arrays do not fit this structure.
         """
         loaded = State.from_arrays(state)
-        averaged = self._state.moments.average.shape[0] > 0
-        self._network.check_fits(loaded.moments, loaded.others, averaged=averaged)
+        averaged = self._state.optimizer.average.shape[0] > 0
+        self.compiled.network.check_fits(loaded, averaged)
         self._load(loaded)
-        self._course.load_state(state)
+        self._schedule.load_state(state)
 
     def export(self) -> keras.Model:
-        """The model as it stands: stock layers, raw uint8 images in, class probabilities out."""
-        return self._network.export(self._scored_weights, self._state.others)
+        """The current model: stock layers, raw uint8 images in, class probabilities out."""
+        return self.compiled.network.export(self._scored_weights, self._state.non_trainable)
 
-    def rest(self) -> None:
-        """Free the memory of the trial at hand, which is lost; `reset` starts the next one."""
-        self._state = self._network.state_signature
+    def release(self) -> None:
+        """Free the memory of the current trial, which is lost; `reset` starts the next one."""
+        self._state = self.compiled.network.state_signature
 
     def _enter_phase(self, epoch: int) -> None:
-        """Schedule, open layers and, where a later phase begins, the empty optimizer of this epoch's phase."""
-        self._course.enter(epoch)
-        if self._course.augment is not None:
-            self._state = self._network.augmented(self._state, self._course.augment)
-        if epoch == self._course.phase.first_epoch > 1:
+        """Set schedule and augmentation of an epoch; a later phase starts with an empty optimizer."""
+        self._schedule.enter(epoch)
+        if self._schedule.strength is not None:
+            self._state = self.compiled.network.with_augmentation(self._state, self._schedule.strength)
+        if epoch == self._schedule.phase.first_epoch > 1:
             self._load(self._state.with_empty_optimizer())
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        return epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
 
     def _run_steps(
         self, order: np.ndarray, steps_per_call: int | None, only_one: bool = False
     ) -> tuple[float, float, int]:
-        """Loss and accuracy added up over the steps, and how many were run: all of the order, or `only_one`."""
-        cut = self._head.cut if self._keeps_train else None
-        state = cut.taken(self._state) if cut else self._state
-        feed = self._head.seen(self._state, self._task.train)[1] if cut else self._feed
-        before = int(state.step)
+        """Train on the batches of an order, or on the first alone; loss and accuracy added up, and the steps made."""
+        schedule, step, state, feed = self._schedule, self.compiled.step, self._state, self._feed
+        run = step.compiled_run if schedule.open_share > 0 else step.compiled_head_run
+        split_network = self.compiled.head_only.split_network if self._trains_on_features else None
+        if split_network:
+            feed = self.compiled.head_only.features(self._state, self._task.train)[1]
+            state, run = split_network.head_state(self._state), split_network.step.compiled_run
+        before = int(np.asarray(state.step))
         totals = Totals(np.zeros((), np.float32), np.zeros((), np.float32))
-        hyper, open_share = self._course.hyper, self._course.open_share
-        run = self._step.compiled_run if open_share > 0 else self._step.compiled_head_run
-        run = cut.step.compiled_run if cut else run
         chunks = TimedChunks(feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
-            steps, self._rows_per_call = np.asarray(1 if only_one else count, np.int32), len(rows)
-            state, totals = run(state, totals, hyper, open_share, images, labels, rows, steps)
-            if only_one or not np.isfinite(float(totals.loss)):
+            self._rows_per_call = int(rows.shape[0])
+            steps = np.asarray(1 if only_one else count, np.int32)
+            inputs = StepInputs(schedule.hyperparameters, schedule.open_share, images, labels, rows, steps)
+            state, totals = run(state, totals, inputs)
+            if only_one or not np.isfinite(float(np.asarray(totals.loss))):
                 break
-        self._state = cut.put_back(self._state, state) if cut else state
-        self._costs += ResourceUsage(input_wait_secs=chunks.secs)
-        return float(totals.loss), float(totals.accuracy), int(state.step) - before
+        self._state = split_network.merged_state(self._state, state) if split_network else state
+        self._usage += ResourceUsage(input_wait_secs=chunks.secs)
+        loss, accuracy = (float(np.asarray(total)) for total in totals)
+        return loss, accuracy, int(np.asarray(state.step)) - before
 
     def _try_step(self) -> None:
         kept = self._state
-        order = epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, 1)
-        self._run_steps(order, self.computation.steps_per_call, only_one=True)
+        self._run_steps(self._epoch_order(1), self.execution_plan.steps_per_call, only_one=True)
         self._state = kept
 
     def _compile_ahead(self) -> None:
-        """Where XLA compiles at the first call of a shape, make that call in vain, so that no epoch pays for it."""
-        is_open, averages = self._course.open_share > 0, self._recipe.ema > 0.0
-        features = self._keeps_val, self._keeps_train
-        shape = (self._recipe.batch_size, self.computation, is_open, averages, features)
-        if not self._engine.xla or shape in self._compiled:
-            return
-        self._compiled.add(shape)
-        began = time.perf_counter()
-        if self._keeps_val:
+        is_open, averages = self._schedule.open_share > 0, self._recipe.ema > 0.0
+        features = self._validates_on_features, self._trains_on_features
+        shape = (self._recipe.batch_size, self.execution_plan, bool(is_open), averages, features)
+        self._usage += self._warmup.run(shape, self._first_calls)
+
+    def _first_calls(self) -> None:
+        if self._validates_on_features:
             self._try_step()
             self.evaluate(self._task.val)
         else:
             self.try_out()
-        self._costs += ResourceUsage(compile_secs=time.perf_counter() - began)
 
     @property
-    def _keeps_val(self) -> bool:
-        """Whether validation sees through features: while the frozen part has the weights it came with."""
-        is_first = self._course.phase.first_epoch == 1 and self._course.phase.open_share == 0.0
-        return is_first and self._head.takes(len(self._task.val.labels))
+    def _validates_on_features(self) -> bool:
+        """Whether validation uses features: while the frozen part has the weights it started with."""
+        return self._schedule.trains_head_alone and self.compiled.head_only.fits(len(self._task.val.labels))
 
     @property
-    def _keeps_train(self) -> bool:
-        """Whether training does too: where its images are the same every epoch."""
-        varied = self._course.phase.augmented and self._recipe.augment > 0.0
+    def _trains_on_features(self) -> bool:
+        """Whether training uses them too: where its images are the same in every epoch."""
         both = len(self._task.train.labels) + len(self._task.val.labels)
-        return not varied and self._keeps_val and self._head.takes(both)
-
-    def _cut_off_features(self) -> None:
-        """Where this epoch is the first to need them the head alone and its features are made ready, off its clock."""
-        if self._keeps_val:
-            splits = [self._task.val, *([self._task.train] if self._keeps_train else [])]
-            self._costs += self._head.prepare(self._state, splits)
+        is_fixed = not self._schedule.varies_images and self._validates_on_features
+        return is_fixed and self.compiled.head_only.fits(both)
 
     @property
-    def _scored_weights(self) -> Any:
-        """What is evaluated and exported: the average of the weights where one is kept."""
-        moments = self._state.moments
-        return moments.average if self._recipe.ema else moments.weights
+    def _scored_weights(self) -> Tensor:
+        """What is evaluated and exported: the average of the weights if one is kept."""
+        optimizer = self._state.optimizer
+        return optimizer.average if self._recipe.ema else optimizer.weights
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.compiled.step.predict_array(self._scored_weights, self._state.non_trainable, images)
 
     def _load(self, state: State) -> None:
-        self._state = self._network.as_tensors(state)
+        self._state = self.compiled.network.as_tensors(state)

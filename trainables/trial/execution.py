@@ -1,7 +1,7 @@
-"""How the steps of a trial are computed: what a job asks for, what a worker takes, what a trial's row tells.
+"""How the steps of a trial are computed: what a job requests, what a worker decides, what a trial's row records.
 
-None of it is part of a trial's configuration: it changes the speed, and the result by rounding and,
-between XLA and none, by other draws of dropout alone.
+None of it is part of a trial's configuration. It changes the speed, the rounding of the result and, between XLA and
+no XLA, the random numbers of dropout.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PRECISIONS = (FLOAT32, MIXED)
 
 @dataclass(frozen=True)
 class ExecutionRequest:
-    """What a job asks for; None leaves it to a measurement on the device at hand."""
+    """What a job requests; None leaves the setting to a measurement on the device."""
 
     precision: str | None = None
     xla: bool | None = None
@@ -29,36 +29,42 @@ class ExecutionRequest:
 class ExecutionPlan:
     """How a model's steps are computed.
 
-    A call runs `steps_per_call` steps at most (None: as many as its images fit). A batch goes through the model in
-    `parts` one after the other, their gradients added up to that of the batch, which takes less memory. All but
-    `steps_per_call` decides how results are rounded: a trial goes on as it began wherever it goes on.
+    `steps_per_call` is the largest number of steps in one call; None stands for as many as the call's images allow.
+    `micro_batches` is how many pieces each batch is cut into. They go through the model one after the other and their
+    gradients add up to that of the batch, which takes less memory. Every field but `steps_per_call` changes how
+    results are rounded, so a trial keeps its plan wherever it is resumed.
     """
 
     precision: str = FLOAT32
     xla: bool = False
     steps_per_call: int | None = None
-    parts: int = 1
+    micro_batches: int = 1
 
     @property
-    def compiled(self) -> tuple[str, bool, int]:
-        """What of it is compiled in."""
-        return self.precision, self.xla, self.parts
+    def compile_key(self) -> tuple[str, bool, int]:
+        """The fields that are compiled into a model: plans with equal keys share one."""
+        return self.precision, self.xla, self.micro_batches
 
     def to_json(self) -> str:
-        """For `from_json`."""
+        """The plan as JSON text, for `from_json`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> ExecutionPlan:
-        """What `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        """The plan that `to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: The text is not one that `to_json` wrote.
+        """
         return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
 class ExecutionRecord:
-    """What a trial's row tells: the kind of device and how it was used.
+    """How a trial was computed, as its row records it; the fields are columns of the trials table.
 
-    `steps_per_call` is None before the first epoch, `micro_batch_size`, in images, where batches stay whole.
+    `device` is the vendor's name of the device, or "cpu". `steps_per_call` is None before the first epoch.
+    `micro_batch_size` is in images, None for batches that stay whole.
     """
 
     device: str

@@ -1,4 +1,4 @@
-"""What an exception means for the trial that raised it, with its evidence."""
+"""What an exception means for the trial that raised it: the outcome, the traceback, the memory that was missing."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ _ITEM_BYTES = {
 }
 
 
-# TensorFlow on a GPU; XLA and JAX; numpy.
+# The first is TensorFlow's on a GPU; the second is that of XLA, JAX and NumPy.
 _TENSOR = re.compile(r"allocating tensor with shape\[([\d,]*)\] and type (\w+)")
 _AMOUNT = re.compile(r"(?:allocate|allocating)\s+([\d.]+)\s*(bytes|[KMGTPE]iB)")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a trial failed; false when it did not. `failed_allocation_bytes` is what it asked for when memory ran
-    out, if known."""
+    """How a trial failed; false when it did not.
+
+    `error` is the end of the traceback. `failed_allocation_bytes` is the size of the allocation that failed when
+    memory ran out, None if unknown.
+    """
 
     outcome: Outcome | None
     error: str = ""
@@ -53,7 +56,7 @@ class Failure:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """OOM where memory ran out, else FAILED; with the end of the traceback."""
+    """The failure that an exception stands for: OOM when memory ran out, else FAILED."""
     tail = "".join(traceback.format_exception(error))[-ERROR_TAIL_CHARS:]
     if is_out_of_memory(error):
         return Failure(Outcome.OOM, tail, failed_allocation_bytes(str(error)))
@@ -61,7 +64,10 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def catch_failure(action: Callable[[], None]) -> Failure:
-    """How an action failed. Its exception is let go of, and with it the models that the frames it names hold."""
+    """Run an action and return how it failed.
+
+    The exception is dropped, and with it the models that the frames of its traceback hold.
+    """
     try:
         action()
     except Exception as error:
@@ -76,7 +82,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def failed_allocation_bytes(message: str) -> int | None:
-    """The size of the allocation that failed, where the message of TensorFlow, XLA or numpy says it."""
+    """The size of the allocation that failed, if the message of TensorFlow, XLA or NumPy names it."""
     if tensor := _TENSOR.search(message):
         shape = [int(size) for size in tensor[1].split(",") if size]
         return math.prod(shape) * _ITEM_BYTES.get(tensor[2], 4)

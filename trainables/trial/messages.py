@@ -1,4 +1,4 @@
-"""What the driver and a worker tell each other: a trial to begin, an epoch's results, what to do next."""
+"""Messages between the driver and a worker: a trial to begin, the results of epochs, what to do next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialStart:
-    """What a worker needs to begin one trial, and what its row needs to be run again."""
+    """What a worker needs to begin one trial, and what a row needs so that the trial can be run again."""
 
     trial_id: str
     number: int
@@ -27,13 +27,12 @@ class TrialStart:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one step of a worker tells the driver.
+    """What one step of a worker reports to the driver.
 
-    `report` is the newest epoch, `history` the epochs before it that were not told yet; `report` is None when
-    the trial failed before it could measure anything new. `failure` and `error` are set when the trial is over;
-    `failed_allocation_bytes` is what it last asked for in vain, if it did and the error says. `costs` is what was
-    spent since the
-    last result.
+    `report` is the newest epoch and `history` the epochs before it that were not reported yet; `report` is None when
+    the trial failed before it measured anything new. `failure` and `error` are set when the trial has failed;
+    `failed_allocation_bytes` is the size of the last allocation that failed, if the error names it. `resource_usage` is
+    what the worker spent since its last result.
     """
 
     report: EpochReport | None
@@ -41,18 +40,18 @@ class EpochResult:
     failure: Outcome | None = None
     error: str = ""
     failed_allocation_bytes: int | None = None
-    costs: ResourceUsage = field(default_factory=ResourceUsage)
+    resource_usage: ResourceUsage = field(default_factory=ResourceUsage)
     parameter_count: int = 0
-    computed: ExecutionRecord | None = None
+    execution: ExecutionRecord | None = None
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Which process a result came from; `outgrown` when it is to be replaced, for the memory it holds."""
+    """The process that a result came from; `recycled` when it holds too much memory and is to be replaced."""
 
     node: str = ""
     pid: int = 0
-    outgrown: bool = False
+    recycled: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,11 @@ class WorkerReport:
 
 
 class Order(Enum):
-    """What a worker does next where it is not to begin a trial."""
+    """What a worker does next when it does not begin a trial."""
 
-    CONTINUE = "go on with the trial at hand"
-    SHUTDOWN = "there is nothing more to do, or not for this process"
+    CONTINUE = "continue the current trial"
+    SHUTDOWN = "end this process: no work is left for it"
 
 
-Answer = TrialStart | Order
+Instruction = TrialStart | Order
+"""The driver's reply to a worker."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 Mode = Literal["max", "min"]
 Score = float | tuple[float, ...]
-# How the names of metrics end of which less is better.
+# The endings of the names of metrics of which less is better.
 _LESS_IS_BETTER = ("loss", "error", "count", "_ms")
 
 

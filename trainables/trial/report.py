@@ -1,4 +1,4 @@
-"""What a trial tells the driver: one report an epoch, and one outcome at its end."""
+"""The results of a trial: one report for each epoch, and one outcome at its end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Outcome(StrEnum):
     """How a trial ended.
 
-    COMPLETED reached its last epoch, STOPPED was cut at a rung, DIVERGED reported a non-finite value,
-    OOM ran out of memory, PREEMPTED lost its worker and its retries, TIMEOUT overran its time,
-    FAILED raised an error. Only the first two carry values a model may learn from as they stand.
+    COMPLETED reached its last epoch, STOPPED was stopped early, DIVERGED reported a value that is not finite, OOM
+    ran out of memory, PREEMPTED lost its worker and has no retries left, TIMEOUT took too long, FAILED raised an
+    error. Only the values of the first two may train a surrogate model unchanged.
     """
 
     COMPLETED = "COMPLETED"
@@ -28,25 +28,26 @@ class Outcome(StrEnum):
 
     @property
     def counts_against_config(self) -> bool:
-        """Whether the end speaks against the configuration, so that a search avoids others like it."""
+        """Whether a search avoids configurations like this one; not after a lost worker."""
         return self in (Outcome.DIVERGED, Outcome.OOM, Outcome.TIMEOUT, Outcome.FAILED)
 
     @property
     def may_win(self) -> bool:
-        """Whether the trial's values may make it the winner: whoever lost a worker or overran its time still may."""
+        """Whether the trial's values may make it the winner; also after a lost worker or a timeout."""
         return self not in (Outcome.DIVERGED, Outcome.OOM, Outcome.FAILED)
 
     @property
     def rules_out_config(self) -> bool:
-        """Whether one training that ended so rules the configuration out as a winner, however good its others were."""
+        """Whether one such training excludes the configuration as a winner, however good its other trainings were."""
         return self in (Outcome.DIVERGED, Outcome.OOM)
 
 
 class EpochReport(NamedTuple):
     """What one trial measured after one epoch.
 
-    `epoch` is 1-based and survives resume (0 stands for the untrained model). `metrics` maps a name such as
-    `val_accuracy` to a float. `epoch_secs` is this epoch alone, `elapsed_secs` all the trial's epochs so far.
+    `epoch` is 1-based and keeps counting when a trial is resumed (0 stands for the untrained model). `metrics` maps a
+    name such as `val_accuracy` to a float, which is NaN or infinite when a training diverged. `epoch_secs` are the
+    seconds of this epoch, `elapsed_secs` those of all the trial's epochs so far.
     """
 
     trial_id: str
@@ -57,5 +58,5 @@ class EpochReport(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether every metric is a finite number; one NaN or infinity anywhere makes the trial DIVERGED."""
+        """Whether every metric is finite; one NaN or infinity makes the trial DIVERGED."""
         return all(map(math.isfinite, self.metrics.values()))

@@ -1,4 +1,4 @@
-"""What a trial took on its worker beside its epochs: seconds by what they went into, and memory."""
+"""What a trial used of its worker beside its epochs: seconds by purpose, and memory."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResourceUsage:
-    """One trial's use of its worker, or a part of it; parts add up with `+`.
+    """What one trial used of its worker, or a part of that; parts add up with `+`.
 
-    The seconds of a worker are its epochs and the first six here; `input_wait_secs` and `validation_secs` are
-    parts of the
-    epochs. `rss_bytes` is the process's own resident memory and `device_bytes` the peak on its accelerator since the
-    process began (0 without one); a sum keeps the larger.
+    A worker's seconds are those of its epochs and the first six fields; `input_wait_secs` and `validation_secs` are
+    parts of the epochs. `rss_bytes` is the resident memory of the process and `device_bytes` the peak on its
+    accelerator since the process began (0 without one); a sum keeps the larger of two. The fields are columns of the
+    trials table.
     """
 
     worker_startup_secs: float = 0.0
-    """From the start of the process until the libraries and the data were there; the worker's first trial alone."""
+    """From the start of the process until libraries and data were loaded; for a worker's first trial alone."""
     build_secs: float = 0.0
-    """Building a model that no earlier trial of the worker had."""
+    """Building the model; 0 when an earlier trial of the worker had built it."""
     compile_secs: float = 0.0
-    """Compiling its training step."""
+    """Compiling the training step."""
     trial_setup_secs: float = 0.0
-    """Resetting weights and optimizer, reading a checkpoint; what was trained in vain until memory ran out."""
+    """Resetting weights and optimizer, reading a checkpoint, and epochs that were lost when memory ran out."""
     checkpoint_secs: float = 0.0
-    """What the training waited for its checkpoints."""
+    """How long the training waited for its checkpoints."""
     idle_secs: float = 0.0
-    """Idle until the driver said what to do next."""
+    """Waiting for the driver's next instruction."""
     input_wait_secs: float = 0.0
     validation_secs: float = 0.0
     rss_bytes: int = 0
@@ -50,24 +50,24 @@ class ResourceUsage:
 
     @property
     def overhead_secs(self) -> float:
-        """Seconds of the worker in which it did not train."""
+        """The worker's seconds outside its epochs."""
         spent = (self.worker_startup_secs, self.build_secs, self.compile_secs)
         return sum(spent) + self.trial_setup_secs + self.checkpoint_secs + self.idle_secs
 
 
 class IdleTimer:
-    """Adds up the seconds between `rest` and `work`: those in which a worker had nothing to do."""
+    """Measures how long a worker waits between a `start` and the next `stop`."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._since: float | None = None
 
-    def rest(self) -> None:
-        """The worker has done what it was asked to."""
+    def start(self) -> None:
+        """The worker has finished what it was told to do."""
         self._since = self._clock()
 
-    def work(self) -> float:
-        """The worker was asked for something; returns for how many seconds it had rested, 0 the first time."""
+    def stop(self) -> float:
+        """The worker has something to do again; returns the seconds since `start`, 0 without one."""
         since, self._since = self._since, None
         return 0.0 if since is None else self._clock() - since
 
@@ -82,8 +82,8 @@ def process_age_secs() -> float:
 def rss_bytes() -> int:
     """Resident memory of this process alone.
 
-    Mapped images do not count: the system takes their pages back when it needs room, so they say nothing of how far a
-    worker has grown.
+    Memory-mapped images are left out: the system reclaims their pages when it needs memory, so they do not show how
+    much a worker has grown.
     """
     import psutil
 
@@ -92,12 +92,12 @@ def rss_bytes() -> int:
 
 
 def memory_share_bytes(cpus: float) -> int:
-    """What a worker with `cpus` of the cores here may hold before it is to be replaced: 0.8 of their share."""
+    """The memory at which a worker with `cpus` cores is replaced: 0.8 of its cores' share of this machine."""
     return int(0.8 * memory_bytes() * min(1.0, cpus / cores()))
 
 
 def device_bytes() -> int:
-    """The most that TensorFlow has held on one GPU since the process began; 0 without GPU or TensorFlow."""
+    """The peak memory of TensorFlow on one GPU since the process began; 0 without a GPU or without TensorFlow."""
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
         return 0

@@ -1,6 +1,6 @@
-"""The line between a worker and its driver: an object there and an answer back in a tenth of a millisecond.
+"""The connection between a worker and its driver: an object there and a reply back take a tenth of a millisecond.
 
-A result and the next task take Ray Tune four milliseconds and more, in which the worker would wait.
+Ray Tune takes four milliseconds and more for a result and the next task, in which the worker would wait.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CALL_SECS = 60.0
+CONNECT_SECS = 60.0
 
 
-# A line is silent for as long as an epoch takes; firewalls forget those that are silent for long.
+# A connection is silent for as long as an epoch takes; firewalls drop those that are silent for long.
 KEEP_ALIVE_SECS = 60
 
 
@@ -35,7 +35,10 @@ class Address:
 
 
 class Connection:
-    """One end. Objects are pickled: both ends run this code, and the key comes before the first object."""
+    """One end of a connection, which sends pickled objects. Both ends run this code; a key precedes the first object.
+
+    Every method but `close` raises ConnectionLostError when the other end is gone.
+    """
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -45,43 +48,47 @@ class Connection:
         self._socket, self._file = connected, connected.makefile("rwb")
 
     def send(self, message: object) -> None:
-        """Raises LineBrokenError."""
-        with _broken_line():
+        """Send an object."""
+        with _connection_errors():
             self._file.write(pickle.dumps(message))
             self._file.flush()
 
     def receive(self) -> Any:
-        """Wait for the other end's next object. Raises LineBrokenError."""
-        with _broken_line():
+        """Wait for the other end's next object."""
+        with _connection_errors():
             return pickle.load(self._file)
 
     def ask(self, message: object) -> Any:
-        """Send, and wait for the answer. Raises LineBrokenError."""
+        """Send an object and wait for the reply."""
         self.send(message)
         return self.receive()
 
     def send_key(self, key: bytes) -> None:
-        """The first thing a worker says. Raises LineBrokenError."""
-        with _broken_line():
+        """Send the key, before any object."""
+        with _connection_errors():
             self._file.write(key)
             self._file.flush()
 
     def receive_key(self, length: int) -> bytes:
-        """The first thing a driver hears; nothing is unpickled for it. Raises LineBrokenError."""
-        with _broken_line():
+        """Wait for a key of this length, before any object; nothing is unpickled."""
+        with _connection_errors():
             return self._file.read(length)
 
     def close(self) -> None:
-        """End the line; whoever waits at either end hears of it."""
+        """End the connection; a `receive` at either end then raises."""
         with suppress(OSError):  # the other end was first
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
 
 def connect_to_driver(address: Address) -> Connection:
-    """A line to the driver at an address. Raises LineBrokenError, which says what to look at."""
+    """Connect to the driver at an address.
+
+    Raises:
+        ConnectionLostError: The driver cannot be reached; the message says what to check.
+    """
     try:
-        connected = socket.create_connection((address.host, address.port), timeout=CALL_SECS)
+        connected = socket.create_connection((address.host, address.port), timeout=CONNECT_SECS)
     except OSError as error:
         where = f"{address.host}:{address.port}"
         raise ConnectionLostError(
@@ -89,13 +96,13 @@ def connect_to_driver(address: Address) -> Connection:
             "or set TOPRUNG_PORT for the driver to one that is open"
         ) from error
     connected.settimeout(None)
-    line = Connection(connected)
-    line.send_key(address.key)
-    return line
+    connection = Connection(connected)
+    connection.send_key(address.key)
+    return connection
 
 
 @contextmanager
-def _broken_line() -> Iterator[None]:
+def _connection_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, pickle.UnpicklingError) as error:  # the last: it ended within a message

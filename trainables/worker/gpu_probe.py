@@ -1,4 +1,4 @@
-"""How much of a GPU's memory a search's trials take, measured on a few configurations, and the share that holds it."""
+"""The GPU memory that a search's trials take, measured on a few configurations, and the share of a GPU for it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
-from toprung.trainables.backend.gpu_memory import CONTEXT_MEGABYTES, LEAST_MEGABYTES, visible_gpu_megabytes
+from toprung.trainables.backend.gpu_memory import CONTEXT_MEGABYTES, MIN_MEGABYTES, visible_gpu_megabytes
 from toprung.trainables.trial.failures import catch_failure
 from toprung.trainables.trial.resource_usage import device_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from toprung.trainables.worker.ray_trainable import TrialPlan
+    from toprung.trainables.worker.plan import TrialPlan
 
 
-# For fragments between tensors, and for configurations that take more than those measured; what takes more still is
-# computed in parts of a batch (trainables/worker/trial_runner.py).
+# For fragments between tensors, and for configurations that take more than those measured; batches of what takes more
+# still are cut into micro-batches (see `trainables.worker.trial_runner`).
 MARGIN = 1.25
-MOST_SHARING = 4  # processes on one GPU take turns: more of them fill no more of the gaps between their steps
+MAX_SHARING = 4  # processes on one GPU take turns: more of them fill no more of the gaps between their steps
 
 
-class Tried(Protocol):
-    """A model that can be tried out."""
+class ProbedTrainer(Protocol):
+    """A trainer whose memory is measured."""
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
         """Start a configuration from scratch."""
 
     def try_out(self) -> None:
-        """One training step and one batch of validation."""
+        """Make one training step and predict one batch of validation images."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,43 @@ class GpuNeed:
     total_megabytes: int
     configurations: int
 
-    def share(self, most: int = MOST_SHARING) -> float:
+    def share(self, most: int = MAX_SHARING) -> float:
         """The smallest of 1, 1/2, ... 1/most of a GPU whose cap (see `share_megabytes`) holds the need.
 
         Rounded down to the ten-thousandths that Ray counts in.
         """
-        needed = max(LEAST_MEGABYTES, math.ceil(self.need_bytes * MARGIN / 2**20))
-        shares = [math.floor(1e4 / sharing) / 1e4 for sharing in range(min(most, MOST_SHARING), 1, -1)]
+        needed = max(MIN_MEGABYTES, math.ceil(self.need_bytes * MARGIN / 2**20))
+        shares = [math.floor(1e4 / sharing) / 1e4 for sharing in range(min(most, MAX_SHARING), 1, -1)]
         fits = (share for share in shares if int(share * self.total_megabytes) - CONTEXT_MEGABYTES >= needed)
         return next(fits, 1.0)
 
 
-def need_of(plan: TrialPlan, configs: Sequence[Mapping[str, object]]) -> GpuNeed | None:
-    """What trials of `plan` need, measured in this process: no other may compute on its GPU meanwhile."""
-    from toprung.trainables.worker.ray_trainable import CachedTrainerSource
+def probe_trials(plan: TrialPlan, configs: Sequence[Mapping[str, object]]) -> GpuNeed | None:
+    """Measure what the trials of a plan need, in this process; no other may compute on its GPU meanwhile."""
+    from toprung.trainables.worker.trainer_source import CachedTrainerSource
 
     source = CachedTrainerSource(replace(plan, gpus=1.0))
-    return measured_need(lambda config: cast("Tried", source.trainer(config, None, 1)), configs)
+    return measure_need(lambda config: cast("ProbedTrainer", source.trainer(config, None, 1)), configs)
 
 
-def measured_need(
-    trainer_of: Callable[[Mapping[str, object]], Tried],
+def measure_need(
+    trainer_of: Callable[[Mapping[str, object]], ProbedTrainer],
     configs: Sequence[Mapping[str, object]],
     peak_bytes: Callable[[], int] = device_bytes,
     total_megabytes: Callable[[], int | None] = visible_gpu_megabytes,
 ) -> GpuNeed | None:
-    """Try configurations out one after the other in this process, as a worker would hold them; None if nothing is told.
+    """Try configurations one after the other in this process, as a worker would hold them.
 
-    One that fails here, for want of memory or otherwise, will fail as a trial too, and is left out.
+    A configuration that fails here will fail as a trial too, and is left out.
+
+    Args:
+        trainer_of: The trainer of a configuration.
+        configs: The configurations.
+        peak_bytes: The peak memory of tensors in this process.
+        total_megabytes: The memory of the GPU.
+
+    Returns:
+        The need; None if the device reports nothing or no configuration could be tried.
     """
 
     def try_out(config: Mapping[str, object]) -> None:
@@ -75,7 +84,8 @@ def measured_need(
         trainer.reset(config, 0)
         trainer.try_out()
 
-    tried = sum(not catch_failure(lambda config=config: try_out(config)) for config in configs)  # type: ignore[misc]
+    failures = [catch_failure(lambda config=config: try_out(config)) for config in configs]  # type: ignore[misc]
+    tried = sum(not failure for failure in failures)
     need_bytes, megabytes = peak_bytes(), total_megabytes()
     if not tried or not need_bytes or not megabytes:
         return None

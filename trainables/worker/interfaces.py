@@ -1,4 +1,4 @@
-"""What a trial needs of whatever trains it, and of where that comes from."""
+"""What a worker needs of a trainer, and of where trainers come from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 
 class Trainer(Protocol):
-    """What trains: a model with its optimizer, reset in place for each trial."""
+    """A model with its optimizer, reset in place for each trial."""
 
-    parameter_count: int
-    computation: ExecutionPlan
+    execution_plan: ExecutionPlan
 
     @property
-    def computed(self) -> ExecutionRecord:
-        """How the trial at hand is computed, for its row."""
+    def parameter_count(self) -> int:
+        """The numbers in weights and statistics of the model."""
+
+    @property
+    def execution_record(self) -> ExecutionRecord:
+        """How the current trial is computed, for its row."""
 
     def reset(self, config: Mapping[str, object], seed: int) -> None:
         """Start a configuration from scratch."""
@@ -30,31 +33,34 @@ class Trainer(Protocol):
         """Train and validate one epoch (1-based); returns its metrics."""
 
     def latency_ms(self) -> float:
-        """How long one image takes from array to probabilities, in milliseconds."""
+        """Milliseconds from one image as an array to its logits."""
 
-    def take_costs(self) -> ResourceUsage:
+    def take_usage(self) -> ResourceUsage:
         """What building, compiling, waiting for data and validating took since the last call."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything needed to go on bit for bit."""
+        """Everything needed to continue bit for bit."""
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take up a state that `state` gave."""
+        """Continue from what `state` returned."""
 
 
 class TrainerSource(Protocol):
     """Where a worker's trainers come from."""
 
     def trainer(
-        self, config: Mapping[str, object], computation: ExecutionPlan | None, least_parts: int
+        self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
     ) -> Trainer:
-        """The trainer of `config`'s structure; it computes as `computation` says (None: as this worker chose).
+        """The trainer of a configuration's structure.
 
-        Its batches are cut into `least_parts` parts or more.
+        Args:
+            config: The trial's configuration.
+            plan: How it computes; None for the plan of this worker.
+            min_micro_batches: Its batches are cut into at least so many.
         """
 
     def take_startup_secs(self) -> float:
-        """What getting ready to build any trainer took, told once."""
+        """What getting ready to build any trainer took; 0 after the first call."""
 
     def make_room(self) -> None:
-        """Give back the memory of whatever is kept for later trials."""
+        """Free the memory of whatever is kept for later trials."""

@@ -1,21 +1,16 @@
-"""The two ends that the driver's tests put in place of real ones: a search loop of few trials, and its observer;
-and a trainer that trains nothing."""
+"""The two ends that the driver's tests put in place of real ones: a search loop of few trials, and its observer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
 
 from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
 from toprung.search.strategy.strategy import Decision
-from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.resource_usage import ResourceUsage
 
 
 @dataclass
@@ -95,50 +90,6 @@ class FakeLoop:
         self.lost_trials.append(trial_id)
 
 
-class FakeTrainer:
-    """A trainer whose validation accuracies are those of a curve, and whose state is its epoch."""
-
-    parameter_count = 1
-    computation, computed = ExecutionPlan(), None
-
-    def __init__(self, curve: list[float]) -> None:
-        self._curve, self._epoch = curve, 0
-
-    def reset(self, config: Any, seed: int) -> None:
-        self._epoch = 0
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        self._epoch = epoch
-        return {"val_accuracy": self._curve[epoch - 1]}
-
-    def latency_ms(self) -> float:
-        return 1.0
-
-    def take_costs(self) -> ResourceUsage:
-        return ResourceUsage()
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"epoch": np.asarray(self._epoch)}
-
-    def load_state(self, state: Any) -> None:
-        self._epoch = int(state["epoch"])
-
-
-class FakeTrainerSource:
-    """A worker's source of trainers that train nothing."""
-
-    def __init__(self, curve: list[float]) -> None:
-        self._curve = curve
-
-    def trainer(self, *_: Any) -> FakeTrainer:
-        return FakeTrainer(self._curve)
-
-    def take_startup_secs(self) -> float:
-        return 0.0
-
-    def make_room(self) -> None: ...
-
-
 @pytest.fixture
 def recorded_facts() -> type[RecordedFacts]:
     """An observer of a search loop that keeps what it is told."""
@@ -149,9 +100,3 @@ def recorded_facts() -> type[RecordedFacts]:
 def fake_loop() -> type[FakeLoop]:
     """A search loop without a strategy, for those who only take trials from it."""
     return FakeLoop
-
-
-@pytest.fixture
-def trainer_source() -> Callable[[list[float]], Any]:
-    """What a worker trains with, by the curve of its validation accuracy."""
-    return FakeTrainerSource

@@ -15,16 +15,23 @@ from toprung.cluster.session import ClusterUnreachableError
 from toprung.cluster.worker_server import accept_workers
 from toprung.search.driver.dispatcher import Dispatcher
 from toprung.search.strategy.strategy import Decision
-from toprung.trainables.trial.messages import Answer, EpochResult, Order, TrialStart, Worker, WorkerReport
+from toprung.trainables.trial.messages import (
+    EpochResult,
+    Instruction,
+    Order,
+    TrialStart,
+    Worker,
+    WorkerReport,
+)
 from toprung.trainables.trial.report import EpochReport
 from toprung.trainables.worker.connection import Address, ConnectionLostError, connect_to_driver
 
 
-def report_of(trial_id: str, epoch: int = 1, outgrown: bool = False) -> WorkerReport:
-    return WorkerReport(trial_id, EpochResult(EpochReport(trial_id, epoch)), Worker("node", 1, outgrown))
+def report_of(trial_id: str, epoch: int = 1, recycled: bool = False) -> WorkerReport:
+    return WorkerReport(trial_id, EpochResult(EpochReport(trial_id, epoch)), Worker("node", 1, recycled))
 
 
-def name_of(answer: Answer) -> str:
+def name_of(answer: Instruction) -> str:
     return answer.name if isinstance(answer, Order) else answer.trial_id
 
 
@@ -33,7 +40,7 @@ class Caller:
 
     def __init__(self, address: Address, slot: str) -> None:
         self.connection = connect_to_driver(address)
-        self.answer: Answer = self.connection.ask(slot)
+        self.answer: Instruction = self.connection.ask(slot)
 
     def report(self, trial_id: str, epoch: int = 1) -> str:
         return name_of(self.connection.ask(report_of(trial_id, epoch)))
@@ -88,11 +95,11 @@ def test_each_trial_has_its_own_retries(fake_loop) -> None:
     assert dispatcher.open_slot("c")
 
 
-def test_a_worker_that_has_outgrown_its_share_shuts_down_between_two_trials(fake_loop) -> None:
+def test_a_worker_that_exceeds_its_memory_shuts_down_between_two_trials(fake_loop) -> None:
     dispatcher = Dispatcher(fake_loop(2, epochs=2))
     dispatcher.open_slot("a")
-    assert name_of(dispatcher.report("a", report_of("t00000", 1, outgrown=True))) == "CONTINUE"
-    assert name_of(dispatcher.report("a", report_of("t00000", 2, outgrown=True))) == "SHUTDOWN"
+    assert name_of(dispatcher.report("a", report_of("t00000", 1, recycled=True))) == "CONTINUE"
+    assert name_of(dispatcher.report("a", report_of("t00000", 2, recycled=True))) == "SHUTDOWN"
     dispatcher.close_slot("a", died=False)
     assert dispatcher.open_slot("b"), "another worker takes the next trial"
     assert name_of(dispatcher.report("b", report_of("t00001", 2))) == "SHUTDOWN"

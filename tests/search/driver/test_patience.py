@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from toprung.search.driver.search_loop import LoopSettings, SearchLoop
 from toprung.search.driver.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
-from toprung.trainables.trial.messages import EpochResult, TrialStart
+from toprung.trainables.trial.messages import EpochResult
 from toprung.trainables.trial.objectives import Objective
-from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.trial_runner import Rules, TrialRun
 
 MAX_EPOCHS = 9
 ACCURACY = Objective.named("val_accuracy")
@@ -82,37 +76,6 @@ def test_a_search_killed_before_it_wrote_the_end_ends_the_trial_alike(recorded_f
     assert loop.report(start.trial_id, EpochResult(known[3])) is Decision.STOP
     assert later.ends[start.trial_id].outcome is Outcome.STOPPED
     assert later.ends[start.trial_id].reason.startswith("no better val_accuracy in 3 epochs")
-
-
-@pytest.mark.parametrize(("patience", "ends_at"), [(0, None), (1, 4), (2, 5), (3, 6), (5, None)])
-def test_equal_is_not_better_and_zero_waits_for_ever(patience: int, ends_at: int | None) -> None:
-    config = {"patience_epochs": patience}
-    ended = [n for n in range(1, 10) if patience_stop_reason(reports(n), config, "val_accuracy", "max")]
-    assert (ended[0] if ended else None) == ends_at
-    assert patience_stop_reason(reports(2), {"patience_epochs": 1}, "val_accuracy", "min") is not None
-
-
-def test_the_best_state_is_saved_and_no_epoch_is_trained_past_the_end(trainer_source, tmp_path: Path) -> None:
-    store = CheckpointStore(str(tmp_path))
-    rules = Rules(MAX_EPOCHS, frozenset({1, 9}), checkpoint_secs=1e9, report_secs=1e9)
-    run = TrialRun(trainer_source(CURVE), store, rules)
-    run.begin(TrialStart("t00000", 0, 0, {"patience_epochs": 3}))
-    first = run.step()
-    assert first.report is not None and first.report.epoch == 1, first.error
-    last = run.step()
-    assert last.report is not None and last.report.epoch == 6
-    run.end()
-    best = store.load_best("t00000", run.identity)
-    assert best is not None and best.epoch == 3
-
-
-def test_a_worker_trains_on_to_the_first_rung_whatever_the_curve_does(trainer_source, tmp_path: Path) -> None:
-    rules = Rules(MAX_EPOCHS, frozenset({MAX_EPOCHS}), checkpoint_secs=1e9, report_secs=1e9)
-    run = TrialRun(trainer_source(CURVE), CheckpointStore(str(tmp_path)), rules)
-    run.begin(TrialStart("t00000", 0, 0, {"patience_epochs": 3}))
-    last = run.step()
-    assert last.report is not None and last.report.epoch == MAX_EPOCHS
-    run.end()
 
 
 def test_a_trial_that_a_rung_stops_when_its_patience_ends_counts_as_fully_trained(recorded_facts) -> None:

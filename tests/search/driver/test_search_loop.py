@@ -87,7 +87,7 @@ def test_what_the_steps_of_a_trial_took_adds_up(recorded_facts) -> None:
     for epoch, value in ((1, 0.5), (2, math.nan)):
         costs = ResourceUsage(build_secs=2.0 - epoch, idle_secs=0.25, rss_bytes=epoch)
         computed = ExecutionRecord("cpu", "float32", xla=False, steps_per_call=epoch)
-        measured = replace(result(start, epoch, value), costs=costs, computed=computed)
+        measured = replace(result(start, epoch, value), resource_usage=costs, execution=computed)
         loop.report(start.trial_id, replace(measured, failed_allocation_bytes=7 if epoch == 1 else None))
     trial = facts.trials[start.trial_id]
     assert trial.execution == computed, "the newest counts"

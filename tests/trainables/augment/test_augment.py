@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toprung.spaces.definition.recipe_vocabulary import MIXES, STANDARD, TECHNIQUES
+from toprung.spaces.definition.recipe_vocabulary import COLOR_ONLY, MIXES, STANDARD, TECHNIQUES
 
 pytestmark = pytest.mark.slow
 
 SINGLE = [name for name in TECHNIQUES if name not in MIXES]
 CASES = [*((name,) for name in TECHNIQUES), STANDARD, TECHNIQUES]
+
+
+def test_every_technique_of_the_vocabulary_has_one_stage_and_no_other_has(one_thread: None) -> None:
+    from toprung.trainables.augment.stages import STAGES, MixingStage
+
+    carried_out = [name for stage in STAGES for name in stage.techniques]
+    assert sorted(carried_out) == sorted(TECHNIQUES)
+    mixing = [name for stage in STAGES if isinstance(stage, MixingStage) for name in stage.techniques]
+    assert mixing == list(MIXES) == list(TECHNIQUES[-len(MIXES) :]), "the layer reads their switches last"
 
 
 @pytest.fixture
@@ -120,11 +129,11 @@ def test_flip_alone_mirrors_about_half_the_images_exactly(images: np.ndarray) ->
     assert 12 <= mirrored.sum() <= 52
 
 
-def test_colour_is_left_alone_in_grey_images(images: np.ndarray) -> None:
+def test_color_techniques_leave_grey_images_alone(images: np.ndarray) -> None:
     grey = images[..., :1]
-    assert np.array_equal(augmented(grey, 1.0, names=("saturation", "hue")), grey)
+    assert np.array_equal(augmented(grey, 1.0, names=COLOR_ONLY), grey)
     as_rgb = np.repeat(grey, 3, axis=-1).astype(np.float32)
-    assert augmented(as_rgb, 1.0, names=("saturation", "hue")) == pytest.approx(as_rgb, abs=1e-3)
+    assert augmented(as_rgb, 1.0, names=COLOR_ONLY) == pytest.approx(as_rgb, abs=1e-3)
 
 
 def test_hue_keeps_the_luminance(one_thread: None) -> None:
@@ -204,14 +213,14 @@ def test_with_both_mixes_on_each_image_gets_one_of_them(one_thread: None) -> Non
 
 @pytest.mark.parametrize("picks", [1, 3])
 def test_picks_leave_each_image_that_many_techniques(one_thread: None, picks: int) -> None:
-    from toprung.trainables.augment.layer import _picked
+    from toprung.trainables.augment.layer import pick_techniques
 
     on = np.array([name in STANDARD for name in SINGLE], np.float32)
     lots = np.random.default_rng(0).uniform(-1, 1, (500, len(SINGLE))).astype(np.float32)
-    kept = np.asarray(_picked(on, float(picks), lots))
+    kept = np.asarray(pick_techniques(on, float(picks), lots))
     assert (kept.sum(axis=1) == picks).all()
     assert not kept[:, on == 0].any()
     # Each of the 6 is kept in a share picks / 6 of 500 images, give or take 5 sd of at most 0.0224.
     assert np.abs(kept[:, on == 1].mean(axis=0) - picks / 6).max() < 0.112
-    assert np.array_equal(np.asarray(_picked(on, 0.0, lots)), np.broadcast_to(on, lots.shape))
-    assert (np.asarray(_picked(on, 9.0, lots)) == on).all()
+    assert np.array_equal(np.asarray(pick_techniques(on, 0.0, lots)), np.broadcast_to(on, lots.shape))
+    assert (np.asarray(pick_techniques(on, 9.0, lots)) == on).all()

@@ -58,11 +58,11 @@ AVERAGED = (
     + """
 trainer, counts = Trainer(CnnFamily(), config, task), []
 for ema in (0.0, 0.9, 0.0):
-    trainer.take_costs()
+    trainer.take_usage()
     trainer.reset({**config, "ema": ema}, seed)
     compiled = trainer.traces
     trainer.train_epoch(1)
-    counts.append([compiled, trainer.traces, trainer.take_costs().compile_secs > 0.0])
+    counts.append([compiled, trainer.traces, trainer.take_usage().compile_secs > 0.0])
 print(json.dumps(counts))
 """
 )
@@ -70,22 +70,24 @@ print(json.dumps(counts))
 PHASES = (
     TASK
     + """
-from tests.trainables.test_features import small_family
+from tests.trainables.training.test_frozen_features import small_family
+from toprung.trainables.training.compile_warmup import CompileWarmup
 trainer, counts, ahead = Trainer(small_family(), config, task), [], [0]
-usual = trainer._compile_ahead
+run = CompileWarmup.run
 
-def counting():
+def counting(warmup, shape, first_calls):
     before = trainer.traces
-    usual()
+    usage = run(warmup, shape, first_calls)
     ahead[0] += trainer.traces - before
+    return usage
 
-trainer._compile_ahead = counting
+CompileWarmup.run = counting
 for epoch in (1, 2, 3, 1, 2):
     if epoch == 1:
         trainer.reset(config, seed)
-    trainer.take_costs()
+    trainer.take_usage()
     trainer.train_epoch(epoch)
-    counts.append([ahead[0], trainer.traces, trainer.take_costs().compile_secs > 0.1])
+    counts.append([ahead[0], trainer.traces, trainer.take_usage().compile_secs > 0.1])
 print(json.dumps(counts))
 """
 )
@@ -113,13 +115,13 @@ def without_clock(curve: list[dict]) -> list[dict]:
 
 
 def test_another_process_gives_the_same_curve_bit_for_bit(noise: Task, config: dict, tmp_path: Path) -> None:
-    """On a CPU also where one has operations that must repeat, and the other those that usually do."""
+    """On a CPU also between a process with deterministic operations and one without."""
     one, other = (run_elsewhere(noise, config, tmp_path, code) for code in (CURVE, REPEATABLY + CURVE))
     assert without_clock(one["curve"]) == without_clock(other["curve"])
     assert one["curve"][1]["val_loss"] == one["curve"][2]["val_loss"]
 
 
-def test_the_jax_backend_trains_goes_on_and_exports(noise: Task, config: dict, tmp_path: Path) -> None:
+def test_the_jax_backend_trains_continues_and_exports(noise: Task, config: dict, tmp_path: Path) -> None:
     environment = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     result = run_elsewhere(noise, config, tmp_path, **environment)
     exact = run_elsewhere(noise, config, tmp_path, REPEATABLY + CURVE, **environment)
@@ -145,7 +147,7 @@ def test_under_jax_each_phase_is_compiled_before_its_first_epoch(noise: Task, tm
 
 
 def test_thread_limits_hold_and_come_before_the_first_operation() -> None:
-    told = python(
+    printed = python(
         "from toprung.trainables.backend.engine import limit_threads, limit_gpu_memory\n"
         "limit_threads(1); limit_gpu_memory(512)\n"
         "import tensorflow as tf\n"
@@ -154,7 +156,7 @@ def test_thread_limits_hold_and_come_before_the_first_operation() -> None:
         "except RuntimeError: print(tf.config.threading.get_intra_op_parallelism_threads(), 'and too late')\n",
         KERAS_BACKEND="tensorflow",
     )
-    assert told == "1 and too late"
+    assert printed == "1 and too late"
 
 
 def test_a_backend_that_cannot_train_here_is_named(one_thread: None, monkeypatch) -> None:
@@ -168,10 +170,10 @@ def test_a_backend_that_cannot_train_here_is_named(one_thread: None, monkeypatch
 
 
 def test_under_tensorflow_an_operation_that_cannot_repeat_says_so() -> None:
-    told = python(
+    printed = python(
         REPEATABLY + "import tensorflow as tf\n"
         "try: tf.random.normal(())\n"
         "except RuntimeError as error: print(error)\n",
         KERAS_BACKEND="tensorflow",
     )
-    assert "determinism" in told
+    assert "determinism" in printed

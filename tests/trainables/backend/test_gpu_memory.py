@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from toprung.trainables.backend.gpu_memory import (
     CONTEXT_MEGABYTES,
-    LEAST_MEGABYTES,
+    MIN_MEGABYTES,
     apply_memory_cap,
     share_megabytes,
 )
@@ -28,7 +28,7 @@ def test_only_a_part_of_a_gpu_is_capped(share: float) -> None:
 
 
 def test_a_share_too_small_to_train_in_is_refused() -> None:
-    smallest = (CONTEXT_MEGABYTES + LEAST_MEGABYTES) / 16_000
-    assert share_megabytes(smallest, 16_000) == LEAST_MEGABYTES
+    smallest = (CONTEXT_MEGABYTES + MIN_MEGABYTES) / 16_000
+    assert share_megabytes(smallest, 16_000) == MIN_MEGABYTES
     with pytest.raises(ValueError, match="must leave 256"):
         share_megabytes(smallest / 2, 16_000)

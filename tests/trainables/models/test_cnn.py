@@ -1,4 +1,4 @@
-"""The CNN family: every corner of its space is a model, and its dropout is a dial."""
+"""The CNN family: every corner of its space is a model, and its dropout is a runtime hyperparameter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_depth_fits_a_small_image(
 ) -> None:
     from toprung.trainables.models.cnn import CnnFamily
 
-    chosen = {
+    settings = {
         **config,
         "blocks": blocks,
         "pooling": pooling,
@@ -30,7 +30,7 @@ def test_every_depth_fits_a_small_image(
         "convs_per_block": 2,
         "kernel_size": 5,
     }
-    model = CnnFamily().build(chosen, noise)
+    model = CnnFamily().build(settings, noise)
     outputs = model(noise.val.images.astype(np.float32))
     assert outputs.shape == (20, 3)
     assert np.isfinite(np.asarray(outputs)).all()
@@ -40,12 +40,12 @@ def test_the_parameters_are_those_of_the_definition(noise: Task, config: dict) -
     from toprung.trainables.models.cnn import CnnFamily
     from toprung.trainables.training.trainer import Trainer
 
-    chosen = {**config, "batch_norm": False, "head": "global_average", "dense_units": 5}
+    settings = {**config, "batch_norm": False, "head": "global_average", "dense_units": 5}
     # 3x3 kernels from 3 to 8 and from 8 to 16 channels, 16 features to 5 units, 5 units to 3 classes, and biases.
     count = (9 * 3 * 8 + 8) + (9 * 8 * 16 + 16) + (16 * 5 + 5) + (5 * 3 + 3)
-    assert Trainer(CnnFamily(), chosen, noise).parameter_count == count
+    assert Trainer(CnnFamily(), settings, noise).parameter_count == count
     # Batch norm has four numbers a channel and takes the place of the convolutions' biases.
-    normed = Trainer(CnnFamily(), {**chosen, "batch_norm": True}, noise)
+    normed = Trainer(CnnFamily(), {**settings, "batch_norm": True}, noise)
     assert normed.parameter_count == count + 3 * (8 + 16)
 
 
@@ -106,14 +106,14 @@ def test_each_variant_trains_resumes_and_leaves_as_stock_layers(
 ) -> None:
     from toprung.trainables.training.trainer import Trainer
 
-    chosen = {**config, **variant}
-    trainer = Trainer(family(), chosen, noise)
-    trainer.reset(chosen, 1)
+    settings = {**config, **variant}
+    trainer = Trainer(family(), settings, noise)
+    trainer.reset(settings, 1)
     trainer.train_epoch(1)
     saved = trainer.state()
     straight = trainer.train_epoch(2)["val_loss"]
-    other = Trainer(family(), chosen, noise)
-    other.reset(chosen, 1)
+    other = Trainer(family(), settings, noise)
+    other.reset(settings, 1)
     other.load_state(saved)
     assert other.train_epoch(2)["val_loss"] == straight
     assert np.isfinite(straight)
@@ -126,12 +126,12 @@ def test_each_variant_trains_resumes_and_leaves_as_stock_layers(
 def test_every_kernel_is_drawn_from_the_trials_seed(noise: Task, config: dict) -> None:
     from toprung.trainables.training.trainer import Trainer
 
-    chosen = {**config, "block_type": "separable", "batch_norm": False}
-    trainer = Trainer(family(), chosen, noise)
+    settings = {**config, "block_type": "separable", "batch_norm": False}
+    trainer = Trainer(family(), settings, noise)
     drawn = []
     for seed in (1, 2):
-        trainer.reset(chosen, seed)
-        drawn.append(trainer.state()["moments/weights"])
+        trainer.reset(settings, seed)
+        drawn.append(trainer.state()["optimizer/weights"])
     # Biases start at 0; everything else is random and so differs.
     assert ((drawn[0] != drawn[1]) == (drawn[0] != 0)).all()
 
@@ -139,43 +139,40 @@ def test_every_kernel_is_drawn_from_the_trials_seed(noise: Task, config: dict) -
 def test_a_depthwise_kernel_keeps_the_scale_of_what_it_sees(one_thread: None, config: dict) -> None:
     import keras
 
-    chosen = {**config, "block_type": "separable", "filters": 64}
-    model = family().build(chosen, Task((32, 32, 3), ("a", "b"), 1, None, None))
+    settings = {**config, "block_type": "separable", "filters": 64}
+    model = family().build(settings, Task((32, 32, 3), ("a", "b"), 1, None, None))
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.SeparableConv2D))
     # 9 * 64 normal draws of variance 1/9 (truncation corrected by Keras): the sample variance is within 5
     # standard errors, 5 * sqrt(2 / 576) = 0.29 of itself.
     assert np.asarray(layer.depthwise_kernel).var() * 9 == pytest.approx(1, abs=0.3)
 
 
-def test_the_heads_penalty_is_a_dial(noise: Task, config: dict) -> None:
+def test_the_heads_penalty_is_a_runtime_hyperparameter(noise: Task, config: dict) -> None:
     from toprung.trainables.training.trainer import Trainer
 
-    chosen = {**config, "dense_units": 16, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 0.0}
-    trainer = Trainer(family(), {**chosen, "head_l2": 0.0}, noise)
+    settings = {**config, "dense_units": 16, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 0.0}
+    trainer = Trainer(family(), {**settings, "head_l2": 0.0}, noise)
     norms = []
     for strength in (0.0, 1.0):
-        trainer.reset({**chosen, "head_l2": strength}, 0)
+        trainer.reset({**settings, "head_l2": strength}, 0)
         trainer.train_epoch(1)
-        weights = trainer._network.unflatten(trainer._state.moments.weights)
-        named = zip(trainer._network.weights, weights, strict=True)
-        norms.append(
-            next(
-                np.linalg.norm(value)
-                for variable, value in named
-                if variable.path.startswith("dialled_dense")
-            )
-        )
+        network = trainer.compiled.network
+        weights = network.unflatten(trainer.state()["optimizer/weights"])
+        named = zip(network.weights, weights, strict=True)
+        kernels = (value for variable, value in named if variable.path.startswith("runtime_dense"))
+        norms.append(np.linalg.norm(next(kernels)))
     assert norms[1] < 0.9 * norms[0]
     assert trainer.traces == 1
 
 
 def test_the_max_norm_holds_for_each_unit(noise: Task, config: dict) -> None:
+    from toprung.trainables.backend.keras_internals import all_layers
     from toprung.trainables.training.trainer import Trainer
 
-    chosen = {**config, "dense_units": 16, "max_norm": 0.5, "optimizer": "sgd", "learning_rate": 0.5}
-    trainer = Trainer(family(), chosen, noise)
+    settings = {**config, "dense_units": 16, "max_norm": 0.5, "optimizer": "sgd", "learning_rate": 0.5}
+    trainer = Trainer(family(), settings, noise)
     trainer.train_epoch(1)
-    dense = next(layer for layer in trainer.export()._flatten_layers() if getattr(layer, "units", 0) == 16)
+    dense = next(layer for layer in all_layers(trainer.export()) if getattr(layer, "units", 0) == 16)
     assert np.linalg.norm(np.asarray(dense.kernel), axis=0).max() <= 0.5 * (1 + 1e-5)
 
 
@@ -198,10 +195,11 @@ def test_the_max_norm_of_convolutions_holds_for_each_filter(
 def test_dropout_grows_from_block_to_block(noise: Task, config: dict) -> None:
     import keras
 
+    from toprung.trainables.backend.keras_internals import all_layers
     from toprung.trainables.training.trainer import Trainer
 
-    chosen = {**config, "blocks": 3, "dropout": 0.1, "dropout_step": 0.15}
-    layers = Trainer(family(), chosen, noise).export()._flatten_layers()
+    settings = {**config, "blocks": 3, "dropout": 0.1, "dropout_step": 0.15}
+    layers = all_layers(Trainer(family(), settings, noise).export())
     rates = [layer.rate for layer in layers if isinstance(layer, keras.layers.SpatialDropout2D)]
     assert sorted(rates) == pytest.approx([0.1, 0.25, 0.4])
 

@@ -63,11 +63,14 @@ class Sequences:
 
 @pytest.mark.slow
 def test_a_trial_starts_from_weights_like_those_that_keras_builds(noise: Task) -> None:
+    from toprung.trainables.backend.keras_internals import all_layers
     from toprung.trainables.models.initialization import Reinitializer
 
     model = Sequences().build({}, noise)
-    first = Reinitializer(model._flatten_layers())
-    drawn, again = (list(first.draw(model.variables, {}, seed=1, stream=0)) for _ in range(2))
+    reinitializer = Reinitializer(all_layers(model))
+    drawn, again = (
+        list(reinitializer.initial_values(model.variables, {}, seed=1, stream=0)) for _ in range(2)
+    )
     assert all(np.array_equal(one, other) for one, other in zip(drawn, again, strict=True))
     values = {variable.path: value for variable, value in zip(model.variables, drawn, strict=True)}
     kernel = values["attention/query/kernel"]  # (64, 4, 16): 64 in and 64 out, so that the variance is 1 / 64
@@ -84,11 +87,11 @@ def test_biases_of_several_axes_are_no_kernels_to_decay(noise: Task) -> None:
     from toprung.trainables.training.network import Network
 
     network = Network(Sequences().build({}, noise), head_for(noise))
-    parts = np.split(network.decayed(), np.cumsum(network.sizes)[:-1])
-    decayed = {variable.path: part for variable, part in zip(network.weights, parts, strict=True)}
-    assert not decayed["attention/query/bias"].any()
-    assert decayed["attention/query/kernel"].all()
-    assert all(part.any() == ("bias" not in path) for path, part in decayed.items())
+    pieces = np.split(network.decays(), np.cumsum(network.sizes)[:-1])
+    decays = {variable.path: piece for variable, piece in zip(network.weights, pieces, strict=True)}
+    assert not decays["attention/query/bias"].any()
+    assert decays["attention/query/kernel"].all()
+    assert all(piece.any() == ("bias" not in path) for path, piece in decays.items())
 
 
 @pytest.mark.slow
@@ -100,7 +103,7 @@ def test_all_that_is_built_in_can_be_loaded(one_thread: None) -> None:
         assert isinstance(load_family(name), Family)
 
 
-def test_an_unknown_family_and_one_that_lacks_a_method_are_told(tmp_path: Path) -> None:
+def test_an_unknown_family_and_one_that_lacks_a_method_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='did you mean "cnn"'):
         load_family("cnnn")
     file = tmp_path / "half_a_family.py"
@@ -110,26 +113,26 @@ def test_an_unknown_family_and_one_that_lacks_a_method_are_told(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("returned", [None, ("a model", "a loss")])
-def test_a_build_that_returns_no_model_is_told(returned: object) -> None:
+def test_a_build_that_returns_no_model_is_refused(returned: object) -> None:
     with pytest.raises(InputError, match=f"build returned a {type(returned).__name__}; return keras.Model"):
         check_model(returned, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
 @pytest.mark.parametrize("shape", [(None, 5, 5, 3), (None, None, None, 3), [(None, 8, 8, 3)] * 2])
-def test_a_model_for_other_images_is_told(shape: object) -> None:
+def test_a_model_for_other_images_is_refused(shape: object) -> None:
     model: Any = SimpleNamespace(built=True, input_shape=shape, output_shape=(None, 2))
     with pytest.raises(InputError, match=r"a model for inputs .*; must be \(None, 8, 8, 3\)"):
         check_model(model, Task((8, 8, 3), ("a", "b"), 1, None, None))
 
 
-def test_dials_do_not_change_a_signature_and_their_presence_does() -> None:
-    class Dials:
+def test_values_of_runtime_hyperparameters_do_not_change_a_signature_and_their_presence_does() -> None:
+    class RuntimeFamily:
         dynamic = frozenset({"rate"})
 
     task = Task((8, 8, 3), ("a", "b"), 1, None, None)
 
     def signature(**config):
-        return structural_signature(Dials(), config, task)
+        return structural_signature(RuntimeFamily(), config, task)
 
     assert signature(rate=0.1, width=3, learning_rate=1) == signature(rate=0.9, width=3, batch_size=2)
     assert signature(rate=0.1, width=3) != signature(width=3)

@@ -40,8 +40,8 @@ def trained(model, images: np.ndarray):
         tape.watch(inputs)
         outputs = tf.cast(model(inputs, training=True), tf.float32)
         loss = tf.reduce_sum(outputs**3)
-    slopes = tape.gradient(loss, [inputs, *weights])
-    return [outputs, *slopes, *model.get_weights()[len(weights) :]]
+    gradients = tape.gradient(loss, [inputs, *weights])
+    return [outputs, *gradients, *model.get_weights()[len(weights) :]]
 
 
 @pytest.mark.parametrize("settings", [{}, {"scale": False}, {"center": False}, {"epsilon": 0.5}], ids=str)
@@ -68,6 +68,7 @@ def test_mixed_precision_keeps_the_statistics_in_float32(one_thread: None) -> No
 def test_only_what_has_a_fused_kind_is_changed_and_it_leaves_as_keras_own(one_thread: None) -> None:
     import keras
 
+    from toprung.trainables.backend.keras_internals import all_layers
     from toprung.trainables.models.fused_batch_norm import fuse, unfused
 
     layers = keras.layers
@@ -84,7 +85,7 @@ def test_only_what_has_a_fused_kind_is_changed_and_it_leaves_as_keras_own(one_th
     fuse(model)
 
     def changed() -> set[str]:
-        return {layer.name for layer in model._flatten_layers() if type(layer).__name__.startswith("Fused")}
+        return {layer.name for layer in all_layers(model) if type(layer).__name__.startswith("Fused")}
 
     assert changed() == {"maps", "inner"}
     with unfused(model):

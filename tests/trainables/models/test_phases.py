@@ -1,4 +1,4 @@
-"""Phases of a training: in a row, cut at its end, the last one open-ended."""
+"""Phases of a training: consecutive, cut at its end, the last one without an end."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from toprung.trainables.models.phases import Phase, consecutive_phases, phase_at, phases_of
 from toprung.trainables.optimization.recipe import Recipe
 
-PARTS = st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4)
+LENGTHS = st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4)
 
 
-@given(parts=PARTS, max_epochs=st.integers(1, 30))
-def test_phases_follow_one_another_and_end_with_the_training(parts: list, max_epochs: int) -> None:
-    phases = consecutive_phases(parts, max_epochs)
+@given(lengths=LENGTHS, max_epochs=st.integers(1, 30))
+def test_phases_follow_one_another_and_end_with_the_training(lengths: list, max_epochs: int) -> None:
+    phases = consecutive_phases(lengths, max_epochs)
     ends = [phase.first_epoch + phase.epochs for phase in phases]
     assert [phase.first_epoch for phase in phases] == [1, *ends[:-1]][: len(phases)]
     assert all(phase.epochs > 0 for phase in phases)
-    assert sum(phase.epochs for phase in phases) == min(max_epochs, sum(epochs for epochs, *_ in parts))
+    assert sum(phase.epochs for phase in phases) == min(max_epochs, sum(epochs for epochs, *_ in lengths))
 
 
-@given(parts=PARTS, max_epochs=st.integers(1, 30), epoch=st.integers(1, 60))
-def test_an_epoch_belongs_to_the_phase_that_began_last(parts: list, max_epochs: int, epoch: int) -> None:
-    phases = consecutive_phases([(1, 0.0, 1.0), *parts], max_epochs)
+@given(lengths=LENGTHS, max_epochs=st.integers(1, 30), epoch=st.integers(1, 60))
+def test_an_epoch_belongs_to_the_phase_that_began_last(lengths: list, max_epochs: int, epoch: int) -> None:
+    phases = consecutive_phases([(1, 0.0, 1.0), *lengths], max_epochs)
     begun = [phase for phase in phases if phase.first_epoch <= epoch]
     assert phase_at(phases, epoch) == begun[-1]
 
@@ -37,16 +37,16 @@ def test_a_family_without_a_plan_trains_everything_in_one_phase() -> None:
 def test_a_phase_does_not_pay_for_the_losses_of_the_one_before(interrupted_after: int | None) -> None:
     from toprung.trainables.training.epoch_schedule import EpochSchedule
 
-    def new_course() -> EpochSchedule:
+    def new_schedule() -> EpochSchedule:
         recipe = Recipe(schedule="plateau", learning_rate=1.0, warmup_share=0.0)
         return EpochSchedule(recipe, (Phase(1, 3, augmented=False), Phase(4, 9, rate=0.1)), 10, (1.0,))
 
-    course, rates = new_course(), []
+    schedule, rates = new_schedule(), []
     for epoch, loss in enumerate([0.5, 0.3, 0.2, 0.6, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3], start=1):
-        course.enter(epoch)
-        rates.append(float(course.hyper.peak))
-        course.see(loss)
+        schedule.enter(epoch)
+        rates.append(float(schedule.hyperparameters.peak_rate))
+        schedule.observe_loss(loss)
         if epoch == interrupted_after:
-            saved, course = course.state(), new_course()
-            course.load_state(saved)
+            saved, schedule = schedule.state(), new_schedule()
+            schedule.load_state(saved)
     assert rates == pytest.approx([1.0] * 3 + [0.1] * 7 + [0.1 / 3])

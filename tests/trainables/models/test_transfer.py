@@ -78,9 +78,10 @@ def new_trainer(config: dict, task: Task):
 
 
 def named_weights(trainer) -> dict[int, np.ndarray]:
-    flat = trainer.state()["moments/weights"]
-    cuts = np.cumsum(trainer._network.sizes)[:-1]
-    return dict(zip(map(id, trainer._network.weights), np.split(flat, cuts), strict=True))
+    flat = trainer.state()["optimizer/weights"]
+    network = trainer.compiled.network
+    pieces = np.split(flat, np.cumsum(network.sizes)[:-1])
+    return dict(zip(map(id, network.weights), pieces, strict=True))
 
 
 def test_the_applications_that_may_be_named_are_those_keras_has(one_thread: None) -> None:
@@ -115,10 +116,10 @@ def test_each_network_sees_what_keras_preprocessing_gives_it(
 ) -> None:
     import keras
 
-    from toprung.trainables.models.pretrained import preprocessed
+    from toprung.trainables.models.pretrained import preprocess
 
     inputs = keras.Input((64, 64, 3))
-    ours = keras.Model(inputs, keras.layers.Identity()(preprocessed(name, inputs)))
+    ours = keras.Model(inputs, keras.layers.Identity()(preprocess(name, inputs)))
     theirs = getattr(keras.applications, module).preprocess_input(PIXELS.astype(np.float32))
     assert np.asarray(ours(PIXELS.astype(np.float32))) == pytest.approx(np.asarray(theirs), abs=1e-4)
 
@@ -143,16 +144,15 @@ def test_each_network_is_built_saved_and_loaded_with_raw_images(
 def test_statistics_of_the_images_leave_with_the_model(pictures: Task, config: dict) -> None:
     import keras
 
+    from toprung.trainables.backend.keras_internals import all_layers
     from toprung.trainables.models.export import stock_model
 
     model = family().build({**config, "backbone": "EfficientNetB0", "weights": "none"}, pictures)
-    norm = next(layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Normalization))
+    norm = next(layer for layer in all_layers(model) if isinstance(layer, keras.layers.Normalization))
     norm.set_weights([np.full(3, 0.5), np.full(3, 4.0), *norm.get_weights()[2:]])
     norm.finalize_state()
     copied = next(
-        layer
-        for layer in stock_model(model)._flatten_layers()
-        if isinstance(layer, keras.layers.Normalization)
+        layer for layer in all_layers(stock_model(model)) if isinstance(layer, keras.layers.Normalization)
     )
     pixels = np.ones((1, 2, 2, 3), np.float32)
     assert np.asarray(copied(pixels)) == pytest.approx(0.25)
@@ -183,7 +183,7 @@ def test_grey_and_small_images_are_made_to_fit(noise: Task, config: dict) -> Non
     assert np.asarray(model(np.zeros((2, 8, 8, 1)))).shape == (2, 3)
 
 
-def test_images_too_small_and_weights_that_do_not_fit_are_told(
+def test_images_too_small_and_weights_that_do_not_fit_are_refused(
     noise: Task, config: dict, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="on images \\(8, 8, 3\\) fails"):
@@ -195,7 +195,7 @@ def test_images_too_small_and_weights_that_do_not_fit_are_told(
 
 def test_each_phase_trains_the_layers_that_are_open_in_it(pictures: Task, config: dict) -> None:
     trainer = new_trainer(config, pictures)
-    depths = family().depths(trainer._network.model)
+    depths = family().depths(trainer.compiled.network.model)
     before = named_weights(trainer)
     for epoch, share in ((1, 0.0), (2, 0.2), (3, 0.5)):
         trainer.train_epoch(epoch)
@@ -217,21 +217,23 @@ def test_a_frozen_network_keeps_its_statistics(pictures: Task, config: dict) -> 
         trainer.train_epoch(epoch)
     after = trainer.state()
     statistics = [
-        key for key in before if key.startswith("others/") and before[key].ndim == 1 and len(before[key]) > 2
+        key
+        for key in before
+        if key.startswith("non_trainable/") and before[key].ndim == 1 and len(before[key]) > 2
     ]
     assert len(statistics) > 50
     assert all(np.array_equal(before[key], after[key]) for key in statistics)
 
 
 def test_each_phase_has_its_own_schedule_and_an_empty_optimizer(pictures: Task, config: dict) -> None:
-    chosen = {**config, "top_rate": 0.5, "deep_rate": 0.25, "final_share": 1.0, "warmup_share": 0.0}
-    trainer = new_trainer(chosen, pictures)
+    settings = {**config, "top_rate": 0.5, "deep_rate": 0.25, "final_share": 1.0, "warmup_share": 0.0}
+    trainer = new_trainer(settings, pictures)
     rates = [trainer.train_epoch(epoch)["learning_rate"] for epoch in (1, 2, 3, 4)]
     assert rates == pytest.approx([1e-2, 5e-3, 2.5e-3, 2.5e-3])
     assert int(trainer.state()["step"]) == 6, "two epochs of three steps since the last phase began"
 
 
-def test_phases_are_turned_without_another_trace(pictures: Task, config: dict) -> None:
+def test_phases_change_without_another_trace(pictures: Task, config: dict) -> None:
     trainer = new_trainer(config, pictures)
     for change in ({}, {"head_epochs": 2}, {"top_share": 0.4}, {"deep_rate": 0.5}, {"top_epochs": 3}):
         trainer.reset({**config, **change}, 1)
@@ -242,18 +244,18 @@ def test_phases_are_turned_without_another_trace(pictures: Task, config: dict) -
 
 def test_a_used_trainer_starts_from_the_loaded_weights_again(pictures: Task, config: dict) -> None:
     trainer = new_trainer(config, pictures)
-    start = trainer.state()["moments/weights"]
+    start = trainer.state()["optimizer/weights"]
     first = [trainer.train_epoch(epoch)["val_loss"] for epoch in (1, 2, 3)]
     trainer.reset(config, 1)
-    assert np.array_equal(trainer.state()["moments/weights"], start)
+    assert np.array_equal(trainer.state()["optimizer/weights"], start)
     assert [trainer.train_epoch(epoch)["val_loss"] for epoch in (1, 2, 3)] == first
     trainer.reset(config, 2)
-    changed = start != trainer.state()["moments/weights"]
+    changed = start != trainer.state()["optimizer/weights"]
     head = 1280 * 4 + 4 * 2
     assert changed.sum() == head, "another seed draws another head, on the same network"
 
 
-def test_it_goes_on_bit_for_bit_from_any_phase(pictures: Task, config: dict) -> None:
+def test_it_continues_bit_for_bit_from_any_phase(pictures: Task, config: dict) -> None:
     straight, saved, losses = new_trainer(config, pictures), {}, {}
     for epoch in (1, 2, 3, 4):
         losses[epoch] = straight.train_epoch(epoch)["val_loss"]
@@ -266,14 +268,14 @@ def test_it_goes_on_bit_for_bit_from_any_phase(pictures: Task, config: dict) -> 
 
 
 def test_without_weights_the_whole_network_learns_from_the_first_epoch(pictures: Task, config: dict) -> None:
-    chosen = {**config, "weights": "none"}
-    trainer = new_trainer(chosen, pictures)
+    settings = {**config, "weights": "none"}
+    trainer = new_trainer(settings, pictures)
     before = trainer.state()
     trainer.train_epoch(1)
-    moved = before["moments/weights"] != trainer.state()["moments/weights"]
+    moved = before["optimizer/weights"] != trainer.state()["optimizer/weights"]
     assert moved.mean() > 0.9
-    trainer.reset(chosen, 2)
-    assert not np.array_equal(before["moments/weights"], trainer.state()["moments/weights"])
+    trainer.reset(settings, 2)
+    assert not np.array_equal(before["optimizer/weights"], trainer.state()["optimizer/weights"])
 
 
 def test_what_keras_downloaded_before_is_used(
@@ -301,7 +303,7 @@ def test_what_keras_downloaded_before_is_used(
 ELSEWHERE = """
 import sys
 import keras, numpy as np
-sys.modules.update(dict.fromkeys(["search", "cluster", "results", "trainables", "spaces"]))  # importing one fails
+sys.modules["toprung"] = None  # importing it fails
 np.save(sys.argv[3], keras.models.load_model(sys.argv[1]).predict(np.load(sys.argv[2]), verbose=0))
 """
 

@@ -14,10 +14,11 @@ pytestmark = pytest.mark.slow
 
 
 def rates(recipe: Recipe, total: int) -> np.ndarray:
-    from toprung.trainables.optimization.optimizers import RuntimeHyperparameters, learning_rate
+    from toprung.trainables.optimization.hyperparameters import RuntimeHyperparameters
+    from toprung.trainables.optimization.schedule import learning_rate
 
-    hyper = RuntimeHyperparameters.from_recipe(recipe, total)
-    return np.array([float(learning_rate(step, hyper)) for step in range(total)])
+    hyperparameters = RuntimeHyperparameters.from_recipe(recipe, total)
+    return np.array([float(learning_rate(step, hyperparameters)) for step in range(total)])
 
 
 def test_the_rate_climbs_to_the_peak_and_follows_half_a_cosine_down(one_thread: None) -> None:
@@ -61,23 +62,26 @@ def test_one_cycle_lowers_the_momentum_as_the_rate_rises(one_thread: None) -> No
 
 
 def test_the_average_of_the_weights_follows_them(one_thread: None) -> None:
-    from toprung.trainables.optimization.optimizers import OptimizerState, RuntimeHyperparameters, averaged
+    from toprung.trainables.optimization.hyperparameters import RuntimeHyperparameters
+    from toprung.trainables.optimization.optimizers import OptimizerState, update_average
 
     zeros = np.zeros(1, np.float32)
     for ema in (0.0, 0.5):
-        hyper = RuntimeHyperparameters.from_recipe(Recipe(ema=ema), 100)
+        hyperparameters = RuntimeHyperparameters.from_recipe(Recipe(ema=ema), 100)
         average, expected = zeros, 0.0
         for step in range(12):
             weight = np.full(1, step + 1.0, np.float32)
-            average = averaged(step, OptimizerState(weight, zeros, zeros, average), hyper).average
+            average = update_average(
+                step, OptimizerState(weight, zeros, zeros, average), hyperparameters
+            ).average
             decay = min(ema, (1 + step) / (10 + step))
             expected = decay * expected + (1 - decay) * (step + 1.0)
         assert float(average[0]) == pytest.approx(expected if ema else 0.0, rel=1e-5)
     nothing = OptimizerState(zeros, zeros, zeros)
-    assert averaged(3, nothing, RuntimeHyperparameters.from_recipe(Recipe(ema=0.5), 100)) is nothing
+    assert update_average(3, nothing, RuntimeHyperparameters.from_recipe(Recipe(ema=0.5), 100)) is nothing
 
 
-def test_class_weights_undo_the_imbalance_as_far_as_asked() -> None:
+def test_class_weights_undo_the_imbalance_by_their_power() -> None:
     from toprung.trainables.optimization.losses import class_weights
 
     counts = np.array([90, 10])
@@ -97,22 +101,25 @@ def test_a_class_without_images_leaves_the_weights_of_the_others_as_they_are() -
         assert class_weights([90, 0, 10], power).tolist() == [others[0], 1.0, others[1]]
 
 
-def steps(recipe: Recipe, gradients: np.ndarray, start: np.ndarray, decayed: float = 1.0) -> np.ndarray:
-    from toprung.trainables.optimization.optimizers import OptimizerState, RuntimeHyperparameters, update
+def steps(recipe: Recipe, gradients: np.ndarray, start: np.ndarray, decays: float = 1.0) -> np.ndarray:
+    from toprung.trainables.optimization.hyperparameters import RuntimeHyperparameters
+    from toprung.trainables.optimization.optimizers import OptimizerState, update
 
-    hyper = RuntimeHyperparameters.from_recipe(recipe, 100)
-    moments = OptimizerState(start, np.zeros_like(start), np.zeros_like(start))
+    hyperparameters = RuntimeHyperparameters.from_recipe(recipe, 100)
+    state = OptimizerState(start, np.zeros_like(start), np.zeros_like(start))
     for step, gradient in enumerate(gradients):
-        moments = update(step, gradient, moments, np.full_like(start, decayed), hyper)
-    return np.asarray(moments.weights)
+        state = update(step, gradient, state, np.full_like(start, decays), hyperparameters)
+    return np.asarray(state.weights)
 
 
-def constant(kind: str, **settings: float) -> Recipe:
-    return Recipe(optimizer=kind, learning_rate=0.01, warmup_share=0.0, final_share=1.0, **settings)
+def constant(optimizer: str, **settings: float) -> Recipe:
+    return Recipe(optimizer=optimizer, learning_rate=0.01, warmup_share=0.0, final_share=1.0, **settings)
 
 
-@pytest.mark.parametrize("kind,decay", [(kind, 0.0) for kind in OPTIMIZERS] + [("adamw", 0.1), ("lion", 0.1)])
-def test_an_optimizer_takes_the_steps_of_keras_own(one_thread: None, kind: str, decay: float) -> None:
+@pytest.mark.parametrize(
+    "optimizer,decay", [(optimizer, 0.0) for optimizer in OPTIMIZERS] + [("adamw", 0.1), ("lion", 0.1)]
+)
+def test_an_optimizer_takes_the_steps_of_keras_own(one_thread: None, optimizer: str, decay: float) -> None:
     import keras
 
     stock = {
@@ -121,22 +128,22 @@ def test_an_optimizer_takes_the_steps_of_keras_own(one_thread: None, kind: str, 
         "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.8, nesterov=True),
         "rmsprop": lambda: keras.optimizers.RMSprop(0.01, rho=0.9, momentum=0.8, epsilon=0.0),
         "lion": lambda: keras.optimizers.Lion(0.01, beta_1=0.8, beta_2=0.99, weight_decay=decay),
-    }[kind]()
+    }[optimizer]()
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=7).astype(np.float32), rng.normal(size=(6, 7)).astype(np.float32)
     variable = keras.Variable(start)
     for gradient in gradients:
         stock.apply([gradient], [variable])
-    got = steps(constant(kind, momentum=0.8, weight_decay=decay), gradients, start)
+    got = steps(constant(optimizer, momentum=0.8, weight_decay=decay), gradients, start)
     assert got == pytest.approx(np.asarray(variable), abs=2e-6)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_weight_decay_shrinks_kernels_and_leaves_the_rest(one_thread: None, kind: str) -> None:
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weight_decay_shrinks_kernels_and_leaves_the_rest(one_thread: None, optimizer: str) -> None:
     start, nothing = np.ones(3, np.float32), np.zeros((5, 3), np.float32)
-    recipe = constant(kind, weight_decay=0.1)
-    assert (steps(recipe, nothing, start, decayed=1.0) < 1.0).all()
-    assert (steps(recipe, nothing, start, decayed=0.0) == 1.0).all()
+    recipe = constant(optimizer, weight_decay=0.1)
+    assert (steps(recipe, nothing, start, decays=1.0) < 1.0).all()
+    assert (steps(recipe, nothing, start, decays=0.0) == 1.0).all()
 
 
 def test_clipping_bounds_the_global_norm_and_leaves_small_gradients_alone(one_thread: None) -> None:
@@ -169,15 +176,15 @@ def test_the_loss_is_keras_cross_entropy(one_thread: None, smoothing: float) -> 
 def test_the_loss_of_labels_is_keras_binary_cross_entropy(one_thread: None, smoothing: float) -> None:
     import keras
 
-    from toprung.trainables.optimization.losses import label_entropy
+    from toprung.trainables.optimization.losses import binary_cross_entropy
 
     logits = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32) * 3
     targets = np.random.default_rng(1).uniform(size=(6, 4)).astype(np.float32).round(1)
     expected = keras.losses.binary_crossentropy(targets, logits, from_logits=True, label_smoothing=smoothing)
-    found = label_entropy(logits, targets, smoothing, np.ones(4, np.float32))
+    found = binary_cross_entropy(logits, targets, smoothing, np.ones(4, np.float32))
     assert np.asarray(found) == pytest.approx(np.asarray(expected), rel=1e-5)
-    heavy = label_entropy(logits[:, :1], np.ones((6, 1), np.float32), 0.0, np.array([3.0], np.float32))
-    light = label_entropy(logits[:, :1], np.ones((6, 1), np.float32), 0.0, np.ones(1, np.float32))
+    heavy = binary_cross_entropy(logits[:, :1], np.ones((6, 1), np.float32), 0.0, np.array([3.0], np.float32))
+    light = binary_cross_entropy(logits[:, :1], np.ones((6, 1), np.float32), 0.0, np.ones(1, np.float32))
     assert np.asarray(heavy) == pytest.approx(3.0 * np.asarray(light))
 
 
@@ -194,10 +201,16 @@ def test_extreme_logits_give_a_finite_loss(one_thread: None) -> None:
 def test_smoothing_leads_to_the_same_probability_whatever_a_label_weighs(
     one_thread: None, weight: float, label: float
 ) -> None:
-    from toprung.trainables.optimization.losses import label_entropy
+    from toprung.trainables.optimization.losses import binary_cross_entropy
 
     logits = np.linspace(-8.0, 8.0, 1601, dtype=np.float32)[:, None]
     targets, weights = np.full_like(logits, label), np.array([weight], np.float32)
-    losses = np.asarray(label_entropy(logits, targets, 0.1, weights))
+    losses = np.asarray(binary_cross_entropy(logits, targets, 0.1, weights))
     cheapest = 1.0 / (1.0 + np.exp(-logits[losses.argmin(), 0]))
     assert cheapest == pytest.approx(0.95 if label else 0.05, abs=0.002)
+
+
+def test_every_optimizer_of_the_vocabulary_is_registered_and_no_other(one_thread: None) -> None:
+    from toprung.trainables.optimization.optimizers import UPDATE_RULES
+
+    assert set(UPDATE_RULES) == set(OPTIMIZERS)

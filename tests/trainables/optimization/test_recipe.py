@@ -9,8 +9,7 @@ import pytest
 from toprung.spaces.definition.introspection import RecordingTrial
 from toprung.spaces.definition.recipe_vocabulary import SETS, STANDARD
 from toprung.spaces.errors import InputError
-from toprung.spaces.families import augmentation
-from toprung.spaces.families import training_recipe as optimizer
+from toprung.spaces.families import augmentation, training_recipe
 from toprung.trainables.models.family import load_family, structural_signature
 from toprung.trainables.optimization.recipe import RECIPE_KEYS, Recipe
 from toprung.trainables.task.task import Task
@@ -26,12 +25,12 @@ class OneFileFamily:
         return None
 
 
-def test_what_is_not_stated_takes_its_default() -> None:
+def test_what_is_not_stated_has_its_default() -> None:
     recipe = Recipe.from_config({"learning_rate": 0.5, "filters": 8})
     assert recipe == Recipe(learning_rate=0.5)
 
 
-def test_every_impossible_value_is_told_at_once() -> None:
+def test_every_impossible_value_is_named_at_once() -> None:
     config = {
         "optimizer": "adamm",
         "learning_rate": -1.0,
@@ -52,13 +51,13 @@ def test_a_recipe_is_never_part_of_the_structure() -> None:
     assert one == other
 
 
-def test_the_set_says_what_is_on_and_a_switch_overrules_it() -> None:
+def test_the_set_decides_what_is_on_and_a_switch_overrules_it() -> None:
     assert Recipe().techniques == STANDARD
-    assert not Recipe(augment_blur=False).augments_beyond_standard
-    chosen = Recipe(augment_set="chosen", augment_hue=True, augment_zoom=False)
-    assert chosen.techniques == ("hue",)
-    without = Recipe(augment_set="photo", augment_blur=False).techniques
-    assert set(without) == set(SETS["photo"]) - {"blur"}
+    assert not Recipe.from_config({"augment_blur": False}).augments_beyond_standard
+    switched = {"augment_set": "chosen", "augment_hue": True, "augment_zoom": False}
+    assert Recipe.from_config(switched).techniques == ("hue",)
+    without = Recipe.from_config({"augment_set": "photo", "augment_blur": False})
+    assert set(without.techniques) == set(SETS["photo"]) - {"blur"}
 
 
 def test_only_augmentation_beyond_the_standard_set_is_structural() -> None:
@@ -76,7 +75,7 @@ def test_only_augmentation_beyond_the_standard_set_is_structural() -> None:
     assert plain != beyond
 
 
-def test_wrong_names_and_switches_are_told_at_once() -> None:
+def test_wrong_names_and_switches_are_named_at_once() -> None:
     config = {
         "schedule": "cosin",
         "augment_set": "photos",
@@ -93,7 +92,7 @@ def test_wrong_names_and_switches_are_told_at_once() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_every_draw_of_the_space_is_a_recipe(seed: int) -> None:
     trial = RecordingTrial(random.Random(seed), {})
-    config = {**augmentation.space(trial), **optimizer.space(trial)}
+    config = {**augmentation.space(trial), **training_recipe.space(trial)}
     assert set(config) <= RECIPE_KEYS
     assert set(trial.params) <= set(config)
     Recipe.from_config(config)
@@ -113,7 +112,7 @@ def test_image_shape_and_classes_are_structural() -> None:
     assert len(signatures) == 3
 
 
-def test_a_family_in_one_file_is_loaded_and_an_incomplete_one_is_told(tmp_path) -> None:
+def test_a_family_in_one_file_is_loaded_and_an_incomplete_one_refused(tmp_path) -> None:
     path = tmp_path / "families_in_a_file.py"
     path.write_text(
         "class Whole:\n    def space(self, trial): return {}\n    def build(self, config, task): ...\n"

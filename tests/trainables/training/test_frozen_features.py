@@ -1,4 +1,4 @@
-"""While only the head learns the frozen network sees each image once, and the training is the same as without that."""
+"""While only the head trains, the frozen network sees each image once; the training is the same as without that."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def small_family():
     return SmallFamily()
 
 
-def new_trainer(config: dict, task: Task, cache=None, family=None, computation=None):
+def new_trainer(config: dict, task: Task, cache=None, family=None, plan=None):
     from toprung.trainables.training.trainer import Trainer
 
-    trainer = Trainer(family or small_family(), config, task, features=cache, computation=computation)
+    trainer = Trainer(family or small_family(), config, task, cache=cache, plan=plan)
     trainer.reset(config, 1)
     return trainer
 
@@ -72,27 +72,27 @@ def exactly_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> b
 
 
 def no_cache():
-    from toprung.trainables.training.frozen_features import FeatureCache
+    from toprung.trainables.training.feature_cache import FeatureCache
 
-    return FeatureCache(most_bytes=0)
+    return FeatureCache(max_bytes=0)
 
 
 def curve(trainer, epochs: range = range(1, 5)) -> list[dict[str, float]]:
-    told = [trainer.train_epoch(epoch) for epoch in epochs]
-    return [{key: value for key, value in one.items() if key != "images_per_sec"} for one in told]
+    rows = [trainer.train_epoch(epoch) for epoch in epochs]
+    return [{key: value for key, value in row.items() if key != "images_per_sec"} for row in rows]
 
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images went through the frozen network, a number each time that features were computed."""
-    from toprung.trainables.training.frozen_features import SplitNetwork
+    from toprung.trainables.training.split_network import SplitNetwork
 
     counts: list[int] = []
-    usual = SplitNetwork.features
+    features = SplitNetwork.features
 
     def counting(self, state, split):
         counts.append(len(split.labels))
-        return usual(self, state, split)
+        return features(self, state, split)
 
     monkeypatch.setattr(SplitNetwork, "features", counting)
     return counts
@@ -102,12 +102,12 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_curve_is_that_of_training_without_features(
     bright: Task, config: dict, optimizer: str, computed: list[int]
 ) -> None:
-    chosen = {**config, "optimizer": optimizer}
-    kept, plain = new_trainer(chosen, bright), new_trainer(chosen, bright, no_cache())
+    settings = {**config, "optimizer": optimizer}
+    kept, plain = new_trainer(settings, bright), new_trainer(settings, bright, no_cache())
     for one, other in zip(curve(kept, range(1, 4)), curve(plain, range(1, 4)), strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
     found, expected = kept.state(), plain.state()
-    assert found["moments/weights"] == pytest.approx(expected["moments/weights"], rel=1e-4, abs=1e-5)
+    assert found["optimizer/weights"] == pytest.approx(expected["optimizer/weights"], rel=1e-4, abs=1e-5)
     assert found["step"] == expected["step"]
     assert computed == [30, 70]
 
@@ -117,21 +117,23 @@ def test_trials_and_other_heads_on_the_same_network_share_what_was_computed(
 ) -> None:
     from toprung.trainables.training.trainer_cache import TrainerCache
 
-    warm, family = TrainerCache(), small_family()
-    for seed, chosen in enumerate((config, {**config, "learning_rate": 1e-3}, {**config, "dense_units": 0})):
-        trainer = warm.trainer(family, chosen, bright)
-        trainer.reset(chosen, seed)
+    trainers, family = TrainerCache(), small_family()
+    for seed, settings in enumerate(
+        (config, {**config, "learning_rate": 1e-3}, {**config, "dense_units": 0})
+    ):
+        trainer = trainers.trainer(family, settings, bright)
+        trainer.reset(settings, seed)
         trainer.train_epoch(1)
-    assert len(warm) == 2
+    assert len(trainers) == 2
     assert computed == [30, 70]
     traces = trainer.traces
     curve(trainer, range(2, 5))
-    trainer.reset(chosen, 5)
+    trainer.reset(settings, 5)
     curve(trainer)
     assert trainer.traces == traces, "neither a phase nor a trial is traced anew"
 
 
-def test_a_trial_goes_on_bit_for_bit_from_the_middle_of_its_head_epochs(bright: Task, config: dict) -> None:
+def test_a_trial_continues_bit_for_bit_from_the_middle_of_its_head_epochs(bright: Task, config: dict) -> None:
     whole = curve(first := new_trainer(config, bright))
     first.reset(config, 1)
     first.train_epoch(1)
@@ -140,21 +142,21 @@ def test_a_trial_goes_on_bit_for_bit_from_the_middle_of_its_head_epochs(bright: 
     assert curve(later, range(2, 5)) == whole[1:]
 
 
-def test_a_fine_tuned_network_taken_up_again_is_scored_as_it_is_and_leaves_no_features(
+def test_a_resumed_fine_tuned_network_is_scored_as_it_is_and_leaves_no_features(
     bright: Task, config: dict, computed: list[int]
 ) -> None:
-    chosen = {**config, "head_epochs": 1, "top_epochs": 3, "top_share": 0.9, "top_rate": 1.0, "ema": 0.0}
-    first = new_trainer(chosen, bright)
+    settings = {**config, "head_epochs": 1, "top_epochs": 3, "top_share": 0.9, "top_rate": 1.0, "ema": 0.0}
+    first = new_trainer(settings, bright)
     curve(first, range(1, 4))
     computed.clear()
-    later = new_trainer(chosen, bright)
+    later = new_trainer(settings, bright)
     later.load_state(first.state())
     assert later.evaluate(bright.val).loss == first.evaluate(bright.val).loss
     assert computed == []
     assert exactly_equal(later.state(), first.state()), "the optimizer is not emptied"
 
 
-def test_a_state_that_does_not_tell_its_epoch_is_gone_on_with(bright: Task, config: dict) -> None:
+def test_a_state_without_its_epoch_is_resumed(bright: Task, config: dict) -> None:
     whole = curve(first := new_trainer(config, bright))
     first.reset(config, 1)
     curve(first, range(1, 3))
@@ -173,75 +175,69 @@ def test_varied_images_are_not_kept_and_validation_images_are(
     assert computed == [30]
 
 
-def test_asked_for_features_leave_the_head_epochs_unvaried_whether_they_fit_or_not(
+def test_cached_features_leave_the_head_epochs_unaugmented_whether_they_fit_or_not(
     bright: Task, config: dict, computed: list[int]
 ) -> None:
-    chosen = {**config, "augment": 0.5, "flip": True, "cache_features": True, "head_dropout": 0.0}
-    kept, plain = new_trainer(chosen, bright), new_trainer(chosen, bright, no_cache())
+    settings = {**config, "augment": 0.5, "flip": True, "cache_features": True, "head_dropout": 0.0}
+    kept, plain = new_trainer(settings, bright), new_trainer(settings, bright, no_cache())
     assert curve(kept, range(1, 3))[1] == pytest.approx(curve(plain, range(1, 3))[1], rel=1e-4, abs=1e-5)
     assert computed == [30, 70]
-    dial = kept._network.others.index(kept._network.augment.strength)
-    assert float(kept._state.others[dial]) == 0.0
+    network = kept.compiled.network
+    strength = f"non_trainable/{network.non_trainable.index(network.augment.strength):04d}"
+    assert float(kept.state()[strength]) == 0.0
     kept.train_epoch(3)
-    assert float(kept._state.others[dial]) == 0.5
+    assert float(kept.state()[strength]) == 0.5
 
 
-def test_batches_in_parts_are_so_for_the_head_and_for_the_network_below_it(
-    bright: Task, config: dict
-) -> None:
+def test_micro_batches_are_those_of_the_head_and_of_the_network_below_it(bright: Task, config: dict) -> None:
     calm = {**config, "head_dropout": 0.0}
-    whole, parted = (new_trainer(calm, bright, computation=ExecutionPlan(parts=parts)) for parts in (1, 8))
-    cut, sizes = parted._head.cut, []
-    usual = cut._seen
-
-    def seen(weights, others, images):
-        sizes.append(len(images))
-        return usual(weights, others, images)
-
-    cut._seen = seen
+    whole, cut = (new_trainer(calm, bright, plan=ExecutionPlan(micro_batches=count)) for count in (1, 8))
+    split_network = cut.compiled.head_only.split_network
+    assert split_network.images_per_call == 8, "64 in as many pieces"
+    assert split_network.step.micro_batches == 8
     expected = curve(whole, range(1, 3))
-    for one, other in zip(curve(parted, range(1, 3)), expected, strict=True):
+    for one, other in zip(curve(cut, range(1, 3)), expected, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
-    assert set(sizes) == {8}, "64 in as many parts"
-    assert cut.step._parts == 8
 
 
-def test_batches_in_parts_have_features_of_their_own(bright: Task, config: dict, computed: list[int]) -> None:
-    """What another size of batch rounds differently must not hang on which trial computed it."""
+def test_each_number_of_micro_batches_has_features_of_its_own(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    """What another size of batch rounds differently must not depend on which trial computed it."""
     cache = no_cache()
-    cache.most_bytes = 2**20
-    for parts in (1, 2, 1):
-        new_trainer(config, bright, cache, computation=ExecutionPlan(parts=parts)).train_epoch(1)
+    cache.max_bytes = 2**20
+    for count in (1, 2, 1):
+        new_trainer(config, bright, cache, plan=ExecutionPlan(micro_batches=count)).train_epoch(1)
     assert computed == [30, 70, 30, 70]
 
 
-def test_an_exported_model_answers_as_it_was_scored(bright: Task, config: dict) -> None:
+def test_an_exported_model_predicts_as_it_was_scored(bright: Task, config: dict) -> None:
     trainer = new_trainer({**config, "ema": 0.0}, bright)
     curve(trainer, range(1, 3))
     scored = trainer.evaluate(bright.val)
-    answers = np.asarray(trainer.export()(bright.val.images))
-    assert answers == pytest.approx(scored.probabilities, abs=1e-4)
+    exported = np.asarray(trainer.export()(bright.val.images))
+    assert exported == pytest.approx(scored.probabilities, abs=1e-4)
 
 
-def test_the_memory_has_a_bound_and_the_split_used_longest_ago_goes() -> None:
-    from toprung.trainables.training.frozen_features import FeatureCache
+def test_the_memory_is_bounded_and_the_least_recently_used_split_goes_first() -> None:
+    from toprung.trainables.training.feature_cache import FeatureCache
 
-    cache = FeatureCache(most_bytes=2 * 4 * 5 * 10)
+    cache = FeatureCache(max_bytes=2 * 4 * 5 * 10)
     splits = [SimpleNamespace(images=None, labels=np.zeros(10, np.int32)) for _ in range(3)]
-    asked: list[int] = []
+    computed: list[int] = []
 
     def get(index: int) -> None:
         def compute() -> np.ndarray:
-            asked.append(index)
+            computed.append(index)
             return np.full((10, 5), index, np.float32)
 
         features, _ = cache.get("key", splits[index], compute, accelerated=False)
         assert (features.images == index).all()
 
-    assert cache.takes(20, 5) and not cache.takes(21, 5)
+    assert cache.fits(20, 5) and not cache.fits(21, 5)
     for index in (0, 1, 0, 2, 0, 1):
         get(index)
-    assert asked == [0, 1, 2, 1]
+    assert computed == [0, 1, 2, 1]
 
 
 SHARED = Path(__file__).parents[4] / "shared"

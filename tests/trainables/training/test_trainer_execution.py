@@ -1,4 +1,4 @@
-"""How a trial is computed changes what it costs, not where it leads: feeds, calls, parts of a batch, precision, XLA."""
+"""How a trial is computed changes its speed, not its result: feeds, calls, micro-batches, precision, XLA."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_read_only_memory_maps_are_trained_on(
 def test_evaluation_does_not_depend_on_the_batches_it_is_cut_into(
     noise: Task, config: dict, monkeypatch, new_trainer: Callable
 ) -> None:
-    from toprung.trainables.training import batches as predict
+    from toprung.trainables.training import batches
 
     trainer = new_trainer(config, noise)
     whole = trainer.evaluate(noise.train)
-    monkeypatch.setattr(predict, "CPU_BYTES", 8 * 8 * 3 * 7)
-    parts = trainer.evaluate(noise.train)
-    assert parts.predictions.tolist() == whole.predictions.tolist()
-    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
+    monkeypatch.setattr(batches, "CPU_BYTES", 8 * 8 * 3 * 7)
+    in_pieces = trainer.evaluate(noise.train)
+    assert in_pieces.predictions.tolist() == whole.predictions.tolist()
+    assert in_pieces.loss == pytest.approx(whole.loss, rel=1e-5)
 
 
 def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
@@ -60,36 +60,37 @@ def test_mixed_precision_trains_and_leaves_a_float32_model_for_uint8_images(
 ) -> None:
     import keras
 
-    trainer = new_trainer(config, digits, computation=ExecutionPlan("mixed_bfloat16"))
-    assert keras.config.dtype_policy().name == "float32", "what others build computes as before"
+    from toprung.trainables.backend.keras_internals import all_layers
+
+    trainer = new_trainer(config, digits, plan=ExecutionPlan("mixed_bfloat16"))
+    assert keras.config.dtype_policy().name == "float32", "other models compute as before"
     metrics = [trainer.train_epoch(epoch) for epoch in range(1, 5)]
     assert all(math.isfinite(row["train_loss"]) for row in metrics)
     assert metrics[-1]["train_loss"] < metrics[0]["train_loss"]
     assert metrics[-1]["val_accuracy"] > 0.9
     state = trainer.state()
-    assert {state[f"moments/{name}"].dtype for name in ("weights", "first", "second")} == {
-        np.dtype(np.float32)
-    }
+    names = ("weights", "first_moment", "second_moment")
+    assert {state[f"optimizer/{name}"].dtype for name in names} == {np.dtype(np.float32)}
     trainer.export().save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.inputs[0].dtype == "uint8"
-    assert {layer.compute_dtype for layer in loaded._flatten_layers()} <= {"float32", "uint8"}
+    assert {layer.compute_dtype for layer in all_layers(loaded)} <= {"float32", "uint8"}
     probabilities = np.asarray(loaded(digits.val.images))
     assert probabilities.dtype == np.float32
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(270), abs=1e-6)
     # bfloat16 has 8 bits: what was scored and what left differ by its rounding alone.
     assert probabilities == pytest.approx(trainer.evaluate(digits.val).probabilities, abs=0.1)
-    assert trainer.computed == ExecutionRecord("cpu", "mixed_bfloat16", xla=False, steps_per_call=40)
+    assert trainer.execution_record == ExecutionRecord("cpu", "mixed_bfloat16", xla=False, steps_per_call=40)
 
 
-def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(
+def test_mixed_precision_repeats_itself_and_continues_bit_for_bit(
     noise: Task, config: dict, new_trainer: Callable, curve: Callable, exact: Callable
 ) -> None:
     mixed = ExecutionPlan("mixed_bfloat16")
-    used = new_trainer(config, noise, computation=mixed)
+    used = new_trainer(config, noise, plan=mixed)
     curve(used, {**config, "learning_rate": 0.5, "optimizer": "sgd", "batch_size": 7}, seed=9)
     through = curve(used, config, seed=3, epochs=2)
-    fresh = new_trainer(config, noise, computation=mixed)
+    fresh = new_trainer(config, noise, plan=mixed)
     assert curve(fresh, config, seed=3, epochs=1) == through[:1]
     assert curve(new_trainer(config, noise), config, seed=3, epochs=1) != through[:1]
     saved = fresh.state()
@@ -98,10 +99,10 @@ def test_mixed_precision_repeats_itself_and_goes_on_bit_for_bit(
     assert exact(used.train_epoch(2)) == through[1]
 
 
-def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(
+def test_micro_batches_give_the_update_of_the_whole_batch(
     noise: Task, config: dict, new_trainer: Callable, curve: Callable
 ) -> None:
-    """Augmented, with a penalty, class weights and batches (7 images) that no number of parts divides."""
+    """Augmented, with a penalty, class weights and batches (7 images) that no number of micro-batches divides."""
     calm = {
         **config,
         "batch_norm": False,
@@ -114,34 +115,36 @@ def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(
         "optimizer": "sgd",
         "batch_size": 7,
     }
-    whole, *cut = (new_trainer(calm, noise, computation=ExecutionPlan(parts=parts)) for parts in (1, 2, 3, 8))
+    whole, *cut = (
+        new_trainer(calm, noise, plan=ExecutionPlan(micro_batches=count)) for count in (1, 2, 3, 8)
+    )
     expected = curve(whole, calm, seed=1, epochs=1)[0]
     for trainer in cut:
         # Eight steps from float32's 1e-7: sums of the same numbers in another order.
         assert curve(trainer, calm, seed=1, epochs=1)[0] == pytest.approx(expected, rel=1e-4)
-        weights = trainer.state()["moments/weights"]
-        assert weights == pytest.approx(whole.state()["moments/weights"], rel=1e-3, abs=1e-5)
-    assert [trainer.computed.micro_batch_size for trainer in (whole, *cut)] == [None, 4, 3, 1]
+        weights = trainer.state()["optimizer/weights"]
+        assert weights == pytest.approx(whole.state()["optimizer/weights"], rel=1e-3, abs=1e-5)
+    assert [trainer.execution_record.micro_batch_size for trainer in (whole, *cut)] == [None, 4, 3, 1]
 
 
 def test_how_many_steps_are_in_a_call_changes_no_bit(
     noise: Task, config: dict, new_trainer: Callable, curve: Callable
 ) -> None:
     small = {**config, "batch_size": 8}
-    trainers = [new_trainer(small, noise, computation=ExecutionPlan(steps_per_call=n)) for n in (None, 2)]
+    trainers = [new_trainer(small, noise, plan=ExecutionPlan(steps_per_call=n)) for n in (None, 2)]
     one, other = (curve(trainer, small, seed=1) for trainer in trainers)
     assert one == other
-    assert [trainer.computed.steps_per_call for trainer in trainers] == [7, 2]
+    assert [trainer.execution_record.steps_per_call for trainer in trainers] == [7, 2]
 
 
-def test_a_trial_does_not_tell_how_the_one_before_it_was_computed(
+def test_the_record_of_a_trial_says_nothing_of_the_one_before_it(
     noise: Task, config: dict, new_trainer: Callable
 ) -> None:
     trainer = new_trainer({**config, "batch_size": 8}, noise)
     trainer.train_epoch(1)
-    assert trainer.computed.steps_per_call == 7
+    assert trainer.execution_record.steps_per_call == 7
     trainer.reset(config, 2)
-    assert trainer.computed.steps_per_call is None, "it has made no call yet"
+    assert trainer.execution_record.steps_per_call is None, "it has made no call yet"
 
 
 def test_a_step_can_be_timed(noise: Task, config: dict, new_trainer: Callable) -> None:
@@ -155,7 +158,7 @@ def test_xla_trains_to_the_same_place(
     # XLA draws other random numbers, so nothing random is left on inside what it compiles.
     calm = {**config, "dropout": 0.0, "head_dropout": 0.0}
     plain, compiled = (
-        curve(new_trainer(calm, noise, computation=ExecutionPlan(xla=xla)), calm, seed=0, epochs=1)
+        curve(new_trainer(calm, noise, plan=ExecutionPlan(xla=xla)), calm, seed=0, epochs=1)
         for xla in (False, True)
     )
     # Rounding differs between the two compilers; 2 steps keep it near float32's 1e-7 times the depth.

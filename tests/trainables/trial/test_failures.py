@@ -1,4 +1,4 @@
-"""What an exception means for a trial, and the memory that it says was missing."""
+"""What an exception means for a trial, and the memory that was missing."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize(("message", "size"), MESSAGES)
-def test_what_was_wanted_is_read_from_the_message(message: str, size: int | None) -> None:
+def test_the_size_of_the_failed_allocation_is_read_from_the_message(message: str, size: int | None) -> None:
     assert failed_allocation_bytes(message) == size
     assert failure_of(ResourceExhaustedError(message)) == Failure(
         Outcome.OOM, failure_of(ResourceExhaustedError(message)).error, size
     )
 
 
-def test_numpys_own_error_says_what_it_wanted() -> None:
+def test_numpys_own_error_states_the_size() -> None:
     with pytest.raises(MemoryError) as caught:
         np.empty(2**60, np.uint8)
     assert failure_of(caught.value).failed_allocation_bytes == 2**60
@@ -46,7 +46,7 @@ def test_any_other_error_is_a_failure_with_its_traceback() -> None:
 
 
 @pytest.mark.slow
-def test_memory_that_runs_out_while_a_network_is_built_is_told_as_that(
+def test_memory_that_runs_out_while_a_network_is_built_is_no_input_error(
     one_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toprung.trainables.backend.gpu_memory import share_megabytes
-from toprung.trainables.worker.gpu_probe import MARGIN, MOST_SHARING, GpuNeed, measured_need
+from toprung.trainables.worker.gpu_probe import MARGIN, MAX_SHARING, GpuNeed, measure_need
 
 
 @given(
@@ -26,7 +26,7 @@ def test_the_share_is_the_smallest_whose_cap_holds_the_need(need_bytes: int, tot
         return cap is not None and cap * 2**20 >= need_bytes * MARGIN
 
     share = GpuNeed(need_bytes, total, 1).share(most)
-    allowed = [1.0, *(int(1e4 / sharing) / 1e4 for sharing in range(2, min(most, MOST_SHARING) + 1))]
+    allowed = [1.0, *(int(1e4 / sharing) / 1e4 for sharing in range(2, min(most, MAX_SHARING) + 1))]
     assert share in allowed
     assert share == 1.0 or holds(share)
     assert not any(map(holds, (smaller for smaller in allowed if smaller < share)))
@@ -44,14 +44,14 @@ def test_cores_for_two_trials_a_gpu_make_no_more_than_two_share_it() -> None:
     assert GpuNeed(2**30, 81_920, 8).share(most=1) == 1.0
 
 
-class Worker:
+class Prober:
     """Counts what is tried; memory of a real device is what a CPU cannot show."""
 
     def __init__(self, breaks: str = "") -> None:
         self.tried: list[object] = []
         self._breaks = breaks
 
-    def trainer_of(self, config: object) -> Worker:
+    def trainer_of(self, config: object) -> Prober:
         assert isinstance(config, dict)
         if config["name"] == self._breaks:
             raise MemoryError("a network for a larger GPU")
@@ -64,24 +64,24 @@ class Worker:
         self.tried.append("step")
 
 
-def need(worker: Worker, peak: int = 2**30, total: int | None = 81_920) -> GpuNeed | None:
+def need(prober: Prober, peak: int = 2**30, total: int | None = 81_920) -> GpuNeed | None:
     configs = [{"name": "a"}, {"name": "b"}]
-    return measured_need(worker.trainer_of, configs, lambda: peak, lambda: total)
+    return measure_need(prober.trainer_of, configs, lambda: peak, lambda: total)
 
 
 def test_every_configuration_takes_a_step_before_the_peak_is_read() -> None:
-    worker = Worker()
-    assert need(worker) == GpuNeed(2**30, 81_920, 2)
-    assert worker.tried == ["a", "step", "b", "step"]
+    prober = Prober()
+    assert need(prober) == GpuNeed(2**30, 81_920, 2)
+    assert prober.tried == ["a", "step", "b", "step"]
 
 
 def test_a_configuration_that_fails_is_left_out() -> None:
-    assert need(Worker(breaks="b")) == GpuNeed(2**30, 81_920, 1)
+    assert need(Prober(breaks="b")) == GpuNeed(2**30, 81_920, 1)
 
 
-@pytest.mark.parametrize("told", [{"peak": 0}, {"total": None}])
-def test_no_answer_where_the_device_tells_none(told: dict) -> None:
-    assert need(Worker(), **told) is None
+@pytest.mark.parametrize("reported", [{"peak": 0}, {"total": None}])
+def test_no_need_where_the_device_reports_nothing(reported: dict) -> None:
+    assert need(Prober(), **reported) is None
 
 
 @pytest.mark.slow

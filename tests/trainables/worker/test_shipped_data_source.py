@@ -12,8 +12,7 @@ import pytest
 
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.data.dataset import DataSpec, load
-from toprung.trainables.worker.ray_trainable import TrialPlan
-from toprung.trainables.worker.trial_runner import Rules
+from toprung.trainables.worker.plan import Rules, TrialPlan
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +29,7 @@ import pickle, sys, tempfile
 from pathlib import Path
 tempfile.tempdir = str(Path.cwd())
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.ray_trainable import CachedTrainerSource
+from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.worker.trial_runner import TrialRun
 plan, config = pickle.loads(Path(sys.argv[1]).read_bytes())
@@ -55,7 +54,7 @@ def test_the_function_travels_and_its_images_are_those_of_the_driver(tmp_path: P
     file.unlink()
     decoded = []
     for _ in range(2):  # the second process of the node finds what the first one decoded
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", WORKER, "plan"],
             cwd=there,
             env={**os.environ, "TOPRUNG_CACHE": str(there / "cache")},
@@ -64,7 +63,7 @@ def test_the_function_travels_and_its_images_are_those_of_the_driver(tmp_path: P
             check=True,
             timeout=120,
         )  # fmt: skip
-        assert told.stdout.startswith("epoch 1: "), told.stdout
+        assert done.stdout.startswith("epoch 1: "), done.stdout
         decoded.append(
             {file.name: file.stat().st_mtime_ns for file in (there / "cache").iterdir() if file.is_dir()}
         )

@@ -8,55 +8,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart
+from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import Outcome
-from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.trial_runner import Rules, TrialRun
+from toprung.trainables.worker.trial_runner import TrialRun
 
-
-class Falling:
-    """A trainer that is best at one epoch."""
-
-    parameter_count = 1
-    computation = ExecutionPlan()
-    computed = ExecutionRecord("cpu", "float32", xla=False, micro_batch_size=32)
-
-    def reset(self, config: Any, seed: int) -> None:
-        self.peak, self.trained = config["peak"], 0
-
-    def take_costs(self) -> ResourceUsage:
-        return ResourceUsage()
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        self.trained = epoch
-        return {"val_accuracy": 1.0 / (1 + abs(epoch - self.peak))}
-
-    def latency_ms(self) -> float:
-        return 2.0
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"trained": np.array(self.trained)}
-
-    def load_state(self, state: Any) -> None:
-        self.trained = int(state["trained"])
+EVERY_EPOCH = {"checkpoint_epochs": frozenset(), "checkpoint_secs": 0.0}
+# Epoch 4 is the best but is never saved; of the others it is epoch 8.
+TWO_PEAKS = {4: 0.9, 6: 0.5, 8: 0.7}
 
 
 @pytest.fixture
-def run_at(run_from: Callable, source_type: type) -> Callable[..., TrialRun]:
-    """A run at a folder, with the trainer that falls unless another is given."""
-    return lambda root, trainer=None, **rules: run_from(root, source_type(trainer or Falling()), **rules)
+def new_start(new_start: Callable) -> Callable[..., TrialStart]:
+    """The start of a trial whose best epoch is its peak, or that has the given curve."""
+
+    def start(peak: int = 1, number: int = 0, curve: dict[int, float] | None = None) -> TrialStart:
+        falling = {epoch: 1.0 / (1 + abs(epoch - peak)) for epoch in range(1, 10)}
+        return new_start(number, curve=curve or falling)
+
+    return start
 
 
-def start(peak: int = 1) -> TrialStart:
-    return TrialStart("t00000", 0, seed=0, config={"peak": peak})
-
-
-def epochs(run: TrialRun, count: int) -> list[int]:
+def step_epochs(run: TrialRun, count: int) -> list[int]:
     reports = [run.step().report for _ in range(count)]
     return [report.epoch for report in reports if report]
 
@@ -65,15 +41,16 @@ def epochs(run: TrialRun, count: int) -> list[int]:
     ("peak", "mode", "best"), [(3, "max", 3), (9, "max", 9), (1, "max", 1), (3, "min", 9)]
 )
 def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
-    tmp_path: Path, peak: int, mode: str, best: int, run_at: Callable
+    tmp_path: Path, peak: int, mode: Any, best: int, new_run: Callable, new_start: Callable
 ) -> None:
-    run = run_at(tmp_path, mode=mode)
-    run.begin(start(peak))
-    epochs(run, 5)
+    objectives = Objectives((Objective("val_accuracy", mode),))
+    run = new_run(tmp_path, objectives=objectives)
+    run.begin(new_start(peak))
+    step_epochs(run, 5)
     run.end()
-    second = run_at(tmp_path, mode=mode)
-    second.begin(start(peak))
-    epochs(second, 7)
+    second = new_run(tmp_path, objectives=objectives)
+    second.begin(new_start(peak))
+    step_epochs(second, 7)
     second.end()
     store = CheckpointStore(str(tmp_path))
     newest, found = store.load("t00000", second.identity), store.load_best("t00000", second.identity)
@@ -82,18 +59,18 @@ def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
 
 
 def test_an_epoch_that_was_not_saved_does_not_hide_the_best_saved_one(
-    tmp_path: Path, run_at: Callable
+    tmp_path: Path, new_run: Callable, new_start: Callable
 ) -> None:
     rules = {"checkpoint_epochs": frozenset({6, 8, 9})}
 
     def best_of(root: Path, broken_after: int | None) -> int:
-        run = run_at(root, Peaks(), **rules)
-        run.begin(start())
+        run = new_run(root, **rules)
+        run.begin(new_start(curve=TWO_PEAKS))
         if broken_after:
-            epochs(run, broken_after)
+            step_epochs(run, broken_after)
             run.end()
-            run = run_at(root, Peaks(), **rules)
-            run.begin(start())
+            run = new_run(root, **rules)
+            run.begin(new_start(curve=TWO_PEAKS))
         while run.step().report.epoch < 9:
             pass
         run.end()
@@ -106,29 +83,22 @@ def test_an_epoch_that_was_not_saved_does_not_hide_the_best_saved_one(
         assert best_of(tmp_path / str(epoch), epoch) == 8
 
 
-class Peaks(Falling):
-    """Is best at epoch 4, which is never saved, and of the others at 8."""
-
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        return {"val_accuracy": {4: 0.9, 6: 0.5, 8: 0.7}.get(epoch, 0.2)}
-
-
 @pytest.mark.parametrize("history", [(), ({"epoch": 1},), ({"trial_id": "t00000", "epoch": 1, "loss": 2.0},)])
-def test_a_checkpoint_that_does_not_say_its_epochs_is_no_state(
-    tmp_path: Path, run_at: Callable, history: tuple[dict[str, object], ...]
+def test_a_checkpoint_without_its_epochs_is_no_state(
+    tmp_path: Path, new_run: Callable, new_start: Callable, history: tuple[dict[str, object], ...]
 ) -> None:
-    run = run_at(tmp_path)
-    run.begin(start())
-    epochs(run, 1)
+    run = new_run(tmp_path)
+    run.begin(new_start())
+    step_epochs(run, 1)
     run.end()
     store = CheckpointStore(str(tmp_path))
     saved = store.load("t00000", run.identity)
     assert saved is not None
     store.save(replace(saved, history=history))
     store.wait()
-    second = run_at(tmp_path)
-    second.begin(start())
-    assert epochs(second, 2) == [1, 2]
+    second = new_run(tmp_path)
+    second.begin(new_start())
+    assert step_epochs(second, 2) == [1, 2]
 
 
 class Refusing(CheckpointStore):
@@ -136,33 +106,33 @@ class Refusing(CheckpointStore):
 
     def __init__(self, root: Path, *refused: int) -> None:
         super().__init__(str(root))
-        self.refused, self.asked = refused, 0
+        self.refused, self.writes = refused, 0
 
     def _write(self, *state: Any) -> None:
-        self.asked += 1
-        if self.asked in self.refused:
+        self.writes += 1
+        if self.writes in self.refused:
             raise OSError("AWS Error SLOW_DOWN during PutObject")
         super()._write(*state)
 
 
 def test_a_write_that_failed_does_not_fail_its_trial(
-    tmp_path: Path, source_type: type, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, new_run: Callable, new_start: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = TrialRun(source_type(Falling()), Refusing(tmp_path, 2), Rules(max_epochs=4, checkpoint_secs=0.0))
-    run.begin(start())
-    assert epochs(run, 4) == [1, 2, 3, 4]
+    run = new_run(Refusing(tmp_path, 2), max_epochs=4, **EVERY_EPOCH)
+    run.begin(new_start())
+    assert step_epochs(run, 4) == [1, 2, 3, 4]
     run.end()
     assert caplog.text.count("the last state of t00000 was not saved (") == 1
     saved = CheckpointStore(str(tmp_path)).load("t00000", run.identity)
     assert saved is not None and saved.epoch == 4
 
 
-def test_a_rung_that_must_be_durable_is_not_told_when_its_write_failed(
-    tmp_path: Path, source_type: type
+def test_a_rung_that_must_be_durable_is_not_reported_when_its_write_failed(
+    tmp_path: Path, new_run: Callable, new_start: Callable
 ) -> None:
-    rules = Rules(max_epochs=4, checkpoint_epochs=frozenset({2}), durable_rungs=True)
-    run = TrialRun(source_type(Falling()), Refusing(tmp_path, 1), rules)
-    run.begin(start())
+    rules = {"checkpoint_epochs": frozenset({2}), "durable_rungs": True}
+    run = new_run(Refusing(tmp_path, 1), max_epochs=4, **rules)
+    run.begin(new_start())
     run.step()
     result = run.step()
     assert result.failure is Outcome.FAILED and "SLOW_DOWN" in result.error
@@ -170,12 +140,11 @@ def test_a_rung_that_must_be_durable_is_not_told_when_its_write_failed(
 
 @pytest.mark.parametrize(("peak", "refused", "best"), [(2, 2, 3), (3, 4, 3), (1, 2, 1)])
 def test_the_best_state_is_the_best_of_those_that_were_written(
-    tmp_path: Path, source_type: type, peak: int, refused: int, best: int
+    tmp_path: Path, new_run: Callable, new_start: Callable, peak: int, refused: int, best: int
 ) -> None:
-    rules = Rules(max_epochs=5, checkpoint_secs=0.0)
-    run = TrialRun(source_type(Falling()), Refusing(tmp_path, refused), rules)
-    run.begin(start(peak))
-    epochs(run, 5)
+    run = new_run(Refusing(tmp_path, refused), max_epochs=5, **EVERY_EPOCH)
+    run.begin(new_start(peak))
+    step_epochs(run, 5)
     run.end()
     found = CheckpointStore(str(tmp_path)).load_best("t00000", run.identity)
     assert found is not None and found.epoch == best
@@ -183,16 +152,16 @@ def test_the_best_state_is_the_best_of_those_that_were_written(
 
 @pytest.mark.parametrize("last", [3, 5])
 def test_a_damaged_newest_state_does_not_take_the_place_of_the_best(
-    tmp_path: Path, run_at: Callable, last: int
+    tmp_path: Path, new_run: Callable, new_start: Callable, last: int
 ) -> None:
-    first = run_at(tmp_path, checkpoint_secs=0.0)
-    first.begin(start(2))
-    epochs(first, 3)
+    first = new_run(tmp_path, checkpoint_secs=0.0)
+    first.begin(new_start(2))
+    step_epochs(first, 3)
     first.end()
     (tmp_path / "t00000.npz").write_bytes(b"PK half")
-    second = run_at(tmp_path, checkpoint_secs=0.0)
-    second.begin(start(2))
-    assert epochs(second, last - 1) == list(range(2, last + 1))
+    second = new_run(tmp_path, checkpoint_secs=0.0)
+    second.begin(new_start(2))
+    assert step_epochs(second, last - 1) == list(range(2, last + 1))
     second.end()
     store = CheckpointStore(str(tmp_path))
     newest, best = (load("t00000", second.identity) for load in (store.load, store.load_best))
@@ -201,48 +170,47 @@ def test_a_damaged_newest_state_does_not_take_the_place_of_the_best(
 
 
 class Slow(CheckpointStore):
-    """A storage that takes its time with the first state."""
+    """A storage that waits for `may_write` with the first state."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(str(root))
-        self.may_go_on, self.written = threading.Event(), 0
+        self.may_write, self.written = threading.Event(), 0
 
     def _write(self, *state: Any) -> None:
         if not self.written:
-            assert self.may_go_on.wait(30)
+            assert self.may_write.wait(30)
         super()._write(*state)
         self.written += 1
 
 
-def test_the_next_trial_trains_while_the_last_ones_state_is_written_and_is_told_when_it_is_there(
-    tmp_path: Path, source_type: type
+def test_a_trial_trains_while_the_state_of_the_last_one_is_written_and_is_reported_after_that(
+    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
 ) -> None:
-    trainer, store = Falling(), Slow(tmp_path)
-    run = TrialRun(source_type(trainer), store, Rules(max_epochs=2, checkpoint_epochs=frozenset({1})))
-    run.begin(start())
+    trainer, store = trainer_type(), Slow(tmp_path)
+    run = new_run(store, trainer, max_epochs=2, checkpoint_epochs=frozenset({1}))
+    run.begin(new_start())
     run.step()
-    run.begin(replace(start(), trial_id="t00001"))  # would wait for ever if it waited
+    run.begin(new_start(number=1))  # would wait for ever if it waited for the state
     assert store.written == 0
 
-    class Failing(Falling):
-        def train_epoch(self, epoch: int) -> dict[str, float]:
-            store.may_go_on.set()
-            raise RuntimeError("and saves nothing that the first state would have to wait for")
+    def fail(epoch: int) -> None:
+        store.may_write.set()
+        raise RuntimeError("and saves nothing that the first state would have to wait for")
 
-    trainer.__class__ = Failing
+    trainer.before_epoch = fail
     assert run.step().failure is Outcome.FAILED
-    assert [path.name for path in tmp_path.iterdir()] == ["t00000.npz"], "there before this trial is told of"
+    assert [path.name for path in tmp_path.iterdir()] == ["t00000.npz"], "written before this is reported"
 
 
 def test_a_failed_write_of_the_last_trial_takes_nothing_from_the_next_ones_best(
-    tmp_path: Path, source_type: type
+    tmp_path: Path, new_run: Callable, new_start: Callable
 ) -> None:
-    run = TrialRun(source_type(Falling()), Refusing(tmp_path, 3), Rules(max_epochs=3, checkpoint_secs=0.0))
-    run.begin(start(peak=2))
-    epochs(run, 3)
-    run.begin(replace(start(peak=0), trial_id="t00001"))
-    epochs(run, 3)
+    run = new_run(Refusing(tmp_path, 3), max_epochs=3, **EVERY_EPOCH)
+    run.begin(new_start(peak=2))
+    step_epochs(run, 3)
+    run.begin(new_start(peak=0, number=1))
+    step_epochs(run, 3)
     run.end()
     store = CheckpointStore(str(tmp_path))
-    kept = store.load_best("t00001", run.identity)
-    assert kept is not None and kept.epoch == 1
+    best = store.load_best("t00001", run.identity)
+    assert best is not None and best.epoch == 1

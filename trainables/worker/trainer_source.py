@@ -1,0 +1,90 @@
+"""Where a worker's trainers come from: data and model code are loaded at its first trial.
+
+Heavy libraries are imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from toprung.spaces.user_code.source_files import unpack_source
+from toprung.trainables.backend.autotune import AutotuneStore
+from toprung.trainables.data.dataset import load
+from toprung.trainables.system.imports import block_imports, imports_not_needed_for_training
+from toprung.trainables.trial.resource_usage import process_age_secs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toprung.trainables.models.family import Family
+    from toprung.trainables.task.task import Task
+    from toprung.trainables.training.trainer_cache import TrainerCache
+    from toprung.trainables.trial.execution import ExecutionPlan
+    from toprung.trainables.worker.interfaces import Trainer
+    from toprung.trainables.worker.plan import TrialPlan
+
+
+@dataclass(frozen=True)
+class LoadedWorker:
+    """What a worker loads once, at its first trial."""
+
+    trainers: TrainerCache
+    family: Family
+    task: Task
+
+
+class CachedTrainerSource:
+    """Loads data and model code at the first trial, so that a failure fails that trial and not the Ray actor."""
+
+    def __init__(self, plan: TrialPlan) -> None:
+        self._plan = plan
+        self._loaded: LoadedWorker | None = None
+        self._startup_secs = 0.0
+
+    def trainer(
+        self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
+    ) -> Trainer:
+        """The worker's trainer of a configuration's structure, built if it has none."""
+        if self._loaded is None:
+            self._loaded = self._load()
+            self._startup_secs = process_age_secs()
+        loaded = self._loaded
+        return loaded.trainers.trainer(loaded.family, config, loaded.task, plan, min_micro_batches)
+
+    def take_startup_secs(self) -> float:
+        """From the start of this process until data and libraries were loaded; 0 after the first call."""
+        secs, self._startup_secs = self._startup_secs, 0.0
+        return secs
+
+    def make_room(self) -> None:
+        """Drop every compiled model."""
+        if self._loaded is not None:
+            self._loaded.trainers.clear()
+
+    def _load(self) -> LoadedWorker:
+        plan = self._plan
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        dataset = load(replace(plan.data, source=unpack_source(plan.source)))
+        expected = plan.rules.data_fingerprint
+        if dataset.fingerprint != expected:
+            raise RuntimeError(
+                f"the images on this node are not those of the driver: fingerprint {dataset.fingerprint[:12]}, "
+                f"expected {expected[:12]}"
+            )
+        with block_imports(*imports_not_needed_for_training()):
+            import keras  # noqa: F401
+        from toprung.trainables.backend.engine import enable_determinism, limit_threads
+        from toprung.trainables.backend.gpu_memory import apply_memory_cap
+        from toprung.trainables.models.family import load_family
+        from toprung.trainables.training.trainer_cache import TrainerCache
+
+        limit_threads(max(1, int(plan.cpus)))
+        apply_memory_cap(plan.gpus)
+        if plan.deterministic:
+            enable_determinism()
+        store = AutotuneStore(plan.autotune) if plan.autotune else None
+        trainers = TrainerCache(request=plan.execution, store=store, workload=plan.workload)
+        family = load_family(unpack_source(plan.family))
+        return LoadedWorker(trainers, family, dataset.task(plan.rules.max_epochs))
