@@ -20,7 +20,7 @@ def trials_of(run: Path) -> pd.DataFrame:
     return trials
 
 
-def test_the_full_cnn_space_is_searched(toprung, job_file, tmp_path: Path) -> None:
+def test_the_full_cnn_space_is_searched(on_cluster, job_file, tmp_path: Path) -> None:
     space = {
         "name": "cnn_full",
         "fixed": {"batch_size": 128, "kernel_size": 3, "optimizer": "adamw"},
@@ -28,7 +28,7 @@ def test_the_full_cnn_space_is_searched(toprung, job_file, tmp_path: Path) -> No
     }
     job = job_file(search={"trials": 6, "max_epochs": 2})
     job.write_text(_with_space(job, space))
-    ended = toprung("search", job).wait()
+    ended = on_cluster("search", job).wait()
     assert ended.returncode == 0, ended.stderr
     trials = trials_of(tmp_path / "runs" / "small")
     assert len(trials) == 6
@@ -37,7 +37,7 @@ def test_the_full_cnn_space_is_searched(toprung, job_file, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason=f"no weights at {WEIGHTS}")
-def test_the_transfer_space_is_searched_and_its_winner_trained(toprung, job_file, tmp_path: Path) -> None:
+def test_the_transfer_space_is_searched_and_its_winner_trained(on_cluster, job_file, tmp_path: Path) -> None:
     space = {
         "name": "transfer",
         "fixed": {"backbone": "MobileNetV2", "alpha": 0.35, "weights": str(WEIGHTS), "input_size": 32,
@@ -45,22 +45,22 @@ def test_the_transfer_space_is_searched_and_its_winner_trained(toprung, job_file
     }  # fmt: skip
     job = job_file(search={"trials": 3, "max_epochs": 3}, resources={"deterministic": True})
     job.write_text(_with_space(job, space))
-    ended = toprung("search", job).wait()
+    ended = on_cluster("search", job).wait()
     assert ended.returncode == 0, ended.stderr
     run = tmp_path / "runs" / "small"
     assert len(trials_of(run)) == 3
     rates = pd.read_parquet(run / "epochs").query("epoch == 3")["learning_rate"]
     assert len(rates) >= 1
-    trained = toprung("retrain", run).wait()
+    trained = on_cluster("retrain", run).wait()
     assert trained.returncode == 0, trained.stderr
     assert (run / "retrain" / "model.keras").exists()
 
 
-def test_a_users_family_is_searched_from_any_folder(toprung, job_file, tmp_path: Path) -> None:
+def test_a_users_family_is_searched_from_any_folder(on_cluster, job_file, tmp_path: Path) -> None:
     (tmp_path / "my_models.py").write_text((ROOT / "tests/trainables/my_models.py").read_text())
     job = job_file(search={"trials": 2, "max_epochs": 1})
     job.write_text(_with_space(job, {"name": "my_models.py:MyFamily", "fixed": {"width": 8}}))
-    ended = toprung("search", job, cwd=tmp_path).wait()
+    ended = on_cluster("search", job, cwd=tmp_path).wait()
     assert ended.returncode == 0, ended.stderr
     assert len(trials_of(tmp_path / "runs" / "small")) == 2
 

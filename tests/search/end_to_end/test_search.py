@@ -62,12 +62,12 @@ def rows(run: Path, table: str) -> int:
 
 
 def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
-    toprung, job_file, tmp_path: Path
+    toprung, on_cluster, job_file, tmp_path: Path
 ) -> None:
     # Slow enough that a second is the middle of something: rows reach the disk once a second.
     networks = {"filters": 16, "blocks": 2, "convs_per_block": 2}
     job = job_file(data={"image_size": 16}, search={"trials": 16}, space={"fixed": networks})
-    done = toprung("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
+    done = on_cluster("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
     assert done.returncode == 0, done.stderr
     unbroken = tmp_path / "unbroken" / "small"
 
@@ -229,36 +229,36 @@ def assert_tracked(run: Path, trials: int, report: dict) -> None:
     assert tested == pytest.approx(report["test_accuracy"])
 
 
-def test_no_more_gpus_than_there_are(toprung, job_file) -> None:
-    ended = toprung("search", job_file(resources={"gpus": 2, "concurrent": None})).wait()
+def test_no_more_gpus_than_there_are(on_cluster, job_file) -> None:
+    ended = on_cluster("search", job_file(resources={"gpus": 2, "concurrent": None})).wait()
     assert ended.returncode == 2
     assert "resources.gpus: 2 requested; the largest node of the cluster has 0" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_two_searches_do_not_write_one_run(toprung, job_file, tmp_path: Path) -> None:
+def test_two_searches_do_not_write_one_run(on_cluster, job_file, tmp_path: Path) -> None:
     job, run = job_file(), tmp_path / "runs" / "small"
-    first = toprung("search", job)
+    first = on_cluster("search", job)
     assert wait_for(lambda: (run / "proposals").exists())
-    second = toprung("search", job).wait()
+    second = on_cluster("search", job).wait()
     assert second.returncode == 2
     assert "another search" in second.stderr
     assert first.wait().returncode == 0
 
 
-def test_one_worker_and_one_seed_give_one_search(toprung, job_file, tmp_path: Path) -> None:
+def test_one_worker_and_one_seed_give_one_search(on_cluster, job_file, tmp_path: Path) -> None:
     job = job_file(search={"trials": 4, "max_epochs": 3})
     for name in ("one", "two"):
-        assert toprung("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
+        assert on_cluster("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
     for mine, theirs in zip(
         decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True
     ):
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
 
 
-def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: Path) -> None:
+def test_the_promotion_variant_is_really_executed(on_cluster, job_file, tmp_path: Path) -> None:
     job = job_file(search={"trials": 9, "max_epochs": 9, "variant": "promote"})
-    assert toprung("search", job).wait().returncode == 0
+    assert on_cluster("search", job).wait().returncode == 0
     found = tables(tmp_path / "runs" / "small")
     assert "PAUSE" in set(found["epochs"]["decision"].str.upper())
     assert set(found["trials"]["outcome"]) == {"COMPLETED", "STOPPED"}
@@ -268,7 +268,7 @@ def test_the_promotion_variant_is_really_executed(toprung, job_file, tmp_path: P
         assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
 
 
-def test_several_objectives_leave_a_pareto_set_in_the_tables(toprung, job_file, tmp_path: Path) -> None:
+def test_several_objectives_leave_a_pareto_set_in_the_tables(on_cluster, job_file, tmp_path: Path) -> None:
     wanted = ["val_accuracy", "parameter_count", "latency_ms"]
     job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted})
     content = yaml.safe_load(job.read_text())
@@ -276,17 +276,17 @@ def test_several_objectives_leave_a_pareto_set_in_the_tables(toprung, job_file, 
     content["space"]["ranges"]["filters"] = {"choices": [8, 16]}
     job.write_text(yaml.safe_dump(content))
     run = tmp_path / "runs" / "small"
-    assert toprung("search", job).wait().returncode == 0
+    assert on_cluster("search", job).wait().returncode == 0
     found = tables(run)
     assert found["trials"]["parameter_count"].nunique() == 2
     assert (found["epochs"].groupby("trial_id")["latency_ms"].nunique() == 1).all()
     assert (found["trials"]["latency_ms"] > 0).all()
-    shown = toprung("table", run, "--pareto", "--format", "json").wait()
+    shown = on_cluster("table", run, "--pareto", "--format", "json").wait()
     front = {row["trial_id"] for row in json.loads(shown.stdout)}
-    board = json.loads(toprung("table", run, "--format", "json").wait().stdout)
+    board = json.loads(on_cluster("table", run, "--format", "json").wait().stdout)
     assert front == {row["trial_id"] for row in board if row["pareto"]}
     assert board[0]["trial_id"] in front
-    again = toprung("search", job, "--set", "search.trials=+1").wait()
+    again = on_cluster("search", job, "--set", "search.trials=+1").wait()
     assert again.returncode == 0, again.stderr
     assert len(tables(run)["trials"]) == 6
 
@@ -311,9 +311,9 @@ def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> No
     assert not found["epochs"].duplicated(["trial_id", "epoch"]).any()
 
 
-def test_the_simulator_decides_as_the_search_through_ray_did(toprung, job_file, tmp_path: Path) -> None:
+def test_the_simulator_decides_as_the_search_through_ray_did(on_cluster, job_file, tmp_path: Path) -> None:
     path = job_file(search={"trials": 10, "max_epochs": 9})
-    assert toprung("search", path).wait().returncode == 0
+    assert on_cluster("search", path).wait().returncode == 0
     found = tables(tmp_path / "runs" / "small")
     job = load_job(path)
     space = prepared_space(job)

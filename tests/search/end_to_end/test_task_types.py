@@ -25,22 +25,22 @@ def digits_with_labels(path: Path) -> Path:
 
 
 def test_several_labels_an_image_are_searched_and_the_winner_is_shipped(
-    toprung, job_file, tmp_path: Path
+    on_cluster, job_file, tmp_path: Path
 ) -> None:
     path = digits_with_labels(tmp_path / "digits.npz")
     job = job_file(
         data={"source": "npz", "path": str(path)},
         search={"trials": 2, "max_epochs": 3, "metric": "val_macro_f1"},
     )
-    checked = toprung("check", job).wait()
+    checked = on_cluster("check", job).wait()
     assert "8x8x1, 3 classes, multilabel" in checked.stdout
-    ended = toprung("search", job).wait()
+    ended = on_cluster("search", job).wait()
     assert ended.returncode == 0, ended.stderr
     run = tmp_path / "runs" / "small"
     trials, epochs = pd.read_parquet(run / "trials"), pd.read_parquet(run / "epochs")
     assert set(trials["outcome"]) <= {"COMPLETED", "STOPPED"}, trials[["outcome", "error"]]
     assert (epochs["val_label_accuracy"] > epochs["val_accuracy"]).all()
-    trained = toprung("retrain", run).wait()
+    trained = on_cluster("retrain", run).wait()
     assert trained.returncode == 0, trained.stderr
     report = json.loads((run / "retrain" / "report.json").read_text())
     assert report["task"] == "multilabel"

@@ -178,8 +178,13 @@ def test_a_choice_is_remembered_for_its_device_and_its_request(tmp_path: Path) -
 
 
 def test_a_choice_is_remembered_on_an_object_store(s3: Any) -> None:
-    first = choose_execution(OPEN, GPU, Model(FASTEST_MIXED), long_trials, AutotuneStore(s3.uri("run/computation")))
-    assert choose_execution(OPEN, GPU, build_nothing, long_trials, AutotuneStore(s3.uri("run/computation"))) == first
+    first = choose_execution(
+        OPEN, GPU, Model(FASTEST_MIXED), long_trials, AutotuneStore(s3.uri("run/computation"))
+    )
+    assert (
+        choose_execution(OPEN, GPU, build_nothing, long_trials, AutotuneStore(s3.uri("run/computation")))
+        == first
+    )
 
 
 def test_a_damaged_file_of_a_choice_is_timed_again(tmp_path: Path) -> None:

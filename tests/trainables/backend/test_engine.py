@@ -34,7 +34,7 @@ config, seed = json.loads(sys.argv[2]), 3
 
 REPEATABLY = "from toprung.trainables.backend.engine import enable_determinism\nenable_determinism()\n"
 
-CURVE = (
+EPOCHS = (
     TASK
     + """
 trainer = Trainer(CnnFamily(), config, task)
@@ -43,15 +43,21 @@ compiled = trainer.traces
 curve = [trainer.train_epoch(1)]
 state = trainer.state()
 curve.append(trainer.train_epoch(2))
+found = {"curve": curve, "traces": [compiled, trainer.traces]}
+"""
+)
+PRINT = "print(json.dumps(found))"
+CURVE = EPOCHS + PRINT
+GOES_ON = """
 again = Trainer(CnnFamily(), config, task)
 again.reset(config, seed)
 again.load_state(state)
-curve.append(again.train_epoch(2))
-probabilities = np.asarray(trainer.export()(task.val.images))
-exported = float(np.abs(probabilities - trainer.evaluate(task.val).probabilities).max())
-print(json.dumps({"curve": curve, "traces": [compiled, trainer.traces], "exported": exported}))
+found["again"] = again.train_epoch(2)
 """
-)
+EXPORTS = """
+probabilities = np.asarray(trainer.export()(task.val.images))
+found["exported"] = float(np.abs(probabilities - trainer.evaluate(task.val).probabilities).max())
+"""
 
 AVERAGED = (
     TASK
@@ -110,39 +116,56 @@ def run_elsewhere(task: Task, config: dict, folder: Path, code: str = CURVE, **e
     return json.loads(python(code, str(folder / "task.npz"), json.dumps(config), **environment))
 
 
-def without_clock(curve: list[dict]) -> list[dict]:
+def without_clock(*curve: dict) -> list[dict]:
     return [{key: value for key, value in metrics.items() if key != "images_per_sec"} for metrics in curve]
 
 
 def test_another_process_gives_the_same_curve_bit_for_bit(noise: Task, config: dict, tmp_path: Path) -> None:
-    """On a CPU also between a process with deterministic operations and one without."""
-    one, other = (run_elsewhere(noise, config, tmp_path, code) for code in (CURVE, REPEATABLY + CURVE))
-    assert without_clock(one["curve"]) == without_clock(other["curve"])
-    assert one["curve"][1]["val_loss"] == one["curve"][2]["val_loss"]
+    """On a CPU also where one has operations that must repeat, and the other those that usually do."""
+    one, other = (
+        run_elsewhere(noise, config, tmp_path, code)
+        for code in (EPOCHS + GOES_ON + PRINT, REPEATABLY + CURVE)
+    )
+    assert without_clock(*one["curve"]) == without_clock(*other["curve"])
+    assert one["curve"][1]["val_loss"] == one["again"]["val_loss"]
 
 
-def test_the_jax_backend_trains_continues_and_exports(noise: Task, config: dict, tmp_path: Path) -> None:
-    environment = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    result = run_elsewhere(noise, config, tmp_path, **environment)
-    exact = run_elsewhere(noise, config, tmp_path, REPEATABLY + CURVE, **environment)
-    assert without_clock(exact["curve"]) == without_clock(result["curve"]), "on a CPU"
-    first, second, again = without_clock(result["curve"])
-    assert second == again
+@pytest.fixture(scope="session")
+def jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process that trains with JAX; such processes keep what they compile for each other."""
+    return {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+def test_the_jax_backend_trains_goes_on_and_exports(
+    noise: Task, config: dict, tmp_path: Path, jax: dict
+) -> None:
+    result = run_elsewhere(noise, config, tmp_path, EPOCHS + GOES_ON + EXPORTS + PRINT, **jax)
+    exact = run_elsewhere(noise, config, tmp_path, REPEATABLY + CURVE, **jax)
+    first, second = without_clock(*result["curve"])
+    assert [first, second] == without_clock(*exact["curve"]), "on a CPU"
+    assert [second] == without_clock(result["again"])
     assert second["train_loss"] < first["train_loss"] < 3.0
     assert result["traces"] == [1, 1], "compiled before the first epoch, and once"
     assert result["exported"] < 1e-5
 
 
 def test_under_jax_what_an_average_compiles_anew_is_compiled_before_the_epoch(
-    noise: Task, config: dict, tmp_path: Path
+    noise: Task, config: dict, tmp_path: Path, jax: dict
 ) -> None:
-    counts = run_elsewhere(noise, config, tmp_path, AVERAGED, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    counts = run_elsewhere(noise, config, tmp_path, AVERAGED, **jax)
     assert counts == [[1, 1, False], [2, 2, True], [2, 2, False]]
 
 
-def test_under_jax_each_phase_is_compiled_before_its_first_epoch(noise: Task, tmp_path: Path) -> None:
+def test_under_jax_each_phase_is_compiled_before_its_first_epoch(
+    noise: Task, tmp_path: Path, jax: dict
+) -> None:
     config = {"dense_units": 0, "head_epochs": 1, "top_epochs": 2, "batch_size": 16, "backbone": "small"}
-    counts = run_elsewhere(noise, config, tmp_path, PHASES, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    counts = run_elsewhere(noise, config, tmp_path, PHASES, **jax)
     assert counts == [[1, 1, True], [2, 2, True], [2, 2, False], [2, 2, False], [2, 2, False]]
 
 

@@ -46,8 +46,7 @@ def weights(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-@pytest.fixture
-def config(weights: str) -> dict[str, object]:
+def config_with(weights: str) -> dict[str, object]:
     return {
         "backbone": "MobileNetV2",
         "alpha": 0.35,
@@ -61,6 +60,17 @@ def config(weights: str) -> dict[str, object]:
         "learning_rate": 1e-2,
         "batch_size": 8,
     }
+
+
+@pytest.fixture
+def config(weights: str) -> dict[str, object]:
+    return config_with(weights)
+
+
+@pytest.fixture(scope="module")
+def used_trainer(weights: str, pictures: Task):
+    """A trainer of `config` for all tests that start it anew with `reset`: building one takes seconds."""
+    return new_trainer(config_with(weights), pictures)
 
 
 def family():
@@ -193,8 +203,9 @@ def test_images_too_small_and_weights_that_do_not_fit_are_refused(
         family().build({**config, "input_size": 32, "weights": str(tmp_path / "wrong.weights.h5")}, noise)
 
 
-def test_each_phase_trains_the_layers_that_are_open_in_it(pictures: Task, config: dict) -> None:
-    trainer = new_trainer(config, pictures)
+def test_each_phase_trains_the_layers_that_are_open_in_it(used_trainer, config: dict) -> None:
+    trainer = used_trainer
+    trainer.reset(config, 1)
     depths = family().depths(trainer.compiled.network.model)
     before = named_weights(trainer)
     for epoch, share in ((1, 0.0), (2, 0.2), (3, 0.5)):
@@ -210,8 +221,9 @@ def test_each_phase_trains_the_layers_that_are_open_in_it(pictures: Task, config
     assert 0.1 < len(opened) / len(depths) < 0.3
 
 
-def test_a_frozen_network_keeps_its_statistics(pictures: Task, config: dict) -> None:
-    trainer = new_trainer(config, pictures)
+def test_a_frozen_network_keeps_its_statistics(used_trainer, config: dict) -> None:
+    trainer = used_trainer
+    trainer.reset(config, 1)
     before = trainer.state()
     for epoch in (1, 2, 3):
         trainer.train_epoch(epoch)
@@ -225,16 +237,17 @@ def test_a_frozen_network_keeps_its_statistics(pictures: Task, config: dict) -> 
     assert all(np.array_equal(before[key], after[key]) for key in statistics)
 
 
-def test_each_phase_has_its_own_schedule_and_an_empty_optimizer(pictures: Task, config: dict) -> None:
-    settings = {**config, "top_rate": 0.5, "deep_rate": 0.25, "final_share": 1.0, "warmup_share": 0.0}
-    trainer = new_trainer(settings, pictures)
+def test_each_phase_has_its_own_schedule_and_an_empty_optimizer(used_trainer, config: dict) -> None:
+    chosen = {**config, "top_rate": 0.5, "deep_rate": 0.25, "final_share": 1.0, "warmup_share": 0.0}
+    trainer = used_trainer
+    trainer.reset(chosen, 1)
     rates = [trainer.train_epoch(epoch)["learning_rate"] for epoch in (1, 2, 3, 4)]
     assert rates == pytest.approx([1e-2, 5e-3, 2.5e-3, 2.5e-3])
     assert int(trainer.state()["step"]) == 6, "two epochs of three steps since the last phase began"
 
 
-def test_phases_change_without_another_trace(pictures: Task, config: dict) -> None:
-    trainer = new_trainer(config, pictures)
+def test_phases_change_without_another_trace(used_trainer, config: dict) -> None:
+    trainer = used_trainer
     for change in ({}, {"head_epochs": 2}, {"top_share": 0.4}, {"deep_rate": 0.5}, {"top_epochs": 3}):
         trainer.reset({**config, **change}, 1)
         for epoch in (1, 2, 3, 4):
@@ -242,8 +255,9 @@ def test_phases_change_without_another_trace(pictures: Task, config: dict) -> No
     assert trainer.traces == 3, "the head alone, the head on kept features, everything"
 
 
-def test_a_used_trainer_starts_from_the_loaded_weights_again(pictures: Task, config: dict) -> None:
-    trainer = new_trainer(config, pictures)
+def test_a_used_trainer_starts_from_the_loaded_weights_again(used_trainer, config: dict) -> None:
+    trainer = used_trainer
+    trainer.reset(config, 1)
     start = trainer.state()["optimizer/weights"]
     first = [trainer.train_epoch(epoch)["val_loss"] for epoch in (1, 2, 3)]
     trainer.reset(config, 1)
@@ -255,8 +269,9 @@ def test_a_used_trainer_starts_from_the_loaded_weights_again(pictures: Task, con
     assert changed.sum() == head, "another seed draws another head, on the same network"
 
 
-def test_it_continues_bit_for_bit_from_any_phase(pictures: Task, config: dict) -> None:
-    straight, saved, losses = new_trainer(config, pictures), {}, {}
+def test_it_continues_bit_for_bit_from_any_phase(used_trainer, pictures: Task, config: dict) -> None:
+    straight, saved, losses = used_trainer, {}, {}
+    straight.reset(config, 1)
     for epoch in (1, 2, 3, 4):
         losses[epoch] = straight.train_epoch(epoch)["val_loss"]
         saved[epoch] = straight.state()
@@ -309,9 +324,10 @@ np.save(sys.argv[3], keras.models.load_model(sys.argv[1]).predict(np.load(sys.ar
 
 
 def test_a_fine_tuned_model_predicts_the_same_where_toprung_is_not_installed(
-    pictures: Task, config: dict, tmp_path: Path
+    used_trainer, pictures: Task, config: dict, tmp_path: Path
 ) -> None:
-    trainer = new_trainer(config, pictures)
+    trainer = used_trainer
+    trainer.reset(config, 1)
     for epoch in (1, 2, 3):
         trainer.train_epoch(epoch)
     model = trainer.export()
@@ -328,12 +344,12 @@ def test_a_fine_tuned_model_predicts_the_same_where_toprung_is_not_installed(
 def test_imagenet_weights_beat_the_same_network_from_scratch_on_flowers(one_thread: None) -> None:
     from toprung.trainables.data.dataset import DataSpec, load
 
-    data = load(DataSpec(source="folder", path=str(FLOWERS), image_size=96))
-    task = Task(data.image_shape, data.classes, 6, data.train(), data.val())
-    config = {"backbone": "MobileNetV2", "alpha": 0.35, "head_dropout": 0.2, "head_epochs": 3, "top_epochs": 3,
+    data = load(DataSpec(source="folder", path=str(FLOWERS), image_size=64))
+    task = Task(data.image_shape, data.classes, 4, data.train(), data.val())
+    config = {"backbone": "MobileNetV2", "alpha": 0.35, "head_dropout": 0.2, "head_epochs": 2, "top_epochs": 2,
               "learning_rate": 3e-3, "top_rate": 0.3, "batch_size": 32}  # fmt: skip
     best = {}
     for weights in (str(WEIGHTS), "none"):
         trainer = new_trainer({**config, "weights": weights}, task)
-        best[weights] = max(trainer.train_epoch(epoch)["val_accuracy"] for epoch in range(1, 7))
+        best[weights] = max(trainer.train_epoch(epoch)["val_accuracy"] for epoch in range(1, 5))
     assert best[str(WEIGHTS)] >= best["none"] + 0.15, best
