@@ -38,10 +38,10 @@ def is_plain_graph(layer: object) -> bool:
 
 
 def seed_keras(seed: int) -> None:
-    """Start the random numbers of Keras' layers and initializers from a seed.
+    """Forget the random numbers that Keras' layers and initializers have drawn in this process.
 
-    The part of `keras.utils.set_random_seed` that concerns Keras alone: the whole of it also discards what TensorFlow
-    has compiled.
+    Keras takes the seeds of the next ones from Python's `random`, so that has to be seeded too. This is the part of
+    `keras.utils.set_random_seed` that concerns Keras alone: the whole of it also discards what TensorFlow has compiled.
     """
     global_state.set_global_attribute(GLOBAL_RANDOM_SEED, seed)
     global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)

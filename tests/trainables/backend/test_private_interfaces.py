@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from importlib import import_module
 from pathlib import Path
@@ -80,12 +81,13 @@ def test_a_model_with_a_call_of_its_own_is_no_plain_graph(one_thread: None) -> N
 
 
 @pytest.mark.slow
-def test_a_seed_repeats_what_keras_draws(one_thread: None) -> None:
+def test_with_pythons_seed_keras_draws_the_same_again(one_thread: None) -> None:
     import keras
 
     from toprung.trainables.backend.keras_internals import seed_keras
 
     def draw(seed: int) -> list[float]:
+        random.seed(seed)
         seed_keras(seed)
         drawn = [keras.random.normal((3,)), keras.initializers.GlorotUniform()((3, 1))]
         return np.concatenate([np.ravel(values) for values in drawn]).tolist()

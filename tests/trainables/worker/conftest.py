@@ -102,18 +102,17 @@ def source_type() -> type[OneTrainerSource]:
 
 @pytest.fixture
 def new_run() -> Callable[..., TrialRun]:
-    """A run whose states are in a folder or in a store, with rungs at epochs 1, 3 and 9.
+    """A run whose states are in a folder, with rungs at epochs 1, 3 and 9.
 
     It trains with a scripted trainer unless another trainer or source is given.
     """
 
-    def run(
-        states: Path | CheckpointStore, trainer: Any = None, source: Any = None, **rules: Any
-    ) -> TrialRun:
-        store = CheckpointStore(str(states)) if isinstance(states, Path) else states
+    def run(root: Path, trainer: Any = None, source: Any = None, **rules: Any) -> TrialRun:
         defaults = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "checkpoint_secs": 1e9}
         source = source or OneTrainerSource(trainer or ScriptedTrainer())
-        return TrialRun(source, store, Rules(**{**defaults, "data_fingerprint": "f", **rules}))
+        return TrialRun(
+            source, CheckpointStore(str(root)), Rules(**{**defaults, "data_fingerprint": "f", **rules})
+        )
 
     return run
 

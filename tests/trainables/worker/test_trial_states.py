@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import Outcome
@@ -101,24 +103,45 @@ def test_a_checkpoint_without_its_epochs_is_no_state(
     assert step_epochs(second, 2) == [1, 2]
 
 
-class Refusing(CheckpointStore):
-    """A storage that refuses some of the states, the first being number 1."""
+@pytest.fixture
+def before_put(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], None]:
+    """Have a function called before each state is put on storage, with the number of the put from 1."""
 
-    def __init__(self, root: Path, *refused: int) -> None:
-        super().__init__(str(root))
-        self.refused, self.writes = refused, 0
+    def call_first(hook: Callable[[int], None]) -> None:
+        numbers, put = itertools.count(1), Storage.put
 
-    def _write(self, *state: Any) -> None:
-        self.writes += 1
-        if self.writes in self.refused:
-            raise OSError("AWS Error SLOW_DOWN during PutObject")
-        super()._write(*state)
+        def hooked(storage: Storage, *arguments: Any) -> None:
+            hook(next(numbers))
+            put(storage, *arguments)
+
+        monkeypatch.setattr(Storage, "put", hooked)
+
+    return call_first
+
+
+@pytest.fixture
+def refuse_puts(before_put: Callable) -> Callable[..., None]:
+    """A storage that refuses the states of these numbers, from 1."""
+
+    def refuse(*refused: int) -> None:
+        def hook(number: int) -> None:
+            if number in refused:
+                raise OSError("AWS Error SLOW_DOWN during PutObject")
+
+        before_put(hook)
+
+    return refuse
 
 
 def test_a_write_that_failed_does_not_fail_its_trial(
-    tmp_path: Path, new_run: Callable, new_start: Callable, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    new_run: Callable,
+    new_start: Callable,
+    refuse_puts: Callable,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    run = new_run(Refusing(tmp_path, 2), max_epochs=4, **EVERY_EPOCH)
+    refuse_puts(2)
+    run = new_run(tmp_path, max_epochs=4, **EVERY_EPOCH)
     run.begin(new_start())
     assert step_epochs(run, 4) == [1, 2, 3, 4]
     run.end()
@@ -128,10 +151,11 @@ def test_a_write_that_failed_does_not_fail_its_trial(
 
 
 def test_a_rung_that_must_be_durable_is_not_reported_when_its_write_failed(
-    tmp_path: Path, new_run: Callable, new_start: Callable
+    tmp_path: Path, new_run: Callable, new_start: Callable, refuse_puts: Callable
 ) -> None:
+    refuse_puts(1)
     rules = {"checkpoint_epochs": frozenset({2}), "durable_rungs": True}
-    run = new_run(Refusing(tmp_path, 1), max_epochs=4, **rules)
+    run = new_run(tmp_path, max_epochs=4, **rules)
     run.begin(new_start())
     run.step()
     result = run.step()
@@ -140,9 +164,16 @@ def test_a_rung_that_must_be_durable_is_not_reported_when_its_write_failed(
 
 @pytest.mark.parametrize(("peak", "refused", "best"), [(2, 2, 3), (3, 4, 3), (1, 2, 1)])
 def test_the_best_state_is_the_best_of_those_that_were_written(
-    tmp_path: Path, new_run: Callable, new_start: Callable, peak: int, refused: int, best: int
+    tmp_path: Path,
+    new_run: Callable,
+    new_start: Callable,
+    refuse_puts: Callable,
+    peak: int,
+    refused: int,
+    best: int,
 ) -> None:
-    run = new_run(Refusing(tmp_path, refused), max_epochs=5, **EVERY_EPOCH)
+    refuse_puts(refused)
+    run = new_run(tmp_path, max_epochs=5, **EVERY_EPOCH)
     run.begin(new_start(peak))
     step_epochs(run, 5)
     run.end()
@@ -169,32 +200,23 @@ def test_a_damaged_newest_state_does_not_take_the_place_of_the_best(
     assert best is not None and best.epoch == 2
 
 
-class Slow(CheckpointStore):
-    """A storage that waits for `may_write` with the first state."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(str(root))
-        self.may_write, self.written = threading.Event(), 0
-
-    def _write(self, *state: Any) -> None:
-        if not self.written:
-            assert self.may_write.wait(30)
-        super()._write(*state)
-        self.written += 1
-
-
 def test_a_trial_trains_while_the_state_of_the_last_one_is_written_and_is_reported_after_that(
-    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
+    tmp_path: Path, new_run: Callable, new_start: Callable, before_put: Callable, trainer_type: type
 ) -> None:
-    trainer, store = trainer_type(), Slow(tmp_path)
-    run = new_run(store, trainer, max_epochs=2, checkpoint_epochs=frozenset({1}))
+    trainer, may_write = trainer_type(), threading.Event()
+
+    def wait(number: int) -> None:
+        assert may_write.wait(30)
+
+    before_put(wait)
+    run = new_run(tmp_path, trainer, max_epochs=2, checkpoint_epochs=frozenset({1}))
     run.begin(new_start())
     run.step()
     run.begin(new_start(number=1))  # would wait for ever if it waited for the state
-    assert store.written == 0
+    assert not list(tmp_path.iterdir())
 
     def fail(epoch: int) -> None:
-        store.may_write.set()
+        may_write.set()
         raise RuntimeError("and saves nothing that the first state would have to wait for")
 
     trainer.before_epoch = fail
@@ -203,9 +225,10 @@ def test_a_trial_trains_while_the_state_of_the_last_one_is_written_and_is_report
 
 
 def test_a_failed_write_of_the_last_trial_takes_nothing_from_the_next_ones_best(
-    tmp_path: Path, new_run: Callable, new_start: Callable
+    tmp_path: Path, new_run: Callable, new_start: Callable, refuse_puts: Callable
 ) -> None:
-    run = new_run(Refusing(tmp_path, 3), max_epochs=3, **EVERY_EPOCH)
+    refuse_puts(3)
+    run = new_run(tmp_path, max_epochs=3, **EVERY_EPOCH)
     run.begin(new_start(peak=2))
     step_epochs(run, 3)
     run.begin(new_start(peak=0, number=1))
