@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toprung.results.run import Run, load
 from toprung.search.driver.progress_display import PROGRESS_LOG
-from toprung.search.jobs.schema import JobSpec as Job
+from toprung.search.jobs.schema import Job
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from toprung.spaces.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
 
 
-def job(root: str) -> JobSpec:
+def job(root: str) -> Job:
     """The job of the run at a folder or URI. Raises `InputError` where there is no run."""
     return RunFolder(root).job()
 

@@ -18,8 +18,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, r
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import COMMANDS
-from toprung.search.jobs.load import parse_job
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.spaces.definition.introspection import describe
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import load_space
@@ -50,9 +49,9 @@ def test_every_toprung_command_shown_is_one() -> None:
 
 def test_the_job_shown_is_valid_and_names_every_section() -> None:
     (text,) = blocks("yaml")
-    job = parse_job(yaml.safe_load(text), "README.md")
+    job = Job.from_dict(yaml.safe_load(text), "README.md")
     assert job.search.budgets.target == 0.95
-    assert set(yaml.safe_load(text)) == set(JobSpec.model_fields)
+    assert set(yaml.safe_load(text)) == set(Job.model_fields)
 
 
 def test_the_query_shown_runs_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

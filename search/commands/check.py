@@ -17,14 +17,14 @@ from toprung.trainables.system.imports import silence_native_stderr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.trainables.data.dataset import Dataset
 
 REASON_CHARS = 200
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
-def describe_job(job: JobSpec, preview: str | None = None) -> Iterator[str]:
+def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
     """The lines that `toprung check` prints.
 
     Args:
@@ -125,7 +125,7 @@ def _first_names(classes: Sequence[str]) -> str:
     return ", ".join(classes[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _budgets(job: JobSpec) -> str:
+def _budgets(job: Job) -> str:
     given = {name: value for name, value in job.search.budgets.model_dump().items() if value is not None}
     limits = ", ".join(f"{name} {value:g}" for name, value in given.items())
     return limits or "none beside the number of trials"

@@ -18,7 +18,7 @@ from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from toprung.search.driver.run_search import SearchResult
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.simulation.simulator import ClusterConditions
     from toprung.search.winner.retrain import Retrained
@@ -27,7 +27,7 @@ RESULT_LEADERS = 5
 DRAWING_SUFFIXES = (".png", ".jpg", ".svg", ".pdf")
 
 
-def show_result(ended: SearchResult, job: JobSpec) -> None:
+def show_result(ended: SearchResult, job: Job) -> None:
     """Print the end of a search: leaders, where the tables are, what to type next."""
     show_status(ended.folder, RESULT_LEADERS)
     if ended.stop_reason:
@@ -38,7 +38,7 @@ def show_result(ended: SearchResult, job: JobSpec) -> None:
     print(f"next       {_next_step(ended.folder, job)}")
 
 
-def _next_step(folder: RunFolder, job: JobSpec) -> str:
+def _next_step(folder: RunFolder, job: Job) -> str:
     _, epochs, trials = read_tables(folder.root)
     if rank_trials(trials, epochs, job.search.optimized.main).empty:
         return f"no trial can be retrained: the column `reason` of {short_path(folder.path(TRIALS))} says why"
@@ -87,7 +87,7 @@ def show_table(
 
 
 def show_forecasts(
-    job: JobSpec,
+    job: Job,
     workers: list[int],
     run: str | None,
     epoch_secs: float,

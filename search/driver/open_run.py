@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toprung.search.driver.trial_state import ResumedState
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.preparation.prepare import PreparedJob
 
 _log = logging.getLogger("toprung")
@@ -40,7 +40,7 @@ class OpenRun:
     resumed: ResumedState
 
     @property
-    def job(self) -> JobSpec:
+    def job(self) -> Job:
         """The job that is run."""
         return self.prepared.job
 

@@ -23,7 +23,7 @@ from toprung.trainables.worker.checkpoints import CheckpointStore
 
 if TYPE_CHECKING:
     from toprung.search.driver.search_loop import SearchLoop
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
 
 _log = logging.getLogger("toprung")
 
@@ -36,7 +36,7 @@ class SearchResult:
     stop_reason: str | None
 
 
-def run_search(job: JobSpec, address: str | None = None, live: bool | None = None) -> SearchResult:
+def run_search(job: Job, address: str | None = None, live: bool | None = None) -> SearchResult:
     """Run the job's search, or continue it where an earlier driver stopped.
 
     It may be called from any thread, also while an event loop runs in it; only one search at a time can run in a

@@ -90,7 +90,7 @@ class RetrainSection(Section):
     )
 
 
-class JobSpec(Section):
+class Job(Section):
     """One validated search job, from a file, a dict or keywords. The effective copy is saved as RUN/job.yaml.
 
     `Job(name="digits", data="digits", search={"trials": 8})` takes what a job file says, short forms included.
@@ -117,10 +117,10 @@ class JobSpec(Section):
         try:
             super().__init__(**sections)
         except ValidationError as error:
-            raise input_error(error, JobSpec) from None
+            raise input_error(error, Job) from None
 
     @classmethod
-    def from_file(cls, path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
+    def from_file(cls, path: str | Path, overrides: Sequence[str] = ()) -> Job:
         """Read and validate a job file.
 
         Args:
@@ -137,7 +137,7 @@ class JobSpec(Section):
         return cls.from_dict({"name": path.stem, **content}, str(path))
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], where: str = "job") -> JobSpec:
+    def from_dict(cls, content: Mapping[str, Any], where: str = "job") -> Job:
         """Validate keys and values as a job file holds them; `where` names them in the problems.
 
         Raises:
@@ -148,7 +148,7 @@ class JobSpec(Section):
         except InputError as error:
             raise error.within(where) from None
 
-    def overridden(self, overrides: Sequence[str]) -> JobSpec:
+    def overridden(self, overrides: Sequence[str]) -> Job:
         """The job with `a.b=value` texts laid over it, validated again. Raises `InputError`."""
         content = self.model_dump(mode="json")
         for override in overrides:
@@ -181,7 +181,7 @@ class JobSpec(Section):
 
 SHORT_FORMS = {
     name: field.annotation.short_form
-    for name, field in JobSpec.model_fields.items()
+    for name, field in Job.model_fields.items()
     if isinstance(field.annotation, type)
     and issubclass(field.annotation, Section)
     and field.annotation.short_form

@@ -17,7 +17,7 @@ from toprung.trainables.worker.gpu_probe import probe_trials
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.preparation.prepare import PreparedJob
     from toprung.trainables.worker.gpu_probe import GpuNeed
     from toprung.trainables.worker.plan import TrialPlan
@@ -27,7 +27,7 @@ AUTO: Final = "auto"
 PROBES = 8  # configurations to measure: the first ones of the search, the others drawn at random
 
 
-def fixed_gpu_share(job: JobSpec) -> float | None:
+def fixed_gpu_share(job: Job) -> float | None:
     """The GPUs of a trial as the job gives them; None where they are to be measured."""
     gpus = job.resources.gpus
     return None if gpus == AUTO else gpus

@@ -22,7 +22,7 @@ from toprung.trainables.data.dataset import Dataset, load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
 
 T = TypeVar("T")
 
@@ -31,14 +31,14 @@ T = TypeVar("T")
 class PreparedJob:
     """A job with everything it names; `kinds` are the types of the configuration's columns."""
 
-    job: JobSpec
+    job: Job
     space: Space
     dataset: Dataset
     strategy: Strategy
     kinds: Mapping[str, Kind]
 
 
-def prepare(job: JobSpec) -> PreparedJob:
+def prepare(job: Job) -> PreparedJob:
     """Load the space and the images, decoded into this node's cache, and build the strategy.
 
     Raises:
@@ -55,7 +55,7 @@ def prepare(job: JobSpec) -> PreparedJob:
     return PreparedJob(job, space, dataset, strategy, config_kinds(space))
 
 
-def prepared_space(job: JobSpec) -> Space:
+def prepared_space(job: Job) -> Space:
     """The job's space with its fixed values and narrowed ranges.
 
     Raises:
@@ -64,7 +64,7 @@ def prepared_space(job: JobSpec) -> Space:
     return load_space(job.family, job.space.fixed, job.space.ranges)
 
 
-def new_strategy(job: JobSpec, space: Space) -> Strategy:
+def new_strategy(job: Job, space: Space) -> Strategy:
     """The strategy of a job at its start, with what it learns from the job's earlier runs.
 
     Raises:
@@ -90,7 +90,7 @@ def new_strategy(job: JobSpec, space: Space) -> Strategy:
     return strategy
 
 
-def incompatible_runs(job: JobSpec, space: Space) -> Iterator[str]:
+def incompatible_runs(job: Job, space: Space) -> Iterator[str]:
     """A line for each earlier run of which the space does not allow some trials' configurations."""
     for run in job.search.warm_start:
         records = records_of(read_table(run, PROPOSALS), read_table(run, TRIALS))
@@ -109,7 +109,7 @@ def _check_sampler_models(sampler: str, space: Space) -> None:
         raise InputError.single("search.sampler", given, f"must be one of {able} in this space")
 
 
-def first_configs(job: JobSpec, space: Space) -> list[dict[str, Any]]:
+def first_configs(job: Job, space: Space) -> list[dict[str, Any]]:
     """The configurations tried first: those that the job gives, else the space's own as far as the job allows it."""
     if job.search.initial_configs is not None:
         return list(job.search.initial_configs)

@@ -14,7 +14,7 @@ from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import PROPOSALS, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking
 from toprung.results.tracking.mlflow_sqlite import sqlite_uri
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
@@ -58,7 +58,7 @@ class RunFolder:
         """The path or URI of something in the folder."""
         return join(self.root, *names)
 
-    def tracking(self, job: JobSpec) -> Tracking:
+    def tracking(self, job: Job) -> Tracking:
         """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
         if job.tracking.uri:
             return Tracking(job.tracking.uri, job.tracking.experiment, self.name)
@@ -67,7 +67,7 @@ class RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         return Tracking(sqlite_uri(folder / "mlflow.db"), job.tracking.experiment, self.name)
 
-    def job(self, where: str = "RUN") -> JobSpec:
+    def job(self, where: str = "RUN") -> Job:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
         allowed = f"must be a run folder, which holds a {JOB_FILE}, as `toprung search` makes them"
         try:
@@ -78,7 +78,7 @@ class RunFolder:
             given = f"{self.root} cannot be read ({_reason(error)})"
             raise InputError.single(where, given, allowed) from None
         file = self.path(JOB_FILE)
-        return JobSpec.from_dict(read_mapping(content, file), file)
+        return Job.from_dict(read_mapping(content, file), file)
 
     def trials_with(self, more: int, new_run_trials: int) -> int:
         """The number of trials that `search.trials=+more` asks for.
@@ -92,7 +92,7 @@ class RunFolder:
         ended = len(read_table(self.root, TRIALS))
         return ended + more if ended >= planned else planned
 
-    def claim(self, job: JobSpec, fingerprint: str | None = None) -> RunLock:
+    def claim(self, job: Job, fingerprint: str | None = None) -> RunLock:
         """Take the right to write this run and save the job in it; the lock is to be released.
 
         Args:
@@ -129,7 +129,7 @@ class RunFolder:
             return None
         return f"{file} has changed since trials of this run began ({earlier} in {self.path(CODE)})"
 
-    def check_same(self, job: JobSpec, fingerprint: str | None = None) -> None:
+    def check_same(self, job: Job, fingerprint: str | None = None) -> None:
         """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
         if Storage.at(self.root).exists(JOB_FILE):
             self._refuse_another(job)
@@ -154,7 +154,7 @@ class RunFolder:
         given = f"{self.root} cannot be written ({reason})"
         return InputError.single(where, given, "must be a folder that can be written")
 
-    def _refuse_another(self, job: JobSpec) -> None:
+    def _refuse_another(self, job: Job) -> None:
         before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))
         keys = [key for key in sorted(before.keys() | now.keys()) if not _may_change(key)]
         differing = [key for key in keys if before.get(key) != now.get(key)]
@@ -196,13 +196,13 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
-    """Read a job file as `JobSpec.from_file`, and let `search.trials=+N` add to the trials that the run has.
+def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
+    """Read a job file as `Job.from_file`, and let `search.trials=+N` add to the trials that the run has.
 
     An extension that was interrupted is not added a second time: the same command goes on with it.
     """
     prefix = f"{TRIALS_KEY}=+"
-    job = JobSpec.from_file(path, [text for text in overrides if not text.startswith(prefix)])
+    job = Job.from_file(path, [text for text in overrides if not text.startswith(prefix)])
     for more in [text.removeprefix(prefix) for text in overrides if text.startswith(prefix)]:
         if not more.isdecimal():
             where = f"--set {TRIALS_KEY}"

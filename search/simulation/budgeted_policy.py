@@ -12,7 +12,7 @@ from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
 
 
 class BudgetedPolicy:
@@ -26,7 +26,7 @@ class BudgetedPolicy:
         gpus: Of a trial, for the budget of GPU hours.
     """
 
-    def __init__(self, job: JobSpec, strategy: Strategy, gpus: float) -> None:
+    def __init__(self, job: Job, strategy: Strategy, gpus: float) -> None:
         search = job.search
         self.objectives, self.rung_epochs = strategy.objectives, strategy.rung_epochs
         budgets = search.budgets.model_copy(update={"wall_clock_hours": None})

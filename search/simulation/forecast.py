@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toprung.results.tables.parts import read_tables
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.simulation.blackbox import Blackbox, TableBlackbox, TypicalCurves
@@ -48,7 +48,7 @@ class Forecast:
 
 
 def forecast(
-    job: JobSpec,
+    job: Job,
     workers: Sequence[int],
     run: str | None,
     epoch_secs: float,
@@ -89,7 +89,7 @@ def forecast(
     return map(simulated, strategies, workers)
 
 
-def _gpus(job: JobSpec) -> float:
+def _gpus(job: Job) -> float:
     """GPUs of a trial; a whole one where the share is still to be measured, so that the cost is not underestimated."""
     return 1.0 if job.resources.gpus == "auto" else job.resources.gpus
 
@@ -119,7 +119,7 @@ def draw_forecasts(forecasts: Sequence[Forecast], metric: str, title: str, path:
     figure.savefig(path, dpi=120)
 
 
-def _blackbox(job: JobSpec, space: Space, run: str | None, epoch_secs: float) -> Blackbox:
+def _blackbox(job: Job, space: Space, run: str | None, epoch_secs: float) -> Blackbox:
     if run is None:
         return TypicalCurves(space, job.search.max_epochs, epoch_secs)
     folder = RunFolder(run)

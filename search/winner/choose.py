@@ -16,7 +16,7 @@ from toprung.spaces.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.winner.searched_run import SearchedRun
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
@@ -41,7 +41,7 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
     if not run.job.retrain.confirm:
         return winner
 
-    def train(job: JobSpec) -> None:
+    def train(job: Job) -> None:
         run.checked_dataset()
         trainings = f"{job.search.trials} trainings of {job.search.max_epochs} epochs"
         _progress_log.info("confirming the best: %s, tables in %s", trainings, job.run_root)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.winner.confirm_jobs import ConfirmRun, Training
 
@@ -48,9 +48,7 @@ class Confirmation:
     missing: int
 
 
-def confirm(
-    job: JobSpec, folder: RunFolder, board: pd.DataFrame, train: Callable[[JobSpec], object]
-) -> Confirmation:
+def confirm(job: Job, folder: RunFolder, board: pd.DataFrame, train: Callable[[Job], object]) -> Confirmation:
     """Train the first `job.retrain.confirm` configurations of the board with `job.retrain.seeds` new seeds each.
 
     Trainings of earlier confirmations of this run count. A configuration that diverges or runs out of memory with any
@@ -85,15 +83,15 @@ def confirm(
 
 
 def _job_for_missing(
-    job: JobSpec, folder: RunFolder, points: Mapping[str, Mapping[str, Any]], runs: Sequence[ConfirmRun]
-) -> JobSpec | None:
+    job: Job, folder: RunFolder, points: Mapping[str, Mapping[str, Any]], runs: Sequence[ConfirmRun]
+) -> Job | None:
     """The job of the trainings that these runs do not have; None when they have enough of each."""
     known = trainings_by_point(runs, job.search.metric)
     missing = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[point_key(p)]))]
     return confirm_job(job, folder, missing, len(runs)) if missing else None
 
 
-def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[Training]]) -> Confirmation:
+def _confirmation(job: Job, folder: RunFolder, found: Mapping[str, Sequence[Training]]) -> Confirmation:
     left_out = {
         name: f"{training.outcome} with a new seed"
         for name, trainings in found.items()
@@ -119,9 +117,7 @@ def _confirmation(job: JobSpec, folder: RunFolder, found: Mapping[str, Sequence[
     return Confirmation(tuple(means), left_out, missing)
 
 
-def candidates_of(
-    job: JobSpec, folder: RunFolder, board: pd.DataFrame, count: int
-) -> dict[str, dict[str, Any]]:
+def candidates_of(job: Job, folder: RunFolder, board: pd.DataFrame, count: int) -> dict[str, dict[str, Any]]:
     """The first `count` different configurations of a leaderboard, as points of the job's space.
 
     Returns:

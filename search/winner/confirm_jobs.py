@@ -21,7 +21,7 @@ from toprung.trainables.trial.trial_id import number_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
 
     Params = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ class ConfirmRun:
     has_ended: bool
 
 
-def confirm_job(job: JobSpec, folder: RunFolder, points: Sequence[Params], earlier_runs: int) -> JobSpec:
+def confirm_job(job: Job, folder: RunFolder, points: Sequence[Params], earlier_runs: int) -> Job:
     """The job that trains each of these points of the space once to its last epoch, on the same images.
 
     Name and seed follow from what a run may not change, so that the same request continues the same run, and a
@@ -89,7 +89,7 @@ def confirm_job(job: JobSpec, folder: RunFolder, points: Sequence[Params], earli
     return unnamed.model_copy(update={"name": name, "seed": int(digest[:7], 16)})
 
 
-def confirm_runs(folder: RunFolder, job: JobSpec) -> Iterator[ConfirmRun]:
+def confirm_runs(folder: RunFolder, job: Job) -> Iterator[ConfirmRun]:
     """The confirmations of this run with the job's data, space and epochs, and the model's file as it is now."""
     code = _code_version(job)
     for name in Storage.at(folder.root).folders(FOLDER):
@@ -124,11 +124,11 @@ def point_key(params: Params) -> str:
     return json.dumps(dict(params), sort_keys=True)
 
 
-def _shared_settings(job: JobSpec) -> list[Any]:
+def _shared_settings(job: Job) -> list[Any]:
     """What trainings must have in common to be compared; images may have moved, but not changed."""
     data = job.data.model_dump(mode="json", exclude={"path", "seed"})
     return [data, job.space.model_dump(mode="json"), job.search.max_epochs, job.split_seed]
 
 
-def _code_version(job: JobSpec) -> str | None:
+def _code_version(job: Job) -> str | None:
     return code_name(pack_source(job.family))

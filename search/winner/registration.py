@@ -12,14 +12,14 @@ from toprung.search.winner.report import put_report
 if TYPE_CHECKING:
     import keras
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.winner.report import Report
 
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 
 
-def register(job: JobSpec, folder: RunFolder, report: Report, model: keras.Model | None = None) -> None:
+def register(job: Job, folder: RunFolder, report: Report, model: keras.Model | None = None) -> None:
     """Log report and model to MLflow and point the alias `champion` at the model; nothing where tracking is off.
 
     The report then holds the model's address. Where MLflow fails, a warning is logged and the files stay as they are.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
 
 
@@ -24,7 +24,7 @@ class SearchedRun:
     """A run to retrain: its folder, its job with overrides, and its tables `trials` and `epochs`."""
 
     folder: RunFolder
-    job: JobSpec
+    job: Job
     trials: pd.DataFrame
     epochs: pd.DataFrame
 

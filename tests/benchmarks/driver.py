@@ -29,7 +29,7 @@ FIXED = {"blocks": 1, "convs_per_block": 1, "kernel_size": 3, "batch_norm": True
 
 def job_of(options: argparse.Namespace, folder: str) -> Any:
     """A job on the bundled digits, tables and MLflow on."""
-    from toprung.search.jobs.schema import JobSpec
+    from toprung.search.jobs.schema import Job
 
     content = {
         "name": "driver",
@@ -40,7 +40,7 @@ def job_of(options: argparse.Namespace, folder: str) -> Any:
         "storage": {"path": folder},
         "tracking": {"enabled": not options.no_mlflow},
     }
-    return JobSpec(**content)
+    return Job(**content)
 
 
 def run_loop(options: argparse.Namespace, folder: str) -> int:

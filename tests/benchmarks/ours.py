@@ -74,11 +74,11 @@ def job_file(job: dict[str, Any], folder: Path) -> Path:
 def run_toprung(job: dict[str, Any], folder: Path) -> Path:
     """Run the list; returns the run folder."""
     from toprung.search.driver import run_search
-    from toprung.search.jobs.load import load_job
+    from toprung.search.jobs.schema import Job
 
     def prepared(spec: Any) -> Any:
         return replace(prepare(spec), strategy=ListStrategy(job["items"], tuple(job["rungs"])))
 
     prepare, run_search.prepare = run_search.prepare, prepared  # type: ignore[attr-defined, assignment]
-    run_search.run_search(load_job(job_file(job, folder)))
+    run_search.run_search(Job.from_file(job_file(job, folder)))
     return folder / "bench"

@@ -73,13 +73,13 @@ def test_a_search_of_real_networks_is_measured(
     one_gpu: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Eight networks of the CNN space are built and take a step; without a real GPU no device reports their memory."""
-    from toprung.search.jobs.load import parse_job
+    from toprung.search.jobs.schema import Job
     from toprung.search.preparation.gpu_sharing import measure_gpu_share, probe_configs
     from toprung.search.preparation.prepare import prepare
     from toprung.search.preparation.trial_plan import trial_plan
     from toprung.search.runs.run_folder import RunFolder
 
-    job = parse_job(
+    job = Job.from_dict(
         {
             "name": "measured",
             "data": "digits",

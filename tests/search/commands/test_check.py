@@ -10,7 +10,7 @@ from PIL import Image
 
 from toprung.search.cli import main
 from toprung.search.commands.check import describe_job
-from toprung.search.jobs.load import load_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.job_warnings import data_warnings, misspelt_parameters
 from toprung.search.preparation.prepare import config_kinds
 from toprung.search.runs.run_folder import RunFolder
@@ -21,17 +21,17 @@ from toprung.trainables.system.storage import Storage
 
 
 def test_the_first_rung_is_at_min_epochs(job_file) -> None:
-    lines = list(describe_job(load_job(job_file(search={"min_epochs": 3}))))
+    lines = list(describe_job(Job.from_file(job_file(search={"min_epochs": 3}))))
     assert "rungs      epochs 3, 9; 1 in 3 survives each" in lines
-    lines = list(describe_job(load_job(job_file(search={"min_epochs": 9}))))
+    lines = list(describe_job(Job.from_file(job_file(search={"min_epochs": 9}))))
     assert "rungs      epochs 9; 1 in 3 survives each" in lines
     assert "note       the only rung is that of epoch 9, the last: nothing is stopped early" in lines
 
 
 def test_the_epochs_of_a_confirmation_are_listed_where_the_job_has_one(job_file) -> None:
-    lines = [line for line in describe_job(load_job(job_file())) if line.startswith("confirm")]
+    lines = [line for line in describe_job(Job.from_file(job_file())) if line.startswith("confirm")]
     assert not lines
-    asking = load_job(job_file(retrain={"confirm": 3, "seeds": 2}))
+    asking = Job.from_file(job_file(retrain={"confirm": 3, "seeds": 2}))
     (line,) = [line for line in describe_job(asking) if line.startswith("confirm")]
     assert line == "confirm    the best 3 with 2 new seeds each before one is retrained: 54 epochs"
 
@@ -42,7 +42,7 @@ def test_classes_of_very_different_sizes_are_pointed_out(
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (sum(counts), 8, 8, 1), dtype=np.uint8)
     np.savez(tmp_path / "set.npz", images=images, labels=np.repeat([0, 1], counts))
-    job = load_job(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
+    job = Job.from_file(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
     warnings = [line for line in describe_job(job) if "largest class" in line]
     assert len(warnings) == warned
     assert all("42 training images and the smallest 14" in line for line in warnings)
@@ -73,7 +73,7 @@ def flawed_images(folder: Path) -> Path:
 def test_the_first_classes_are_named(job_file, tmp_path: Path, classes: int, named: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (classes * 20, 8, 8, 1), dtype=np.uint8)
     np.savez(tmp_path / "set.npz", images=images, labels=np.arange(classes * 20) % classes)
-    job = load_job(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
+    job = Job.from_file(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
     (line,) = [line for line in describe_job(job) if line.startswith("classes ")]
     assert line.endswith(f" {named}")
 
@@ -99,12 +99,12 @@ def test_a_search_notes_what_the_check_notes_of_the_images(
     path = job_file(
         data={"source": "folder", "path": str(images), "channels": 1, "max_corrupt_fraction": 0.2}
     )
-    job = load_job(path)
+    job = Job.from_file(path)
     expected = list(data_warnings(load(job.data_spec())))
     assert len(expected) == 2
     assert set(expected) <= {line.removeprefix("note       ") for line in describe_job(job)}
     # The folder is another job's, so that the search ends before it starts Ray.
-    RunFolder(job.run_root).claim(load_job(path, ["seed=1"])).release()
+    RunFolder(job.run_root).claim(Job.from_file(path, ["seed=1"])).release()
     assert main(["search", str(path)]) == 2
     assert capsys.readouterr().out.splitlines() == [f"note: {flaw}" for flaw in expected]
 
@@ -120,7 +120,7 @@ def test_a_parameter_nearly_called_as_one_of_the_recipe_is_pointed_out() -> None
 
 def test_the_advice_on_uneven_classes_can_be_followed(job_file) -> None:
     overrides = ["space.fixed.class_balance=1", "search.metric=val_balanced_accuracy"]
-    assert any("the job is valid" in line for line in describe_job(load_job(job_file(), overrides)))
+    assert any("the job is valid" in line for line in describe_job(Job.from_file(job_file(), overrides)))
 
 
 def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +128,6 @@ def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch:
         raise OSError("AWS Error NETWORK_CONNECTION\nduring HeadObject")
 
     monkeypatch.setattr(Storage, "exists", unreachable)
-    lines = "\n".join(describe_job(load_job(job_file())))
+    lines = "\n".join(describe_job(Job.from_file(job_file())))
     assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in lines
     assert "rungs" in lines and "next" in lines

@@ -11,7 +11,7 @@ import pytest
 from toprung.results.tables.schema import TABLES, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 
 
@@ -19,7 +19,7 @@ from toprung.search.runs.run_folder import RunFolder
 def job(request: pytest.FixtureRequest, job_file: Callable[..., Path], tmp_path: Path) -> tuple[Path, str]:
     """A job file whose run is of a version with other tables, and what is to be said of it."""
     path = job_file()
-    spec = JobSpec.from_file(path)
+    spec = Job.from_file(path)
     folder = RunFolder(spec.run_root)
     with folder.claim(spec) as lock:
         RunWriter(folder.root, run_schemas({}), lock=lock).close()

@@ -15,7 +15,7 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.commands.output import show_result, show_table
 from toprung.search.driver.run_search import SearchResult
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import config_kinds, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.trial.objectives import Objectives
@@ -24,10 +24,8 @@ from toprung.trainables.trial.report import EpochReport, Outcome
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toprung.search.jobs.schema import JobSpec
 
-
-def run_of(job: JobSpec, outcome: Outcome, value: float = 0.9) -> RunFolder:
+def run_of(job: Job, outcome: Outcome, value: float = 0.9) -> RunFolder:
     """The job's run with one trial of one epoch."""
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
@@ -49,7 +47,7 @@ def run_of(job: JobSpec, outcome: Outcome, value: float = 0.9) -> RunFolder:
 def test_a_search_ends_with_the_next_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float, outcome: Outcome, next_step: str
 ) -> None:
-    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+    job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
     folder = run_of(job, outcome, value)
     show_result(SearchResult(folder, None), job)
     assert next_step in capsys.readouterr().out
@@ -59,13 +57,13 @@ def test_the_commands_shown_can_be_typed_as_they_are_and_a_server_is_shown_as_it
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path / "our runs")}}
-    job = parse_job(content, "job")
+    job = Job.from_dict(content, "job")
     folder = run_of(job, Outcome.COMPLETED)
     show_result(SearchResult(folder, None), job)
     printed = capsys.readouterr().out
     assert f"mlflow     mlflow ui --backend-store-uri 'sqlite:///{folder.root}/mlflow.db'" in printed
     assert f"next       toprung retrain '{folder.root}'" in printed
-    served = parse_job({**content, "tracking": {"uri": "https://mlflow.example.org"}}, "job")
+    served = Job.from_dict({**content, "tracking": {"uri": "https://mlflow.example.org"}}, "job")
     show_result(SearchResult(folder, None), served)
     assert "mlflow     https://mlflow.example.org\n" in capsys.readouterr().out
 
@@ -74,7 +72,7 @@ def test_a_run_may_end_in_a_slash_and_have_more_trials_than_its_job_asks_for_by_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": {"trials": 1}}
-    job = parse_job(content, "job")
+    job = Job.from_dict(content, "job")
     folder = run_of(job, Outcome.COMPLETED)
     report, config = EpochReport("t00001", 1, {"val_accuracy": 0.5}, 1.0, 1.0), {"learning_rate": 0.2}
     with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
@@ -89,7 +87,7 @@ def test_the_pareto_set_can_be_shown_epoch_by_epoch(
 ) -> None:
     search = {"objectives": ["val_accuracy", "val_loss"]}
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": search}
-    job = parse_job(content, "job")
+    job = Job.from_dict(content, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
     with RunWriter(folder.root, run_schemas({}, Objectives.named(["val_accuracy", "val_loss"]))) as writer:

@@ -12,7 +12,7 @@ from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.assemble_loop import assemble_loop
 from toprung.search.driver.open_run import OpenRun, resume_run
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import config_kinds, new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -21,7 +21,7 @@ from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
 
 def test_checkpoints_of_stopped_trials_do_not_outlive_the_driver_that_was_killed(tmp_path: Path) -> None:
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, "search": {"max_epochs": 9}}
-    job = parse_job(content, "job")
+    job = Job.from_dict(content, "job")
     space, folder = prepared_space(job), RunFolder(job.run_root)
     folder.claim(job).release()
     schemas, store = run_schemas(config_kinds(space)), CheckpointStore(folder.checkpoints)

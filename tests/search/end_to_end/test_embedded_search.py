@@ -15,13 +15,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PROGRAM = """
 import asyncio, json, signal, sys, threading
-from toprung.search.driver.run_search import run_search
-from toprung.search.jobs.load import load_job
+from toprung.search import run
 
 
 def search(path):
     try:
-        return run_search(load_job(path)).folder.root
+        return run(path).root
     except Exception as error:
         return type(error).__name__
 

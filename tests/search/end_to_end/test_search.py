@@ -16,7 +16,7 @@ import yaml
 
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import configs_of
-from toprung.search.jobs.load import load_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.simulation.simulator import simulate
 
@@ -315,7 +315,7 @@ def test_the_simulator_decides_as_the_search_through_ray_did(on_cluster, job_fil
     path = job_file(search={"trials": 10, "max_epochs": 9})
     assert on_cluster("search", path).wait().returncode == 0
     found = tables(tmp_path / "runs" / "small")
-    job = load_job(path)
+    job = Job.from_file(path)
     space = prepared_space(job)
     configs = configs_of(found["proposals"])
     curves = {

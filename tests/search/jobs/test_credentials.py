@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from toprung.search.cli import main
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 
 SECRET = "ver/y+secret"
 STORES = [f"s3://AKIA:{SECRET}@bucket/run", f"s3://bucket/run?access_key=AKIA&secret_key={SECRET}"]
@@ -61,7 +61,7 @@ def test_a_run_named_with_credentials_is_refused(command: str, capsys: pytest.Ca
 
 def test_where_a_store_answers_stays_allowed_and_stands_behind_the_name() -> None:
     store = "endpoint_override=127.0.0.1:9000&scheme=http&region=eu"
-    job = JobSpec.from_dict(
+    job = Job.from_dict(
         {"name": "a", "data": "digits", "storage": {"path": f"s3://bucket/runs/?{store}"}}, "job"
     )
     assert job.run_root == f"s3://bucket/runs/a?{store}"

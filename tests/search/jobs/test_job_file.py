@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toprung.search.jobs.load import dump_job, load_job, override_job, parse_job
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import prepared_space
 from toprung.spaces.errors import InputError
 from toprung.trainables.trial.execution import ExecutionRequest
@@ -17,7 +16,7 @@ JOBS = sorted((Path(__file__).parents[3] / "search" / "jobs").glob("*.yaml"))
 
 def problems_of(path: Path, *overrides: str) -> list[str]:
     with pytest.raises(InputError) as caught:
-        load_job(path, overrides)
+        Job.from_file(path, overrides)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -33,32 +32,32 @@ def written(tmp_path: Path):
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_every_shipped_job_is_valid_and_survives_being_saved(path: Path) -> None:
-    job = load_job(path)
+    job = Job.from_file(path)
     assert job.name == path.stem
     saved = path.parent / "saved.yaml"
     import yaml
 
-    assert parse_job(yaml.safe_load(dump_job(job)), str(saved)) == job
+    assert Job.from_dict(yaml.safe_load(job.to_yaml()), str(saved)) == job
 
 
 def test_the_shortest_job_is_data_alone(written) -> None:
-    job = load_job(written("data: digits"))
+    job = Job.from_file(written("data: digits"))
     assert (job.name, job.data.source, job.space.name) == ("my-job", "digits", "cnn")
-    assert job == load_job(written("data: {source: digits}"))
-    short = load_job(written("data: digits\nspace: transfer"), ["space.fixed.flip=true"])
+    assert job == Job.from_file(written("data: {source: digits}"))
+    short = Job.from_file(written("data: digits\nspace: transfer"), ["space.fixed.flip=true"])
     assert (short.space.name, short.space.fixed) == ("transfer", {"flip": True})
 
 
 def test_overrides_are_yaml_values_laid_over_the_file(written) -> None:
     path = written("data: digits\nsearch: {trials: 5}")
-    job = load_job(path, ["search.trials=40", "space.fixed.filters=16", "data.path=a/b", "name=other"])
+    job = Job.from_file(path, ["search.trials=40", "space.fixed.filters=16", "data.path=a/b", "name=other"])
     assert (job.search.trials, job.space.fixed, job.data.path) == (40, {"filters": 16}, "a/b")
     assert (job.data.source, job.name) == ("digits", "other")
-    assert override_job(job, ["retrain.epochs=3"]).retrain.epochs == 3
+    assert job.overridden(["retrain.epochs=3"]).retrain.epochs == 3
 
 
 def test_an_objective_knows_whether_it_is_to_be_large_or_small(written) -> None:
-    search = load_job(
+    search = Job.from_file(
         written("data: digits\nsearch: {objectives: [parameter_count, latency_ms, val_accuracy, val_loss]}")
     ).search
     assert search.optimized.metrics == ("val_accuracy", "parameter_count", "latency_ms", "val_loss")
@@ -99,14 +98,14 @@ def test_every_problem_is_reported_at_once_with_its_path(written) -> None:
 )
 def test_a_number_that_is_not_finite_is_refused_in_one_line(written, field: str, number: str) -> None:
     with pytest.raises(InputError) as caught:
-        load_job(written("data: digits"), [f"{field}={number}"])
+        Job.from_file(written("data: digits"), [f"{field}={number}"])
     (problem,) = caught.value.problems
     assert f"{field}: {number.replace('.', '')} given; must be" in str(problem)
 
 
 @pytest.mark.parametrize("value", [".inf", ".nan"])
 def test_a_parameter_held_at_no_finite_number_is_left_for_the_space_to_refuse(written, value: str) -> None:
-    job = load_job(written("data: digits"), [f"space.fixed.learning_rate={value}"])
+    job = Job.from_file(written("data: digits"), [f"space.fixed.learning_rate={value}"])
     with pytest.raises(InputError, match="must be a finite number") as caught:
         prepared_space(job)
     assert len(caught.value.problems) == 1
@@ -116,10 +115,10 @@ def test_a_parameter_held_at_no_finite_number_is_left_for_the_space_to_refuse(wr
 def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits: bool) -> None:
     text = f"data: digits\nresources: {{gpus: {gpus}}}"
     if fits:
-        assert load_job(written(text)).resources.gpus == gpus
+        assert Job.from_file(written(text)).resources.gpus == gpus
         return
     with pytest.raises(InputError, match=r"resources\.gpus: 1.5 given; must be 0 to 1, a whole number above"):
-        load_job(written(text))
+        Job.from_file(written(text))
 
 
 @pytest.mark.parametrize(
@@ -181,30 +180,30 @@ def test_each_mistake_gets_one_clear_line(written, text: str, expected: str) -> 
 @pytest.mark.parametrize(("text", "xla"), [("auto", None), ("on", True), ("off", False), ("true", True)])
 def test_the_execution_request_takes_what_yaml_reads(written, text: str, xla: bool | None) -> None:
     path = written(f"data: digits\nresources: {{xla: {text}, precision: mixed_bfloat16, steps_per_call: 8}}")
-    job = load_job(path)
+    job = Job.from_file(path)
     assert job.resources.execution_request() == ExecutionRequest("mixed_bfloat16", xla, 8)
-    assert parse_job(job.model_dump(mode="json"), "saved") == job
-    assert load_job(written("data: digits")).resources.execution_request() == ExecutionRequest()
+    assert Job.from_dict(job.model_dump(mode="json"), "saved") == job
+    assert Job.from_file(written("data: digits")).resources.execution_request() == ExecutionRequest()
 
 
 @pytest.mark.parametrize(
     "uri", ["postgresql+psycopg2://user@server/mlflow", "sqlite:///a.db", "mlruns", "databricks"]
 )
 def test_mlflow_may_be_any_store_that_it_knows(written, uri: str) -> None:
-    assert load_job(written(f"data: digits\ntracking: {{uri: '{uri}'}}")).tracking.uri == uri
+    assert Job.from_file(written(f"data: digits\ntracking: {{uri: '{uri}'}}")).tracking.uri == uri
 
 
 def test_the_splits_are_drawn_by_the_jobs_seed_or_by_their_own(written) -> None:
-    job = load_job(written("data: digits\nseed: 4"))
+    job = Job.from_file(written("data: digits\nseed: 4"))
     assert (job.data_spec().seed, job.split_seed) == (4, 4)
-    held = load_job(written("data: {source: digits, seed: 4}\nseed: 5"))
+    held = Job.from_file(written("data: {source: digits, seed: 4}\nseed: 5"))
     assert held.data_spec() == job.data_spec(), "another seed for the trials alone"
 
 
 def test_where_trials_are_to_repeat_exactly_nothing_that_rounds_is_left_to_a_measurement(written) -> None:
-    open_job = load_job(written("data: digits\nresources: {deterministic: true}"))
+    open_job = Job.from_file(written("data: digits\nresources: {deterministic: true}"))
     assert open_job.resources.execution_request() == ExecutionRequest("float32", xla=False)
-    with_xla = load_job(written("data: digits\nresources: {deterministic: true, xla: on}"))
+    with_xla = Job.from_file(written("data: digits\nresources: {deterministic: true, xla: on}"))
     assert with_xla.resources.execution_request() == ExecutionRequest("float32", xla=True)
 
 
@@ -226,10 +225,10 @@ def test_the_source_is_found_from_the_path(tmp_path: Path) -> None:
         str(tmp_path / "classes"): "folder",
     }
     for path, source in sources.items():
-        assert parse_job({"name": "a", "data": {"path": path}}, "job").data_spec().source == source
+        assert Job.from_dict({"name": "a", "data": {"path": path}}, "job").data_spec().source == source
 
 
 def test_a_job_cannot_be_changed_once_made() -> None:
-    job = JobSpec(name="a", data="digits")
+    job = Job(name="a", data="digits")
     with pytest.raises(ValueError, match="frozen"):
         job.seed = 3  # type: ignore[misc]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.spaces.errors import InputError
 
 CONTENT = {"name": "digits", "data": "digits", "space": "transfer", "search": {"trials": 8}}
@@ -17,27 +17,27 @@ CONTENT = {"name": "digits", "data": "digits", "space": "transfer", "search": {"
 def test_a_file_a_dict_and_keywords_make_the_same_job(tmp_path: Path) -> None:
     file = tmp_path / "digits.yaml"
     file.write_text(yaml.safe_dump({key: value for key, value in CONTENT.items() if key != "name"}))
-    job = JobSpec(name="digits", data="digits", space="transfer", search={"trials": 8})
-    assert JobSpec.from_dict(CONTENT) == JobSpec.from_file(file) == JobSpec.from_file(str(file)) == job
+    job = Job(name="digits", data="digits", space="transfer", search={"trials": 8})
+    assert Job.from_dict(CONTENT) == Job.from_file(file) == Job.from_file(str(file)) == job
     assert (job.data.source, job.space.name, job.search.trials) == ("digits", "transfer", 8)
-    assert JobSpec.from_file(file, ["search.trials=9", "name=other"]) == job.overridden(
+    assert Job.from_file(file, ["search.trials=9", "name=other"]) == job.overridden(
         ["search.trials=9", "name=other"]
     )
-    assert JobSpec.from_dict(yaml.safe_load(job.to_yaml())) == job
+    assert Job.from_dict(yaml.safe_load(job.to_yaml())) == job
     assert pickle.loads(pickle.dumps(job)) == job
 
 
 def test_sections_may_be_given_as_objects() -> None:
-    job = JobSpec(**CONTENT)
-    assert JobSpec(name="digits", data=job.data, space=job.space, search=job.search) == job
+    job = Job(**CONTENT)
+    assert Job(name="digits", data=job.data, space=job.space, search=job.search) == job
 
 
 def test_every_problem_of_keywords_and_of_a_dict_is_reported_at_once() -> None:
     wrong = {"data": "digits", "serch": {}, "search": {"trials": -3}, 7: 1}
     with pytest.raises(InputError) as keywords:
-        JobSpec(data="digits", serch={}, search={"trials": -3}, **{"7": 1})
+        Job(data="digits", serch={}, search={"trials": -3}, **{"7": 1})
     with pytest.raises(InputError) as mapping:
-        JobSpec.from_dict(wrong, "notebook")
+        Job.from_dict(wrong, "notebook")
     lines = [str(problem) for problem in keywords.value.problems]
     assert [line.split(":")[0] for line in lines] == ["name", "search.trials", "serch", "7"]
     assert lines[1] == "search.trials: -3 given; must be greater than 0"
@@ -49,4 +49,4 @@ def test_trials_cannot_be_added_where_the_run_is_not_read(tmp_path: Path) -> Non
     file = tmp_path / "a.yaml"
     file.write_text("data: digits")
     with pytest.raises(InputError, match=r"--set search.trials: '\+4' given; must be a number here"):
-        JobSpec.from_file(file, ["search.trials=+4"])
+        Job.from_file(file, ["search.trials=+4"])

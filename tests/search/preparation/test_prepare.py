@@ -13,8 +13,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.jobs.load import load_job, parse_job
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.jobs.search_section import SpaceSection
 from toprung.search.preparation.prepare import config_kinds, incompatible_runs, new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
@@ -28,12 +27,12 @@ from toprung.spaces.families.registry import load_space
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 
-def job(tmp_path: Path, **search: Any) -> JobSpec:
+def job(tmp_path: Path, **search: Any) -> Job:
     content = {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}
-    return parse_job({**content, "search": {"max_epochs": 9, **search}}, "job")
+    return Job.from_dict({**content, "search": {"max_epochs": 9, **search}}, "job")
 
 
-def run_with_results(mine: JobSpec, trials: int = 20) -> str:
+def run_with_results(mine: Job, trials: int = 20) -> str:
     """A finished run in which a lower weight decay was better at every epoch."""
     space = prepared_space(mine)
     root = mine.run_root
@@ -168,7 +167,7 @@ def test_an_earlier_run_of_which_no_trial_fits_is_told_by_check_and_search(
     assert main(["check", str(path)]) == 0
     assert f"note       {note}\n" in capsys.readouterr().out
     # The folder is another job's, so that the search ends before it starts Ray.
-    RunFolder(load_job(path).run_root).claim(load_job(path, ["seed=1"])).release()
+    RunFolder(Job.from_file(path).run_root).claim(Job.from_file(path, ["seed=1"])).release()
     assert main(["search", str(path)]) == 2
     assert f"note: {note}\n" in capsys.readouterr().out
 

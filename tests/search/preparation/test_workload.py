@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toprung.search.jobs.load import load_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import prepare
 from toprung.search.preparation.workload import expected_epochs, typical_workload
 
@@ -16,7 +16,7 @@ def test_expected_epochs_of_a_ladder_by_hand() -> None:
 
 @pytest.mark.parametrize(("workers", "examples"), [(1, 40), (4, 10), (100, 1)])
 def test_there_are_as_many_examples_as_a_worker_trains_trials(job_file, workers: int, examples: int) -> None:
-    job = load_job(job_file(space={"fixed": {"blocks": 1}}, search={"trials": 40, "max_epochs": 9}))
+    job = Job.from_file(job_file(space={"fixed": {"blocks": 1}}, search={"trials": 40, "max_epochs": 9}))
     workload = typical_workload(prepare(job), workers)
     assert workload.epochs == expected_epochs(40, (1, 3, 9), 3) / 40
     assert len(workload.examples) == examples

@@ -12,15 +12,15 @@ from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mlflow_sqlite import sqlite_file
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import SourceFile
 from toprung.trainables.system.storage import Storage
 
 
-def job(tmp_path: Path, **content: Any) -> JobSpec:
-    return JobSpec.from_dict(
+def job(tmp_path: Path, **content: Any) -> Job:
+    return Job.from_dict(
         {"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, **content}, "job"
     )
 
@@ -75,7 +75,7 @@ AWKWARD = 'it\'s a "run" 100% %20?x=1#2\n;&'
 
 
 @pytest.fixture(params=["awkward folder", "file URI", "s3"])
-def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobSpec:
+def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job whose runs stand in a place that takes care to name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("toprung.results.tables.run_lock.SETTLE_SECS", 0.0)
@@ -86,7 +86,7 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return job(tmp_path, storage={"path": path})
 
 
-def test_a_run_may_stand_anywhere(stored: JobSpec, tmp_path: Path) -> None:
+def test_a_run_may_stand_anywhere(stored: Job, tmp_path: Path) -> None:
     folder = RunFolder(stored.run_root)
     assert folder.name == "a"
     with folder.claim(stored) as lock, RunWriter(folder.root, run_schemas({}), lock=lock) as writer:
@@ -105,7 +105,7 @@ def test_a_run_may_stand_anywhere(stored: JobSpec, tmp_path: Path) -> None:
 
 
 def test_mlflow_stands_in_a_local_run_and_beside_the_working_folder_for_a_store(
-    stored: JobSpec, tmp_path: Path
+    stored: Job, tmp_path: Path
 ) -> None:
     folder = RunFolder(stored.run_root)
     database = sqlite_file(folder.tracking(stored).uri)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.simulation.budgeted_policy import BudgetedPolicy
 from toprung.search.strategy.strategy import Decision
@@ -23,7 +23,7 @@ def policy_of(gpus: float = 1.0, space: dict[str, Any] | None = None, **search: 
         "space": space or {"name": "cnn"},
         "search": {"max_epochs": EPOCHS, "trials": 20, "sampler": "random", **search},
     }
-    job = parse_job(content, "job")
+    job = Job.from_dict(content, "job")
     return BudgetedPolicy(job, new_strategy(job, prepared_space(job)), gpus)
 
 

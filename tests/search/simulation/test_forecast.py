@@ -15,7 +15,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.jobs.load import load_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import config_kinds, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.simulation.blackbox import TypicalCurves
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 def finished_run(path: Path, trials: int = 12, epochs: int = 9) -> Path:
     """A run whose every trial trained fully; the value at epoch e of trial n is n + e / 100."""
-    job = load_job(path)
+    job = Job.from_file(path)
     space = prepared_space(job)
     root = path.parent / "runs" / "job"
     RunFolder(str(root)).claim(job).release()
@@ -60,7 +60,7 @@ def finished_run(path: Path, trials: int = 12, epochs: int = 9) -> Path:
 
 
 def test_halving_trains_fewer_epochs_than_all_and_more_workers_end_sooner(path: Path) -> None:
-    one, nine = forecast(load_job(path), [1, 9], None, epoch_secs=36.0)
+    one, nine = forecast(Job.from_file(path), [1, 9], None, epoch_secs=36.0)
     for cost in (one, nine):
         assert cost.trials == 27
         assert 27 <= cost.epochs < 27 * 9
@@ -70,7 +70,7 @@ def test_halving_trains_fewer_epochs_than_all_and_more_workers_end_sooner(path: 
 
 
 def test_typical_curves_are_the_configuration_s_own(path: Path) -> None:
-    curves = TypicalCurves(prepared_space(load_job(path)), 9, 60.0)
+    curves = TypicalCurves(prepared_space(Job.from_file(path)), 9, 60.0)
     values, secs = curves.curve({"a": 1})
     np.testing.assert_array_equal(values, curves.curve({"a": 1})[0])
     assert not np.array_equal(values, curves.curve({"a": 2})[0])
@@ -79,7 +79,7 @@ def test_typical_curves_are_the_configuration_s_own(path: Path) -> None:
 
 def test_a_finished_run_gives_its_curves_and_what_would_be_found(path: Path, capsys) -> None:
     root = finished_run(path)
-    (cost,) = forecast(load_job(path), [4], str(root), epoch_secs=60.0)
+    (cost,) = forecast(Job.from_file(path), [4], str(root), epoch_secs=60.0)
     assert cost.best <= 11.09
     assert cost.result.busy_secs == pytest.approx(cost.epochs * 2.0)
     picture = path.parent / "cost.png"
@@ -93,9 +93,11 @@ def test_a_finished_run_gives_its_curves_and_what_would_be_found(path: Path, cap
     ("budget", "most_epochs"), [("epochs=30", 30 + 9), ("gpu_hours=0.01", 36 + 9), ("target=0.2", 45)]
 )
 def test_a_forecast_keeps_the_budgets_of_the_job(path: Path, budget: str, most_epochs: int) -> None:
-    job = load_job(path, [f"search.budgets.{budget}"])  # 0.01 GPU-hours are 36 epochs of 2 s on half a GPU
+    job = Job.from_file(
+        path, [f"search.budgets.{budget}"]
+    )  # 0.01 GPU-hours are 36 epochs of 2 s on half a GPU
     (cost,) = forecast(job, [2], None, epoch_secs=2.0)
-    (without,) = forecast(load_job(path), [2], None, epoch_secs=2.0)
+    (without,) = forecast(Job.from_file(path), [2], None, epoch_secs=2.0)
     assert cost.epochs <= most_epochs < without.epochs
 
 
@@ -105,7 +107,7 @@ def test_a_run_is_cut_or_continued_to_the_epochs_of_the_job(path: Path, trained:
     document = yaml.safe_load((root / "job.yaml").read_text())
     document["search"]["max_epochs"] = 27  # as where a budget ended the search before a trial was through
     (root / "job.yaml").write_text(yaml.safe_dump(document))
-    (cost,) = forecast(load_job(path), [1], str(root), epoch_secs=60.0)
+    (cost,) = forecast(Job.from_file(path), [1], str(root), epoch_secs=60.0)
     assert max(incumbent.epoch for incumbent in cost.result.incumbents) <= 9
     assert cost.completed < cost.trials / 2
     assert cost.hours == pytest.approx(cost.epochs * 2.0 / 3600)
@@ -114,7 +116,7 @@ def test_a_run_is_cut_or_continued_to_the_epochs_of_the_job(path: Path, trained:
 def test_a_run_that_did_not_report_the_metric_is_refused(path: Path) -> None:
     root = finished_run(path)
     with pytest.raises(InputError, match="no value of val_macro_f1"):
-        list(forecast(load_job(path, ["search.metric=val_macro_f1"]), [1], str(root), 1.0))
+        list(forecast(Job.from_file(path, ["search.metric=val_macro_f1"]), [1], str(root), 1.0))
 
 
 def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) 
 
 def test_a_run_that_is_too_short_or_empty_is_refused(path: Path) -> None:
     root = finished_run(path)
-    longer = load_job(path, ["search.max_epochs=27"])
+    longer = Job.from_file(path, ["search.max_epochs=27"])
     with pytest.raises(InputError, match="trained 9 epochs at most"):
         list(forecast(longer, [1], str(root), 1.0))
     with pytest.raises(InputError, match="must be a run folder"):

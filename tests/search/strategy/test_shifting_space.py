@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, sample
 from toprung.search.strategy.strategy import Strategy, TrialRecord
@@ -72,7 +72,7 @@ def test_each_set_of_choices_has_a_column_of_its_own(space: Any) -> None:
 @pytest.mark.parametrize("sampler", OPTUNA_MODELS)
 def test_a_sampler_that_cannot_model_it_is_refused_before_the_search(sampler: str) -> None:
     content = {"name": "a", "data": "digits", "space": f"{__file__}:pools", "search": {"sampler": sampler}}
-    mine = parse_job(content, "job")
+    mine = Job.from_dict(content, "job")
     with pytest.raises(InputError) as caught:
         new_strategy(mine, prepared_space(mine))
     told = f"search.sampler: '{sampler}', and pool has other choices, or another type, from trial to trial; "

@@ -16,8 +16,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, r
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.jobs.load import dump_job, override_job, parse_job
-from toprung.search.jobs.schema import JobSpec
+from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
@@ -45,7 +44,7 @@ class Tenths:
 """
 
 
-def written(folder: RunFolder, job: JobSpec, trials: list[tuple[Config, list[float], Outcome]]) -> None:
+def written(folder: RunFolder, job: Job, trials: list[tuple[Config, list[float], Outcome]]) -> None:
     """The tables of a search of these trials, the value of each epoch given."""
     folder.claim(job).release()
     folder.keep_code(pack_source(job.family))
@@ -73,10 +72,10 @@ class Trained:
         outcomes: Mapping[float, Outcome] | None = None,
         upto: int | None = None,
     ) -> None:
-        self.jobs: list[JobSpec] = []
+        self.jobs: list[Job] = []
         self.mean, self.outcomes, self.upto = mean, outcomes or {}, upto
 
-    def __call__(self, job: JobSpec) -> None:
+    def __call__(self, job: Job) -> None:
         self.jobs.append(job)
         trials = [
             ({"learning_rate": rate}, [0.1, self.mean(rate) + 0.01 * number], self._outcome(rate))
@@ -98,7 +97,7 @@ class Trained:
 def folder(tmp_path: Path) -> RunFolder:
     family = tmp_path / f"family_of_{tmp_path.name}.py"  # modules are known by their names
     family.write_text(FAMILY)
-    job = parse_job(
+    job = Job.from_dict(
         {
             "name": "a",
             "space": {"name": f"{family}:Tenths"},
@@ -165,7 +164,7 @@ def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_earl
         None,
     )
     assert confirming.tracking.uri == folder.tracking(job).uri, "where the search's own runs are"
-    assert parse_job(read_mapping(dump_job(confirming).encode(), "job"), "job") == confirming, (
+    assert Job.from_dict(read_mapping(confirming.to_yaml().encode(), "job"), "job") == confirming, (
         "it is a job file"
     )
     assert prepare(confirming).strategy.rung_epochs == (2,)
@@ -173,7 +172,7 @@ def test_the_trainings_are_a_job_on_the_same_splits_with_other_seeds_and_no_earl
     different = [
         confirm_job(job, folder, [{"tenths": 2}], 0),
         confirm_job(job, folder, [{"tenths": 1}], 1),
-        confirm_job(override_job(job, ["seed=6"]), folder, [{"tenths": 1}], 0),
+        confirm_job(job.overridden(["seed=6"]), folder, [{"tenths": 1}], 0),
     ]
     assert (
         len({one.seed for one in [confirming, *different]})
@@ -186,15 +185,15 @@ def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None
     job, train = folder.job(), Trained(lambda rate: rate)
     first = confirm(job, folder, board(folder), train)
     assert confirm(job, folder, board(folder), train) == first and len(train.jobs) == 1
-    more = confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
+    more = confirm(job.overridden(["retrain.seeds=3"]), folder, board(folder), train)
     assert train.rates[1:] == [[0.1, 0.2, 0.3]] and train.jobs[1].seed != train.jobs[0].seed
     assert [one.seeds for one in more.means] == [3, 3, 3]
-    confirm(override_job(job, ["retrain.confirm=4"]), folder, board(folder), train)
+    confirm(job.overridden(["retrain.confirm=4"]), folder, board(folder), train)
     assert train.rates[2:] == [[0.4, 0.4]]
     assert len(list(confirm_runs(folder, job))) == len(train.jobs) == 3
     for other in ("search.max_epochs=4", "data.image_size=16", "data.seed=7", "space.fixed={augment: 0}"):
-        assert list(confirm_runs(folder, override_job(job, [other]))) == [], f"trained with another {other}"
-    assert len(list(confirm_runs(folder, override_job(job, ["search.metric=val_loss"])))) == 3, (
+        assert list(confirm_runs(folder, job.overridden([other]))) == [], f"trained with another {other}"
+    assert len(list(confirm_runs(folder, job.overridden(["search.metric=val_loss"])))) == 3, (
         "measured as well"
     )
 
@@ -202,7 +201,7 @@ def test_what_is_trained_already_is_not_trained_again(folder: RunFolder) -> None
 def test_an_interrupted_confirmation_is_continued_and_counts_for_another(folder: RunFolder) -> None:
     job, confirming = folder.job(), []
 
-    def interrupted(job: JobSpec) -> None:
+    def interrupted(job: Job) -> None:
         if not confirming:
             Trained(lambda rate: rate, upto=4)(job)
         confirming.append(job)
@@ -215,9 +214,9 @@ def test_an_interrupted_confirmation_is_continued_and_counts_for_another(folder:
     assert [run.has_ended for run in confirm_runs(folder, job)] == [False]
     train = Trained(lambda rate: rate)
     for best in ("retrain.confirm=1", "retrain.confirm=2"):
-        confirm(override_job(job, [best]), folder, board(folder), train)
+        confirm(job.overridden([best]), folder, board(folder), train)
     assert not train.jobs, "two of 0.1 and two of 0.2 had ended"
-    confirm(override_job(job, ["retrain.seeds=3"]), folder, board(folder), train)
+    confirm(job.overridden(["retrain.seeds=3"]), folder, board(folder), train)
     assert train.rates == [[0.1, 0.2, 0.3, 0.3, 0.3]] and train.jobs[0].run_root != confirming[0].run_root
 
 
@@ -264,7 +263,7 @@ def test_trainings_by_another_version_of_the_models_file_do_not_count(folder: Ru
 
 
 def test_states_of_an_ended_confirmation_are_removed(folder: RunFolder) -> None:
-    def train(job: JobSpec) -> None:
+    def train(job: Job) -> None:
         Trained(lambda rate: rate)(job)
         state = Path(RunFolder(job.run_root).checkpoints) / "t00000.npz"
         state.parent.mkdir()
@@ -283,9 +282,9 @@ def test_the_longest_name_and_every_setting_make_a_job_that_can_be_read_again(fo
         "storage.keep_stopped=true",
         "name=" + "n" * 100,
     ]
-    job = override_job(folder.job(), [*changes, f"search.warm_start=[{folder.root}]"])
+    job = folder.job().overridden([*changes, f"search.warm_start=[{folder.root}]"])
     confirming = confirm_job(job, folder, [{"tenths": 1}], 0)
-    assert parse_job(read_mapping(dump_job(confirming).encode(), "job"), "job") == confirming
+    assert Job.from_dict(read_mapping(confirming.to_yaml().encode(), "job"), "job") == confirming
     search, storage = confirming.search, confirming.storage
     assert (search.variant, search.sampler, search.warm_start, storage.keep_stopped) == (
         "stop",
@@ -301,16 +300,16 @@ def test_a_confirmation_without_tracking_makes_no_folder_for_mlflow(
     monkeypatch.chdir(tmp_path)
     elsewhere = RunFolder("memory://bucket/a")
     assert confirm_job(
-        override_job(folder.job(), ["tracking.enabled=false"]), elsewhere, [{"tenths": 1}], 0
+        folder.job().overridden(["tracking.enabled=false"]), elsewhere, [{"tenths": 1}], 0
     ).name
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_space_that_lacks_a_configuration_by_now_is_reported_in_one_line(folder: RunFolder) -> None:
-    narrowed = override_job(folder.job(), ["space.ranges={tenths: [3, 9]}"])
+    narrowed = folder.job().overridden(["space.ranges={tenths: [3, 9]}"])
     refused = pytest.raises(InputError, match="space: t00000 is no configuration of it any more")
     with refused:
         confirm(narrowed, folder, board(folder), Trained(lambda rate: rate))
-    other = override_job(folder.job(), ["space.fixed={tenths: 5}"])
+    other = folder.job().overridden(["space.fixed={tenths: 5}"])
     with refused:  # it would be trained with 5 instead
         confirm(other, folder, board(folder), Trained(lambda rate: rate))

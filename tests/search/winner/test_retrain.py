@@ -16,7 +16,7 @@ from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.model_registry import RegisteredModel
 from toprung.search.cli import main
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.model_file import save_model
 from toprung.search.winner.report import READS_FILE, REPORT_FILE
@@ -28,7 +28,7 @@ from toprung.trainables.trial.report import EpochReport, Outcome
 
 def searched(storage: Path) -> RunFolder:
     """A run of one trial that has ended."""
-    job = parse_job({"name": "a", "data": "digits", "storage": {"path": str(storage)}}, "job")
+    job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(storage)}}, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
     report, facts = EpochReport("t00000", 1, {"val_accuracy": 0.5}), TrialDetails(data_fingerprint="a" * 20)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.search.winner.train import micro_batches, retrain_task, train_epochs
 from toprung.trainables.data.dataset import load
 
@@ -73,7 +73,7 @@ def test_a_retraining_that_diverges_ends_with_an_error(
 
 @pytest.mark.parametrize(("epochs", "schedule"), [(6, 9), (9, 9), (14, 14)])
 def test_the_schedule_of_a_longer_retraining_spans_all_of_its_epochs(epochs: int, schedule: int) -> None:
-    dataset = load(parse_job({"name": "a", "data": "digits"}, "job").data_spec())
+    dataset = load(Job.from_dict({"name": "a", "data": "digits"}, "job").data_spec())
     task = retrain_task(dataset, 9, epochs)
     assert task.max_epochs == schedule
     assert len(task.train.labels) == dataset.counts["train"] + dataset.counts["val"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from toprung.search.jobs.load import parse_job
+from toprung.search.jobs.schema import Job
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.sources.spec import DESCRIPTIONS, DataSpec
 
@@ -39,12 +39,12 @@ def in_job(name: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(("name", "allowed", "refused"), LIMITS)
 def test_job_and_spec_have_the_same_limits(name: str, allowed: Any, refused: Any) -> None:
     assert getattr(DataSpec(**{name: allowed}), name) == allowed
-    job = parse_job({"name": "x", "data": in_job(name, allowed)}, "job.yaml")
+    job = Job.from_dict({"name": "x", "data": in_job(name, allowed)}, "job.yaml")
     assert job.data_spec() is not None
     with pytest.raises(InputError, match=rf"data\.{name}"):
         DataSpec(**{name: refused})
     with pytest.raises(InputError, match=r"job\.yaml: data\." + r"\.".join(JOB_KEYS.get(name, (name,)))):
-        parse_job({"name": "x", "data": in_job(name, refused)}, "job.yaml")
+        Job.from_dict({"name": "x", "data": in_job(name, refused)}, "job.yaml")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_value_is_refused_with_its_rule(name: str, value: Any, rule: str) -> N
 
 def test_a_job_has_the_defaults_and_descriptions_of_the_spec() -> None:
     assert set(DESCRIPTIONS) == {setting.name for setting in fields(DataSpec)}
-    job = parse_job({"name": "x", "data": "digits"}, "job.yaml")
+    job = Job.from_dict({"name": "x", "data": "digits"}, "job.yaml")
     assert job.data_spec() == DataSpec()
     section = type(job.data)
     shared = [name for name in section.model_fields if name in DESCRIPTIONS and name != "seed"]
@@ -83,4 +83,4 @@ def test_shares_that_leave_nothing_to_train_on_are_refused() -> None:
     with pytest.raises(InputError, match=r"data\.val_fraction: 0\.6 \+ test_fraction 0\.4; together below 1"):
         DataSpec(val_fraction=0.6, test_fraction=0.4)
     with pytest.raises(InputError, match="val \\+ test is 1, and must be below 1"):
-        parse_job({"name": "x", "data": {"splits": {"val": 0.6, "test": 0.4}}}, "job.yaml")
+        Job.from_dict({"name": "x", "data": {"splits": {"val": 0.6, "test": 0.4}}}, "job.yaml")
