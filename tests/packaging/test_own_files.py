@@ -40,7 +40,9 @@ class Session:
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     folders = {place: tmp_path_factory.mktemp("own") for place in PLACES}
     log = tmp_path_factory.mktemp("log") / "executed"
-    code = f"import sys\nopen({str(log)!r}, 'a').write(f'{{__file__}} {{sys.argv}}\\n')\nraise SystemExit(7)\n"
+    code = (
+        f"import sys\nopen({str(log)!r}, 'a').write(f'{{__file__}} {{sys.argv}}\\n')\nraise SystemExit(7)\n"
+    )
     for folder in folders.values():
         for name in NAMES:
             (folder / f"{name}.py").write_text(code)
