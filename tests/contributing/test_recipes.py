@@ -200,7 +200,7 @@ for number in range(8):
     strategy.report(EpochReport(trial_id, 1, {"val_accuracy": -config["learning_rate"]}))
 print(strategy.reason(trial_id))
 """
-    assert carry_out("A sampler").run(program).startswith("independent_tpe on ")
+    assert carry_out("A sampler").run(program).startswith("independent_tpe: model of ")
 
 
 def test_an_outcome(carry_out: Callable[..., Copy]) -> None:
