@@ -189,7 +189,10 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
     provides = importlib.metadata.packages_distributions()
     for path in FILES:
         names = {name.partition(".")[0] for name in imports_of(path)} - sys.stdlib_module_names - {"toprung"}
-        for name in names - {"jax"}:  # in the place of TensorFlow, for those who have it
+        for name in names - {
+            "jax",
+            "IPython",
+        }:  # used where they are: in a notebook, in the place of TensorFlow
             known = {COMES_WITH.get(name, name), *provides.get(name, ())}
             assert {one.lower() for one in known} & asked, f"{path_id(path)} imports {name}"
 
