@@ -102,7 +102,7 @@ def table(options: argparse.Namespace) -> None:
 
 def simulate(options: argparse.Namespace) -> None:
     """`toprung simulate JOB`."""
-    from toprung.search.commands.output import show_forecasts
+    from toprung.search.commands.forecast_output import show_forecasts
     from toprung.search.runs.run_folder import load_extended
     from toprung.search.simulation.simulator import ClusterConditions
 

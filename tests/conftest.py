@@ -88,7 +88,7 @@ class Cluster:
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         self.port, self.dashboard = free_port(), free_port()
-        # Workers find the packages through the working directory, as they would on another machine.
+        # Workers find toprung where it is installed, as they would on another machine.
         clean = {
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,17 @@ README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    """The code blocks of a language; "" for those that name none, which hold commands and their output."""
+    found: list[tuple[str, list[str]]] = []
+    inside = False
+    for line in README.splitlines(keepends=True):
+        if line.startswith("```"):
+            inside = not inside
+            if inside:
+                found.append((line.removeprefix("```").strip(), []))
+        elif inside:
+            found[-1][1].append(line)
+    return ["".join(lines) for name, lines in found if name == language]
 
 
 def test_the_two_commands_set_themselves_up() -> None:
@@ -42,8 +51,8 @@ def test_the_two_commands_set_themselves_up() -> None:
 
 
 def test_every_toprung_command_shown_is_one() -> None:
-    shown = re.findall(r"^(?:\S+ && )?toprung (.*)$", "\n".join(blocks("")), flags=re.MULTILINE)
-    commands = {shlex.split(line)[0] for line in shown}
+    shown = re.findall(r"(?:^|&& |-- )toprung (\w+)", "\n".join(blocks("")), flags=re.MULTILINE)
+    commands = set(shown) | set(re.findall(r"`toprung (\w+)", README))
     assert commands == set(COMMANDS), "the README shows every command, and no other"
 
 
@@ -113,8 +122,12 @@ def test_the_python_shown_runs_in_a_thread_with_a_running_event_loop(
 
 
 def test_files_and_folders_named_exist() -> None:
-    for name in re.findall(r"`((?:search|results|cluster|spaces|trainables)/[\w./-]+)`", README):
-        assert (ROOT / name).exists(), name
+    folders = "search|results|cluster|spaces|trainables|tests"
+    named = re.findall(rf"(?:^|[\s`(])((?:{folders})/[\w./-]*\w)", README, flags=re.MULTILINE)
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", README)
+    assert len(named) > 10
+    assert linked
+    assert [name for name in (*named, *linked) if not (ROOT / name).exists()] == []
 
 
 def test_columns_named_are_those_of_the_tables() -> None:

@@ -12,7 +12,8 @@ from toprung.search.preparation.check_model import check_family
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
 from toprung.search.strategy.initial_configs import allowed_subset
-from toprung.search.strategy.sampling.samplers import OPTUNA_MODELS, SAMPLERS, locate_in_space
+from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS
+from toprung.search.strategy.sampling.samplers import SAMPLERS, locate_in_space
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.definition.introspection import SAMPLES, RecordingTrial, changing_parameters
 from toprung.spaces.errors import InputError, Problem
@@ -102,10 +103,11 @@ def incompatible_runs(job: Job, space: Space) -> Iterator[str]:
 
 def _check_sampler_models(sampler: str, space: Space) -> None:
     """Raise InputError where the sampler would fail at the space in the middle of the search."""
-    changing = ", ".join(changing_parameters(space)) if sampler in OPTUNA_MODELS else ""
+    unable = {name for name, known in OPTUNA_SAMPLERS.items() if known.needs_same_distributions}
+    changing = ", ".join(changing_parameters(space)) if sampler in unable else ""
     if changing:
         given = f"{sampler!r}, and {changing} has other choices, or another type, from trial to trial"
-        able = ", ".join(name for name in SAMPLERS if name not in OPTUNA_MODELS)
+        able = ", ".join(name for name in SAMPLERS if name not in unable)
         raise InputError.single("search.sampler", given, f"must be one of {able} in this space")
 
 

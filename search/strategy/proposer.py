@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from toprung.search.strategy.initial_configs import check_initial_configs
+from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS
 from toprung.search.strategy.sampling.points import Observation, Point, Space, config_key, subseed
 from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, sample
 from toprung.search.strategy.settings import StrategySettings
 from toprung.search.strategy.surrogate.evidence import Evidence
 from toprung.search.strategy.surrogate.model import RungModel
 
-MODEL_FREE = ("random", "qmc")  # samplers that use no result
 ENOUGH_RESULTS = 4  # a model of fewer results knows less than an even spread, whatever the space
 
 # As many results as a trial has parameters are the fewest that show the effect of each. In wide spaces few parameters
@@ -84,7 +84,8 @@ class Proposer:
 
     def _source(self, number: int, evidence: Evidence) -> tuple[str, Callable[[int], Point]]:
         """The reason of a proposal, and its draw at a given attempt."""
-        if self.sampler in MODEL_FREE:
+        known = OPTUNA_SAMPLERS.get(self.sampler)
+        if known is not None and not known.uses_results:
             return self.sampler, lambda attempt: self._draw(self.sampler, number, attempt)
         modelled = self._modelled(evidence.weighted(subseed(self.seed, "weights", number)))
         if modelled is None:

@@ -40,15 +40,25 @@ def test_joined_from_inside_the_search_uses_both_nodes(toprung, job_file, tmp_pa
     assert found["worker_pid"].nunique() == 2, "each node has room for one trial"
 
 
-def test_submitted_from_outside_as_a_ray_job(job_file, tmp_path: Path, cluster) -> None:
+def test_submitted_from_outside_as_a_ray_job_beside_files_of_the_users_own(
+    job_file, tmp_path: Path, cluster
+) -> None:
     job = job_file("submitted", resources={"concurrent": None}, search={"trials": 4, "max_epochs": 3})
+    folder, executed = tmp_path / "work", tmp_path / "executed"
+    folder.mkdir()
+    job.rename(folder / job.name)
+    for name in ("search", "spaces", "trainables", "results", "cluster", "tests"):
+        code = f"open({str(executed)!r}, 'a').write('{name} ')\nraise SystemExit(7)\n"
+        (folder / f"{name}.py").write_text(code)
+    command = [Path(sys.executable).with_name("toprung"), "search", job.name]
     ended = ray_command(
-        "job", "submit", "--address", f"http://127.0.0.1:{cluster.dashboard}", "--working-dir", str(ROOT), "--",
-        sys.executable, "-m", "toprung.search", "search", str(job), env=cluster.env, check=False,
+        "job", "submit", "--address", f"http://127.0.0.1:{cluster.dashboard}", "--working-dir", str(folder), "--",
+        *map(str, command), env=cluster.env, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "toprung retrain" in ended.stdout
     whole_search(tmp_path / "runs" / "submitted", 4)
+    assert not executed.exists(), f"run from the working folder: {executed.read_text()}"
 
 
 def test_the_cluster_goes_on_after_a_search_on_it_was_killed(on_cluster, job_file, tmp_path: Path) -> None:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from toprung.trainables.backend.tensors import Tensor
-
-    LossFunction = Callable[[Tensor], tuple[Tensor, Any]]
+    from toprung.trainables.backend.tensors import LossFunction, Tensor
 
 
 class Engine(Protocol):

@@ -9,8 +9,7 @@ import jax
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from toprung.trainables.backend.engine import LossFunction
-    from toprung.trainables.backend.tensors import Tensor
+    from toprung.trainables.backend.tensors import LossFunction, Tensor
 
 
 class JaxEngine:

@@ -10,8 +10,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from toprung.trainables.backend.engine import LossFunction
-    from toprung.trainables.backend.tensors import Tensor
+    from toprung.trainables.backend.tensors import LossFunction, Tensor
 
 
 class TensorFlowEngine:

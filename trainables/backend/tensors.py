@@ -1,7 +1,8 @@
-"""What a tensor is, and Keras' operations on tensors with types, of which Keras has none."""
+"""Types of tensors, and of functions of tensors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -38,3 +39,5 @@ Shape = tuple[int | None, ...]
 """The shape of a KerasTensor; None is an axis of any length."""
 Scalar = Tensor | float
 """A number, or a tensor of shape ()."""
+LossFunction = Callable[[Tensor], tuple[Tensor, Any]]
+"""Weights, float32 (weights,) -> the loss, a float32 scalar, and any tree of tensors."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.built_in import registration_of
 from toprung.spaces.user_code.references import instance, resolve
+from toprung.trainables.models.phases import FrozenBoundary, Phase
 from toprung.trainables.optimization.recipe import RECIPE_KEYS, structure_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import keras
 
     from toprung.spaces.definition.trial import OptunaTrial
-    from toprung.trainables.models.phases import FrozenBoundary
     from toprung.trainables.task.task import Task
 
 Signature = tuple[Hashable, ...]
@@ -93,6 +93,13 @@ def check_model(model: keras.Model, task: Task) -> keras.Model:
         )
         raise InputError.single(where, given, f"must be (None, {outputs}): {rule}")
     return model
+
+
+def phases_of(family: Family, config: Mapping[str, Any], max_epochs: int) -> tuple[Phase, ...]:
+    """The phases that a family plans, in order; a family without a plan trains everything in one phase."""
+    plan = getattr(family, "phases", None)
+    planned: Sequence[Phase] = plan(config, max_epochs) if plan else ()
+    return tuple(planned) or (Phase(1, max_epochs),)
 
 
 def pretrained_layers(family: Family, model: keras.Model) -> Sequence[keras.Layer]:

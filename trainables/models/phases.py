@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from toprung.trainables.backend.tensors import Tensor
-    from toprung.trainables.models.family import Family
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,6 @@ class Phase:
     open_share: float = 1.0
     rate: float = 1.0
     augmented: bool = True
-
-
-def phases_of(family: Family, config: Mapping[str, Any], max_epochs: int) -> tuple[Phase, ...]:
-    """The phases that a family plans, in order; a family without a plan trains everything in one phase."""
-    plan = getattr(family, "phases", None)
-    planned: Sequence[Phase] = plan(config, max_epochs) if plan else ()
-    return tuple(planned) or (Phase(1, max_epochs),)
 
 
 def consecutive_phases(lengths: Iterable[tuple[int, float, float]], max_epochs: int) -> tuple[Phase, ...]:

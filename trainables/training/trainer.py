@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toprung.trainables.metrics.classification import SCORES
-from toprung.trainables.models.phases import phases_of
+from toprung.trainables.models.family import Family, phases_of
 from toprung.trainables.optimization.recipe import Recipe
 from toprung.trainables.training.batches import (
     TimedChunks,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from toprung.trainables.backend.tensors import Tensor
     from toprung.trainables.metrics.classification import Evaluation
-    from toprung.trainables.models.family import Family
     from toprung.trainables.task.task import Split, Task
     from toprung.trainables.training.batches import Feed
 

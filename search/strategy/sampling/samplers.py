@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,28 +10,21 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 
 from toprung.search.strategy.sampling.distributions import shared_distributions, spans
 from toprung.search.strategy.sampling.fixed_values import FixedValuesSampler
 from toprung.search.strategy.sampling.frozen_study import FrozenStudyStorage, frozen_trial
-from toprung.search.strategy.sampling.halton import HaltonSampler
+from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS, SamplerFactory
 from toprung.search.strategy.sampling.points import Observation, Point, Space, subseed
 from toprung.spaces.definition.plain_values import plain_config
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
 DEFAULT = "stacked"  # the Gaussian processes of `surrogate`; the others are Optuna samplers on one rung
-SAMPLERS = (DEFAULT, "tpe", "gp", "cmaes", "random", "qmc")
-OPTUNA_MODELS = ("tpe", "gp", "cmaes")  # they need a parameter to have the same distribution in every trial
-WARM_START_RESULTS = 10  # CMA-ES is fitted to the top tenth of the results: one, at least
-
-SamplerFactory = Callable[[int, int, Sequence[Observation]], BaseSampler]
-"""(seed, trial number, history) -> a sampler for one draw."""
+SAMPLERS = (DEFAULT, *OPTUNA_SAMPLERS)
 
 
 def sample(
@@ -109,14 +101,7 @@ def _point(config: dict[str, Any], trial: BaseTrial) -> Point:
 
 @cache
 def _factory(name: str) -> SamplerFactory:
-    known: dict[str, SamplerFactory] = {
-        "tpe": _tpe,
-        "gp": _gp,
-        "cmaes": _cmaes,
-        "random": _random,
-        "qmc": _qmc,
-    }
-    return known[name] if name in known else _users_factory(name)
+    return OPTUNA_SAMPLERS[name].build if name in OPTUNA_SAMPLERS else _users_factory(name)
 
 
 def _users_factory(name: str) -> SamplerFactory:
@@ -135,67 +120,6 @@ def _users_factory(name: str) -> SamplerFactory:
         given = f"{name!r} returned {type(sampler).__name__}"
         raise InputError.single("search.sampler", given, allowed)
     return lambda seed, number, history: build(subseed(seed, number, len(history)))
-
-
-def _tpe(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011, Watanabe 2023)."""
-    return optuna.samplers.TPESampler(
-        seed=subseed(seed, number), n_startup_trials=1, multivariate=True, group=True
-    )
-
-
-def _random(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=subseed(seed, number))
-
-
-def _qmc(seed: int, number: int, _: Sequence[Observation]) -> BaseSampler:
-    return HaltonSampler(seed, number)
-
-
-def _gp(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
-    if importlib.util.find_spec("torch") is None:
-        raise InputError.single(
-            "search.sampler", "'gp' needs torch, which is not installed", "pip install torch"
-        )
-    return optuna.samplers.GPSampler(
-        seed=subseed(seed, number),
-        n_startup_trials=1,
-        independent_sampler=_tpe(seed, number, history),
-        warn_independent_sampling=False,
-    )
-
-
-def _cmaes(seed: int, number: int, history: Sequence[Observation]) -> BaseSampler:
-    """Warm-started CMA-ES (Nomura et al. 2021): the search distribution is refitted to the history for each draw.
-
-    It is fitted to the best tenth of the results (their gamma); before the tenth result TPE draws instead.
-    """
-    scored = [one for one in history if one.score is not None]
-    shared = _shared_numbers([one.point for one in scored])
-    if len(scored) < WARM_START_RESULTS or not shared:
-        return _tpe(seed, number, history)
-    return optuna.samplers.CmaEsSampler(
-        seed=subseed(seed, number),
-        n_startup_trials=1,
-        source_trials=[
-            frozen_trial(one.number, {name: one.point.params[name] for name in shared}, shared, one.score)
-            for one in scored
-        ],
-        independent_sampler=_tpe(seed, number, history),
-        warn_independent_sampling=False,
-    )
-
-
-def _shared_numbers(points: Sequence[Point]) -> dict[str, BaseDistribution]:
-    """The numeric parameters that leave a choice and have the same distribution at every point."""
-    first = points[0].distributions if points else {}
-    return {
-        name: distribution
-        for name, distribution in first.items()
-        if not isinstance(distribution, CategoricalDistribution)
-        and not distribution.single()
-        and all(point.distributions.get(name) == distribution for point in points)
-    }
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.trainables.models.phases import Phase, consecutive_phases, phase_at, phases_of
+from toprung.trainables.models.family import phases_of
+from toprung.trainables.models.phases import Phase, consecutive_phases, phase_at
 from toprung.trainables.optimization.recipe import Recipe
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4)

@@ -81,7 +81,7 @@ class KerasSource(Source):
         """x_train, y_train, x_test and y_test as Keras returns them; raises InputError when it cannot get them."""
         with tempfile.TemporaryDirectory(prefix="toprung-") as folder:
             file = Path(folder) / "arrays.npz"
-            command = [sys.executable, "-c", FETCH, self.name, str(file)]
+            command = [sys.executable, "-P", "-c", FETCH, self.name, str(file)]
             done = subprocess.run(command, stdout=STDERR, stderr=subprocess.PIPE, text=True, check=False)
             if done.returncode or not file.is_file():
                 reason = (done.stderr.strip().splitlines() or ["no output"])[-1]

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from optuna.samplers import RandomSampler
 
+from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS
 from toprung.search.strategy.sampling.points import Observation
 from toprung.search.strategy.sampling.samplers import check_sampler, locate_in_space, sample
 from toprung.spaces.errors import InputError
+
+WITHOUT_TORCH = sorted(OPTUNA_SAMPLERS.keys() - {"gp"})
 
 
 def plain_random(seed: int) -> RandomSampler:
@@ -25,7 +28,7 @@ def history_of(space: Any, count: int) -> list[Observation]:
     return [Observation(number, point, -point.config["rate"]) for number, point in enumerate(points)]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "random", "qmc"])
+@pytest.mark.parametrize("sampler", WITHOUT_TORCH)
 def test_the_same_arguments_give_the_same_point(sampler: str, conditional_space: Any) -> None:
     history = history_of(conditional_space, 30)
     first = sample(conditional_space, sampler, 5, 40, history)
@@ -34,7 +37,7 @@ def test_the_same_arguments_give_the_same_point(sampler: str, conditional_space:
     assert sample(conditional_space, sampler, 5, 41, history) != first
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+@pytest.mark.parametrize("sampler", [name for name in WITHOUT_TORCH if OPTUNA_SAMPLERS[name].uses_results])
 def test_models_draw_where_the_scores_are_better(sampler: str, conditional_space: Any) -> None:
     history = history_of(conditional_space, 60)
     rates = [
