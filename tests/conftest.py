@@ -93,7 +93,8 @@ class Cluster:
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")
         }
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token),
-                    "RAY_GRAFANA_HOST": "", "RAY_USAGE_STATS_ENABLED": "0"}  # fmt: skip
+                    "RAY_GRAFANA_HOST": "", "RAY_USAGE_STATS_ENABLED": "0",
+                    "RAY_worker_niceness": "0"}  # fmt: skip
         self.joined_env = {**self.env, "RAY_ADDRESS": f"127.0.0.1:{self.port}"}
         # Nodes of one machine would clear each other's copies of a job's working directory; sockets want short paths.
         self._other_temp = tempfile.mkdtemp(prefix="ray-")

@@ -17,14 +17,24 @@ from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mirror import catch_up
 from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking, quiet_client
+from toprung.results.tracking.mlflow_sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 from toprung.trainables.trial.report import Outcome
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's file with its tables, which take a second to make."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    ensure_database(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def tracking(tmp_path: Path) -> Tracking:
+def tracking(empty_database: Path, tmp_path: Path) -> Tracking:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return Tracking(f"sqlite:///{tmp_path}/mlflow.db", "digits", run="quick start's run")
 
 
@@ -115,9 +125,11 @@ def test_a_retraining_writes_what_is_missing_unless_a_search_is_at_it(
 ) -> None:
     trials = {search.trial([0.5]), search.trial([0.25])}
     run.write()
+    database = Path(tracking.uri.removeprefix("sqlite:///"))
+    database.unlink()
     with RunLock(run.folder):
         catch_up(tracking, run.folder)
-        assert not Path(tracking.uri.removeprefix("sqlite:///")).exists()
+        assert not database.exists()
     for _ in range(2):
         catch_up(tracking, run.folder)
     parent, children = runs_of(tracking)
@@ -142,6 +154,7 @@ def test_nothing_appears_on_the_terminal_or_in_the_working_directory(tmp_path: P
     program = f"""
 import logging; logging.basicConfig(level=logging.INFO)
 from toprung.results.tracking.mlflow_runs import Tracking
+from toprung.results.tracking.mlflow_sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
 assert tracker.close(timeout_secs=120.0)
@@ -172,6 +185,7 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path: Path, run: Run) -> N
     program = f"""
 import time
 from toprung.results.tracking.mlflow_runs import Tracking
+from toprung.results.tracking.mlflow_sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
 print(tracker.pid, flush=True)

@@ -59,9 +59,9 @@ def test_the_dispatcher_hears_whether_a_worker_shut_down_or_died() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file, tmp_path: Path) -> None:
+def test_workers_past_their_memory_are_replaced_between_trials(on_cluster, job_file, tmp_path: Path) -> None:
     job = job_file(
-        search={"trials": 4, "max_epochs": 3},
+        search={"trials": 3, "max_epochs": 3},
         resources={
             "concurrent": 2,
             "gpus": "auto",
@@ -70,10 +70,10 @@ def test_workers_past_their_memory_are_replaced_between_trials(toprung, job_file
             "steps_per_call": 3,
         },
     )
-    done = toprung("search", job).wait()
+    done = on_cluster("search", job).wait()
     assert done.returncode == 0, done.stderr
     trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials")
-    assert len(trials) == 4
+    assert len(trials) == 3
     assert (trials["gpus"] == 0).all(), "there is none to share"
     assert trials["worker_recycled"].all()
     assert trials["worker_pid"].is_unique, "each trial had a process of its own"
@@ -102,7 +102,7 @@ class Hanging(CnnFamily):
 
 @pytest.mark.timeout(600)
 def test_a_trial_that_hangs_is_over_when_its_time_is_and_its_worker_replaced(
-    toprung, job_file, tmp_path: Path
+    on_cluster, job_file, tmp_path: Path
 ) -> None:
     (tmp_path / "hanging.py").write_text(HANGING_MODEL)
     job = job_file(
@@ -110,7 +110,7 @@ def test_a_trial_that_hangs_is_over_when_its_time_is_and_its_worker_replaced(
         space={"name": f"{tmp_path / 'hanging.py'}:Hanging"},
         resources={"concurrent": 1, "max_epoch_hours": 30 / 3600},
     )
-    done = toprung("search", job).wait()
+    done = on_cluster("search", job).wait()
     assert done.returncode == 0, done.stderr
     trials = pd.read_parquet(tmp_path / "runs" / "small" / "trials").set_index("trial_id")
     hung, trained = trials.loc["t00000"], trials.loc["t00001"]
