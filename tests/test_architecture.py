@@ -161,6 +161,18 @@ def test_the_strategy_sees_no_file_and_no_clock(path: Path) -> None:
     assert "open" not in {node.id for node in ast.walk(TREES[path]) if isinstance(node, ast.Name)}
 
 
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        path_id(path)
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    # The MLflow process speaks to the driver by its standard output.
+    others = {name for name in printing if not name.startswith(("search/cli.py", "search/commands/"))}
+    assert others == {"results/tracking/mirror.py"}
+
+
 @pytest.mark.parametrize("path", FILES, ids=path_id)
 def test_a_file_holds_one_idea(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES, "split it: one idea a file"
