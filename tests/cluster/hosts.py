@@ -1,0 +1,195 @@
+"""Hosts for tests of clusters: Linux namespaces with processes, addresses and names of their own, on one switch.
+
+A host dies, freezes or loses its network as a machine would, and nothing of it reaches the network of this machine.
+Ray needs the namespace of processes: `ray.init` looks for "its" raylet among the processes that it sees.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_SUBNET = "10.213.77"
+_NEEDED = ("ip", "unshare", "nsenter")
+
+
+def why_no_hosts() -> str | None:
+    """Why this machine cannot make hosts, None where it can."""
+    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    if missing:
+        return f"needs {', '.join(missing)}"
+    tried = subprocess.run(
+        ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--mount-proc", "ip", "link", "add", "type", "veth"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    return None if tried.returncode == 0 else f"namespaces are not allowed here: {tried.stderr.strip()}"
+
+
+class Host:
+    """One machine of the test: an address, a name, and the processes started on it."""
+
+    def __init__(self, name: str, address: str, switch: Switch, port: str) -> None:
+        self.name, self.address, self._switch, self._port = name, address, switch, port
+        self._init = subprocess.Popen(
+            ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc",
+             "sh", "-c", f"hostname {name}; trap '' HUP; while :; do sleep 3600 & wait; done"],
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        self.pid = self._first_child()
+        switch.plug(self)
+        self._enter("ip", "link", "set", "lo", "up")
+        self._enter("ip", "address", "add", f"{address}/24", "dev", "eth0")
+        self._enter("ip", "link", "set", "eth0", "up")
+
+    def start(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start a command on the host; with `log` its output goes there, else to pipes."""
+        out = log.open("a") if log else subprocess.PIPE
+        try:
+            return subprocess.Popen(
+                ["nsenter", "--target", str(self.pid), "--net", "--pid", "--mount", "--uts", "--wd=" + str(cwd or Path.cwd()), *command],
+                env=dict(env), stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.STDOUT if log else subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            if log:
+                out.close()  # type: ignore[union-attr]
+
+    def run(
+        self, command: Sequence[str], env: Mapping[str, str], timeout_secs: float = 240, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host to its end."""
+        started = self.start(command, env, cwd=cwd)
+        try:
+            out, err = started.communicate(timeout=timeout_secs)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL, " ".join(command[-3:]))
+            started.kill()
+            raise
+        return subprocess.CompletedProcess(list(command), started.returncode, out, err)
+
+    def processes(self, containing: str = "") -> list[psutil.Process]:
+        """The living processes of the host whose command line holds a text, its first process left out."""
+        found = []
+        for process in psutil.Process(self.pid).children(recursive=True) if psutil.pid_exists(self.pid) else []:
+            with suppress(psutil.NoSuchProcess):
+                if process.status() != psutil.STATUS_ZOMBIE and containing in " ".join(process.cmdline()):
+                    found.append(process)
+        # What nsenter started is no child of the first process: it is found by its namespace.
+        own = os.readlink(f"/proc/{self.pid}/ns/pid") if psutil.pid_exists(self.pid) else ""
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+                is_here = process.pid != self.pid and os.readlink(f"/proc/{process.pid}/ns/pid") == own
+                alive = is_here and process.status() != psutil.STATUS_ZOMBIE
+                if alive and containing in " ".join(process.cmdline()) and process not in found:
+                    found.append(process)
+        return found
+
+    def signal(self, number: int, containing: str) -> int:
+        """Send a signal to the processes whose command line holds a text; returns how many there were."""
+        found = self.processes(containing)
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        return len(found)
+
+    def freeze(self) -> None:
+        """Stop every process, as a virtual machine that is suspended."""
+        self.signal(signal.SIGSTOP, "")
+
+    def thaw(self) -> None:
+        """Let every process go on."""
+        self.signal(signal.SIGCONT, "")
+
+    def cut(self) -> None:
+        """Take the host off the network."""
+        self._switch.set_link(self._port, "down")
+
+    def heal(self) -> None:
+        """Bring the host back to the network."""
+        self._switch.set_link(self._port, "up")
+
+    def die(self) -> None:
+        """End the machine at once: its first process takes all others with it."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            self._init.kill()
+        self._init.wait()
+
+    def _enter(self, *command: str) -> None:
+        subprocess.run(["nsenter", "--target", str(self.pid), "--net", "--uts", *command], check=True)
+
+    def _first_child(self) -> int:
+        for _ in range(500):
+            if children := psutil.Process(self._init.pid).children():
+                return int(children[0].pid)
+            time.sleep(0.01)
+        raise RuntimeError("the host did not start")
+
+
+class Switch:
+    """A bridge in a network namespace of its own, which hosts are plugged into."""
+
+    def __init__(self) -> None:
+        self._keeper = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], start_new_session=True)
+        while os.readlink(f"/proc/{self._keeper.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            time.sleep(0.01)
+        self._numbers = itertools.count(1)
+        self.hosts: list[Host] = []
+        self._run("ip", "link", "add", "bridge0", "type", "bridge")
+        self._run("ip", "link", "set", "bridge0", "up")
+
+    def host(self, name: str) -> Host:
+        """A new host with the next address."""
+        number = next(self._numbers)
+        host = Host(name, f"{_SUBNET}.{number}", self, f"port{number}")
+        self.hosts.append(host)
+        return host
+
+    def plug(self, host: Host) -> None:
+        """Lead a cable from the switch to a host's eth0."""
+        port = host._port
+        self._run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
+        self._run("ip", "link", "set", port, "master", "bridge0")
+        self.set_link(port, "up")
+
+    def set_link(self, port: str, state: str) -> None:
+        """Bring a port up or down."""
+        self._run("ip", "link", "set", port, state)
+
+    def close(self) -> None:
+        """End every host and the switch."""
+        for host in self.hosts:
+            host.die()
+        self._keeper.kill()
+        self._keeper.wait()
+
+    def _run(self, *command: str) -> None:
+        subprocess.run(["nsenter", "--target", str(self._keeper.pid), "--net", *command], check=True)
+
+
+def ray_start(host: Host, env: Mapping[str, str], log: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A Ray node on a host, for as long as the process lives."""
+    return host.start(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--node-ip-address={host.address}",
+         "--disable-usage-stats", *arguments],
+        env, log,
+    )  # fmt: skip
