@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 VENV_BIN = Path.home() / "toprung-venv" / "bin"
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
@@ -72,7 +73,7 @@ def _machine() -> str:
     return os.uname().nodename
 
 
-def _stop(message: str) -> None:
+def _stop(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(WRONG_INPUT)
 

@@ -29,7 +29,8 @@ def why_no_hosts() -> str | None:
     if missing:
         return f"needs {', '.join(missing)}"
     tried = subprocess.run(
-        ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--mount-proc", "ip", "link", "add", "type", "veth"],
+        ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--mount-proc",
+         "ip", "link", "add", "type", "veth"],
         capture_output=True,
         text=True,
         check=False,
@@ -64,7 +65,8 @@ class Host:
         out = log.open("a") if log else subprocess.PIPE
         try:
             return subprocess.Popen(
-                ["nsenter", "--target", str(self.pid), "--net", "--pid", "--mount", "--uts", "--wd=" + str(cwd or Path.cwd()), *command],
+                ["nsenter", "--target", str(self.pid), "--net", "--pid", "--mount", "--uts",
+                 f"--wd={cwd or Path.cwd()}", *command],
                 env=dict(env), stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT if log else subprocess.PIPE, text=True, start_new_session=True,
             )  # fmt: skip
@@ -73,7 +75,11 @@ class Host:
                 out.close()  # type: ignore[union-attr]
 
     def run(
-        self, command: Sequence[str], env: Mapping[str, str], timeout_secs: float = 240, cwd: Path | None = None
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        timeout_secs: float = 240,
+        cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on the host to its end."""
         started = self.start(command, env, cwd=cwd)
@@ -88,15 +94,19 @@ class Host:
     def processes(self, containing: str = "") -> list[psutil.Process]:
         """The living processes of the host whose command line holds a text, its first process left out."""
         found = []
-        for process in psutil.Process(self.pid).children(recursive=True) if psutil.pid_exists(self.pid) else []:
+        for process in (
+            psutil.Process(self.pid).children(recursive=True) if psutil.pid_exists(self.pid) else []
+        ):
             with suppress(psutil.NoSuchProcess):
                 if process.status() != psutil.STATUS_ZOMBIE and containing in " ".join(process.cmdline()):
                     found.append(process)
         # What nsenter started is no child of the first process: it is found by its namespace.
-        own = os.readlink(f"/proc/{self.pid}/ns/pid") if psutil.pid_exists(self.pid) else ""
+        own = str(Path(f"/proc/{self.pid}/ns/pid").readlink()) if psutil.pid_exists(self.pid) else ""
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-                is_here = process.pid != self.pid and os.readlink(f"/proc/{process.pid}/ns/pid") == own
+                is_here = (
+                    process.pid != self.pid and str(Path(f"/proc/{process.pid}/ns/pid").readlink()) == own
+                )
                 alive = is_here and process.status() != psutil.STATUS_ZOMBIE
                 if alive and containing in " ".join(process.cmdline()) and process not in found:
                     found.append(process)
@@ -150,7 +160,7 @@ class Switch:
 
     def __init__(self) -> None:
         self._keeper = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], start_new_session=True)
-        while os.readlink(f"/proc/{self._keeper.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+        while Path(f"/proc/{self._keeper.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
             time.sleep(0.01)
         self._numbers = itertools.count(1)
         self.hosts: list[Host] = []

@@ -76,11 +76,15 @@ def test_the_shell_commands_of_a_launcher_file_are_well_formed(name: str) -> Non
 def test_workers_get_the_libraries_of_the_gpu(name: str) -> None:
     launcher = read(name)
     installs = [*launcher["setup_commands"], *launcher.get("worker_setup_commands", [])]
-    installed = {extra for command in installs if "pip install" in command for extra in installed_extras(command)}
+    installed = {
+        extra for command in installs if "pip install" in command for extra in installed_extras(command)
+    }
     assert {"cluster", "gpu"} <= installed <= set(EXTRAS)
 
 
-@pytest.mark.parametrize("name", [*LAUNCHERS, "kuberay_cluster.yaml", "ray_job.yaml", "submit.py", "slurm.sbatch"])
+@pytest.mark.parametrize(
+    "name", [*LAUNCHERS, "kuberay_cluster.yaml", "ray_job.yaml", "submit.py", "slurm.sbatch"]
+)
 def test_the_commands_in_the_head_comment_parse(name: str) -> None:
     from ray.scripts.scripts import cli
 
@@ -88,7 +92,9 @@ def test_the_commands_in_the_head_comment_parse(name: str) -> None:
         commands = re.findall(r"^    (ray submit .*)$", (CLUSTER / name).read_text(), flags=re.MULTILINE)
     else:
         commands = head_comment(name)
-    ours = re.compile(r"(?:^|-- |submit\.py |slurm\.sbatch |')(?:toprung )?((?:search|status|retrain) [^']*)'?$")
+    ours = re.compile(
+        r"(?:^|-- |submit\.py |slurm\.sbatch |')(?:toprung )?((?:search|status|retrain) [^']*)'?$"
+    )
     assert any(ours.search(command) for command in commands), "it shows how to search"
     for command in commands:
         if ray := re.search(r"\bray ((?:up|down|exec|submit|rsync-up|job|get-auth-token)\b[^>]*)", command):
@@ -146,7 +152,13 @@ def test_the_images_are_those_that_the_manifests_name() -> None:
 
 def test_the_extras_for_gpus_are_pinned() -> None:
     pinned = {line.split("==")[0] for line in (CLUSTER / "constraints.txt").read_text().splitlines()}
-    assert {"tensorflow", "nvidia-cudnn-cu12", "nvidia-cublas-cu12", "jax-cuda12-plugin", "jax-cuda12-pjrt"} <= pinned
+    assert {
+        "tensorflow",
+        "nvidia-cudnn-cu12",
+        "nvidia-cublas-cu12",
+        "jax-cuda12-plugin",
+        "jax-cuda12-pjrt",
+    } <= pinned
     assert EXTRAS["gpu"] == ["tensorflow[and-cuda]>=2.21,<3; sys_platform == 'linux'"]
     assert EXTRAS["gpu-jax"][0].startswith("jax[cuda12]")
 

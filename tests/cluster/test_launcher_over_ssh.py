@@ -45,7 +45,11 @@ def why_no_ssh() -> str | None:
     return f"needs {', '.join(missing)}" if missing else hosts.why_no_hosts()
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(bool(why_no_ssh()), reason=str(why_no_ssh()))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(why_no_ssh()), reason=str(why_no_ssh())),
+]
 
 
 class Machine:
@@ -96,7 +100,12 @@ class Laptop(Machine):
         token.write_text(secrets.token_hex(32))
 
     def ray(self, command: str, *arguments: str) -> str:
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": str(self.folder), "LANG": "C.UTF-8"}
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "TMPDIR": str(self.folder),
+            "LANG": "C.UTF-8",
+        }
         program = [sys.executable, "-m", "ray.scripts.scripts", command]
         done = self.host.run([*program, *arguments], env, timeout_secs=240, cwd=ROOT)
         assert done.returncode == 0, f"ray {command}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"

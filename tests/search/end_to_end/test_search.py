@@ -136,7 +136,12 @@ def test_from_a_job_file_to_a_trained_registered_winner(
     assert second_shell.returncode == 0 and "trials ended" in second_shell.stdout
     found = command.wait()
     assert found.returncode == 0, found.stderr
-    for text in ("rank", "learning_rate=", f"next       toprung retrain {run}", f"proposals in {run} (Parquet)"):
+    for text in (
+        "rank",
+        "learning_rate=",
+        f"next       toprung retrain {run}",
+        f"proposals in {run} (Parquet)",
+    ):
         assert text in found.stdout
     assert "Traceback" not in found.stderr
 
