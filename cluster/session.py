@@ -31,6 +31,10 @@ class ClusterUnreachableError(RuntimeError):
     """No cluster answers at the address; start one or give another address, then run the same command again."""
 
 
+class RayStartError(RuntimeError):
+    """Ray did not start on this machine; run the same command again where it has more time or memory."""
+
+
 @dataclass(frozen=True)
 class TrialResources:
     """CPU cores and GPUs of one trial, and how many trials may run at once (None: as many as fit)."""
@@ -64,6 +68,7 @@ def connected(address: str | None, resources: TrialResources) -> Iterator[Capaci
 
     Raises:
         ClusterUnreachableError: No cluster answers at the address.
+        RayStartError: There is no address, and Ray does not start on this machine.
         InputError: No node can hold a single trial.
     """
     import ray
@@ -96,15 +101,18 @@ def _start_local(resources: TrialResources) -> None:
     fits = int(available // resources.cpus)
     workers = min(fits, resources.concurrent or fits)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    with defer_interrupts():
-        ray.init(
-            address="local",  # without it Ray would join a cluster that runs on this machine, or one that has ended
-            num_cpus=math.ceil(workers * resources.cpus),
-            include_dashboard=False,
-            configure_logging=True,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+    try:
+        with defer_interrupts():
+            ray.init(
+                address="local",  # without it Ray would join a cluster that runs here, or one that has ended
+                num_cpus=math.ceil(workers * resources.cpus),
+                include_dashboard=False,
+                configure_logging=True,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    except Exception as error:  # Ray raises a plain Exception where its own processes are not up in time
+        raise RayStartError(f"Ray did not start on this machine: {_first_line(error)}") from error
 
 
 def _join(address: str | None) -> None:
@@ -116,8 +124,13 @@ def _join(address: str | None) -> None:
         with defer_interrupts():
             ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises many types here: each of them means that there is no session
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ClusterUnreachableError(f"no Ray cluster answers at {where}: {message}; {AUTH_HINT}") from error
+        raise ClusterUnreachableError(
+            f"no Ray cluster answers at {where}: {_first_line(error)}; {AUTH_HINT}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _check_listening(address: str) -> None:

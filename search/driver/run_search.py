@@ -50,6 +50,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
     Raises:
         InputError: The job cannot be run; raised before anything starts.
         ClusterUnreachableError: No cluster answers at the address.
+        RayStartError: There is no address, and Ray does not start on this machine.
         SearchFailedError: The search cannot succeed as the job stands.
     """
     prepared = prepare(job)

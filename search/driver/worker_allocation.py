@@ -33,6 +33,7 @@ def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAlloca
 
     Raises:
         ClusterUnreachableError: No cluster answers at the address.
+        RayStartError: There is no address, and Ray does not start on this machine.
         InputError: No node can hold a single worker.
     """
     job, prepared = run.job, run.prepared
