@@ -69,11 +69,13 @@ class RunFolder:
 
     def job(self, where: str = "RUN") -> Job:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
-        allowed = f"must be a run folder, which holds a {JOB_FILE}, as `toprung search` makes them"
+        allowed = "must be a run folder, as `toprung search` makes them"
         try:
             content = bytes(Storage.at(self.root).read(JOB_FILE))
         except (FileNotFoundError, NotADirectoryError):
-            raise InputError.single(where, f"{self.root or 'nothing'} is none", allowed) from None
+            raise InputError.single(
+                where, f"{self.root or 'the empty path'} holds no {JOB_FILE}", allowed
+            ) from None
         except OSError as error:
             given = f"{self.root} cannot be read ({_reason(error)})"
             raise InputError.single(where, given, allowed) from None

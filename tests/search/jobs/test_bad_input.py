@@ -149,7 +149,7 @@ def test_first_configurations_outside_the_space(refusal_of) -> None:
 
 def test_an_earlier_run_that_is_none(refusal_of) -> None:
     (line,) = refusal_of({"data": "digits", "search": {"warm_start": ["nowhere"]}})
-    assert "search.warm_start[0]: nowhere is none" in line
+    assert "search.warm_start[0]: nowhere holds no job.yaml" in line
 
 
 @pytest.mark.parametrize(

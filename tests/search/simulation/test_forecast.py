@@ -140,4 +140,4 @@ def test_a_run_that_does_not_exist_is_refused_before_anything_is_printed(
 ) -> None:
     assert main(["simulate", str(path), *wrong]) == 2
     printed = capsys.readouterr()
-    assert "nowhere is none" in printed.err and not printed.out
+    assert "nowhere holds no job.yaml" in printed.err and not printed.out
