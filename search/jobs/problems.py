@@ -33,7 +33,10 @@ def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> Problem:
         case "extra_forbidden":
             return Problem(key, "unknown key", _did_you_mean(keys[-1], _keys_of_section(model, keys[:-1])))
         case "missing":
-            return Problem(key, "missing", f"must be given; {SHORTEST_JOB}")
+            # Only a file names its job by itself.
+            return Problem(
+                key, "missing", "must be given" if key == "name" else f"must be given; {SHORTEST_JOB}"
+            )
         case "value_error":
             return Problem(key, str(detail["ctx"]["error"]), "change either")
         case "model_type" | "model_attributes_type" | "dict_type":
