@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from toprung.spaces.errors import InputError
 
@@ -20,7 +20,6 @@ MULTILABEL: TaskType = "multilabel"
 RequestedTask = Literal["auto", TaskType]
 """What a job may ask for; "auto" takes the type that the labels have."""
 AUTO: RequestedTask = "auto"
-REQUESTED_TASKS: tuple[RequestedTask, ...] = get_args(RequestedTask)
 
 
 def outputs_of(task_type: TaskType, classes: int) -> int:
