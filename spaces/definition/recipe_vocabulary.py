@@ -1,7 +1,7 @@
 """The names of the training recipe: optimizers, schedules, augmentation techniques and sets, limits of its numbers.
 
 Spaces draw from these names. A new optimizer or technique is a name here and a function registered for it in
-`trainables.optimization.optimizers` or `trainables.augment.stages`.
+`toprung.trainables.optimization.optimizers` or `toprung.trainables.augment.stages`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # For fragments between tensors, and for configurations that take more than those measured; batches of what takes more
-# still are cut into micro-batches (see `trainables.worker.trial_runner`).
+# still are cut into micro-batches (see `toprung.trainables.worker.trial_runner`).
 MARGIN = 1.25
 MAX_SHARING = 4  # processes on one GPU take turns: more of them fill no more of the gaps between their steps
 
