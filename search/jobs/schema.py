@@ -20,7 +20,7 @@ from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.references import absolute
 from toprung.trainables.data.dataset import DataSpec
 from toprung.trainables.system.uris import absolute as absolute_path
-from toprung.trainables.system.uris import has_secrets, join
+from toprung.trainables.system.uris import has_secrets, join, refuse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,6 +130,7 @@ class Job(Section):
         Raises:
             InputError: Every problem found, with the file's name.
         """
+        refuse_secrets(str(path), "JOB")  # `Path` makes one slash of two, and then no URI is recognized
         path = Path(path)
         content = read_file(path)
         for override in overrides:

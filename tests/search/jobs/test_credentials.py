@@ -51,8 +51,10 @@ def test_credentials_in_a_wrong_place_are_not_repeated_either(
     assert SECRET not in said.out + said.err
 
 
-@pytest.mark.parametrize("command", ["status", "table", "retrain"])
-def test_a_run_named_with_credentials_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["check", "search", "status", "table", "retrain"])
+def test_a_job_or_run_named_with_credentials_is_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([command, STORES[0]]) == 2
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err
