@@ -168,5 +168,5 @@ def _nothing_to_choose(trials: pd.DataFrame, metric: str) -> InputError:
     counts = trials["outcome"].value_counts().sort_index()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none has ended"
     return InputError.single(
-        "run", f"no trial has a finite {metric} to choose from ({ended})", "search on first"
+        "RUN", f"no trial has a finite {metric} to choose from ({ended})", "continue the search first"
     )
