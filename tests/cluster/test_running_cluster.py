@@ -51,10 +51,20 @@ def test_submitted_from_outside_as_a_ray_job_beside_files_of_the_users_own(
         code = f"open({str(executed)!r}, 'a').write('{name} ')\nraise SystemExit(7)\n"
         (folder / f"{name}.py").write_text(code)
     command = [Path(sys.executable).with_name("toprung"), "search", job.name]
-    ended = ray_command(
-        "job", "submit", "--address", f"http://127.0.0.1:{cluster.dashboard}", "--working-dir", str(folder), "--",
-        *map(str, command), env=cluster.env, check=False,
-    )  # fmt: skip
+    submit = [
+        "job",
+        "submit",
+        "--address",
+        f"http://127.0.0.1:{cluster.dashboard}",
+        "--working-dir",
+        str(folder),
+    ]
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        ended = ray_command(*submit, "--", *map(str, command), env=cluster.env, check=False)
+        if "No available agent" not in ended.stderr:  # of the head, which starts after it
+            break
+        time.sleep(1)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "toprung retrain" in ended.stdout
     whole_search(tmp_path / "runs" / "submitted", 4)

@@ -21,7 +21,6 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 DIST_INFO = f"toprung-{PROJECT['project']['version']}.dist-info"
 # Package -> the folder that holds its code.
 PARTS = {name.removeprefix("toprung."): ROOT / folder for name, folder in SETUPTOOLS["package-dir"].items()}
-SHIPPED = (".py", ".yaml", ".txt", ".typed")
 
 
 def source_files() -> set[str]:
@@ -30,7 +29,7 @@ def source_files() -> set[str]:
         f"toprung/{part}/{path.relative_to(folder)}"
         for part, folder in PARTS.items()
         for path in folder.rglob("*")
-        if path.suffix in SHIPPED or path.name == "py.typed"
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
