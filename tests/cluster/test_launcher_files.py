@@ -82,29 +82,44 @@ def test_workers_get_the_libraries_of_the_gpu(name: str) -> None:
     assert {"cluster", "gpu"} <= installed <= set(EXTRAS)
 
 
-@pytest.mark.parametrize(
-    "name", [*LAUNCHERS, "kuberay_cluster.yaml", "ray_job.yaml", "submit.py", "slurm.sbatch"]
-)
-def test_the_commands_in_the_head_comment_parse(name: str) -> None:
+OURS = re.compile(r"(?:^|-- |submit\.py |slurm\.sbatch |')(?:toprung )?((?:search|status|retrain) [^']*)'?$")
+
+
+def check_commands(commands: list[str]) -> None:
+    """Parse each command as Ray's and toprung's own command lines do; one of them searches."""
     from ray.scripts.scripts import cli
 
-    if name == "submit.py":
-        commands = re.findall(r"^    (ray submit .*)$", (CLUSTER / name).read_text(), flags=re.MULTILINE)
-    else:
-        commands = head_comment(name)
-    ours = re.compile(
-        r"(?:^|-- |submit\.py |slurm\.sbatch |')(?:toprung )?((?:search|status|retrain) [^']*)'?$"
-    )
-    assert any(ours.search(command) for command in commands), "it shows how to search"
+    assert any(OURS.search(command) for command in commands)
     for command in commands:
-        if ray := re.search(r"\bray ((?:up|down|exec|submit|rsync-up|job|get-auth-token)\b[^>]*)", command):
+        if ray := re.search(
+            r"\bray ((?:up|down|exec|submit|rsync-up|dashboard|job|get-auth-token)\b[^>]*)", command
+        ):
             first, *arguments = shlex.split(ray[1].rstrip(")"))
             program = cli.commands[first]
             if first == "job":
                 program = program.commands[arguments.pop(0)]  # type: ignore[attr-defined]
             program.make_context(first, arguments)
-        if found := ours.search(command):
+        if found := OURS.search(command):
             build_parser().parse_args(shlex.split(found[1]))
+
+
+@pytest.mark.parametrize("name", [*LAUNCHERS, "kuberay_cluster.yaml", "ray_job.yaml", "slurm.sbatch"])
+def test_the_commands_in_the_head_comment_parse(name: str) -> None:
+    check_commands(head_comment(name))
+
+
+def test_the_command_in_the_docstring_of_the_submitted_script_parses() -> None:
+    check_commands(
+        re.findall(r"^    (ray submit .*)$", (CLUSTER / "submit.py").read_text(), flags=re.MULTILINE)
+    )
+
+
+def test_the_commands_of_the_readme_parse() -> None:
+    readme = (CLUSTER.parent / "README.md").read_text()
+    section = readme[readme.index("## On a cluster") : readme.index("## How it is built")]
+    commands = [line for line in section.splitlines() if re.match(r"\(?(?:ray|umask) ?", line)]
+    assert len(commands) >= 8
+    check_commands(commands)
 
 
 def test_a_ray_jobs_runtime_environment_has_the_fields_that_ray_knows() -> None:
