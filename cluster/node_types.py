@@ -22,7 +22,7 @@ def node_types() -> list[dict[str, float]] | None:
     They stand in the cluster's own records where the autoscaler reports them, else in the launcher file that Ray's
     monitor was started with, where this process runs on the head. A cluster to which nodes join by hand has neither.
     """
-    return _reported() or _from_launcher_file()
+    return _reported() or next(filter(None, map(types_in_launcher_file, _launcher_files())), None)
 
 
 def _reported() -> list[dict[str, float]] | None:
@@ -33,17 +33,17 @@ def _reported() -> list[dict[str, float]] | None:
     return [dict(group.resources) for group in groups] or None
 
 
-def _from_launcher_file() -> list[dict[str, float]] | None:
-    for path in _launcher_files():
-        with suppress(OSError, yaml.YAMLError, AttributeError, TypeError):
-            types = yaml.safe_load(Path(path).read_text())["available_node_types"].values()
-            # A type whose resources Ray is still to find out may hold anything.
-            if all("resources" in kind and "CPU" in kind["resources"] for kind in types):
-                return [dict(kind["resources"]) for kind in types]
-    return None
+def types_in_launcher_file(path: Path) -> list[dict[str, float]] | None:
+    """The resources of each type in a launcher file; None where they are not all given, for it may then be any."""
+    try:
+        types = yaml.safe_load(path.read_text())["available_node_types"].values()
+        resources = [dict(kind["resources"]) for kind in types]
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return None
+    return resources if all("CPU" in each for each in resources) else None
 
 
-def _launcher_files() -> Iterator[str]:
+def _launcher_files() -> Iterator[Path]:
     from ray import get_runtime_context
     from ray.util import get_node_ip_address
 
@@ -53,4 +53,4 @@ def _launcher_files() -> Iterator[str]:
         with suppress(psutil.Error):
             for argument in process.cmdline():
                 if argument.startswith(CONFIG_OPTION):
-                    yield argument.removeprefix(CONFIG_OPTION)
+                    yield Path(argument.removeprefix(CONFIG_OPTION))
