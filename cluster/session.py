@@ -10,13 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.cluster.head_watch import head_watched
 from toprung.cluster.interrupts import defer_interrupts
+from toprung.cluster.node_types import node_types
+from toprung.cluster.raylet_messages import without_raylet_messages
 from toprung.cluster.reaper import orphan_watch
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.resource_limits import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 AUTH_HINT = (
@@ -37,7 +40,7 @@ class RayStartError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrialResources:
-    """CPU cores and GPUs of one trial, and how many trials may run at once (None: as many as fit)."""
+    """CPU cores and GPUs of one trial, and how many workers are wanted (None: as many as fit)."""
 
     cpus: float
     gpus: float
@@ -46,20 +49,25 @@ class TrialResources:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many trials run at once, and the host at which workers reach this process.
+    """How many workers a search wants, and the host at which they reach this process.
 
-    `proposes_early` is whether the next trial is proposed while workers train. With one worker each proposal waits
-    for all results, so that the run can be repeated exactly.
+    Attributes:
+        concurrent: Workers wanted at the start.
+        proposes_early: Whether the next trial is proposed while workers train. With one worker each proposal waits for
+            all results, so that the run can be repeated exactly.
+        host: The host.
+        is_joined: Whether the nodes are those of a running cluster, which come and go.
     """
 
     concurrent: int
     proposes_early: bool
     host: str = LOCAL_HOST
+    is_joined: bool = False
 
 
 @contextmanager
 def connected(address: str | None, resources: TrialResources) -> Iterator[Capacity]:
-    """Connect to Ray for the block and say how many trials with these resources fit.
+    """Connect to Ray for the block and say how many workers with these resources are wanted.
 
     Args:
         address: HOST:PORT of a running cluster, or "auto" for the one that this machine is part of. None joins the
@@ -69,7 +77,7 @@ def connected(address: str | None, resources: TrialResources) -> Iterator[Capaci
     Raises:
         ClusterUnreachableError: No cluster answers at the address.
         RayStartError: There is no address, and Ray does not start on this machine.
-        InputError: No node can hold a single trial.
+        InputError: No node can ever hold a single trial.
     """
     import ray
 
@@ -78,16 +86,17 @@ def connected(address: str | None, resources: TrialResources) -> Iterator[Capaci
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
+        stack.enter_context(without_raylet_messages())
         if address is None and "RAY_ADDRESS" not in os.environ:
             stack.enter_context(orphan_watch())
             stack.callback(ray.shutdown)
             _start_local(resources)
-            host = LOCAL_HOST
+            yield capacity_of(resources, LOCAL_HOST)
         else:
             stack.callback(ray.shutdown)
             _join(address)
-            host = str(ray.util.get_node_ip_address())
-        yield capacity_of(resources, host)
+            stack.enter_context(head_watched(ray.get_runtime_context().gcs_address))
+            yield joined_capacity(resources, str(ray.util.get_node_ip_address()))
 
 
 def _start_local(resources: TrialResources) -> None:
@@ -141,17 +150,31 @@ def _check_listening(address: str) -> None:
 
 
 def capacity_of(resources: TrialResources, host: str) -> Capacity:
-    """How many trials with these resources the session holds at once; workers reach this process at `host`.
+    """As many workers as the nodes alive now hold, to which none is added; they reach this process at `host`.
 
     Raises:
         InputError: No node can hold a single trial.
     """
-    nodes = _nodes()
-    fits = sum(_trials_on(node, resources) for node in nodes)
+    nodes = alive_nodes()
+    fits = sum(trials_on(node, resources) for node in nodes)
     if fits == 0:
         raise InputError(_shortages(nodes, resources))
     concurrent = min(fits, resources.concurrent or fits)
     return Capacity(concurrent, concurrent > 1, host)
+
+
+def joined_capacity(resources: TrialResources, host: str) -> Capacity:
+    """The workers wanted from a cluster whose nodes come and go, whatever it has now.
+
+    Raises:
+        InputError: None of the node types that its autoscaler may start, and no node alive, can hold a single trial.
+    """
+    nodes, types = alive_nodes(), node_types()
+    fits = sum(trials_on(node, resources) for node in nodes)
+    if types is not None and not fits and not any(trials_on(kind, resources) for kind in types):
+        raise InputError(_shortages([*nodes, *types], resources))
+    proposes_early = resources.concurrent is None or resources.concurrent > 1
+    return Capacity(resources.concurrent or fits + 1, proposes_early, host, is_joined=True)
 
 
 def trials_per_gpu(resources: TrialResources) -> int:
@@ -159,7 +182,7 @@ def trials_per_gpu(resources: TrialResources) -> int:
 
     It is as many as the cores of a node allow, and no more than run at once.
     """
-    with_gpu = [node for node in _nodes() if node.get("GPU")]
+    with_gpu = [node for node in alive_nodes() if node.get("GPU")]
     if not with_gpu:
         return 0
     by_cores = max(int(node.get("CPU", 0.0) / resources.cpus / node["GPU"]) for node in with_gpu)
@@ -169,13 +192,22 @@ def trials_per_gpu(resources: TrialResources) -> int:
     return max(1, min(by_cores, math.ceil(resources.concurrent / gpus)))
 
 
-def _nodes() -> list[dict[str, float]]:
+def alive_nodes() -> list[dict[str, float]]:
+    """The resources of each node that is alive."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _trials_on(node: dict[str, float], resources: TrialResources) -> int:
+def alive_node_names() -> set[str]:
+    """The host name of each node that is alive."""
+    import ray
+
+    return {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+
+
+def trials_on(node: Mapping[str, float], resources: TrialResources) -> int:
+    """How many trials with these resources a node holds at once."""
     by_cpu = int((node.get("CPU", 0.0) + 1e-9) // resources.cpus)
     if not resources.gpus:
         return by_cpu

@@ -23,8 +23,9 @@ class TrialDetails:
     Times are UTC. `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting
     included; `input_wait_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what
     the worker held, `failed_allocation_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was
-    replaced after the trial. `device` to `micro_batch_size` say how it was computed; the last, in images, only where
-    batches were divided.
+    replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how long the trial
+    waited for another worker after a death. `device` to `micro_batch_size` say how it was computed; the last, in
+    images, only where batches were divided.
     """
 
     highest_rung_epoch: int = 0
@@ -50,6 +51,8 @@ class TrialDetails:
     device_bytes: int | None = None
     failed_allocation_bytes: int | None = None
     worker_recycled: bool | None = None
+    preemptions: int | None = None
+    wait_secs: float | None = None
     parameter_count: int | None = None
     seed: int | None = None
     data_fingerprint: str | None = None

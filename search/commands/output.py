@@ -11,7 +11,7 @@ from toprung.results.analysis.render import Format, write
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
 from toprung.results.tables.schema import OVERFLOW, RUN, TRIALS
-from toprung.search.driver.progress import per_time
+from toprung.search.driver.progress import per_time, preemptions_in_words
 from toprung.search.winner.model_file import MODEL_FILE
 from toprung.search.winner.report import REPORT_FILE
 from toprung.spaces.errors import InputError
@@ -56,7 +56,11 @@ def show_status(folder: RunFolder, top: int) -> None:
     trials_in_all = max(job.search.trials, now.proposed)  # a continued run may ask for fewer than it has
     line = f"{now.ended} of {trials_in_all} trials ended: {now.completed} completed, {now.stopped} stopped"
     rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
-    print(f"{job.name}: {line}, {now.failed} failed; {now.running} not ended; {now.epochs} epochs{rate}")
+    preemptions = int(trials["preemptions"].sum()) if "preemptions" in trials else 0
+    preempted = f", {preemptions_in_words(preemptions)}" if preemptions else ""
+    print(
+        f"{job.name}: {line}, {now.failed} failed{preempted}; {now.running} not ended; {now.epochs} epochs{rate}"
+    )
     board = leaderboard(proposals, epochs, trials, job.search.optimized, top)
     if len(board):
         write(board, "rich")

@@ -23,7 +23,8 @@ UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))
 class ProgressSnapshot:
     """A running search at one moment.
 
-    `remaining_secs` is None until a trial has ended; `reached_limit` says why no further trial begins.
+    `remaining_secs` is None until a trial has ended; `preemptions` is how often a node died under a trial since this
+    driver started; `reached_limit` says why no further trial begins.
     """
 
     running: int
@@ -36,6 +37,7 @@ class ProgressSnapshot:
     best: Leader | None
     elapsed_secs: float
     remaining_secs: float | None
+    preemptions: int = 0
     reached_limit: str | None = None
 
     @property
@@ -52,7 +54,8 @@ class ProgressSnapshot:
             if self.best
             else "no result yet"
         )
-        trials = f"{self.ended}/{self.trials} trials, {counts}{failed}"
+        preempted = f", {preemptions_in_words(self.preemptions)}" if self.preemptions else ""
+        trials = f"{self.ended}/{self.trials} trials, {counts}{failed}{preempted}"
         epochs = f"{self.epochs} epochs{self.rate}"
         return f"{duration(self.elapsed_secs)}: {trials}; {best}; {epochs}{self.outlook}"
 
@@ -70,12 +73,10 @@ class ProgressSnapshot:
 
 
 class SearchProgress:
-    """Observes a `SearchLoop` from now on; `trials` and `concurrent` are of the whole search."""
+    """Observes a `SearchLoop` from now on; `trials` is the number that the whole search may try."""
 
-    def __init__(
-        self, loop: SearchLoop, trials: int, concurrent: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._loop, self._trials, self._concurrent, self._clock = loop, trials, concurrent, clock
+    def __init__(self, loop: SearchLoop, trials: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._loop, self._trials, self._clock = loop, trials, clock
         self._started_secs = clock()
         self._ended_at_start = sum(loop.outcomes.values())
         self._usage_at_start = loop.usage
@@ -89,7 +90,7 @@ class SearchProgress:
         completed, stopped = loop.outcomes[Outcome.COMPLETED], loop.outcomes[Outcome.STOPPED]
         ended = sum(loop.outcomes.values())
         return ProgressSnapshot(
-            running=min(loop.running, self._concurrent),
+            running=loop.running,
             completed=completed,
             stopped=stopped,
             failed=ended - completed - stopped,
@@ -99,6 +100,7 @@ class SearchProgress:
             best=loop.leader,
             elapsed_secs=now_secs - self._started_secs,
             remaining_secs=self._remaining_secs(ended, now_secs),
+            preemptions=loop.preemptions,
             reached_limit=loop.reached_limit,
         )
 
@@ -136,6 +138,11 @@ class EpochRate:
 
 def _is_enough(secs: float, epochs: int) -> bool:
     return secs >= WINDOW_SECS and epochs >= WINDOW_EPOCHS
+
+
+def preemptions_in_words(count: int) -> str:
+    """How often a node died under a trial: 1 preemption, 2 preemptions."""
+    return f"{count} preemption{'' if count == 1 else 's'}"
 
 
 def per_time(per_sec: float) -> str:

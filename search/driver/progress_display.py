@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Self
 
-from toprung.search.driver.progress import duration
+from toprung.search.driver.progress import duration, preemptions_in_words
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -118,10 +118,11 @@ def panel_of(now: ProgressSnapshot, metric: str) -> RenderableType:
     from rich.table import Table
 
     best = f"{now.best.value:.4f}  ({now.best.trial_id}, epoch {now.best.epoch})" if now.best else "-"
+    preempted = f"; {preemptions_in_words(now.preemptions)}" if now.preemptions else ""
     rows: list[tuple[str, RenderableType]] = [
         ("trials", ProgressBar(total=now.trials, completed=now.ended, width=40)),
         ("", f"{now.ended} of {now.trials} ended: {now.completed} completed, {now.stopped} stopped, "
-             f"{now.failed} failed; {now.running} running"),
+             f"{now.failed} failed; {now.running} running" + preempted),
         (f"best {metric}", best),
         ("epochs", f"{now.epochs}{now.rate}"),
         ("time", duration(now.elapsed_secs) + now.outlook),

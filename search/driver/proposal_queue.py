@@ -36,8 +36,23 @@ class ProposalQueue:
             self._target_size = min(self._target_size + 1, self._max_size)
         return self._loop.next_trial()
 
+    @property
+    def startable(self) -> float:
+        """How many trials may start from now on, those proposed in advance included; infinite without a limit."""
+        return 0 if self._loop.finished else len(self._proposed) + self._loop.startable
+
+    def ensure_one(self) -> None:
+        """Propose a trial in advance if none is; it starts with the first worker."""
+        if not self._proposed and not self._loop.continues:
+            self._propose()
+
     def fill(self) -> None:
         """Do what the next proposal begins with, and propose one more if there are too few."""
         self._loop.prepare()
-        if len(self._proposed) < self._target_size and (start := self._loop.propose()) is not None:
+        if len(self._proposed) < self._target_size and not self._loop.continues:
+            self._propose()
+
+    def _propose(self) -> None:
+        start = self._loop.propose()
+        if start is not None:
             self._proposed.append(start)

@@ -92,6 +92,8 @@ class Recorder:
             **(vars(trial.execution) if trial.execution else {}),
             failed_allocation_bytes=trial.failed_allocation_bytes,
             worker_recycled=trial.worker.recycled,
+            preemptions=trial.preemptions,
+            wait_secs=trial.wait_secs,
             worker_node=trial.worker.node or None,
             worker_pid=trial.worker.pid or None,
             cpus=self._shared.cpus,

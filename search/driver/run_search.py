@@ -64,7 +64,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
         stack.enter_context(mirrored_to_mlflow(run))
         loop = assemble_loop(run, workers.plan.gpus)
         if not loop.finished:
-            progress = SearchProgress(loop, job.search.trials, workers.capacity.concurrent)
+            progress = SearchProgress(loop, job.search.trials)
             stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
             run_workers(loop, workers, job.name)
         _finish(loop, run)

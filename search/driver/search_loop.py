@@ -80,6 +80,7 @@ class SearchLoop:
         self._failures_in_a_row = 0
         self.leader = resumed.leader
         self.outcomes: Counter[Outcome] = Counter(resumed.outcomes)
+        self.preemptions = 0
         self.stop_reason: str | None = None
         """The limit that ended the search, once it was reached."""
         self.abort_reason: str | None = None
@@ -96,6 +97,23 @@ class SearchLoop:
         if self.abort_reason:
             return True
         return not self._to_continue and (self.stop_reason is not None or self._strategy.exhausted)
+
+    @property
+    def continues(self) -> bool:
+        """Whether trials that an earlier driver left are still to be continued."""
+        return bool(self._to_continue)
+
+    @property
+    def startable(self) -> float:
+        """How many trials may start from now on, promotions counted once; infinite without a limit on trials."""
+        if self.abort_reason:
+            return 0
+        return len(self._to_continue) + (0 if self._is_limit_reached() else self._strategy.unstarted)
+
+    @property
+    def may_start_later(self) -> bool:
+        """Whether trials that run now may lead to a start when none is possible now."""
+        return not self.finished and self._strategy.may_propose_later
 
     @property
     def usage(self) -> BudgetUsage:
@@ -165,6 +183,17 @@ class SearchLoop:
             self._end(trial, result.failure, last_exception_line(result.error), result.error)
             return Decision.STOP
         return Decision.KEEP
+
+    def preempt(self, trial_id: str) -> None:
+        """Count that a trial's node died under it."""
+        if trial := self._active.get(trial_id):
+            trial.preemptions += 1
+            self.preemptions += 1
+
+    def wait(self, trial_id: str, secs: float) -> None:
+        """Count seconds for which a trial waited for a worker after its own one died."""
+        if trial := self._active.get(trial_id):
+            trial.wait_secs += secs
 
     def lose(self, trial_id: str, error: str) -> None:
         """End a trial whose worker died and whose retries are used up."""

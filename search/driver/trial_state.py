@@ -28,7 +28,10 @@ class Leader(NamedTuple):
 
 @dataclass
 class ActiveTrial:
-    """What is known of a trial that has not ended."""
+    """What is known of a trial that has not ended.
+
+    `preemptions` is how often its node died under it, `wait_secs` how long it waited for another worker.
+    """
 
     start: TrialStart
     reports: list[EpochReport] = field(default_factory=list)
@@ -37,6 +40,8 @@ class ActiveTrial:
     parameter_count: int | None = None
     execution: ExecutionRecord | None = None
     worker: Worker = field(default_factory=Worker)
+    preemptions: int = 0
+    wait_secs: float = 0.0
 
     @property
     def trial_id(self) -> str:

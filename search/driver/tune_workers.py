@@ -12,41 +12,68 @@ import signal
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from toprung.cluster.interrupts import restore_signal_handlers
+from toprung.cluster.session import alive_node_names
 from toprung.cluster.worker_server import accept_workers
-from toprung.search.driver.dispatcher import Dispatcher
+from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
+from toprung.search.driver.worker_slots import WorkerEnd
 from toprung.trainables.worker.ray_trainable import WORKER_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ray.actor import ActorHandle
+    from ray.tune.execution.tune_controller import TuneController
+
+    from toprung.cluster.worker_demand import WorkerDemand
     from toprung.search.driver.search_loop import SearchLoop
     from toprung.search.driver.worker_allocation import WorkerAllocation
 
+# Ray Tune without what the tables already do; how many workers it starts is the dispatcher's choice.
+TUNE_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+NODE_DEATHS = ("its node has died", "The node was preempted")
+"""What Ray's error says when a worker's node died."""
+UNREACHABLE = "is temporarily unavailable"
+"""What Ray's error says of a worker that it cannot reach, without knowing yet whether its node or its process died."""
+MAX_GRACE_SECS = 60.0
+
 
 class WorkerSlotSearcher(Searcher):  # type: ignore[misc]
-    """Hands Ray a slot at the dispatcher for each of `concurrent` workers."""
+    """Hands Ray a slot at the dispatcher for each worker wanted."""
 
-    def __init__(self, dispatcher: Dispatcher, concurrent: int) -> None:
+    def __init__(self, dispatcher: Dispatcher, demand: WorkerDemand) -> None:
         super().__init__(metric=None, mode=None)
-        self._dispatcher, self._concurrent = dispatcher, concurrent
+        self._dispatcher, self._demand = dispatcher, demand
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """A slot for one worker, None to be asked again, FINISHED when no more are needed."""
         self._dispatcher.raise_error()
-        if self._dispatcher.slots < self._concurrent and self._dispatcher.open_slot(trial_id):
+        if self._dispatcher.finished:
+            return str(Searcher.FINISHED)
+        self._demand.check(self._dispatcher.connected)
+        if self._dispatcher.slots < self._demand.wanted and self._dispatcher.open_slot(trial_id):
             return {WORKER_SLOT: trial_id}
         return str(Searcher.FINISHED) if self._dispatcher.finished else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A worker has shut down, or has died."""
-        self._dispatcher.close_slot(trial_id, died=error)
+        """A worker has shut down, or was never needed; `SlotScheduler` hears of one that died before."""
+        self._dispatcher.close_slot(trial_id, WorkerEnd.DIED if error else WorkerEnd.SHUT_DOWN)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray writes its searcher to disk to restore it, and the tables are the only memory."""
@@ -57,6 +84,53 @@ class WorkerSlotSearcher(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the tables are the only memory."""
+
+
+class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Takes back slots that are not needed any more, kills silent workers, tells the dispatcher of what others died."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__()
+        self._dispatcher = dispatcher
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Ray's own choice; it asks ten times a second."""
+        live = [trial for trial in tune_controller.get_trials() if not trial.is_finished()]
+        waiting = {trial.trial_id: trial for trial in live if trial.status == Trial.PENDING}
+        for slot in self._dispatcher.surplus(list(waiting)):
+            tune_controller.stop_trial(waiting[slot])
+        late = self._dispatcher.overdue()
+        for trial in live:
+            if trial.trial_id in late and trial.temporary_state.ray_actor is not None:
+                kill_actor(trial.temporary_state.ray_actor)
+        self._dispatcher.settle(alive_node_names)
+        return super().choose_trial_to_run(tune_controller)
+
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A worker died: the error that Ray gives says whether its node did."""
+        end, cause = end_of_worker(Path(trial.error_file).read_text())
+        self._dispatcher.close_slot(trial.trial_id, end, cause)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray writes its scheduler to disk to restore it, and the tables are the only memory."""
+        return {}
+
+
+def kill_actor(actor: ActorHandle) -> None:
+    """Kill a worker's process through Ray, which does so too where the process is stopped."""
+    import ray
+
+    ray.kill(actor)
+
+
+def end_of_worker(error: str) -> tuple[WorkerEnd, str]:
+    """How a worker ended, and its cause in a line, from the text of Ray's error."""
+    if any(sign in error for sign in NODE_DEATHS):
+        return WorkerEnd.NODE_DIED, ""
+    if UNREACHABLE in error:
+        return WorkerEnd.UNREACHABLE, ""
+    lines = [line.strip() for line in error.strip().splitlines() if line.strip()]
+    return WorkerEnd.DIED, lines[-1] if lines else ""
 
 
 def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
@@ -76,10 +150,14 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
 
     plan, capacity = workers.plan, workers.capacity
     max_early_proposals = capacity.concurrent if capacity.proposes_early else 0
-    dispatcher = Dispatcher(loop, max_early_proposals, workers.max_failures)
+    # The worker's own watch comes first, which can say more.
+    silence_limit_secs = plan.epoch_limit_secs + min(MAX_GRACE_SECS, plan.epoch_limit_secs / 4)
+    dispatcher = Dispatcher(
+        loop, DispatchRules(max_early_proposals, workers.max_failures, silence_limit_secs)
+    )
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="toprung-"))
-        stack.enter_context(_environment(_tune_settings(capacity.concurrent)))
+        stack.enter_context(_environment(TUNE_SETTINGS))
         stack.enter_context(restore_signal_handlers(signal.SIGUSR1))  # Tune's own would stay for good
         driver = stack.enter_context(accept_workers(capacity.host, dispatcher.serve))
         plan = replace(plan, driver=driver)
@@ -89,7 +167,8 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
                 tune.with_parameters(KerasTrial, plan=plan), {"cpu": plan.cpus, "gpu": plan.gpus}
             ),
             tune_config=tune.TuneConfig(
-                search_alg=WorkerSlotSearcher(dispatcher, capacity.concurrent),
+                search_alg=WorkerSlotSearcher(dispatcher, workers.demand),
+                scheduler=SlotScheduler(dispatcher),
                 num_samples=-1,
                 trial_name_creator=lambda trial: str(trial.trial_id),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -104,18 +183,6 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
             ),
         ).fit()
         dispatcher.raise_error()  # the searcher is not asked any more when the last worker has ended
-
-
-def _tune_settings(workers: int) -> dict[str, str]:
-    """Ray Tune without what the tables already do, and with as many workers starting at once as there is room for."""
-    return {
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-        "TUNE_MAX_PENDING_TRIALS_PG": str(workers),
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    }
 
 
 @contextmanager

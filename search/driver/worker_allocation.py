@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from toprung.cluster.session import Capacity, TrialResources, capacity_of, connected
+from toprung.cluster.first_node import wait_for_first_node
+from toprung.cluster.session import Capacity, TrialResources, capacity_of, connected, joined_capacity
+from toprung.cluster.worker_demand import WorkerDemand
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share, measure_gpu_share
 from toprung.search.preparation.trial_plan import trial_plan
 from toprung.search.preparation.workload import typical_workload
@@ -20,10 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WorkerAllocation:
-    """What each worker is given, how many there are, and how often a trial is restarted after its worker died."""
+    """What each worker is given, how many are wanted, and what happens when they die or do not come.
+
+    Attributes:
+        plan: What every worker is told.
+        capacity: How many there are at the start, and where they reach this process.
+        demand: How many are wanted from then on.
+        max_failures: Restarts of a trial whose worker died.
+    """
 
     plan: TrialPlan
     capacity: Capacity
+    demand: WorkerDemand
     max_failures: int
 
 
@@ -32,19 +42,25 @@ def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAlloca
     """Connect to the Ray cluster at `address` for the block, see `connected`, and fit the job's workers to it.
 
     Raises:
-        ClusterUnreachableError: No cluster answers at the address.
+        ClusterUnreachableError: No cluster answers at the address, or no node came in time.
         RayStartError: There is no address, and Ray does not start on this machine.
-        InputError: No node can hold a single worker.
+        InputError: No node can ever hold a single worker.
     """
     job, prepared = run.job, run.prepared
     plan = trial_plan(prepared, run.folder)
     gpus = fixed_gpu_share(job)
     resources = TrialResources(job.resources.cpus, gpus or 0.0, job.resources.concurrent)
     with connected(address, resources) as capacity:
+        wait_secs = 60 * job.resources.wait_minutes
+        if gpus is None and capacity.is_joined and not run.resumed.gpus:
+            wait_for_first_node(resources, wait_secs)
         if gpus is None:
             share = measure_gpu_share(prepared, plan, resources, run.resumed.gpus)
             resources = replace(resources, gpus=share)
-            capacity = capacity_of(resources, capacity.host)
+            capacity = (joined_capacity if capacity.is_joined else capacity_of)(resources, capacity.host)
         workload = typical_workload(prepared, capacity.concurrent)
         plan = replace(plan, gpus=resources.gpus, workload=workload)
-        yield WorkerAllocation(plan, capacity, job.resources.max_failures)
+        # Nothing joins a session of this machine: it has room for the number of workers that it was started for.
+        fixed = replace(resources, concurrent=capacity.concurrent)
+        demand = WorkerDemand(resources if capacity.is_joined else fixed, wait_secs)
+        yield WorkerAllocation(plan, capacity, demand, job.resources.max_failures)

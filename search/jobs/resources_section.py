@@ -22,7 +22,9 @@ class ResourcesSection(Section):
         "measurement.",
     )
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Maximum number of trials at once; null for as many as the cluster holds."
+        None,
+        description="Number of workers wanted, one trial each; null for as many as the cluster holds, and one more "
+        "for which it may grow.",
     )
     precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
         "auto",
@@ -46,7 +48,13 @@ class ResourcesSection(Section):
         description="Memory in GB above which a worker is replaced between trials; null for 0.8 of its cores' share.",
     )
     max_failures: Annotated[int, Field(ge=0)] = Field(
-        3, description="Number of restarts of a trial whose worker died."
+        3,
+        description="Number of restarts of a trial whose worker died; the death of a whole node does not count.",
+    )
+    wait_minutes: Annotated[float, Field(ge=0)] = Field(
+        30.0,
+        description="Minutes for which a search waits while no node of the cluster can hold a trial; 0 ends it at "
+        "once.",
     )
     max_epoch_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
         6.0,

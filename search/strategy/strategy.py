@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
@@ -118,6 +119,18 @@ class Strategy:
     def exhausted(self) -> bool:
         """Whether there will be no further proposal, whatever the running trials report."""
         return self._has_proposed_all and not self._running and self._promotable() is None
+
+    @property
+    def unstarted(self) -> float:
+        """How many trials may start from now on: those not proposed yet, infinite without a limit, and a promotion."""
+        if self._has_proposed_all:
+            return float(self._promotable() is not None)
+        return math.inf if self._max_trials is None else self._max_trials - self._trials.next_number
+
+    @property
+    def may_propose_later(self) -> bool:
+        """Whether there may be a proposal once running trials have reported, though there is none now."""
+        return self._halving.pauses and bool(self._running)
 
     def rung_of(self, trial_id: str) -> int:
         """The highest rung the trial has reached, in epochs; 0 when none."""

@@ -63,6 +63,11 @@ class WorkerReport:
     worker: Worker
 
 
+@dataclass(frozen=True)
+class TrainingBegins:
+    """A worker has set up its trial and trains from now on; it expects no answer."""
+
+
 class Order(Enum):
     """What a worker does next when it does not begin a trial."""
 

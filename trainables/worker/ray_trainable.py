@@ -17,6 +17,7 @@ from toprung.trainables.trial.messages import (
     EpochResult,
     Instruction,
     Order,
+    TrainingBegins,
     TrialStart,
     Worker,
     WorkerReport,
@@ -64,16 +65,19 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         instruction: Instruction = self._connection.ask(self._slot)
         watchdog = Watchdog(self._epoch_limit_secs, self._report_timeout)
         while instruction is not Order.SHUTDOWN:
+            if isinstance(instruction, TrialStart):
+                with watchdog.limited():
+                    self._begin(instruction)
             with watchdog.limited():
-                result = self._carry_out(instruction)
+                result = self._run.step()
             instruction = self._report(result, result.resource_usage.rss_bytes > self._max_bytes)
         return {DONE: True}
 
-    def _carry_out(self, instruction: Instruction) -> EpochResult:
-        if isinstance(instruction, TrialStart):
-            self._trial_id = instruction.trial_id
-            self._run.begin(instruction)
-        return self._run.step()
+    def _begin(self, start: TrialStart) -> None:
+        """Set the trial up, and tell the driver, which watches the training and this apart."""
+        self._trial_id = start.trial_id
+        self._run.begin(start)
+        self._connection.send(TrainingBegins())
 
     def _report(self, result: EpochResult, recycled: bool) -> Instruction:
         worker = Worker(socket.gethostname(), os.getpid(), recycled)

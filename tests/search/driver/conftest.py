@@ -50,11 +50,22 @@ class FakeLoop:
         self.begun: list[int] = []
         self.active: set[str] = set()
         self.lost_trials: list[str] = []
-        self.limit_reached, self.has_paused = False, False
+        self.limit_reached, self.has_paused, self.continues = False, False, False
+        self.preempted_trials: list[str] = []
+        self.waited_secs: dict[str, float] = {}
+        self.failures: dict[str, EpochResult] = {}
 
     @property
     def finished(self) -> bool:
         return self.limit_reached or not (self.left or self.active or self.has_paused)
+
+    @property
+    def startable(self) -> float:
+        return 0 if self.limit_reached else self.left
+
+    @property
+    def may_start_later(self) -> bool:
+        return not self.finished and self.has_paused
 
     def prepare(self) -> None:
         self.prepared += 1
@@ -79,11 +90,21 @@ class FakeLoop:
         return start
 
     def report(self, trial_id: str, result: EpochResult, worker: Worker) -> Decision:
+        if result.failure is not None:
+            self.failures[trial_id] = result
+            self.active.discard(trial_id)
+            return Decision.STOP
         assert result.report is not None
         if result.report.epoch < self.epochs:
             return Decision.KEEP
         self.active.discard(trial_id)
         return Decision.STOP
+
+    def preempt(self, trial_id: str) -> None:
+        self.preempted_trials.append(trial_id)
+
+    def wait(self, trial_id: str, secs: float) -> None:
+        self.waited_secs[trial_id] = secs
 
     def lose(self, trial_id: str, error: str) -> None:
         self.active.discard(trial_id)

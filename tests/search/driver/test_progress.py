@@ -74,14 +74,14 @@ def searching(ended: int, usage: BudgetUsage, **limits: Any) -> Any:
     budget = BudgetLimits(**limits)
     return SimpleNamespace(
         limits=budget, reached_limit=budget.reached(usage, Objective.named("val_accuracy")), usage=usage, running=2,
-        outcomes=Counter({Outcome.STOPPED: ended}), leader=Leader("t00003", 2, 0.75), notes=list,
+        outcomes=Counter({Outcome.STOPPED: ended}), leader=Leader("t00003", 2, 0.75), notes=list, preemptions=0,
     )  # fmt: skip
 
 
 def line_after(secs: float, before: Any, after: Any) -> str:
-    """The line of a search of 40 trials, on two workers, that was in the state `before` so many seconds ago."""
+    """The line of a search of 40 trials that was in the state `before` so many seconds ago."""
     clock, loop = Clock(), SimpleNamespace(**vars(before))
-    progress = SearchProgress(loop, 40, 2, clock)  # type: ignore[arg-type]
+    progress = SearchProgress(loop, 40, clock)  # type: ignore[arg-type]
     vars(loop).update(vars(after))
     clock.now_secs += secs
     return progress.snapshot().line()
@@ -93,6 +93,12 @@ def test_a_line_tells_trials_best_rate_and_the_time_left() -> None:
         "15 min 0 s: 10/40 trials, 2 running, 0 completed, 10 stopped; best 0.7500 (t00003, epoch 2); "
         "60 epochs, 4.0 a minute, about 45 min 0 s left"
     )
+
+
+def test_preemptions_are_told_where_there_were_any() -> None:
+    after = searching(10, BudgetUsage(epochs=60, wall_clock_hours=0.25))
+    after.preemptions = 2
+    assert "10 stopped, 2 preemptions; best" in line_after(900.0, searching(0, BudgetUsage()), after)
 
 
 def test_a_budget_that_ends_the_search_before_its_trials_do_is_foreseen() -> None:
@@ -116,7 +122,7 @@ def test_a_spent_budget_is_named_instead_while_the_last_epochs_are_trained() -> 
 def test_each_note_is_new_once() -> None:
     loop = searching(0, BudgetUsage())
     loop.notes = lambda: ["first rung raised"]
-    progress = SearchProgress(loop, 40, 2)
+    progress = SearchProgress(loop, 40)
     assert progress.new_notes() == ["first rung raised"]
     loop.notes = lambda: ["first rung raised", "first rung lowered"]
     assert progress.new_notes() == ["first rung lowered"]

@@ -8,6 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from toprung.cluster.session import TrialResources
+from toprung.cluster.worker_demand import WorkerDemand
+from toprung.search.driver.worker_slots import WorkerEnd
+
 pytestmark = pytest.mark.slow
 
 
@@ -15,8 +19,8 @@ class FakeDispatcher:
     """Opens as many slots as it has trials, and keeps which were closed."""
 
     def __init__(self, trials: int) -> None:
-        self.slots, self.left, self.finished = 0, trials, False
-        self.closed: list[tuple[str, bool]] = []
+        self.slots, self.connected, self.left, self.finished = 0, 0, trials, False
+        self.closed: list[tuple[str, WorkerEnd]] = []
 
     def raise_error(self) -> None: ...
 
@@ -25,14 +29,15 @@ class FakeDispatcher:
         self.slots += is_open
         return is_open
 
-    def close_slot(self, slot: str, died: bool) -> None:
-        self.closed.append((slot, died))
+    def close_slot(self, slot: str, end: WorkerEnd, cause: str = "") -> None:
+        self.closed.append((slot, end))
 
 
-def searcher_of(dispatcher: FakeDispatcher) -> Any:
+def searcher_of(dispatcher: FakeDispatcher, wanted: int = 2) -> Any:
     from toprung.search.driver.tune_workers import WorkerSlotSearcher
 
-    return WorkerSlotSearcher(dispatcher, concurrent=2)  # type: ignore[arg-type]
+    demand = WorkerDemand(TrialResources(1, 0, wanted), nodes=lambda: [{"CPU": 2.0}])
+    return WorkerSlotSearcher(dispatcher, demand)  # type: ignore[arg-type]
 
 
 def test_there_are_no_more_slots_than_workers_and_none_without_a_trial() -> None:
@@ -55,7 +60,22 @@ def test_the_dispatcher_hears_whether_a_worker_shut_down_or_died() -> None:
     searcher = searcher_of(dispatcher)
     searcher.on_trial_complete("a", result={})
     searcher.on_trial_complete("b", error=True)
-    assert dispatcher.closed == [("a", False), ("b", True)]
+    assert dispatcher.closed == [("a", WorkerEnd.SHUT_DOWN), ("b", WorkerEnd.DIED)]
+
+
+@pytest.mark.parametrize(
+    ("error", "end", "cause"),
+    [
+        ("Failure # 1\nThe actor died because its node has died. Node Id: 12", WorkerEnd.NODE_DIED, ""),
+        ("The actor 1f is unavailable: The actor is temporarily unavailable: x", WorkerEnd.UNREACHABLE, ""),
+        ("Failure # 1\nRayTaskError\n  File x\nValueError: bad\n", WorkerEnd.DIED, "ValueError: bad"),
+        ("", WorkerEnd.DIED, ""),
+    ],
+)
+def test_the_text_of_rays_error_tells_whether_the_node_died(error: str, end: WorkerEnd, cause: str) -> None:
+    from toprung.search.driver.tune_workers import end_of_worker
+
+    assert end_of_worker(error) == (end, cause)
 
 
 @pytest.mark.timeout(600)

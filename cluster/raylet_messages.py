@@ -1,0 +1,30 @@
+"""Keeps the messages of Ray's raylets off the terminal: for a worker that dies they are 25 lines, the log has one."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@contextmanager
+def without_raylet_messages() -> Iterator[None]:
+    """Print nothing of what raylets report to this process within the block.
+
+    Ray prints it to standard output from a thread of its own, whatever `log_to_driver` says, and has no setting for it.
+    """
+    from ray._private import worker
+
+    print_to_stdstream = worker.print_to_stdstream
+
+    def print_others(data: Mapping[str, object], ignore_prefix: bool) -> None:
+        if data.get("pid") != "raylet":
+            print_to_stdstream(data, ignore_prefix)
+
+    worker.print_to_stdstream = print_others
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = print_to_stdstream
