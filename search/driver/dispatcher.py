@@ -11,6 +11,7 @@ from toprung.search.driver.proposal_queue import ProposalQueue
 from toprung.search.strategy.strategy import Decision
 from toprung.trainables.trial.messages import Instruction, Order, WorkerReport
 from toprung.trainables.worker.connection import ConnectionLostError
+from toprung.trainables.worker.preflight import NodeProblem, NodeUnfitError
 
 if TYPE_CHECKING:
     from toprung.search.driver.search_loop import SearchLoop
@@ -92,14 +93,17 @@ class Dispatcher:
         Raises:
             ConnectionLostError: The worker ended by itself.
         """
-        slot: str = connection.receive()
+        slot: str | NodeProblem = connection.receive()
+        if isinstance(slot, NodeProblem):
+            self._error = NodeUnfitError(slot.line)
+            return self.close()
         self._any_connected = True
         try:
             answer = self._first_answer(slot)
             while True:
                 connection.send(answer)
                 if answer is Order.SHUTDOWN:
-                    return
+                    return None
                 self._propose_early()
                 answer = self.report(slot, connection.receive())
         except ConnectionLostError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toprung.cluster.session import TrialResources, connected
@@ -12,6 +12,7 @@ from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.winner.train_and_test import EpochTrained, train_and_test
 from toprung.spaces.errors import InputError
+from toprung.trainables.worker.preflight import NodeUnfitError, announce, node_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +41,13 @@ def train_on_cluster(
     Raises:
         ClusterUnreachableError: No cluster answers at the address.
         SearchFailedError: The training diverged or failed, or lost its worker too often.
+        NodeUnfitError: The node that was to train differs from this one.
         InputError: No node can hold it.
     """
     trial = work.plan.trial
     with connected(address, TrialResources(trial.cpus, trial.gpus, concurrent=1)):
+        checked = replace(trial, preflight=announce(work.folder.root))
+        work = replace(work, plan=replace(work.plan, trial=checked))
         failures, last_epoch = 0, 0
         while True:
             try:
@@ -103,6 +107,9 @@ def _attempt(work: WinnerTraining) -> Iterator[EpochTrained | Report]:
 
 def _messages(work: WinnerTraining) -> Iterator[Started | EpochTrained | Report | BaseException]:
     """What the driver is sent; errors of ours as values, since Ray would wrap them into its own."""
+    if problem := node_problem(work.plan.trial):
+        yield NodeUnfitError(problem.line)
+        return
     yield Started(socket.gethostname())
     try:
         yield from train_and_test(work, in_worker=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
+from toprung.search.preparation.job_placement import check_gpus
 from toprung.search.winner.choose import choose_winner, keeps_model
 from toprung.search.winner.registration import register
 from toprung.search.winner.remote_training import train_on_cluster
@@ -66,6 +67,7 @@ def retrain_winner(
         SearchFailedError: The training diverged or failed, or no configuration could be confirmed.
     """
     run = SearchedRun.read(folder, overrides)
+    check_gpus(run.job)
     retrain = run.job.retrain
     earlier = read_report(folder)
     winner = choose_winner(run, trial_id, address)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from toprung.spaces.user_code.source_files import unpack_source
@@ -35,6 +36,25 @@ class LoadedWorker:
     family: Family
     dataset: Dataset
     task: Task
+
+
+_preloaded: dict[str, Dataset] = {}
+
+
+def preload(plan: TrialPlan) -> Dataset:
+    """Load a plan's images and keep them for the next source that needs them: large folders take minutes to list."""
+    _preloaded[_data_key(plan)] = load(replace(plan.data, source=unpack_source(plan.source)))
+    return _preloaded[_data_key(plan)]
+
+
+def _taken_dataset(plan: TrialPlan) -> Dataset:
+    if _data_key(plan) not in _preloaded:
+        preload(plan)
+    return _preloaded.pop(_data_key(plan))
+
+
+def _data_key(plan: TrialPlan) -> str:
+    return repr((plan.data, plan.source))
 
 
 class CachedTrainerSource:
@@ -84,7 +104,7 @@ class CachedTrainerSource:
 
     def _load(self) -> LoadedWorker:
         plan = self._plan
-        dataset = load(replace(plan.data, source=unpack_source(plan.source)))
+        dataset = _taken_dataset(plan)
         expected = plan.rules.data_fingerprint
         if dataset.fingerprint != expected:
             raise RuntimeError(
@@ -104,15 +124,23 @@ class CachedTrainerSource:
 
 
 def start_worker_backend(plan: TrialPlan) -> None:
-    """Import the backend into a worker's process, with the threads and the share of a GPU that its plan gives it."""
+    """Import the backend into a worker's process, with the threads and the share of a GPU that its plan gives it.
+
+    A second call does nothing.
+    """
+    _start_backend(plan.cpus, plan.gpus)
+
+
+@cache
+def _start_backend(cpus: float, gpus: float) -> None:
     from toprung.trainables.backend.gpu_memory import apply_memory_cap, hide_gpus
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if not plan.gpus:
+    if not gpus:
         hide_gpus()
     with block_imports(*imports_not_needed_for_training()):
         import keras  # noqa: F401
     from toprung.trainables.backend.engine import limit_threads
 
-    limit_threads(max(1, int(plan.cpus)))
-    apply_memory_cap(plan.gpus)
+    limit_threads(max(1, int(cpus)))
+    apply_memory_cap(gpus)
