@@ -141,8 +141,6 @@ COMMANDS = {
 
 def _next_start(options: argparse.Namespace) -> str:
     """What the same command does after an interruption."""
-    if options.command == "retrain":
-        return "the same command trains again from the start, but continues a confirmation"
     if any(text.startswith("search.trials=+") for text in getattr(options, "overrides", ())):
         return (
             "nothing is lost: the same command continues with the added trials, "

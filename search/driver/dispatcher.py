@@ -24,6 +24,7 @@ from toprung.trainables.trial.messages import (
 )
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.worker.connection import ConnectionLostError
+from toprung.trainables.worker.preflight import NodeProblem, NodeUnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -165,6 +166,8 @@ class Dispatcher:
             ConnectionLostError: The worker ended by itself, or sent what it must not.
         """
         slot = connection.receive()
+        if isinstance(slot, NodeProblem):
+            return self.fail(NodeUnfitError(slot.line))
         if not isinstance(slot, str):
             raise ConnectionLostError(f"a worker began with {type(slot).__name__}")
         try:
@@ -172,7 +175,7 @@ class Dispatcher:
             while True:
                 connection.send(answer)
                 if answer is Order.SHUTDOWN:
-                    return
+                    return None
                 self._propose_early()
                 answer = self.report(slot, self._next_report(slot, connection))
         except ConnectionLostError:

@@ -12,6 +12,7 @@ from toprung.cluster.worker_demand import WorkerDemand
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share, measure_gpu_share
 from toprung.search.preparation.trial_plan import trial_plan
 from toprung.search.preparation.workload import typical_workload
+from toprung.trainables.worker.preflight import announce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAlloca
         InputError: No node can ever hold a single worker.
     """
     job, prepared = run.job, run.prepared
-    plan = trial_plan(prepared, run.folder)
+    plan = replace(trial_plan(prepared, run.folder), preflight=announce(run.folder.root))
     gpus = fixed_gpu_share(job)
     resources = TrialResources(job.resources.cpus, gpus or 0.0, job.resources.concurrent)
     with connected(address, resources) as capacity:

@@ -17,9 +17,9 @@ class ResourcesSection(Section):
 
     cpus: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores of a trial.")
     gpus: float | Literal["auto"] = Field(
-        0.0,
-        description="GPUs of a trial, a whole number above 1; 0.5 puts two trials on a GPU, auto as many as fit by a "
-        "measurement.",
+        "auto",
+        description="GPUs of a trial, at most 1; 0.5 puts two trials on a GPU, auto as many as fit by a measurement, "
+        "and none where the cluster has no GPU.",
     )
     concurrent: Annotated[int, Field(gt=0)] | None = Field(
         None,
@@ -65,9 +65,9 @@ class ResourcesSection(Section):
     @classmethod
     def number_or_auto(cls, value: Any) -> Any:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-        # Ray divides a single GPU among trials; it gives a trial more than one only as whole GPUs.
+        # Whole numbers above are refused when the job is to run: the jobs of earlier runs that hold them can be read.
         if value != "auto" and not (is_number and (value <= 1 or value == int(value))):
-            raise PydanticCustomError("gpus", "must be 0 to 1, a whole number above, or auto")
+            raise PydanticCustomError("gpus", "must be 0 to 1, or auto")
         return value if value == "auto" else float(value)
 
     @field_validator("xla", mode="before")

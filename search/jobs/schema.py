@@ -151,7 +151,7 @@ class Job(Section):
 
     def overridden(self, overrides: Sequence[str]) -> Job:
         """The job with `a.b=value` texts laid over it, validated again. Raises `InputError`."""
-        content = self.model_dump(mode="json")
+        content = self.model_dump(mode="json", exclude_unset=True)
         for override in overrides:
             apply_override(content, override, SHORT_FORMS)
         return self.from_dict(content, "--set")

@@ -52,7 +52,10 @@ def measure_gpu_share(
     """
     most = trials_per_gpu(resources)
     if most <= 1 or earlier > 0.0:
-        return earlier or float(most)
+        share = earlier or float(most)
+        explanation = f"{share:g} of one for each trial" if share else "there is none, trials compute on CPUs"
+        _log.info(f"resources.gpus auto: {explanation}")
+        return share
     workers = capacity_of(replace(resources, gpus=1.0), "").concurrent
     # The process that measures also chooses how to compute: for workers that have a GPU each, before it is known.
     plan = replace(plan, workload=typical_workload(prepared, workers))

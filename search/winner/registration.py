@@ -10,8 +10,6 @@ from toprung.search.winner.model_file import saved_model
 from toprung.search.winner.report import put_report
 
 if TYPE_CHECKING:
-    import keras
-
     from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.winner.report import Report
@@ -19,16 +17,16 @@ if TYPE_CHECKING:
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 
 
-def register(job: Job, folder: RunFolder, report: Report, model: keras.Model | None = None) -> None:
-    """Log report and model to MLflow and point the alias `champion` at the model; nothing where tracking is off.
+def register(job: Job, folder: RunFolder, report: Report) -> None:
+    """Log the report and the saved model to MLflow and point the alias `champion` at the model.
 
-    The report then holds the model's address. Where MLflow fails, a warning is logged and the files stay as they are.
+    Nothing is done where tracking is off. The report then holds the model's address. Where MLflow fails, a warning is
+    logged and the files stay as they are.
 
     Args:
         job: The run's job.
         folder: The run.
         report: The report of the retraining; changed in place and saved when the model is registered.
-        model: The model; None to load the saved one.
     """
     if not job.tracking.enabled:
         return
@@ -38,8 +36,7 @@ def register(job: Job, folder: RunFolder, report: Report, model: keras.Model | N
     metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
     try:
         catch_up(folder.tracking(job), folder.root)
-        model = saved_model(folder) if model is None else model
-        retrained = RetrainedModel(model, report["trial_id"], report["config"], metrics)
+        retrained = RetrainedModel(saved_model(folder), report["trial_id"], report["config"], metrics)
         registered = register_model(folder.tracking(job), job.retrain.registered_name or job.name, retrained)
     except Exception as error:  # whatever MLflow raises: the model is saved, only its registration is missing
         _log.warning(

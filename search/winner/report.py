@@ -13,6 +13,7 @@ from toprung.trainables.system.storage import Storage
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
     from toprung.search.runs.run_folder import RunFolder
+    from toprung.search.winner.train import WinnerTraining
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.metrics.classification import Evaluation
 
@@ -27,6 +28,15 @@ class SealedTest:
 
     evaluation: Evaluation
     reads: list[str]
+
+
+@dataclass(frozen=True)
+class TrainedBy:
+    """The machine and the device that trained a model, and the numbers in the model's weights and statistics."""
+
+    node: str
+    device: str
+    parameters: int
 
 
 def read_report(folder: RunFolder) -> Report | None:
@@ -56,14 +66,12 @@ def record_test_read(folder: RunFolder) -> list[str]:
     return reads
 
 
-def report_of(
-    run: str, winner: Winner, data: Dataset, epochs: int, test: SealedTest, parameters: int
-) -> Report:
+def report_of(work: WinnerTraining, data: Dataset, test: SealedTest, trained: TrainedBy) -> Report:
     """The report of a new model: what it scored on the test set, and what it was made from."""
-    evaluation = test.evaluation
+    winner, evaluation = work.winner, test.evaluation
     per_class = dict(zip(data.classes, map(float, evaluation.class_accuracy), strict=True))
     return {
-        "run": run,
+        "run": work.run_name,
         "trial_id": winner.trial_id,
         "test_accuracy": evaluation.accuracy,
         "test_loss": evaluation.loss,
@@ -74,10 +82,12 @@ def report_of(
         "task": data.task_type,
         "test_reads": test.reads,
         "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
-        "epochs": epochs,
+        "epochs": work.epochs,
         "seed": winner.seed,
         "config": dict(winner.config),
-        "parameters": parameters,
+        "parameters": trained.parameters,
+        "node": trained.node,
+        "device": trained.device,
         "image_shape": list(data.image_shape),
         "classes": list(data.classes),
         "data_fingerprint": data.fingerprint,

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
+from toprung.search.preparation.job_placement import check_gpus
 from toprung.search.winner.choose import choose_winner, keeps_model
-from toprung.search.winner.model_file import save_model
 from toprung.search.winner.registration import register
+from toprung.search.winner.remote_training import train_on_cluster
 from toprung.search.winner.report import (
-    SealedTest,
     put_report,
     read_report,
-    record_test_read,
-    report_of,
     winner_summary,
 )
 from toprung.search.winner.searched_run import SearchedRun
-from toprung.search.winner.train import train_winner
+from toprung.search.winner.train import winner_training
+from toprung.search.winner.train_and_test import EpochTrained, train_and_test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.winner.report import Report
-    from toprung.trainables.data.dataset import Dataset
+    from toprung.search.winner.train import WinnerTraining
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
 
@@ -49,6 +49,8 @@ def retrain_winner(
 ) -> Retrained:
     """Train a configuration of the run on train + validation, test it, save and register the model.
 
+    A training that was interrupted, by a killed process or a lost node, goes on from its last saved state.
+
     The test set is read once for each winner: a second call with the same winner and number of epochs returns the
     first report, and registers the model where MLflow did not take it before.
 
@@ -56,13 +58,16 @@ def retrain_winner(
         folder: The run.
         overrides: `a.b=value` texts laid over the run's job.
         trial_id: The trial to retrain; None for the best one, which is confirmed first where the job says so.
-        address: The Ray cluster for the confirmation, see `run_search`.
+        address: The Ray cluster that confirms and trains, see `run_search`; None trains in this process, unless it
+            is part of a Ray job.
 
     Raises:
         InputError: The run has no winner, its images have changed, or it cannot be written.
-        SearchFailedError: The training diverged, or no configuration could be confirmed.
+        ClusterUnreachableError: No cluster answers at the address.
+        SearchFailedError: The training diverged or failed, or no configuration could be confirmed.
     """
     run = SearchedRun.read(folder, overrides)
+    check_gpus(run.job)
     retrain = run.job.retrain
     earlier = read_report(folder)
     winner = choose_winner(run, trial_id, address)
@@ -72,20 +77,26 @@ def retrain_winner(
         return Retrained(folder, earlier, is_new=False)
     dataset = run.checked_dataset()
     _progress_log.info("winner %s: %s", winner.trial_id, winner.why)
-    report = train_test_and_save(run, winner, dataset, retrain.epochs or winner.train_epochs)
+    work = winner_training(run, winner, dataset, retrain.epochs or winner.train_epochs)
+    report = train_test_and_save(run, work, address)
     return Retrained(folder, report, is_new=True)
 
 
-def train_test_and_save(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: int) -> Report:
-    """Train the winner, save its model, read the test set once, save the report and register both."""
-    trained = train_winner(run, winner, dataset, epochs)
-    model = trained.trainer.export()
-    save_model(run.folder, model)
-    reads = record_test_read(run.folder)
-    test = SealedTest(trained.as_saved().evaluate(dataset.test()), reads)
-    report = report_of(run.job.name, winner, dataset, epochs, test, trained.trainer.parameter_count)
-    put_report(run.folder, report)
-    register(run.job, run.folder, report, model)
+def train_test_and_save(run: SearchedRun, work: WinnerTraining, address: str | None) -> Report:
+    """Train the winner, save its model, read the test set once, save the report and register both.
+
+    A process of a Ray cluster trains where there is one, else this process.
+    """
+    if address is None and "RAY_ADDRESS" not in os.environ:
+        messages = train_and_test(work)
+    else:
+        messages = train_on_cluster(work, address, run.job.resources.max_failures)
+    for message in messages:
+        if isinstance(message, EpochTrained):
+            _progress_log.info("%s", message.line)
+        else:
+            report = message
+    register(run.job, run.folder, report)
     return report
 
 

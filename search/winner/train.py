@@ -1,116 +1,95 @@
-"""The winner trained on train + validation, and evaluated as its saved model computes."""
+"""What the winner's training is told: made from the run by the driver, carried out by whichever process trains."""
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from toprung.search.driver.progress_display import PROGRESS_LOG
-from toprung.search.driver.search_failure import SearchFailedError
-from toprung.trainables.backend.autotune import AutotuneStore, Workload
-from toprung.trainables.data.concat import concat_splits
-from toprung.trainables.system.imports import silence_native_stderr
-from toprung.trainables.trial.execution import FLOAT32
+from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.user_code.source_files import pack_source
+from toprung.trainables.backend.autotune import Workload
+from toprung.trainables.system.uris import absolute
+from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.worker.plan import Rules, TrialPlan
+from toprung.trainables.worker.retraining import RetrainPlan
 from toprung.trainables.worker.trial_runner import MICRO_BATCHES_AFTER_OOM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from toprung.results.analysis.winner import Winner
     from toprung.search.winner.searched_run import SearchedRun
     from toprung.trainables.data.dataset import Dataset
-    from toprung.trainables.models.family import Family
-    from toprung.trainables.task.task import Task
-    from toprung.trainables.training.trainer import Trainer
-    from toprung.trainables.training.trainer_cache import TrainerCache
 
-_progress_log = logging.getLogger(PROGRESS_LOG)
+STATES = ("retrain", "checkpoints")
 
 
 @dataclass(frozen=True)
-class TrainedWinner:
-    """A trainer that holds the trained weights, and what another one of the same model is built from."""
+class WinnerTraining:
+    """All that a process needs to train, save and test the winner, on this machine or on another.
 
-    trainer: Trainer
-    cache: TrainerCache
-    family: Family
-    config: Mapping[str, Any]
-    task: Task
-
-    def as_saved(self) -> Trainer:
-        """A trainer with these weights that computes as the saved model does: in single precision.
-
-        Its scores are those that the users of the model see. `trainer` itself may lose its weights to it.
-        """
-        plan = replace(self.trainer.execution_plan, precision=FLOAT32)
-        if plan == self.trainer.execution_plan:
-            return self.trainer
-        state = self.trainer.state()
-        single = self.cache.trainer(self.family, self.config, self.task, plan)
-        single.reset(self.config, 0)
-        single.load_state(state)
-        return single
-
-
-def train_winner(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: int) -> TrainedWinner:
-    """Train the winner's configuration for this many epochs, with its own seed, on train + validation.
-
-    Raises:
-        SearchFailedError: The training diverged.
+    Attributes:
+        folder: The run, under a path or URI that every node knows.
+        run_name: The job's name.
+        winner: What is trained.
+        plan: How.
     """
-    with silence_native_stderr():
-        from toprung.trainables.backend.engine import enable_determinism
-        from toprung.trainables.models.family import load_family
-        from toprung.trainables.training.trainer_cache import TrainerCache
 
-    job = run.job
-    if job.resources.deterministic:
-        enable_determinism()
-    task = retrain_task(dataset, job.search.max_epochs, epochs)
-    # On the kind of device that searched, the winner is computed as in the search.
-    store = AutotuneStore(run.folder.choices, read_only=True)
-    request = job.resources.execution_request()
-    cache = TrainerCache(request=request, store=store, workload=Workload(epochs))
-    family = load_family(job.family)
-    min_micro_batches = micro_batches(run.trials, winner, dataset.counts["train"])
-    trainer = cache.trainer(family, winner.config, task, min_micro_batches=min_micro_batches)
-    trainer.reset(winner.config, winner.seed or 0)
-    train_epochs(trainer, epochs, winner.trial_id)
-    return TrainedWinner(trainer, cache, family, winner.config, task)
+    folder: RunFolder
+    run_name: str
+    winner: Winner
+    plan: RetrainPlan
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs to train."""
+        return self.plan.trial.rules.max_epochs
 
 
-def retrain_task(dataset: Dataset, max_epochs: int, epochs: int) -> Task:
-    """The task on train + validation, its schedules as long as the search's or as a longer retraining.
+def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: int) -> WinnerTraining:
+    """The winner's training for this many epochs, with its own seed, on train + validation.
 
-    A learning rate schedule ends at zero: epochs after its end would change nothing.
+    Its schedules are as long as the search's, or as a longer retraining: epochs after their end would change nothing.
     """
-    return dataset.task(max(max_epochs, epochs), concat_splits(dataset.train(), dataset.val()))
+    job, folder = run.job, RunFolder(absolute(run.folder.root))
+    rules = Rules(
+        max_epochs=epochs,
+        checkpoint_secs=job.storage.checkpoint_secs,
+        objectives=Objectives((job.search.optimized.main,)),
+        data_fingerprint=dataset.fingerprint,
+    )
+    data = job.data_spec()
+    trial = TrialPlan(
+        data=data,
+        source=pack_source(data.source, "data.source"),
+        family=pack_source(job.family),
+        checkpoints=folder.path(*STATES),
+        rules=rules,
+        cpus=job.resources.cpus,
+        gpus=gpus_of(run, winner),
+        execution=job.resources.execution_request(),
+        workload=Workload(epochs),
+        deterministic=job.resources.deterministic,
+        autotune=folder.choices,
+    )
+    plan = RetrainPlan(
+        trial,
+        dict(winner.config),
+        winner.seed or 0,
+        max(job.search.max_epochs, epochs),
+        micro_batches(run.trials, winner, dataset.counts["train"]),
+    )
+    return WinnerTraining(folder, job.name, winner, plan)
 
 
-def train_epochs(trainer: Trainer, epochs: int, trial_id: str) -> None:
-    """Train all epochs and log a line for each.
-
-    Raises:
-        SearchFailedError: A loss is not finite.
-    """
-    for epoch in range(1, epochs + 1):
-        metrics = trainer.train_epoch(epoch)
-        _progress_log.info(
-            "epoch %d/%d: train loss %.4f, train accuracy %.4f",
-            epoch,
-            epochs,
-            metrics["train_loss"],
-            metrics["train_accuracy"],
-        )
-        # The training loss is measured before each step, so that only the validation loss shows the last step.
-        if not math.isfinite(metrics["train_loss"] + metrics["val_loss"]):
-            raise SearchFailedError(
-                f"the retraining of {trial_id} diverged at epoch {epoch}; nothing was saved"
-            )
+def gpus_of(run: SearchedRun, winner: Winner) -> float:
+    """The GPUs of the winner's training: those of the job, or what its trial had where the job leaves them open."""
+    gpus = run.job.resources.gpus
+    if gpus != "auto":
+        return gpus
+    row = run.trials[run.trials["trial_id"] == winner.trial_id].iloc[-1]
+    return 0.0 if pd.isna(row["gpus"]) else float(row["gpus"])
 
 
 def micro_batches(trials: pd.DataFrame, winner: Winner, train_images: int) -> int:

@@ -74,7 +74,11 @@ def _processor_secs(code: str) -> float:
 @pytest.mark.parametrize(
     ("command", "interrupted", "line"),
     [
-        (["retrain", "x"], "toprung.search.winner.retrain.retrain_winner", "trains again from the start"),
+        (
+            ["retrain", "x"],
+            "toprung.search.winner.retrain.retrain_winner",
+            "the same command continues",
+        ),
         (["search", "x"], "toprung.search.runs.run_folder.load_extended", "the same command continues"),
         (
             ["search", "x", "--set", "search.trials=+4"],

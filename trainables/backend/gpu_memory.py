@@ -10,6 +10,7 @@ from toprung.trainables.backend.engine import limit_gpu_memory
 # What a process takes on the GPU beside its tensors: driver context, cuDNN and cuBLAS handles, loaded kernels.
 CONTEXT_MEGABYTES = 768
 MIN_MEGABYTES = 256
+VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
 def share_megabytes(share: float, total_megabytes: int) -> int | None:
@@ -40,6 +41,14 @@ def visible_gpu_megabytes() -> int | None:
         return int(answer.split()[0])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
+
+
+def hide_gpus() -> None:
+    """Let this process see no GPU, for one that was given none; call it before the backend is imported.
+
+    Ray leaves all GPUs of a node visible to a process without any, where RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO is 0.
+    """
+    os.environ.update(dict.fromkeys(VISIBLE_DEVICES, ""))
 
 
 def apply_memory_cap(share: float) -> int | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from toprung.trainables.data.dataset import DataSpec
     from toprung.trainables.trial.report import EpochReport
     from toprung.trainables.worker.connection import Address
+    from toprung.trainables.worker.preflight import DriverFacts
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class TrialPlan:
     worker_bytes: the memory at which a worker is replaced between two trials; None for 0.8 of its cores' share.
     epoch_limit_secs: a worker without a result for longer is considered to hang.
     driver: where the driver listens; None until it does.
+    preflight: what a worker's node must have in common with the driver; None where it is not compared.
     """
 
     data: DataSpec
@@ -81,3 +83,4 @@ class TrialPlan:
     worker_bytes: int | None = None
     epoch_limit_secs: float = 6 * 3600.0
     driver: Address | None = None
+    preflight: DriverFacts | None = None

@@ -26,6 +26,7 @@ from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.resource_usage import ResourceUsage, memory_share_bytes
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.connection import connect_to_driver
+from toprung.trainables.worker.preflight import node_problem
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.worker.trial_runner import TrialRun
 
@@ -50,7 +51,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
         """Connect to the driver; Ray demands a default of `plan` and always passes it."""
         assert plan is not None and plan.driver is not None
-        self._slot = config[WORKER_SLOT]
+        self._slot, self._plan = config[WORKER_SLOT], plan
         self._epoch_limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._max_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
         self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
@@ -62,7 +63,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Carry out the driver's instructions until it shuts the worker down."""
-        instruction: Instruction = self._connection.ask(self._slot)
+        instruction: Instruction = self._connection.ask(node_problem(self._plan) or self._slot)
         watchdog = Watchdog(self._epoch_limit_secs, self._report_timeout)
         while instruction is not Order.SHUTDOWN:
             if isinstance(instruction, TrialStart):

@@ -24,6 +24,7 @@ from toprung.trainables.trial.messages import (
 )
 from toprung.trainables.trial.report import EpochReport
 from toprung.trainables.worker.connection import Address, ConnectionLostError, connect_to_driver
+from toprung.trainables.worker.preflight import NodeProblem, NodeUnfitError
 
 
 def report_of(trial_id: str, epoch: int = 1, recycled: bool = False) -> WorkerReport:
@@ -227,3 +228,14 @@ def train_all(address: Address, slot: str, trained: list[str]) -> None:
             assert answer is Order.CONTINUE
             answer = connection.ask(report_of(start.trial_id, epoch))
     connection.close()
+
+
+def test_a_worker_whose_node_is_unfit_ends_the_search_with_its_line_and_fails_no_trial(fake_loop) -> None:
+    loop = fake_loop(2)
+    dispatcher = Dispatcher(loop)
+    assert dispatcher.open_slot("a")
+    with served(dispatcher) as address, pytest.raises(ConnectionLostError):
+        connect_to_driver(address).ask(NodeProblem("node x: no GPU"))
+    with pytest.raises(NodeUnfitError, match=r"^node x: no GPU$"):
+        dispatcher.raise_error()
+    assert not loop.lost_trials

@@ -237,9 +237,9 @@ def assert_tracked(run: Path, trials: int, report: dict) -> None:
 
 
 def test_no_more_gpus_than_there_are(on_cluster, job_file) -> None:
-    ended = on_cluster("search", job_file(resources={"gpus": 2, "concurrent": None})).wait()
+    ended = on_cluster("search", job_file(resources={"gpus": 1, "concurrent": None})).wait()
     assert ended.returncode == 2
-    assert "resources.gpus: 2 requested; the largest node of the cluster has 0" in ended.stderr
+    assert "resources.gpus: 1 requested; the largest node of the cluster has 0" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -74,7 +74,7 @@ def test_every_problem_is_reported_at_once_with_its_path(written) -> None:
         "serch",
     ]
     assert "-3 given; must be greater than 0" in lines[0]
-    assert lines[2].endswith("-1 given; must be 0 to 1, a whole number above, or auto")
+    assert lines[2].endswith("-1 given; must be 0 to 1, or auto")
     assert "did you mean 'search'?" in lines[3]
 
 
@@ -117,7 +117,7 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
     if fits:
         assert Job.from_file(written(text)).resources.gpus == gpus
         return
-    with pytest.raises(InputError, match=r"resources\.gpus: 1.5 given; must be 0 to 1, a whole number above"):
+    with pytest.raises(InputError, match=r"resources\.gpus: 1.5 given; must be 0 to 1, or auto"):
         Job.from_file(written(text))
 
 

@@ -100,7 +100,8 @@ def test_an_earlier_model_stays_where_it_is_the_same_or_was_confirmed_against_th
     folder = searched(tmp_path)
     report = {"trial_id": "t00000", "epochs": epochs, "registered": "there", "winner": winner}
     Storage.at(folder.root).put(REPORT_FILE, json.dumps(report).encode())
-    monkeypatch.setattr(SearchedRun, "checked_dataset", lambda _: None)
+    dataset = SimpleNamespace(fingerprint="a" * 20, counts={"train": 100})
+    monkeypatch.setattr(SearchedRun, "checked_dataset", lambda _: dataset)
     monkeypatch.setattr("toprung.search.winner.retrain.train_test_and_save", lambda *_: {"trained": True})
     retrained = retrain_winner(folder, overrides)
     assert retrained.report == (report if is_kept else {"trained": True})

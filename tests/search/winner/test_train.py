@@ -1,19 +1,23 @@
-"""Training the winner again: its micro-batches, its schedule, and what is reported when it diverges."""
+"""Training the winner again: its micro-batches, its schedule, its place and its resources."""
 
 from __future__ import annotations
 
-import logging
-import math
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from toprung.search.driver.search_failure import SearchFailedError
+from toprung.results.analysis.winner import Winner
 from toprung.search.jobs.schema import Job
-from toprung.search.winner.train import micro_batches, retrain_task, train_epochs
+from toprung.search.runs.run_folder import RunFolder
+from toprung.search.winner.searched_run import SearchedRun
+from toprung.search.winner.train import gpus_of, micro_batches, winner_training
 from toprung.trainables.data.dataset import load
+from toprung.trainables.trial.report import Outcome
+from toprung.trainables.worker.retraining import retrain_task
 
 TRAIN_IMAGES = 100
 
@@ -42,38 +46,50 @@ def test_the_number_of_micro_batches_is_read_from_the_winners_row(
     )
 
 
-@pytest.mark.parametrize(
-    ("losses", "epoch"),
-    [
-        ([(math.nan, math.nan)], 1),
-        ([(0.5, 0.6), (math.inf, math.nan)], 2),
-        ([(0.5, 0.6), (0.4, math.nan)], 2),
-        ([(0.5, 0.6), (0.4, 0.5)], None),
-    ],
-    ids=["nan", "infinite", "by its last step", "never"],
+WINNER = Winner(
+    "t00001", {"batch_size": 32}, 7, "val_accuracy", 0.9, 5, 9, 6, Outcome.COMPLETED, "best", None, None
 )
-def test_a_retraining_that_diverges_ends_with_an_error(
-    losses: list[tuple[float, float]], epoch: int | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    reported = iter(losses)
 
-    def train_epoch(epoch: int) -> dict[str, float]:
-        train_loss, val_loss = next(reported)
-        return {"train_loss": train_loss, "train_accuracy": 0.5, "val_loss": val_loss}
 
-    caplog.set_level(logging.INFO, "toprung")
-    trainer: Any = SimpleNamespace(train_epoch=train_epoch)
-    if epoch is None:
-        train_epochs(trainer, len(losses), "t00001")
-        assert caplog.messages[-1] == "epoch 2/2: train loss 0.4000, train accuracy 0.5000"
-        return
-    with pytest.raises(SearchFailedError, match=f"of t00001 diverged at epoch {epoch}; nothing was saved"):
-        train_epochs(trainer, 3, "t00001")
+def searched_run(**sections: Any) -> SearchedRun:
+    """A run whose winner had half a GPU."""
+    job = Job.from_dict({"name": "a", "data": "digits", "search": {"max_epochs": 9}, **sections}, "job")
+    trials = pd.DataFrame({"trial_id": ["t00000", "t00001"], "gpus": [None, 0.5]})
+    return SearchedRun(RunFolder("runs/a"), job, trials, pd.DataFrame())
 
 
 @pytest.mark.parametrize(("epochs", "schedule"), [(6, 9), (9, 9), (14, 14)])
 def test_the_schedule_of_a_longer_retraining_spans_all_of_its_epochs(epochs: int, schedule: int) -> None:
-    dataset = load(Job.from_dict({"name": "a", "data": "digits"}, "job").data_spec())
-    task = retrain_task(dataset, 9, epochs)
+    run = searched_run()
+    dataset = load(run.job.data_spec())
+    plan = winner_training(run, WINNER, dataset, epochs).plan
+    assert plan.schedule_epochs == schedule
+    task = retrain_task(dataset, plan.schedule_epochs)
     assert task.max_epochs == schedule
     assert len(task.train.labels) == dataset.counts["train"] + dataset.counts["val"]
+
+
+def test_another_node_is_told_where_the_run_is_from_the_root_of_the_file_system() -> None:
+    run = searched_run()
+    work = winner_training(run, WINNER, load(run.job.data_spec()), 6)
+    assert work.folder.root == str(Path("runs/a").absolute())
+    assert work.plan.trial.checkpoints == f"{work.folder.root}/retrain/checkpoints"
+
+
+def test_another_training_of_the_winner_does_not_continue_from_the_state_of_the_first() -> None:
+    run = searched_run()
+    dataset = load(run.job.data_spec())
+    plan = winner_training(run, WINNER, dataset, 6).plan
+    others = [winner_training(run, WINNER, dataset, 7).plan, replace(plan, min_micro_batches=2)]
+    assert len({each.state_name for each in (plan, *others)}) == 3
+    assert winner_training(run, WINNER, dataset, 6).plan.state_name == plan.state_name
+
+
+@pytest.mark.parametrize(("given", "gpus"), [("auto", 0.5), (1, 1.0), (0, 0.0)])
+def test_the_winner_has_the_gpus_of_the_job_or_of_its_trial(given: Any, gpus: float) -> None:
+    assert gpus_of(searched_run(resources={"gpus": given}), WINNER) == gpus
+
+
+def test_a_winner_whose_trial_had_no_gpu_is_trained_without() -> None:
+    run = searched_run(resources={"gpus": "auto"})
+    assert gpus_of(run, replace(WINNER, trial_id="t00000")) == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from toprung.trainables.backend.gpu_memory import (
     CONTEXT_MEGABYTES,
     MIN_MEGABYTES,
+    VISIBLE_DEVICES,
     apply_memory_cap,
+    hide_gpus,
     share_megabytes,
 )
 
@@ -32,3 +36,13 @@ def test_a_share_too_small_to_train_in_is_refused() -> None:
     assert share_megabytes(smallest, 16_000) == MIN_MEGABYTES
     with pytest.raises(ValueError, match="must leave 256"):
         share_megabytes(smallest / 2, 16_000)
+
+
+def test_a_worker_without_a_gpu_sees_none_where_ray_leaves_them_visible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("HIP_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("ROCR_VISIBLE_DEVICES", raising=False)
+    hide_gpus()
+    assert {os.environ.pop(name) for name in VISIBLE_DEVICES} == {""}

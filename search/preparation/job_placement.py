@@ -1,0 +1,60 @@
+"""What a job asks of the machines that run it, checked where its own text shows that it cannot be."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toprung.search.runs.run_folder import JOB_FILE, RunFolder
+from toprung.spaces.errors import InputError
+from toprung.trainables.system.storage import Storage
+from toprung.trainables.system.uris import is_uri
+
+if TYPE_CHECKING:
+    from toprung.search.jobs.schema import Job
+
+RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""The environment variable that Ray sets for the command of a Ray job."""
+RAY_COPY = "_ray_pkg_"
+"""What the folder that Ray copies a job's working folder to begins with."""
+
+
+def check_gpus(job: Job) -> None:
+    """Raise `InputError` for more than one GPU of a trial."""
+    gpus = job.resources.gpus
+    if gpus != "auto" and gpus > 1:
+        raise InputError.single(
+            "resources.gpus",
+            f"{gpus:g} given",
+            "must be at most 1 until a trial can use several: it computes on one, and the others would be idle",
+        )
+
+
+def check_storage_outlives_job(job: Job) -> None:
+    """Raise `InputError` for a relative `storage.path` inside a Ray job, whose working folder is a copy."""
+    path = job.storage.path
+    in_job = RAY_JOB_VARIABLE in os.environ or RAY_COPY in str(Path.cwd())
+    if in_job and not is_uri(path) and not Path(path).expanduser().is_absolute():
+        raise InputError.single(
+            "storage.path",
+            f"{path!r} is relative to the working folder of this Ray job, a copy that Ray deletes",
+            "must be an absolute path that every node shares, or a URI such as s3://bucket/runs: "
+            "--set storage.path=/shared/runs",
+        )
+
+
+def with_gpus_of_run(job: Job) -> Job:
+    """The job with the GPUs of the run that it continues, where it does not name them itself.
+
+    The default was 0 before it was auto, and a run goes on as it began.
+    """
+    if "gpus" in job.resources.model_fields_set:
+        return job
+    folder = RunFolder(job.run_root)
+    with suppress(OSError, InputError):  # what is wrong with the folder is reported where it is claimed
+        if Storage.at(folder.root).exists(JOB_FILE):
+            gpus = folder.job().resources.gpus
+            return job.model_copy(update={"resources": job.resources.model_copy(update={"gpus": gpus})})
+    return job

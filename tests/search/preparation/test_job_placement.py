@@ -1,0 +1,80 @@
+"""What a job may ask of its machines: GPUs, and a storage that outlives a Ray job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toprung.search.jobs.schema import Job
+from toprung.search.preparation.job_placement import (
+    RAY_JOB_VARIABLE,
+    check_gpus,
+    check_storage_outlives_job,
+    with_gpus_of_run,
+)
+from toprung.search.preparation.prepare import prepare
+from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.errors import InputError
+
+
+def job_of(storage: object = "runs", **resources: Any) -> Job:
+    content = {"name": "a", "data": "digits", "storage": {"path": str(storage)}, "resources": resources}
+    return Job.from_dict(content, "job")
+
+
+@pytest.mark.parametrize("gpus", [0, 0.5, 1, "auto"])
+def test_a_trial_may_have_one_gpu_or_less(gpus: Any) -> None:
+    check_gpus(job_of(gpus=gpus))
+
+
+def test_several_gpus_of_a_trial_are_refused_with_the_reason_before_anything_starts() -> None:
+    with pytest.raises(
+        InputError, match=r"^resources\.gpus: 2 given; must be at most 1 until a trial can use several"
+    ):
+        prepare(job_of(gpus=2))
+
+
+@pytest.mark.parametrize(
+    ("path", "in_job", "in_copy", "is_refused"),
+    [
+        ("runs", True, False, True),
+        ("runs", False, True, True),
+        ("runs", False, False, False),
+        ("/shared/runs", True, True, False),
+        ("~/runs", True, True, False),
+        ("s3://bucket/runs", True, True, False),
+    ],
+)
+def test_a_relative_storage_path_is_refused_inside_a_ray_job(
+    path: str, in_job: bool, in_copy: bool, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ("_ray_pkg_1a2b" if in_copy else "work")
+    copy.mkdir()
+    monkeypatch.chdir(copy)
+    if in_job:
+        monkeypatch.setenv(RAY_JOB_VARIABLE, "{}")
+    if not is_refused:
+        check_storage_outlives_job(job_of(path))
+        return
+    with pytest.raises(
+        InputError, match=r"'runs' is relative .* Ray deletes; .*--set storage\.path=/shared/runs$"
+    ):
+        check_storage_outlives_job(job_of(path))
+
+
+def test_a_run_goes_on_with_the_gpus_it_began_with_unless_the_job_names_others(tmp_path: Path) -> None:
+    assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == "auto", "there is no run yet"
+    begun = job_of(tmp_path, gpus=0)
+    RunFolder(begun.run_root).claim(begun).release()
+    assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == 0.0
+    assert with_gpus_of_run(job_of(tmp_path).overridden(["search.trials=9"])).resources.gpus == 0.0
+    for gpus in ("auto", 0.5):
+        assert with_gpus_of_run(job_of(tmp_path, gpus=gpus)).resources.gpus == gpus
+
+
+def test_a_storage_that_does_not_answer_is_left_to_whoever_opens_the_run(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "job.yaml").write_text("no: job")
+    assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == "auto"

@@ -1,0 +1,172 @@
+"""The winner's training on train + validation, in whichever process has the resources for it.
+
+It is one long trial: saved, resumed and cut into micro-batches as every trial. Heavy libraries are imported inside the
+functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from toprung.trainables.backend.autotune import AutotuneStore
+from toprung.trainables.data.concat import concat_splits
+from toprung.trainables.system.imports import silence_native_stderr
+from toprung.trainables.trial.execution import FLOAT32
+from toprung.trainables.trial.messages import TrialStart
+from toprung.trainables.trial.patience import KEY as PATIENCE
+from toprung.trainables.worker.checkpoints import CheckpointStore
+from toprung.trainables.worker.trainer_source import CachedTrainerSource
+from toprung.trainables.worker.trial_runner import TrialRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import keras
+
+    from toprung.trainables.data.dataset import Dataset
+    from toprung.trainables.metrics.classification import Evaluation
+    from toprung.trainables.task.task import Task
+    from toprung.trainables.training.trainer import Trainer
+    from toprung.trainables.trial.execution import ExecutionPlan
+    from toprung.trainables.trial.messages import EpochResult
+    from toprung.trainables.worker.plan import TrialPlan
+
+
+@dataclass(frozen=True)
+class RetrainPlan:
+    """All that a process needs to train the winner.
+
+    Attributes:
+        trial: As of a search's trials; `rules.max_epochs` are the epochs to train.
+        config: The winner's configuration.
+        seed: The winner's seed.
+        schedule_epochs: The length of its schedules, see `retrain_task`.
+        min_micro_batches: Its batches are cut into at least so many.
+    """
+
+    trial: TrialPlan
+    config: Mapping[str, object]
+    seed: int
+    schedule_epochs: int
+    min_micro_batches: int = 1
+
+    @property
+    def state_name(self) -> str:
+        """Names the saved state: another training, or another version of the user's file, has another name."""
+        trial = self.trial
+        owner = [self.schedule_epochs, trial.rules.max_epochs, self.min_micro_batches, trial.family.source]
+        return "winner-" + hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]
+
+
+def retrain_task(dataset: Dataset, schedule_epochs: int) -> Task:
+    """The task on train + validation; a learning rate schedule ends at zero after `schedule_epochs`."""
+    return dataset.task(schedule_epochs, concat_splits(dataset.train(), dataset.val()))
+
+
+class RetrainSource(CachedTrainerSource):
+    """Builds the winner's trainer; in a process that is no worker's it leaves the process as it is."""
+
+    def __init__(self, plan: RetrainPlan, in_worker: bool) -> None:
+        super().__init__(plan.trial)
+        self._retrain_plan, self._in_worker = plan, in_worker
+        self.newest: Trainer | None = None
+
+    def trainer(
+        self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
+    ) -> Trainer:
+        """The winner's trainer, its batches cut as in the search and for lack of memory here."""
+        loaded = self.loaded
+        count = max(self._retrain_plan.min_micro_batches, min_micro_batches)
+        self.newest = loaded.trainers.trainer(loaded.family, config, loaded.task, plan, count)
+        return self.newest
+
+    def task(self, dataset: Dataset) -> Task:
+        """Train + validation."""
+        return retrain_task(dataset, self._retrain_plan.schedule_epochs)
+
+    def store(self) -> AutotuneStore | None:
+        """The search's choices: on the kind of device that searched, the winner is computed as in the search."""
+        autotune = self._plan.autotune
+        return AutotuneStore(autotune, read_only=True) if autotune else None
+
+    def start_backend(self) -> None:
+        """As a worker's in a worker; else with whatever the user's process has."""
+        if self._in_worker:
+            super().start_backend()
+            return
+        with silence_native_stderr():
+            import keras  # noqa: F401
+
+    def single_precision(self, config: Mapping[str, object]) -> Trainer:
+        """A trainer with the newest one's weights that computes as the saved model does: in float32.
+
+        Its scores are those that the users of the model see. The newest trainer may lose its weights to it.
+        """
+        trainer = self.newest
+        assert trainer is not None
+        plan = replace(trainer.execution_plan, precision=FLOAT32)
+        if plan == trainer.execution_plan:
+            return trainer
+        state = trainer.state()
+        single = self.trainer(config, plan, plan.micro_batches)
+        single.reset(config, 0)
+        single.load_state(state)
+        return single
+
+
+class Retraining:
+    """The winner in training, then trained.
+
+    Args:
+        plan: What to train.
+        in_worker: Whether this process is a Ray worker, which is limited to what the plan gives it.
+    """
+
+    def __init__(self, plan: RetrainPlan, in_worker: bool = False) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        self._plan = plan
+        # The last epoch is reached in any case: without patience no state is saved for it.
+        self._config = {key: value for key, value in plan.config.items() if key != PATIENCE}
+        self._source = RetrainSource(plan, in_worker)
+        self._store = CheckpointStore(plan.trial.checkpoints)
+        self._run = TrialRun(self._source, self._store, plan.trial.rules)
+
+    def results(self) -> Iterator[EpochResult]:
+        """Train to the last epoch; from a saved state the first result repeats its newest epoch.
+
+        Yields:
+            The result of each epoch; the last one says how the training failed, if it did.
+        """
+        self._run.begin(TrialStart(self._plan.state_name, 0, self._plan.seed, self._config))
+        while True:
+            result = self._run.step()
+            yield result
+            report = result.report
+            is_over = (
+                report is None or not report.is_finite or report.epoch >= self._plan.trial.rules.max_epochs
+            )
+            if result.failure or is_over:
+                return
+
+    @property
+    def dataset(self) -> Dataset:
+        """The images."""
+        return self._source.loaded.dataset
+
+    def export(self) -> keras.Model:
+        """The trained model, see `Trainer.export`."""
+        assert self._source.newest is not None
+        return self._source.newest.export()
+
+    def evaluate_test(self) -> Evaluation:
+        """The scores on the sealed test images, as the saved model computes them; called last."""
+        return self._source.single_precision(self._config).evaluate(self.dataset.test())
+
+    def discard_state(self) -> None:
+        """Delete the saved states of this run's retrainings: nothing continues from them any more."""
+        self._run.end()
+        self._store.keep_only(frozenset())
