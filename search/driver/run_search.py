@@ -7,13 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toprung.results.tables.schema import TRIALS
 from toprung.search.driver.assemble_loop import assemble_loop
 from toprung.search.driver.checkpoint_retention import trials_with_checkpoint
 from toprung.search.driver.open_run import OpenRun, mirrored_to_mlflow, open_run
 from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
-from toprung.search.driver.search_failure import SearchFailedError, all_failed_reason
+from toprung.search.driver.search_failure import raise_failure
 from toprung.search.driver.tune_workers import run_workers
 from toprung.search.driver.worker_allocation import allocate_workers
 from toprung.search.preparation.job_placement import with_gpus_of_run
@@ -70,7 +69,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
             stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
             run_workers(loop, workers, job.name)
         _finish(loop, run)
-    _raise_failure(loop, run)
+    raise_failure(loop, run)
     return SearchResult(run.folder, loop.stop_reason)
 
 
@@ -79,11 +78,3 @@ def _finish(loop: SearchLoop, run: OpenRun) -> None:
     run.writer.compact()
     kept = trials_with_checkpoint(run.trials(), run.job.search.metric)
     CheckpointStore(run.folder.checkpoints).keep_only(frozenset(kept))
-
-
-def _raise_failure(loop: SearchLoop, run: OpenRun) -> None:
-    table = run.folder.path(TRIALS)
-    if loop.abort_reason:
-        raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {table}")
-    if failed := all_failed_reason(run.trials(), run.job.search.metric):
-        raise SearchFailedError(f"{failed}; see the columns `reason` and `error` of {table}")

@@ -6,10 +6,14 @@ from collections import Counter
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from toprung.results.tables.schema import TRIALS
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from toprung.search.driver.open_run import OpenRun
+    from toprung.search.driver.search_loop import SearchLoop
 
 REASON_CHARS = 300
 REASONS_NAMED = 2
@@ -17,6 +21,15 @@ REASONS_NAMED = 2
 
 class SearchFailedError(RuntimeError):
     """The search cannot succeed as the job stands: read the reason, mend the job or the model, run it again."""
+
+
+def raise_failure(loop: SearchLoop, run: OpenRun) -> None:
+    """Raise `SearchFailedError` where the search was given up, or every trial of it failed."""
+    table = run.folder.path(TRIALS)
+    if loop.abort_reason:
+        raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {table}")
+    if failed := all_failed_reason(run.trials(), run.job.search.metric):
+        raise SearchFailedError(f"{failed}; see the columns `reason` and `error` of {table}")
 
 
 def all_failed_reason(trials: pd.DataFrame, metric: str) -> str | None:

@@ -1,14 +1,11 @@
-"""What a retraining leaves in its run beside the model: the report, and when the test set was read."""
+"""What a retraining leaves in its run beside the model: the report."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from toprung.spaces.errors import InputError
-from toprung.trainables.system.storage import Storage
+from toprung.search.winner.json_files import put_json, read_json
 
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     from toprung.trainables.metrics.classification import Evaluation
 
 Report = dict[str, Any]
-REPORT_FILE, READS_FILE = "retrain/report.json", "retrain/test_reads.json"
+REPORT_FILE = "retrain/report.json"
 CONFUSION_CLASSES = 100  # with more classes the confusion counts are left out: they are too many to read
 
 
@@ -41,29 +38,13 @@ class TrainedBy:
 
 def read_report(folder: RunFolder) -> Report | None:
     """The report of an earlier retraining, None without one. Raises `InputError` where it is damaged."""
-    report: Report | None = _read_json(folder, REPORT_FILE)
+    report: Report | None = read_json(folder, REPORT_FILE)
     return report
 
 
 def put_report(folder: RunFolder, report: Report) -> None:
     """Save the report beside the model."""
-    Storage.at(folder.root).put(REPORT_FILE, _json(report))
-
-
-def check_test_reads(folder: RunFolder) -> None:
-    """Raise `InputError` where the record of test reads is damaged."""
-    _read_json(folder, READS_FILE)
-
-
-def record_test_read(folder: RunFolder) -> list[str]:
-    """Record that the test set is read now; called before it is read.
-
-    Returns:
-        The time of every read for this run, this one included.
-    """
-    reads = [*(_read_json(folder, READS_FILE) or []), datetime.now(UTC).isoformat(timespec="seconds")]
-    Storage.at(folder.root).put(READS_FILE, _json(reads))
-    return reads
+    put_json(folder, REPORT_FILE, report)
 
 
 def report_of(work: WinnerTraining, data: Dataset, test: SealedTest, trained: TrainedBy) -> Report:
@@ -100,17 +81,3 @@ def winner_summary(winner: Winner) -> dict[str, Any]:
     """The winner in a report: all fields but the configuration, which the report holds already."""
     known = {name: value for name, value in asdict(winner).items() if name != "config"}
     return {**known, "confirmed": [asdict(mean) for mean in winner.confirmed]}
-
-
-def _read_json(folder: RunFolder, name: str) -> Any:
-    try:
-        return json.loads(bytes(Storage.at(folder.root).read(name)))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        given = f"{folder.path(name)} is damaged"
-        raise InputError.single("RUN", given, "restore it, or remove it to train and test again") from None
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()

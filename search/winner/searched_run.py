@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_tables
-from toprung.search.winner.report import check_test_reads
+from toprung.search.winner.json_files import check_test_reads
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import Dataset, load
 

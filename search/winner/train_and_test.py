@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.search_failure import SearchFailedError
+from toprung.search.winner.json_files import record_test_read
 from toprung.search.winner.model_file import save_model
-from toprung.search.winner.report import SealedTest, TrainedBy, put_report, record_test_read, report_of
+from toprung.search.winner.report import SealedTest, TrainedBy, put_report, report_of
 from toprung.trainables.worker.retraining import Retraining
 
 if TYPE_CHECKING:

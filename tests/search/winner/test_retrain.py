@@ -18,8 +18,9 @@ from toprung.results.tracking.model_registry import RegisteredModel
 from toprung.search.cli import main
 from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.winner.json_files import READS_FILE
 from toprung.search.winner.model_file import save_model
-from toprung.search.winner.report import READS_FILE, REPORT_FILE
+from toprung.search.winner.report import REPORT_FILE
 from toprung.search.winner.retrain import retrain_winner
 from toprung.search.winner.searched_run import SearchedRun
 from toprung.trainables.system.storage import Storage
