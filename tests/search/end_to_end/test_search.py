@@ -236,8 +236,8 @@ def assert_tracked(run: Path, trials: int, report: dict) -> None:
     assert tested == pytest.approx(report["test_accuracy"])
 
 
-def test_no_more_gpus_than_there_are(on_cluster, job_file) -> None:
-    ended = on_cluster("search", job_file(resources={"gpus": 1, "concurrent": None})).wait()
+def test_no_more_gpus_than_there_are(toprung, job_file) -> None:
+    ended = toprung("search", job_file(resources={"gpus": 1, "concurrent": None})).wait()
     assert ended.returncode == 2
     assert "resources.gpus: 1 requested; the largest node of the cluster has 0" in ended.stderr
     assert "Traceback" not in ended.stderr
