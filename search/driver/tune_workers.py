@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -116,6 +117,19 @@ class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
         return {}
 
 
+class SilentProgress(TrialProgressCallback):  # type: ignore[misc]
+    """Takes the place of Tune's own, which prints a line for each slot that was not needed, at any verbosity."""
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
+
+    def on_trial_error(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
+
+    def on_trial_complete(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
+
+
 def kill_actor(actor: ActorHandle) -> None:
     """Kill a worker's process through Ray, which does so too where the process is stopped."""
     import ray
@@ -142,7 +156,7 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
         name: The experiment's name in Ray Tune.
 
     Raises:
-        ClusterUnreachableError: Workers cannot connect to this process.
+        ClusterUnreachableError: Workers cannot connect to this process, or no node came in time.
     """
     from ray import tune
 
@@ -178,6 +192,7 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
                 storage_path=scratch,
                 verbose=0,
                 progress_reporter=tune.CLIReporter(),  # Tune's reporter for notebooks clears the cell's output
+                callbacks=[SilentProgress()],
                 # The dispatcher counts failures, for each trial of ours.
                 failure_config=tune.FailureConfig(max_failures=0),
             ),

@@ -107,7 +107,7 @@ class Search:
         assert not epochs.duplicated(["trial_id", "epoch"]).any()
         assert (epochs.groupby("trial_id")["epoch"].max() == epochs.groupby("trial_id").size()).all()
         assert "Traceback" not in self.text()
-        assert "raylet" not in self.text(), "Ray's own lines stay out"
+        assert "raylet" not in self.text() and "Last result" not in self.text(), "Ray's own lines stay out"
         return trials.set_index("trial_id").sort_index()
 
     def exit_code(self, secs: float) -> int:
