@@ -21,7 +21,7 @@ from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
-from toprung.search.jobs.load import load_job
+from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.data.dataset import load
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -120,7 +120,7 @@ def cluster() -> Iterator[Cluster]:
 def run(job_file: Callable[..., Path], tmp_path: Path) -> Path:
     """The folder of a search of one trial, which has ended."""
     settings = {"storage": {"checkpoint_secs": 0.2}, "retrain": {"epochs": 60}, "resources": {"gpus": 0}}
-    job = load_job(job_file("searched", search={"trials": 1, "max_epochs": 60}, **settings))
+    job = Job.from_file(job_file("searched", search={"trials": 1, "max_epochs": 60}, **settings))
     folder, fingerprint = RunFolder(job.run_root), load(job.data_spec()).fingerprint
     folder.claim(job).release()
     report = EpochReport("t00000", 1, {"val_accuracy": 0.5})
