@@ -13,7 +13,7 @@ from toprung.trainables.system.storage import Storage
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.train import WinnerTraining
+    from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.metrics.classification import Evaluation
 

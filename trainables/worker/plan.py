@@ -11,11 +11,12 @@ from toprung.trainables.trial.execution import ExecutionRequest
 from toprung.trainables.trial.objectives import Objectives
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from toprung.spaces.user_code.source_files import SourceFile
     from toprung.trainables.data.dataset import DataSpec
     from toprung.trainables.trial.report import EpochReport
     from toprung.trainables.worker.connection import Address
-    from toprung.trainables.worker.preflight import DriverFacts
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ class Rules:
         main = self.objectives.main
         score = main.score(report.metrics.get(main.metric, math.nan))
         return -math.inf if math.isnan(score) else score
+
+
+@dataclass(frozen=True)
+class DriverFacts:
+    """What every node must have in common with the driver.
+
+    Attributes:
+        versions: By name, of Python, toprung, Keras, its backend and Ray.
+        root: The run's folder or URI.
+        token: What the driver wrote there.
+    """
+
+    versions: Mapping[str, str]
+    root: str
+    token: str
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.imports import keras_backend
 from toprung.trainables.system.storage import Storage
+from toprung.trainables.worker.plan import DriverFacts
 from toprung.trainables.worker.trainer_source import preload, start_worker_backend
 
 if TYPE_CHECKING:
@@ -42,21 +43,6 @@ class NodeProblem:
     """What is wrong with a worker's node, in one line; sent to the driver in place of the worker's name."""
 
     line: str
-
-
-@dataclass(frozen=True)
-class DriverFacts:
-    """What every node must have in common with the driver.
-
-    Attributes:
-        versions: By name, of Python, toprung, Keras, its backend and Ray.
-        root: The run's folder or URI.
-        token: What the driver wrote there.
-    """
-
-    versions: Mapping[str, str]
-    root: str
-    token: str
 
 
 def announce(root: str) -> DriverFacts:
