@@ -15,7 +15,6 @@ from toprung.search.driver.progress_display import ProgressDisplay
 from toprung.search.driver.search_failure import raise_failure
 from toprung.search.driver.tune_workers import run_workers
 from toprung.search.driver.worker_allocation import allocate_workers
-from toprung.search.preparation.job_placement import with_gpus_of_run
 from toprung.search.preparation.job_warnings import job_warnings
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
@@ -53,7 +52,6 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
         RayStartError: There is no address, and Ray does not start on this machine.
         SearchFailedError: The search cannot succeed as the job stands.
     """
-    job = with_gpus_of_run(job)
     prepared = prepare(job)
     for warning in job_warnings(prepared):
         _log.warning(warning)

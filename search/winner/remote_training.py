@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from toprung.search.winner.report import Report
-    from toprung.search.winner.train import WinnerTraining
+    from toprung.search.winner.winner_training import WinnerTraining
 
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 

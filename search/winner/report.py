@@ -10,7 +10,7 @@ from toprung.search.winner.json_files import put_json, read_json
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.train import WinnerTraining
+    from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.metrics.classification import Evaluation
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.winner.report import Report
-    from toprung.search.winner.train import WinnerTraining
+    from toprung.search.winner.winner_training import WinnerTraining
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
 

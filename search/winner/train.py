@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.winner.winner_training import WinnerTraining
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.backend.autotune import Workload
 from toprung.trainables.system.uris import absolute
@@ -23,28 +23,6 @@ if TYPE_CHECKING:
     from toprung.trainables.data.dataset import Dataset
 
 STATES = ("retrain", "checkpoints")
-
-
-@dataclass(frozen=True)
-class WinnerTraining:
-    """All that a process needs to train, save and test the winner, on this machine or on another.
-
-    Attributes:
-        folder: The run, under a path or URI that every node knows.
-        run_name: The job's name.
-        winner: What is trained.
-        plan: How.
-    """
-
-    folder: RunFolder
-    run_name: str
-    winner: Winner
-    plan: RetrainPlan
-
-    @property
-    def epochs(self) -> int:
-        """The number of epochs to train."""
-        return self.plan.trial.rules.max_epochs
 
 
 def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: int) -> WinnerTraining:

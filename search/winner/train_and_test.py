@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from toprung.search.winner.report import Report
-    from toprung.search.winner.train import WinnerTraining
+    from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.trial.messages import EpochResult
 
 

@@ -12,10 +12,9 @@ from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import SourceFile
 from toprung.trainables.data.dataset import DataSpec, load
 from toprung.trainables.system.storage import Storage
-from toprung.trainables.worker.plan import Rules, TrialPlan
+from toprung.trainables.worker.plan import DriverFacts, Rules, TrialPlan
 from toprung.trainables.worker.preflight import (
     TOKEN_FILE,
-    DriverFacts,
     accelerator_problem,
     announce,
     images_problem,
