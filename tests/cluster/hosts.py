@@ -93,15 +93,16 @@ class Host:
 
     def processes(self, containing: str = "") -> list[psutil.Process]:
         """The living processes of the host whose command line holds a text, its first process left out."""
-        found = []
-        for process in (
-            psutil.Process(self.pid).children(recursive=True) if psutil.pid_exists(self.pid) else []
-        ):
+        found: list[psutil.Process] = []
+        if self._init.poll() is not None:  # its number may be that of any process of this machine by now
+            return found
+        for process in psutil.Process(self.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 if process.status() != psutil.STATUS_ZOMBIE and containing in " ".join(process.cmdline()):
                     found.append(process)
         # What nsenter started is no child of the first process: it is found by its namespace.
-        own = str(Path(f"/proc/{self.pid}/ns/pid").readlink()) if psutil.pid_exists(self.pid) else ""
+        own = str(Path(f"/proc/{self.pid}/ns/pid").readlink())
+        assert own != str(Path("/proc/self/ns/pid").readlink()), "a host has a namespace of its own"
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
                 is_here = (
@@ -138,9 +139,9 @@ class Host:
 
     def die(self) -> None:
         """End the machine at once: its first process takes all others with it."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
+        if self._init.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
             self._init.kill()
         self._init.wait()
 
