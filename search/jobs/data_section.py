@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, model_validator
 
 from toprung.search.jobs.section import Section, without_secrets
-from toprung.spaces.user_code.references import absolute
+from toprung.spaces.user_code.references import with_absolute_path
 from toprung.trainables.data.sources.registry import source_of
 from toprung.trainables.data.sources.spec import (
     DESCRIPTIONS,
@@ -21,7 +21,7 @@ from toprung.trainables.data.sources.spec import (
     Text,
     leave_train_images,
 )
-from toprung.trainables.system.uris import absolute as absolute_path
+from toprung.trainables.system.uris import absolute
 from toprung.trainables.task.task_type import RequestedTask
 
 
@@ -65,9 +65,9 @@ class DataSection(Section):
 
     def spec(self, seed: int) -> DataSpec:
         """The section in the form that the data layer of the trials takes, paths made absolute for other processes."""
-        path = None if self.path is None else absolute_path(self.path)
+        path = None if self.path is None else absolute(self.path)
         return DataSpec(
-            source=absolute(self.source) or source_of(path),
+            source=with_absolute_path(self.source) or source_of(path),
             path=path,
             image_size=self.image_size,
             channels=self.channels,

@@ -17,10 +17,9 @@ from toprung.search.jobs.search_section import SearchSection, SpaceSection
 from toprung.search.jobs.section import Section, StorePath
 from toprung.search.jobs.yaml_text import apply_override, read_file
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.references import absolute
+from toprung.spaces.user_code.references import with_absolute_path
 from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.system.uris import absolute as absolute_path
-from toprung.trainables.system.uris import has_secrets, join, refuse_secrets
+from toprung.trainables.system.uris import absolute, has_secrets, join, refuse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,12 +162,12 @@ class Job(Section):
     @property
     def family(self) -> str:
         """The space's name as every process of this machine can look it up."""
-        return absolute(self.space.name)
+        return with_absolute_path(self.space.name)
 
     @property
     def run_root(self) -> str:
         """The run folder: `storage.path`/`name`, absolute where it is local."""
-        return join(absolute_path(self.storage.path), self.name)
+        return join(absolute(self.storage.path), self.name)
 
     @property
     def split_seed(self) -> int:

@@ -80,7 +80,7 @@ def instance(found: Any, reference: str, where: str) -> Any:
         raise InputError.single(where, given, rule) from error
 
 
-def absolute(reference: str) -> str:
+def with_absolute_path(reference: str) -> str:
     """A "file.py:attribute" with the path of the file made absolute; any other text unchanged."""
     file, colon, attribute = reference.rpartition(":")
     is_file = colon and file.endswith(".py")

@@ -1,4 +1,4 @@
-"""A trial's newest and best state on storage, each replaced whole, read by whichever worker goes on with it."""
+"""A trial's newest and best state on storage, each replaced whole, read by the worker that continues the trial."""
 
 from __future__ import annotations
 

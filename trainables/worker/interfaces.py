@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from toprung.trainables.trial.resource_usage import ResourceUsage
 
 
-class Trainer(Protocol):
+class TrialTrainer(Protocol):
     """A model with its optimizer, reset in place for each trial."""
 
     execution_plan: ExecutionPlan
@@ -50,7 +50,7 @@ class TrainerSource(Protocol):
 
     def trainer(
         self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
-    ) -> Trainer:
+    ) -> TrialTrainer:
         """The trainer of a configuration's structure.
 
         Args:

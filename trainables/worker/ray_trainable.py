@@ -28,7 +28,7 @@ from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.connection import connect_to_driver
 from toprung.trainables.worker.preflight import node_problem
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
-from toprung.trainables.worker.trial_runner import TrialRun
+from toprung.trainables.worker.trial_runner import TrialRunner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         self._slot, self._plan = config[WORKER_SLOT], plan
         self._epoch_limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._max_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
-        self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
+        self._run = TrialRunner(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
         self._connection = connect_to_driver(plan.driver)
 
     def source(self, plan: TrialPlan) -> TrainerSource:

@@ -20,7 +20,7 @@ from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.patience import KEY as PATIENCE
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
-from toprung.trainables.worker.trial_runner import TrialRun
+from toprung.trainables.worker.trial_runner import TrialRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,7 +133,7 @@ class Retraining:
         self._config = {key: value for key, value in plan.config.items() if key != PATIENCE}
         self._source = RetrainSource(plan, in_worker)
         self._store = CheckpointStore(plan.trial.checkpoints)
-        self._run = TrialRun(self._source, self._store, plan.trial.rules)
+        self._run = TrialRunner(self._source, self._store, plan.trial.rules)
 
     def results(self) -> Iterator[EpochResult]:
         """Train to the last epoch; from a saved state the first result repeats its newest epoch.

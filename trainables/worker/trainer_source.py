@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from toprung.trainables.task.task import Task
     from toprung.trainables.training.trainer_cache import TrainerCache
     from toprung.trainables.trial.execution import ExecutionPlan
-    from toprung.trainables.worker.interfaces import Trainer
+    from toprung.trainables.worker.interfaces import TrialTrainer
     from toprung.trainables.worker.plan import TrialPlan
 
 
@@ -75,7 +75,7 @@ class CachedTrainerSource:
 
     def trainer(
         self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
-    ) -> Trainer:
+    ) -> TrialTrainer:
         """The worker's trainer of a configuration's structure, built if it has none."""
         loaded = self.loaded
         return loaded.trainers.trainer(loaded.family, config, loaded.task, plan, min_micro_batches)

@@ -20,7 +20,7 @@ from toprung.trainables.trial.resource_usage import IdleTimer, ResourceUsage, de
 from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
 
 if TYPE_CHECKING:
-    from toprung.trainables.worker.interfaces import Trainer, TrainerSource
+    from toprung.trainables.worker.interfaces import TrainerSource, TrialTrainer
     from toprung.trainables.worker.plan import Rules
 
 
@@ -38,7 +38,7 @@ class BestState:
     is_newest: bool = False
 
 
-class TrialRun:
+class TrialRunner:
     """The trial that a worker currently trains.
 
     A trial resumes from its newest checkpoint wherever it begins: after a worker or the driver was killed, or after a
@@ -53,7 +53,7 @@ class TrialRun:
         self._source, self._store, self._rules = source, store, rules
         self._idle = IdleTimer()
         self._usage = ResourceUsage()
-        self._trainer: Trainer | None = None
+        self._trainer: TrialTrainer | None = None
         self._history: list[EpochReport] = []
         self._reported = 0
         self._repeat = False
@@ -109,7 +109,7 @@ class TrialRun:
         self._count_setup(trainer)
         self._saved_at = self._counted_to
 
-    def _count_setup(self, trainer: Trainer | None) -> None:
+    def _count_setup(self, trainer: TrialTrainer | None) -> None:
         """Count the seconds since the last that were counted: by the trainer's own account, the rest as setup."""
         apart = ResourceUsage(worker_startup_secs=self._source.take_startup_secs())
         if trainer is not None:
@@ -119,7 +119,7 @@ class TrialRun:
         setup_secs = max(0.0, setup_secs - apart.worker_startup_secs)
         self._usage += apart + ResourceUsage(trial_setup_secs=setup_secs)
 
-    def _restore(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: Trainer) -> None:
+    def _restore(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: TrialTrainer) -> None:
         trainer.load_state(checkpoint.arrays)
         self._history = history
         # Only an epoch whose state was saved is the best state: otherwise no later state could take its place.
@@ -170,7 +170,7 @@ class TrialRun:
         main = self._rules.objectives.main
         return patience_stop_reason(self._history, self._start.config, main, first_rung) is not None
 
-    def _train_epoch(self, trainer: Trainer) -> EpochReport:
+    def _train_epoch(self, trainer: TrialTrainer) -> EpochReport:
         before = self._history[-1] if self._history else EpochReport(self._start.trial_id, 0)
         if before.epoch >= self._rules.max_epochs:
             return before
@@ -187,7 +187,7 @@ class TrialRun:
         self._history.append(report)
         return report
 
-    def _model_measures(self, trainer: Trainer, before: EpochReport) -> dict[str, float]:
+    def _model_measures(self, trainer: TrialTrainer, before: EpochReport) -> dict[str, float]:
         """Secondary objectives that measure the model itself: taken once a trial, repeated at every epoch."""
         measures = {
             "parameter_count": lambda: float(trainer.parameter_count),
@@ -199,7 +199,7 @@ class TrialRun:
             if name in measures
         }
 
-    def _save_if_due(self, trainer: Trainer, report: EpochReport) -> None:
+    def _save_if_due(self, trainer: TrialTrainer, report: EpochReport) -> None:
         """Save at rungs, every `checkpoint_secs`, and each best state that may be the last; count the waiting."""
         began, is_rung = time.perf_counter(), self._rules.is_rung(report.epoch)
         score = self._rules.score(report)
@@ -220,7 +220,7 @@ class TrialRun:
         self._usage += ResourceUsage(checkpoint_secs=self._saved_at - began)
         self._counted_to = self._saved_at
 
-    def _checkpoint(self, trainer: Trainer, epoch: int, best_epoch: int) -> Checkpoint:
+    def _checkpoint(self, trainer: TrialTrainer, epoch: int, best_epoch: int) -> Checkpoint:
         history = tuple(report._asdict() for report in self._history)
         arrays = {**trainer.state(), EXECUTION_PLAN: np.asarray(trainer.execution_plan.to_json())}
         return Checkpoint(self._start.trial_id, epoch, self.identity, history, arrays, best_epoch)
