@@ -230,7 +230,9 @@ def test_only_the_rooms_that_say_so_load_a_heavy_library() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("libraries", [{"ray"}, {"keras", "tensorflow", "jax"}], ids=" ".join)
+@pytest.mark.parametrize(
+    "libraries", [{"ray"}, {"keras", "tensorflow", "jax"}], ids=lambda names: " ".join(sorted(names))
+)
 def test_the_others_load_what_they_say_and_no_more(libraries: set[str]) -> None:
     assert loaded_by(modules_loading(libraries)) == libraries
 

@@ -23,7 +23,7 @@ from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.worker.trial_runner import TrialRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import keras
 
@@ -101,21 +101,23 @@ class RetrainSource(CachedTrainerSource):
         with silence_native_stderr():
             import keras  # noqa: F401
 
-    def single_precision(self, config: Mapping[str, object]) -> Trainer:
-        """A trainer with the newest one's weights that computes as the saved model does: in float32.
 
-        Its scores are those that the users of the model see. The newest trainer may lose its weights to it.
-        """
-        trainer = self.newest
-        assert trainer is not None
-        plan = replace(trainer.execution_plan, precision=FLOAT32)
-        if plan == trainer.execution_plan:
-            return trainer
-        state = trainer.state()
-        single = self.trainer(config, plan, plan.micro_batches)
-        single.reset(config, 0)
-        single.load_state(state)
-        return single
+def in_single_precision(trainer: Trainer, made: Callable[[ExecutionPlan], Trainer]) -> Trainer:
+    """A trainer with the weights of another that computes as the saved model does: in float32.
+
+    Its scores are those that the users of the model see.
+
+    Args:
+        trainer: The other one, which may lose its weights.
+        made: Gives a trainer of the same model that computes as a plan says.
+    """
+    plan = replace(trainer.execution_plan, precision=FLOAT32)
+    if plan == trainer.execution_plan:
+        return trainer
+    state = trainer.state()
+    single = made(plan)
+    single.load_state(state)
+    return single
 
 
 class Retraining:
@@ -164,7 +166,15 @@ class Retraining:
 
     def evaluate_test(self) -> Evaluation:
         """The scores on the sealed test images, as the saved model computes them; called last."""
-        return self._source.single_precision(self._config).evaluate(self.dataset.test())
+        trainer = self._source.newest
+        assert trainer is not None
+
+        def made(plan: ExecutionPlan) -> Trainer:
+            single = self._source.trainer(self._config, plan, plan.micro_batches)
+            single.reset(self._config, 0)
+            return single
+
+        return in_single_precision(trainer, made).evaluate(self.dataset.test())
 
     def discard_state(self) -> None:
         """Delete the saved states of this run's retrainings: nothing continues from them any more."""
