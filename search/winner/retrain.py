@@ -11,7 +11,7 @@ from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.preparation.job_placement import check_gpus
 from toprung.search.winner.choose import choose_winner, keeps_model
 from toprung.search.winner.registration import register
-from toprung.search.winner.remote_training import train_on_cluster
+from toprung.search.winner.remote_training import Patience, train_on_cluster
 from toprung.search.winner.report import (
     put_report,
     read_report,
@@ -90,7 +90,9 @@ def train_test_and_save(run: SearchedRun, work: WinnerTraining, address: str | N
     if address is None and "RAY_ADDRESS" not in os.environ:
         messages = train_and_test(work)
     else:
-        messages = train_on_cluster(work, address, run.job.resources.max_failures)
+        resources = run.job.resources
+        patience = Patience(resources.max_failures, 60 * resources.wait_minutes)
+        messages = train_on_cluster(work, address, patience)
     for message in messages:
         if isinstance(message, EpochTrained):
             _progress_log.info("%s", message.line)

@@ -50,6 +50,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
         workload=Workload(epochs),
         deterministic=job.resources.deterministic,
         autotune=folder.choices,
+        epoch_limit_secs=3600 * job.resources.max_epoch_hours,
     )
     plan = RetrainPlan(
         trial,
