@@ -66,17 +66,27 @@ def test_what_names_no_relative_file_stays_as_it_is(home: Path) -> None:
 
 
 def test_a_file_in_neither_folder_is_told_with_both(home: Path) -> None:
-    missing = {"data": {"path": "nowhere"}, "space": "none.py:Mine", "search": {"sampler": "x" * 5000 + ".py:f"}}
+    missing = {
+        "data": {"path": "nowhere"},
+        "space": "none.py:Mine",
+        "search": {"sampler": "x" * 5000 + ".py:f"},
+    }
     file = job_in(home, **missing)
     with pytest.raises(InputError) as caught:
         load_extended(file)
-    assert [problem.where for problem in caught.value.problems] == ["data.path", "space.name", "search.sampler"]
+    assert [problem.where for problem in caught.value.problems] == [
+        "data.path",
+        "space.name",
+        "search.sampler",
+    ]
     places = f"is not in {Path.cwd()} (the working folder) or in {home} (beside the job file)"
     assert all(places in str(problem) for problem in caught.value.problems)
     assert Job.from_file(file).data.path == "nowhere", "the job by itself is valid"
 
 
-def test_beside_the_working_folder_there_is_no_other_to_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beside_the_working_folder_there_is_no_other_to_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home)
     with pytest.raises(InputError, match=r"\(the working folder\); a file or folder that is there$"):
         load_extended(job_in(home, data={"path": "nowhere"}))

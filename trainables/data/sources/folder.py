@@ -154,7 +154,7 @@ def _class_files(root: Place, folder: str) -> ClassFiles:
         name = f"{folder}/{file}"
         if all(map(is_visible, parts)):
             (images if _is_image(root, name) else others).append(name)
-        elif has_image_suffix(file) and is_visible(parts[0]):
+        elif has_image_suffix(file) and all(map(is_visible, parts[:-1])):
             others.append(name)
     return ClassFiles(folder, tuple(images), tuple(others))
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 COMMON = "JPEG, PNG, TIFF, WebP, AVIF, GIF, BMP and whatever else the installed Pillow reads"
 # Pillow names these formats and reads no pixels of them by itself, or starts another program (Ghostscript) to do so.
 NOT_DECODED = frozenset({"EPS", "MPEG", "IPTC", "PDF"})
+OPENED_AS = {"MPO": "JPEG"}  # formats without a reader of their own
 # Formats whose first bytes are unmistakable: a file without a suffix is taken for one of these or for no image.
 WITH_SIGNATURE = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000")
 SIGNATURE_BYTES = 16
@@ -30,8 +31,8 @@ def readable_formats() -> Mapping[str, tuple[str, ...]]:
         if isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
     }
     names = sorted({*Image.OPEN} - opened_by_others - NOT_DECODED)
-    suffixes = Image.registered_extensions().items()
-    return {name: tuple(suffix for suffix, owner in suffixes if owner == name) for name in names}
+    owners = {suffix: OPENED_AS.get(name, name) for suffix, name in Image.registered_extensions().items()}
+    return {name: tuple(suffix for suffix, owner in owners.items() if owner == name) for name in names}
 
 
 @cache

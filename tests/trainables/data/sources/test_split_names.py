@@ -31,7 +31,9 @@ CASES: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("names", "splits"), CASES, ids=[names for names, _ in CASES])
 def test_folders_mean_splits(names: str, splits: str) -> None:
-    expected = {name: split for name, split in zip(names.split(), splits.split(), strict=True) if split != "-"}
+    expected = {
+        name: split for name, split in zip(names.split(), splits.split(), strict=True) if split != "-"
+    }
     assert split_folders(names.split()) == expected
 
 
