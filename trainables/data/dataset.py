@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from toprung.trainables.data.decoding.materialize import Progress
     from toprung.trainables.data.sources.base import Listing, Source
 
-__all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
+__all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "labelled_listing", "load"]
 LAYOUT = 5  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
 
 
@@ -144,11 +144,16 @@ def load(spec: DataSpec, cache: Path | None = None, on_progress: Progress | None
     return _opened(entry, source.unused())
 
 
+def labelled_listing(spec: DataSpec) -> Listing:
+    """The classes, labels and undecoded images that a spec describes. Raises InputError as `load`."""
+    with _unreadable_is_input_error():
+        return _labelled(open_source(with_defaults(spec)), spec)
+
+
 def check(spec: DataSpec) -> tuple[Problem, ...]:
     """What is wrong with the data as far as names and labels tell, without decoding any image."""
     try:
-        with _unreadable_is_input_error():
-            listing = _labelled(open_source(with_defaults(spec)), spec)
+        listing = labelled_listing(spec)
     except InputError as error:
         return error.problems
     labels = {name: split.labels for name, split in listing.splits.items()}
