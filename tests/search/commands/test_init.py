@@ -48,7 +48,12 @@ def test_photographs_of_many_sizes_are_for_transfer(capsys: pytest.CaptureFixtur
     photos("my photos", [(200, 150), (140, 160), (300, 210)])
     text = initialised("my photos/")
     job = load_extended("my-photos.yaml")
-    assert (job.name, job.space.name, job.data.image_size, job.data.fit) == ("my-photos", "transfer", 128, "crop")
+    assert (job.name, job.space.name, job.data.image_size, job.data.fit) == (
+        "my-photos",
+        "transfer",
+        128,
+        "crop",
+    )
     assert job.search.budgets.wall_clock_hours == 0.5 and "# 30 minutes" in text
     assert "weights: mobilenet_v2.weights.h5" in text
     printed = capsys.readouterr().out
@@ -149,7 +154,13 @@ def test_a_job_is_named_after_its_images(path: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("images", "side", "space"),
-    [(500, 128, "transfer"), (500, 32, "cnn"), (50_000, 32, "cnn"), (100_000, 64, "cnn"), (100_000, 224, "transfer")],
+    [
+        (500, 128, "transfer"),
+        (500, 32, "cnn"),
+        (50_000, 32, "cnn"),
+        (100_000, 64, "cnn"),
+        (100_000, 224, "transfer"),
+    ],
 )
 def test_the_usual_space_depends_on_count_and_size(images: int, side: int, space: str) -> None:
     assert usual_space(images, side) == space
@@ -160,12 +171,17 @@ def test_check_says_when_the_other_space_is_usual(space: str, told: bool) -> Non
     photos("set", [(128, 128)])
     Path("job.yaml").write_text(f"data: {{path: set}}\nspace: {space}\n")
     lines = list(describe_job(load_extended("job.yaml")))
-    assert any("`space: transfer`, pretrained networks, is the usual choice" in line for line in lines) is told
+    assert (
+        any("`space: transfer`, pretrained networks, is the usual choice" in line for line in lines) is told
+    )
 
 
 @pytest.mark.parametrize(
     ("fixed", "told"),
-    [("{}", "which Keras downloads once a node into"), ("{weights: none}", "none: the networks begin at random")],
+    [
+        ("{}", "which Keras downloads once a node into"),
+        ("{weights: none}", "none: the networks begin at random"),
+    ],
 )
 def test_check_says_where_weights_come_from(fixed: str, told: str) -> None:
     photos("set", [(64, 64)])

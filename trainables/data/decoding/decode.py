@@ -104,6 +104,8 @@ def _converted(image: PILImage.Image, channels: int) -> PILImage.Image:
     mode = "L" if channels == 1 else "RGB"
     if image.mode.startswith("I"):
         image = _eight_bit(image)
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # Pillow has no shorter way to grey
     if image.has_transparency_data:
         image = _over_white(image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)

@@ -94,6 +94,7 @@ class FolderSource(Source):
         groups = [files for classes in self.files.values() for files in classes.values()]
         return (
             *self.layout.notes,
+            *_about_unused_folders(self.root, self.layout.unused),
             *_about_empty([files.folder for files in groups if not files.images]),
             *_about_folders_inside(groups),
             *_about_files_outside(self.layout.outside),
@@ -133,6 +134,8 @@ class FolderSource(Source):
             return unread
         if len(filled) < 2:
             there = f"one class folder with images ({filled[0]})" if filled else "no class folder with images"
+            if self.layout.outside:
+                there += f", but {_counted(self.layout.outside)} in none"
             return [Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {ALLOWED}")]
         return [
             Problem(
@@ -167,6 +170,14 @@ def _is_image(root: Place, file: str) -> bool:
             return has_image_signature(stream.read(SIGNATURE_BYTES))
     except OSError:
         return False
+
+
+def _about_unused_folders(root: Place, folders: Sequence[str]) -> Iterator[str]:
+    if folders:
+        counts = [(name, sum(map(has_image_suffix, files_below(root / name)))) for name in folders]
+        verb = "folders are" if len(folders) > 1 else "folder is"
+        named = [f"{name} ({count:,} image{'s' * (count != 1)})" for name, count in counts]
+        yield f"{len(folders):,} {verb} beside the splits and not used: {_first(named)}"
 
 
 def _about_empty(folders: Sequence[str]) -> Iterator[str]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.sources.formats import SYSTEM_FILES, has_image_suffix
-from toprung.trainables.data.sources.paths import entries, files_below
+from toprung.trainables.data.sources.paths import entries
 from toprung.trainables.data.sources.split_names import split_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from toprung.trainables.data.sources.paths import Place
 
 ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
-MAX_NAMED = 5  # folders in a note
 MAX_WRAPPERS = 5  # folders around folders that are passed through
 PLAIN_NAMES = ("train", "val", "validation", "test")
 
@@ -30,13 +27,15 @@ class FolderLayout:
     """The class folders below a root.
 
     classes: as `ClassFolders`; "train" is always there.
-    notes: lines about folders that are used in an unusual way, or not used.
+    notes: lines about folders that are used in an unusual way.
     outside: files in no class folder, relative to the root.
+    unused: folders beside the splits that are not used, relative to the root.
     """
 
     classes: ClassFolders
     notes: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,21 @@ def layout_of(root: Place) -> FolderLayout:
     Raises:
         InputError: Two folders of one split; or all folders are named as splits, but none is train.
     """
-    top = _passed_through(root, _Folder.read(root, "."))
+    wrappers: list[_Folder] = []
+    top = _passed_through(root, _Folder.read(root, "."), wrappers)
+    layout = _layout_in(root, top)
+    return replace(
+        layout, outside=[*(path for folder in wrappers for path in folder.paths()), *layout.outside]
+    )
+
+
+def _layout_in(root: Place, top: _Folder) -> FolderLayout:
     by_split = _folders_by_split(root, top)
     if "train" in by_split:
         return _with_split_folders(root, top, by_split)
     inner = _splits_inside(root, top)
-    if inner:
-        return _with_splits_inside(top, inner)
+    if len(inner) > 1:
+        return _with_splits_inside(root, top, inner)
     notes = [f"the class folders are those in {top.path}"] if top.path != "." else []
     classes = {name: top.below(name) for name in top.folders}
     return FolderLayout({"train": classes}, notes, top.paths())
@@ -116,28 +123,27 @@ def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
 
 
 def _with_split_folders(root: Place, top: _Folder, by_split: Mapping[str, str]) -> FolderLayout:
+    others = [top]
     homes = {
-        split: _passed_through(root, _Folder.read(root, top.below(name))) for split, name in by_split.items()
+        split: _passed_through(root, _Folder.read(root, top.below(name)), others)
+        for split, name in by_split.items()
     }
     classes = {split: {name: home.below(name) for name in home.folders} for split, home in homes.items()}
-    outside = [path for home in (top, *homes.values()) for path in home.paths()]
+    outside = [path for folder in (*others, *homes.values()) for path in folder.paths()]
     notes = []
     if any(home.path not in PLAIN_NAMES for home in homes.values()):
         notes.append(
             "splits by folder: " + ", ".join(f"{split} is {home.path}" for split, home in homes.items())
         )
-    unused = [name for name in top.folders if name not in by_split.values()]
-    if unused:
-        notes.append(_unused(root, top, unused))
+    unused = [top.below(name) for name in top.folders if name not in by_split.values()]
     for split in ("val", "test"):
         strangers = classes.get(split, {}).keys() - classes["train"].keys()
         if strangers and len(classes[split]) == 1:
             # A folder such as test/unknown holds what nobody has labelled.
-            notes.append(
-                f"{homes[split].path} has no class folder but {strangers.pop()!r}, which train has not: left out"
-            )
+            notes.append(f"{homes[split].path} has no labels: its only class folder is {strangers.pop()!r}")
+            unused.append(top.below(by_split[split]))
             del classes[split]
-    return FolderLayout(classes, notes, outside)
+    return FolderLayout(classes, notes, outside, unused)
 
 
 def _splits_inside(root: Place, top: _Folder) -> dict[str, dict[str, str]]:
@@ -150,33 +156,31 @@ def _splits_inside(root: Place, top: _Folder) -> dict[str, dict[str, str]]:
     return inner
 
 
-def _with_splits_inside(top: _Folder, inner: Mapping[str, Mapping[str, str]]) -> FolderLayout:
+def _with_splits_inside(root: Place, top: _Folder, inner: Mapping[str, Mapping[str, str]]) -> FolderLayout:
     """Class folders that hold their splits: cats/train, cats/test, dogs/train, ..."""
     classes: dict[str, dict[str, str]] = {"train": {}}
+    outside, unused = top.paths(), []
     for name, splits in inner.items():
+        home = _Folder.read(root, top.below(name))
+        outside += home.paths()
+        unused += [home.below(folder) for folder in home.folders if folder not in splits]
         for folder, split in splits.items():
-            classes.setdefault(split, {})[name] = top.below(f"{name}/{folder}")
+            if name in classes.setdefault(split, {}):
+                given = f"{root} has {classes[split][name]} and {home.below(folder)}"
+                raise InputError.single("data.path", given, f"one folder for {split}")
+            classes[split][name] = home.below(folder)
     notes = [f"the splits are the folders in each class folder: {', '.join(classes)}"]
-    return FolderLayout(classes, notes, top.paths())
+    return FolderLayout(classes, notes, outside, unused)
 
 
-def _passed_through(root: Place, folder: _Folder) -> _Folder:
-    """The folder, or where it holds nothing but one folder that holds folders, that one."""
+def _passed_through(root: Place, folder: _Folder, wrappers: list[_Folder]) -> _Folder:
+    """The folder, or where it holds no image and one folder that holds folders, that one; `wrappers` get the others."""
     for _ in range(MAX_WRAPPERS):
         if len(folder.folders) != 1 or folder.has_images:
             break
         inner = _Folder.read(root, folder.below(folder.folders[0]))
         if not inner.folders:
             break
+        wrappers.append(folder)
         folder = inner
     return folder
-
-
-def _unused(root: Place, top: _Folder, names: Sequence[str]) -> str:
-    counts = [
-        (name, sum(map(has_image_suffix, files_below(root / top.below(name))))) for name in names[:MAX_NAMED]
-    ]
-    named = ", ".join(f"{name} ({count:,} image{'s' * (count != 1)})" for name, count in counts)
-    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-    verb = "folders beside the splits are" if len(names) > 1 else "folder beside the splits is"
-    return f"{len(names):,} {verb} not used: {named}{more}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import Dataset, DataSpec, load
+from toprung.trainables.data.sources.folder import FolderSource
+from toprung.trainables.data.sources.folder_layout import is_visible
 
 
 def photos(folder: Path, count: int = 6, suffix: str = "png", start: int = 0) -> Path:
@@ -70,7 +75,7 @@ def test_class_folders_beside_the_splits_are_counted(tmp_path: Path) -> None:
     photos(tmp_path / "set" / "test", 3)
     data = loaded(tmp_path / "set")
     assert data.notes == (
-        "3 folders beside the splits are not used: cats (6 images), dogs (6 images), test (3 images)",
+        "3 folders are beside the splits and not used: cats (6 images), dogs (6 images), test (3 images)",
     )
 
 
@@ -148,7 +153,10 @@ def test_a_test_folder_of_unlabelled_images_is_left_out(tmp_path: Path) -> None:
     photos(tmp_path / "set" / "test" / "unknown", 9)
     data = loaded(tmp_path / "set")
     assert sum(data.counts.values()) == 12
-    assert data.notes == ("test has no class folder but 'unknown', which train has not: left out",)
+    assert data.notes == (
+        "test has no labels: its only class folder is 'unknown'",
+        "1 folder is beside the splits and not used: test (9 images)",
+    )
 
 
 def test_a_class_that_train_has_not_is_refused(tmp_path: Path) -> None:
@@ -159,3 +167,33 @@ def test_a_class_that_train_has_not_is_refused(tmp_path: Path) -> None:
         InputError, match=r"val in .* has a class 'cows' that train has not; one of cats, dogs"
     ):
         loaded(tmp_path / "set")
+
+
+NAMES = st.sampled_from(
+    ["train", "Test", "dev", "eval", "cats", "dogs", "training_set", "a b", ".hidden", "__MACOSX"]
+)
+FILES = st.sampled_from(["1.png", "2.JPG", "3.heic", "notes.txt", "LICENSE", ".DS_Store", ".4.png", "5.tiff"])
+PATHS = st.lists(st.tuples(st.lists(NAMES, max_size=4), FILES), min_size=1, max_size=25)
+
+
+@given(PATHS)
+@settings(deadline=None, max_examples=150)
+def test_every_file_of_any_tree_is_used_or_counted(paths: list[tuple[list[str], str]]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        for folders, name in paths:
+            (root / Path(*folders)).mkdir(parents=True, exist_ok=True)
+            (root / Path(*folders) / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+        try:
+            source = FolderSource(DataSpec("folder", folder))
+        except InputError as error:
+            assert len(str(error).splitlines()) == len(error.problems)
+            return
+        assert all("\n" not in note for note in source.unused())
+        groups = [files for classes in source.files.values() for files in classes.values()]
+        seen = [file for files in groups for file in (*files.images, *files.others)] + source.layout.outside
+        assert len(seen) == len(set(seen)), "no file is in two places"
+        every = {str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()}
+        missing = every - {*seen} - {file for file in every if file.startswith(tuple(source.layout.unused))}
+        is_told = [all(map(is_visible, file.split("/"))) for file in missing]
+        assert not any(is_told), "only what is hidden, or a system's own, is passed over without a word"
