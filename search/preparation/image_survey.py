@@ -11,6 +11,7 @@ import numpy as np
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import labelled_listing
+from toprung.trainables.data.decoding.decode import own_pixel_limit
 from toprung.trainables.data.sources.registry import open_source, source_of
 from toprung.trainables.data.sources.spec import DataSpec
 from toprung.trainables.task.task_type import class_counts
@@ -80,7 +81,8 @@ def survey(path: str) -> ImageSurvey:
     spec = DataSpec(source_of(path), path)
     listing = labelled_listing(spec)
     counts = [class_counts(split.labels, len(listing.classes)) for split in listing.splits.values()]
-    looked_at = [found for split in listing.splits.values() for found in _sample(split.images)]
+    with own_pixel_limit(spec):
+        looked_at = [found for split in listing.splits.values() for found in _sample(split.images)]
     if not looked_at:
         allowed = "images that Pillow reads"
         raise InputError.single(
