@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     def add(name: str, description: str, add_arguments: Callable[[argparse.ArgumentParser], None]) -> None:
         add_arguments(commands.add_parser(name, help=description, description=description))
 
+    add("init", "look at images and write a job file that suits them", _init)
     add("check", "check a job and describe what it will do", _check)
     add("search", "run a job's search, or continue it", _search)
     add("status", "show progress and leaders of a run, from its tables", _status)
@@ -37,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("simulate", "predict what a search would cost and find", _simulate)
     add("retrain", "train the winner again, test it once, save it", _retrain)
     return parser
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    images = "the images: a folder, a Parquet or NPZ file, or a URI"
+    parser.add_argument("folder", metavar="FOLDER", type=_root, help=images)
+    parser.add_argument("--out", metavar="FILE", help="the job file (NAME.yaml in the working folder)")
 
 
 def _check(parser: argparse.ArgumentParser) -> None:

@@ -62,6 +62,14 @@ def _interrupt_on_termination() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+def init(options: argparse.Namespace) -> None:
+    """`toprung init FOLDER`."""
+    from toprung.search.commands.init import write_job_file
+
+    for line in write_job_file(options.folder, options.out):
+        print(line)
+
+
 def check(options: argparse.Namespace) -> None:
     """`toprung check JOB`."""
     from toprung.search.commands.check import describe_job
@@ -130,6 +138,7 @@ def retrain(options: argparse.Namespace) -> None:
 
 
 COMMANDS = {
+    "init": init,
     "check": check,
     "search": search,
     "status": status,

@@ -94,10 +94,17 @@ def show_retrained(retrained: Retrained) -> None:
     if not retrained.is_new:
         again = f"remove {short_path(folder.path(REPORT_FILE))} to train it again"
         print(f"{report['trial_id']} was retrained already ({again})")
-    read = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
-    print(f"test accuracy {report['test_accuracy']:.4f} ({read})")
-    worst = sorted(report["test_accuracy_per_class"].items(), key=lambda item: item[1])[:3]
-    print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
+    if report["test_accuracy"] is None:
+        print("nothing was tested: the job has no test images (data.splits.test is 0)")
+    else:
+        read = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
+        print(f"test accuracy {report['test_accuracy']:.4f} ({read})")
+        per_class = report["test_accuracy_per_class"]
+        measured = {name: value for name, value in per_class.items() if value is not None}
+        worst = sorted(measured.items(), key=lambda item: item[1])[:3]
+        print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
+        if len(measured) < len(per_class):
+            print(f"without a test image: {', '.join(sorted(per_class.keys() - measured.keys()))}")
     if len(report["test_reads"]) > 1:
         print(f"note: the test set was read {len(report['test_reads'])} times for this run")
     print(f"model      {folder.path(MODEL_FILE)} (takes raw uint8 images)")

@@ -16,8 +16,9 @@ from toprung.trainables.data.sources.spec import (
     DataSpec,
     Fit,
     Fraction,
+    FractionOrNone,
     ImageCount,
-    Side,
+    ImageSize,
     Text,
     leave_train_images,
 )
@@ -34,7 +35,7 @@ class Splits(Section):
     """Shares of the images held back, unless the source brings its own splits."""
 
     val: Fraction = _setting("val_fraction")
-    test: Fraction = _setting("test_fraction")
+    test: FractionOrNone = _setting("test_fraction")
 
     @model_validator(mode="after")
     def leaves_images_to_train_on(self) -> Splits:
@@ -50,10 +51,11 @@ class DataSection(Section):
 
     source: str = Field("", description=DESCRIPTIONS["source"])
     path: Annotated[Text, AfterValidator(without_secrets)] | None = _setting("path")
-    image_size: Side | None = _setting("image_size")
+    image_size: ImageSize | None = _setting("image_size")
     fit: Fit = _setting("fit")
     channels: Channels | None = _setting("channels")
     max_train_images: ImageCount | None = _setting("max_train_images")
+    max_val_images: ImageCount | None = _setting("max_val_images")
     image_column: Text = _setting("image_column")
     label_column: Text = _setting("label_column")
     task: RequestedTask = _setting("task")
@@ -62,6 +64,7 @@ class DataSection(Section):
         None, description="Seed of the splits; null for the job's seed."
     )
     max_corrupt_fraction: CorruptFraction = _setting("max_corrupt_fraction")
+    max_image_pixels: ImageCount = _setting("max_image_pixels")
 
     def spec(self, seed: int) -> DataSpec:
         """The section in the form that the data layer of the trials takes, paths made absolute for other processes."""
@@ -73,6 +76,8 @@ class DataSection(Section):
             channels=self.channels,
             fit=self.fit,
             max_train_images=self.max_train_images,
+            max_val_images=self.max_val_images,
+            max_image_pixels=self.max_image_pixels,
             image_column=self.image_column,
             label_column=self.label_column,
             task=self.task,

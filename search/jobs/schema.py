@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from toprung.search.jobs.beside_file import with_files_beside
 from toprung.search.jobs.data_section import DataSection
 from toprung.search.jobs.problems import input_error
 from toprung.search.jobs.resources_section import ResourcesSection
@@ -120,7 +121,7 @@ class Job(Section):
 
     @classmethod
     def from_file(cls, path: str | Path, overrides: Sequence[str] = ()) -> Job:
-        """Read and validate a job file.
+        """Read and validate a job file; relative paths in it are looked for beside it too (see `beside_file`).
 
         Args:
             path: A YAML file; its name without the suffix is the job's name where the file gives none.
@@ -134,7 +135,9 @@ class Job(Section):
         content = read_file(path)
         for override in overrides:
             apply_override(content, override, SHORT_FORMS)
-        return cls.from_dict({"name": path.stem, **content}, str(path))
+        job = cls.from_dict({"name": path.stem, **content}, str(path))
+        found = with_files_beside(job.model_dump(exclude_unset=True), path.expanduser().absolute().parent)
+        return cls.from_dict(found, str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str = "job") -> Job:

@@ -14,6 +14,7 @@ from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import PROPOSALS, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking
 from toprung.results.tracking.mlflow_sqlite import sqlite_uri
+from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
 from toprung.spaces.errors import InputError, Problem
@@ -201,7 +202,8 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
     """Read a job file as `Job.from_file`, and let `search.trials=+N` add to the trials that the run has.
 
-    An extension that was interrupted is not added a second time: the same command goes on with it.
+    An extension that was interrupted is not added a second time: the same command goes on with it. Raises `InputError`
+    also where files that the job names are neither in the working folder nor beside the job file.
     """
     prefix = f"{TRIALS_KEY}=+"
     job = Job.from_file(path, [text for text in overrides if not text.startswith(prefix)])
@@ -211,4 +213,5 @@ def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
             raise InputError.single(where, f"'+{more}' given", "must be a number, or + and a number")
         trials = RunFolder(job.run_root).trials_with(int(more), new_run_trials=job.search.trials)
         job = job.overridden([f"{TRIALS_KEY}={trials}"])
+    check_files(job.model_dump(), Path(path).expanduser().absolute().parent)
     return job

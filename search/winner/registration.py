@@ -33,7 +33,8 @@ def register(job: Job, folder: RunFolder, report: Report) -> None:
     from toprung.results.tracking.mirror import catch_up
     from toprung.results.tracking.model_registry import RetrainedModel, register_model
 
-    metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
+    names = ("test_accuracy", "test_loss")
+    metrics = {name: report[name] for name in names if report[name] is not None}
     try:
         catch_up(folder.tracking(job), folder.root)
         retrained = RetrainedModel(saved_model(folder), report["trial_id"], report["config"], metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,21 +48,14 @@ def put_report(folder: RunFolder, report: Report) -> None:
     put_json(folder, REPORT_FILE, report)
 
 
-def report_of(work: WinnerTraining, data: Dataset, test: SealedTest, trained: TrainedBy) -> Report:
-    """The report of a new model: what it scored on the test set, and what it was made from."""
-    winner, evaluation = work.winner, test.evaluation
-    per_class = dict(zip(data.classes, map(float, evaluation.class_accuracy), strict=True))
+def report_of(work: WinnerTraining, data: Dataset, test: SealedTest | None, trained: TrainedBy) -> Report:
+    """The report of a new model: what it scored on the test set (None: there is none), and what it was made from."""
+    winner = work.winner
     return {
         "run": work.run_name,
         "trial_id": winner.trial_id,
-        "test_accuracy": evaluation.accuracy,
-        "test_loss": evaluation.loss,
-        "test_scores": evaluation.scores,
-        "test_images": data.counts["test"],
-        "test_accuracy_per_class": per_class,
-        "test_confusion": evaluation.confusion.tolist() if len(data.classes) <= CONFUSION_CLASSES else None,
+        **_test_results(data, test),
         "task": data.task_type,
-        "test_reads": test.reads,
         "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
         "epochs": work.epochs,
         "seed": winner.seed,
@@ -74,6 +68,33 @@ def report_of(work: WinnerTraining, data: Dataset, test: SealedTest, trained: Tr
         "data_fingerprint": data.fingerprint,
         "registered": None,
         "winner": winner_summary(winner),
+    }
+
+
+def _test_results(data: Dataset, test: SealedTest | None) -> Report:
+    """What the report says of the test; the accuracy of a class without test images is None."""
+    results: Report = {
+        "test_accuracy": None,
+        "test_loss": None,
+        "test_scores": {},
+        "test_images": data.counts["test"],
+        "test_accuracy_per_class": {},
+        "test_confusion": None,
+        "test_reads": [],
+    }
+    if test is None:
+        return results
+    evaluation = test.evaluation
+    per_class = dict(zip(data.classes, map(float, evaluation.class_accuracy), strict=True))
+    is_small = len(data.classes) <= CONFUSION_CLASSES
+    return {
+        **results,
+        "test_accuracy": evaluation.accuracy,
+        "test_loss": evaluation.loss,
+        "test_scores": evaluation.scores,
+        "test_accuracy_per_class": {name: None if math.isnan(x) else x for name, x in per_class.items()},
+        "test_confusion": evaluation.confusion.tolist() if is_small else None,
+        "test_reads": test.reads,
     }
 
 

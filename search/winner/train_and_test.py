@@ -33,7 +33,7 @@ class EpochTrained:
 
 
 def train_and_test(work: WinnerTraining, in_worker: bool = False) -> Iterator[EpochTrained | Report]:
-    """Train the winner, save its model, read the test set once, save the report.
+    """Train the winner, save its model, read the test set once if there is one, save the report.
 
     Args:
         work: The run and the winner.
@@ -53,12 +53,18 @@ def train_and_test(work: WinnerTraining, in_worker: bool = False) -> Iterator[Ep
         socket.gethostname(), execution.device if execution else "", trained.result.parameter_count
     )
     save_model(work.folder, training.export())
-    reads = record_test_read(work.folder)
-    test = SealedTest(training.evaluate_test(), reads)
-    report = report_of(work, training.dataset, test, by)
+    report = report_of(work, training.dataset, _test(training, work), by)
     put_report(work.folder, report)
     training.discard_state()
     yield report
+
+
+def _test(training: Retraining, work: WinnerTraining) -> SealedTest | None:
+    """The scores on the test set, whose reading is recorded before; None where the job has no test images."""
+    if not training.dataset.counts["test"]:
+        return None
+    reads = record_test_read(work.folder)
+    return SealedTest(training.evaluate_test(), reads)
 
 
 def checked_epochs(results: Iterable[EpochResult], trial_id: str, epochs: int) -> Iterator[EpochTrained]:
