@@ -20,17 +20,27 @@ BUCKET = "bucket"
 
 
 class S3Server:
-    """Serves `objects`, bytes by key, until `close`; `refused` keys answer 403, `requests` are methods with keys."""
+    """Serves `objects`, bytes by key, until `close`; `refused` keys answer 403, `requests` are methods with keys.
 
-    def __init__(self) -> None:
+    Without `keeps_conditions` it passes over `If-None-Match`, as stores do that do not know it.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.keeps_conditions = True
+        self._creating = threading.Lock()
         self.objects: dict[str, bytes] = {}
         self.changed_at: dict[str, float] = {}
         self.refused: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         self.uploads: dict[str, dict[int, bytes]] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
+        self._http = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"store": self}))
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the server."""
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     @property
     def query(self) -> str:
@@ -44,6 +54,14 @@ class S3Server:
     def put(self, key: str, content: bytes) -> None:
         self.objects[key] = content
         self.changed_at[key] = time.time()
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        """Put an object unless there is one of its key; whether it was put."""
+        with self._creating:
+            if key in self.objects:
+                return False
+            self.put(key, content)
+            return True
 
     def close(self) -> None:
         self._http.shutdown()
@@ -142,7 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         key, query = asked
         source = unquote(self.headers.get("x-amz-copy-source", "")).lstrip("/").partition("/")[2]
-        if source and source not in self.store.objects:
+        if self.headers.get("If-None-Match") == "*" and self.store.keeps_conditions:
+            self._create(key, body)
+        elif source and source not in self.store.objects:
             self._error(404, "NoSuchKey")
         elif source:
             self.store.put(key, self.store.objects[source])
@@ -153,6 +173,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.store.put(key, body)
             self._answer(200, ETag=_etag(body))
+
+    def _create(self, key: str, body: bytes) -> None:
+        if self.store.put_new(key, body):
+            self._answer(200, ETag=_etag(body))
+        else:
+            self._error(412, "PreconditionFailed")
 
     def do_POST(self) -> None:
         self._body()

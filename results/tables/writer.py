@@ -188,7 +188,7 @@ class RunWriter:
             self._lock.release()
 
     def _write_unwritten(self) -> None:
-        self._lock.renew()
+        self._lock.check()
         for table, rows in self._unwritten.items():
             if rows:
                 self._parts[table].write(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toprung.spaces.user_code.source_files import pack_source
+from toprung.trainables.system.store_settings import store_settings
 
 if TYPE_CHECKING:
     from toprung.search.preparation.prepare import PreparedJob
@@ -44,4 +45,5 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         autotune=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,
+        store_settings=store_settings(),
     )

@@ -11,6 +11,7 @@ from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.winner_training import WinnerTraining
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.backend.autotune import Workload
+from toprung.trainables.system.store_settings import store_settings
 from toprung.trainables.system.uris import absolute
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.worker.plan import Rules, TrialPlan
@@ -51,6 +52,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
         deterministic=job.resources.deterministic,
         autotune=folder.choices,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,
+        store_settings=store_settings(),
     )
     plan = RetrainPlan(
         trial,

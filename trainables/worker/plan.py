@@ -82,6 +82,7 @@ class TrialPlan:
     worker_bytes: the memory at which a worker is replaced between two trials; None for 0.8 of its cores' share.
     epoch_limit_secs: a worker without a result for longer is considered to hang.
     driver: where the driver listens; None until it does.
+    store_settings: where the driver's environment says that object stores are, see `store_settings`.
     preflight: what a worker's node must have in common with the driver; None where it is not compared.
     """
 
@@ -99,4 +100,5 @@ class TrialPlan:
     worker_bytes: int | None = None
     epoch_limit_secs: float = 6 * 3600.0
     driver: Address | None = None
+    store_settings: Mapping[str, str] = field(default_factory=dict)
     preflight: DriverFacts | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.result import DONE
 
+from toprung.trainables.system.store_settings import adopt_store_settings
 from toprung.trainables.system.watchdog import Watchdog
 from toprung.trainables.trial.messages import (
     EpochResult,
@@ -51,6 +52,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
         """Connect to the driver; Ray demands a default of `plan` and always passes it."""
         assert plan is not None and plan.driver is not None
+        adopt_store_settings(plan.store_settings)
         self._slot, self._plan = config[WORKER_SLOT], plan
         self._epoch_limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._max_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)

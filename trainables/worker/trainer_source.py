@@ -14,6 +14,7 @@ from toprung.spaces.user_code.source_files import unpack_source
 from toprung.trainables.backend.autotune import AutotuneStore
 from toprung.trainables.data.dataset import load
 from toprung.trainables.system.imports import block_imports, imports_not_needed_for_training
+from toprung.trainables.system.store_settings import adopt_store_settings
 from toprung.trainables.trial.resource_usage import process_age_secs
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _preloaded: dict[str, Dataset] = {}
 
 def preload(plan: TrialPlan) -> Dataset:
     """Load a plan's images and keep them for the next source that needs them: large folders take minutes to list."""
+    adopt_store_settings(plan.store_settings)
     _preloaded[_data_key(plan)] = load(replace(plan.data, source=unpack_source(plan.source)))
     return _preloaded[_data_key(plan)]
 
