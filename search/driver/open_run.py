@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.schema import TRIALS, run_schemas
-from toprung.results.tables.writer import RunWriter, TableWriteError
+from toprung.results.tables.writer import RunWriter
+from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.tracker import Tracker
 from toprung.search.driver.resume import RecordedSearch, resume
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.metrics.classification import validation_metrics
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from toprung.results.tracking.mlflow_runs import Tracking
     from toprung.search.driver.trial_state import ResumedState
     from toprung.search.jobs.schema import Job
     from toprung.search.preparation.prepare import PreparedJob
@@ -79,17 +82,26 @@ def resume_run(folder: RunFolder, prepared: PreparedJob) -> ResumedState:
 
 @contextmanager
 def mirrored_to_mlflow(run: OpenRun) -> Iterator[None]:
-    """Have MLflow follow the tables for the block, if the job wants it."""
+    """Have MLflow follow the tables for the block, if the job wants it; `recorded_end` within it says how it ended."""
     job = run.job
     if not job.tracking.enabled:
         yield
         return
-    tracker = Tracker(run.folder.tracking(job), run.folder.root, warn=_log.warning)
+    tracker = Tracker(_tracking(run), run.folder.root, warn=_log.warning)
     try:
         yield
     except BaseException:
-        with suppress(TableWriteError):
-            run.writer.flush()
-        tracker.close("KILLED", timeout_secs=TRACKER_TIMEOUT_SECS)
+        tracker.close(_end(run), timeout_secs=TRACKER_TIMEOUT_SECS)
         raise
-    tracker.close()
+    tracker.close(_end(run))
+
+
+def _tracking(run: OpenRun) -> Tracking:
+    """Where MLflow writes, the ranges of the space among what it is told."""
+    tracking = run.folder.tracking(run.job)
+    search = search_description(run.job, run.prepared.space)
+    return replace(tracking, search=search)
+
+
+def _end(run: OpenRun) -> SearchEnd:
+    return SearchEnd.read(run.folder.root) or SearchEnd.now("KILLED")

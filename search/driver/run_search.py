@@ -12,7 +12,8 @@ from toprung.search.driver.checkpoint_retention import trials_with_checkpoint
 from toprung.search.driver.open_run import OpenRun, mirrored_to_mlflow, open_run
 from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
-from toprung.search.driver.search_failure import raise_failure
+from toprung.search.driver.recorded_end import recorded_end
+from toprung.search.driver.search_failure import SearchFailedError, failure_of
 from toprung.search.driver.tune_workers import run_workers
 from toprung.search.driver.worker_allocation import allocate_workers
 from toprung.search.preparation.job_warnings import job_warnings
@@ -62,12 +63,14 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
         prepared.strategy.weighs_time = workers.capacity.proposes_early
         stack.enter_context(mirrored_to_mlflow(run))
         loop = assemble_loop(run, workers.plan.gpus)
-        if not loop.finished:
-            progress = SearchProgress(loop, job.search.trials)
-            stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
-            run_workers(loop, workers, job.name)
-        _finish(loop, run)
-    raise_failure(loop, run)
+        with recorded_end(run, loop):
+            if not loop.finished:
+                progress = SearchProgress(loop, job.search.trials)
+                stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
+                run_workers(loop, workers, job.name)
+            _finish(loop, run)
+    if failure := failure_of(loop, run):
+        raise SearchFailedError(failure)
     return SearchResult(run.folder, loop.stop_reason)
 
 

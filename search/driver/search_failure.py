@@ -23,13 +23,14 @@ class SearchFailedError(RuntimeError):
     """The search cannot succeed as the job stands: read the reason, mend the job or the model, run it again."""
 
 
-def raise_failure(loop: SearchLoop, run: OpenRun) -> None:
-    """Raise `SearchFailedError` where the search was given up, or every trial of it failed."""
+def failure_of(loop: SearchLoop, run: OpenRun) -> str | None:
+    """Why the search failed, where it was given up or every trial of it failed."""
     table = run.folder.path(TRIALS)
     if loop.abort_reason:
-        raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {table}")
+        return f"{loop.abort_reason}; see the column `error` of {table}"
     if failed := all_failed_reason(run.trials(), run.job.search.metric):
-        raise SearchFailedError(f"{failed}; see the columns `reason` and `error` of {table}")
+        return f"{failed}; see the columns `reason` and `error` of {table}"
+    return None
 
 
 def all_failed_reason(trials: pd.DataFrame, metric: str) -> str | None:

@@ -162,6 +162,10 @@ class Job(Section):
         """The effective job as a job file, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
+    def settings(self) -> dict[str, Any]:
+        """Every setting, defaults included, by its dotted key, as in search.trials."""
+        return _flat(self.model_dump(mode="json"))
+
     @property
     def family(self) -> str:
         """The space's name as every process of this machine can look it up."""
@@ -180,6 +184,14 @@ class Job(Section):
     def data_spec(self) -> DataSpec:
         """The data section in the form that the data layer of the trials takes."""
         return self.data.spec(self.split_seed)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        path = f"{prefix}{key}"
+        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
+    return flat
 
 
 SHORT_FORMS = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.run_lock import RunLock
@@ -17,6 +18,8 @@ from toprung.results.tracking.mlflow_sqlite import sqlite_uri
 from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
+from toprung.search.runs.allowed_changes import TRIALS_KEY, may_change
+from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import join, last_name
@@ -26,12 +29,7 @@ if TYPE_CHECKING:
 
 JOB_FILE = "job.yaml"
 CODE = "code"
-TRIALS_KEY = "search.trials"
-
-# What may differ when a run is continued: how much more to spend, where, and what happens afterwards.
-MAY_CHANGE = frozenset(
-    {TRIALS_KEY, "search.budgets", "resources", "storage", "tracking", "retrain", "data.path"}
-)
+IDENTITY_FILE = "run_identity"
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,30 @@ class RunFolder:
         return join(self.root, *names)
 
     def tracking(self, job: Job) -> Tracking:
-        """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
-        if job.tracking.uri:
-            return Tracking(job.tracking.uri, job.tracking.experiment, self.name)
+        """Where MLflow writes for this run, and what it is told of the search.
+
+        Without `tracking.uri` it is SQLite in the folder, or in ./runs for a run on an object store.
+        """
+        return Tracking(
+            job.tracking.uri or self._sqlite_uri(),
+            job.tracking.experiment,
+            self.name,
+            identity=self._identity(),
+            search=search_description(job),
+        )
+
+    def _sqlite_uri(self) -> str:
         storage = Storage.at(self.root)
         folder = Path(storage.base) if storage.is_local else Path("runs").absolute() / self.name
         folder.mkdir(parents=True, exist_ok=True)
-        return Tracking(sqlite_uri(folder / "mlflow.db"), job.tracking.experiment, self.name)
+        return sqlite_uri(folder / "mlflow.db")
+
+    def _identity(self) -> str:
+        """What tells this run from others of its name on a server; it stays when the folder is moved."""
+        storage = Storage.at(self.root)
+        if not storage.exists(IDENTITY_FILE):
+            storage.put(IDENTITY_FILE, uuid.uuid4().hex.encode())
+        return bytes(storage.read(IDENTITY_FILE)).decode("ascii", "replace").strip()
 
     def job(self, where: str = "RUN") -> Job:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
@@ -158,8 +173,8 @@ class RunFolder:
         return InputError.single(where, given, "must be a folder that can be written")
 
     def _refuse_another(self, job: Job) -> None:
-        before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))
-        keys = [key for key in sorted(before.keys() | now.keys()) if not _may_change(key)]
+        before, now = self.job().settings(), job.settings()
+        keys = [key for key in sorted(before.keys() | now.keys()) if not may_change(key)]
         differing = [key for key in keys if before.get(key) != now.get(key)]
         if differing:
             allowed = f"{self.root} belongs to another job; give another `name`, or remove that folder"
@@ -185,18 +200,6 @@ def code_name(code: SourceFile) -> str | None:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error).partition("\n")[0]
-
-
-def _may_change(key: str) -> bool:
-    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        path = f"{prefix}{key}"
-        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
-    return flat
 
 
 def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:

@@ -30,7 +30,7 @@ def register(job: Job, folder: RunFolder, report: Report) -> None:
     """
     if not job.tracking.enabled:
         return
-    from toprung.results.tracking.mirror import catch_up
+    from toprung.results.tracking.catch_up import catch_up
     from toprung.results.tracking.model_registry import RetrainedModel, register_model
 
     names = ("test_accuracy", "test_loss")
