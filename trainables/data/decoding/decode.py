@@ -51,13 +51,15 @@ def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
 
 @contextmanager
 def own_pixel_limit(spec: DataSpec) -> Iterator[None]:
-    """Let `data.max_image_pixels` decide what is too large, in place of Pillow's own limit and warning."""
+    """Let `data.max_image_pixels` decide what is too large in place of Pillow's own limit, and print no warnings."""
     from PIL import Image
 
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, spec.max_image_pixels
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings(
+                "ignore", module=r"PIL\."
+            )  # such as of metadata that does not matter here
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
