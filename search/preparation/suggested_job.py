@@ -114,9 +114,9 @@ def _space(survey: ImageSurvey) -> Iterator[str]:
     if _is_uneven(survey):
         yield _line("  class_balance: 1", "rare classes weigh as much as common ones")
     if name == TRANSFER:
-        yield "  # Keras downloads the weights once. Without a network give a file, and the network that it is of:"
-        yield "  # weights: mobilenet_v2.weights.h5"
-        yield "  # backbone: MobileNetV2   # in place of the range above; alpha: 0.35 for a narrow one"
+        yield _line("  weights: imagenet", "Keras downloads them once. Without a network give a file, as in")
+        yield "  # weights: mobilenet_v2.weights.h5, and the network that it is of, in place of the range above,"
+        yield "  # as in backbone: MobileNetV2 (and alpha: 0.35 where it is a narrow one)"
 
 
 def _search(survey: ImageSurvey) -> Iterator[str]:

@@ -187,18 +187,25 @@ def _about_empty(folders: Sequence[str]) -> Iterator[str]:
 
 
 def _about_folders_inside(groups: Sequence[ClassFiles]) -> Iterator[str]:
-    """Folders in class folders: their images belong to the class, and they may have been meant as classes."""
-    inside = sorted(
-        {
-            f"{files.folder}/{rest.split('/')[0]}"
-            for files in groups
-            for file in files.images
-            if "/" in (rest := file.removeprefix(f"{files.folder}/"))
-        }
-    )
-    if inside:
-        verb = "folders hold" if len({name.rpartition("/")[0] for name in inside}) > 1 else "folder holds"
-        yield f"class {verb} folders, which are no classes of their own: {_first(inside)}"
+    """Folders in class folders: their images belong to the class, but they may have been meant as classes."""
+    inside = [(files.folder, inner) for files in groups for inner in _inner_folders(files)]
+    homes = {home: tuple(inner for other, inner in inside if other == home) for home, _ in inside}
+    shared = set(homes.values())
+    if len(homes) == len(groups) > 1 and len(shared) == 1 and len(inner := shared.pop()) > 1:
+        yield (
+            f"the class folders {_first(list(homes))} hold folders of the same names, {_first(inner)}: where these are "
+            "the classes, put them together, or give one of the folders as data.path"
+        )
+    elif inside:
+        verb = "folders hold" if len(homes) > 1 else "folder holds"
+        named = _first([f"{home}/{inner}" for home, inner in inside])
+        yield f"class {verb} folders, which are no classes of their own: {named}"
+
+
+def _inner_folders(files: ClassFiles) -> list[str]:
+    """The folders in a class folder that hold images, sorted."""
+    below = (file.removeprefix(f"{files.folder}/") for file in files.images)
+    return sorted({file.partition("/")[0] for file in below if "/" in file})
 
 
 def _about_files_outside(files: Sequence[str]) -> Iterator[str]:

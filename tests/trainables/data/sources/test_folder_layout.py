@@ -90,6 +90,17 @@ def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_class_folders_that_hold_the_same_folders_are_pointed_out(tmp_path: Path) -> None:
+    for fold in ("fold1", "fold2"):
+        for name in ("cats", "dogs"):
+            photos(tmp_path / "set" / fold / name)
+    (note,) = loaded(tmp_path / "set").notes
+    assert note == (
+        "the class folders fold1, fold2 hold folders of the same names, cats, dogs: where these are the classes, put "
+        "them together, or give one of the folders as data.path"
+    )
+
+
 def test_other_files_are_counted_by_kind_in_one_note(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for name in ("cats", "dogs"):
