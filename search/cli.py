@@ -114,7 +114,7 @@ def simulate(options: argparse.Namespace) -> None:
     from toprung.search.runs.run_folder import load_extended
     from toprung.search.simulation.simulator import ClusterConditions
 
-    job = load_extended(options.job, options.overrides)
+    job = load_extended(options.job, options.overrides, files_needed=False)
     conditions = ClusterConditions(
         options.worker_startup_secs,
         options.trial_startup_secs,

@@ -202,11 +202,18 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error).partition("\n")[0]
 
 
-def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
+def load_extended(path: str | Path, overrides: Sequence[str] = (), files_needed: bool = True) -> Job:
     """Read a job file as `Job.from_file`, and let `search.trials=+N` add to the trials that the run has.
 
-    An extension that was interrupted is not added a second time: the same command goes on with it. Raises `InputError`
-    also where files that the job names are neither in the working folder nor beside the job file.
+    An extension that was interrupted is not added a second time: the same command goes on with it.
+
+    Args:
+        path: The job file.
+        overrides: As of `Job.from_file`.
+        files_needed: Whether the files that the job names have to be there.
+
+    Raises:
+        InputError: As `Job.from_file`; a file that is needed is neither in the working folder nor beside the job file.
     """
     prefix = f"{TRIALS_KEY}=+"
     job = Job.from_file(path, [text for text in overrides if not text.startswith(prefix)])
@@ -216,5 +223,6 @@ def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
             raise InputError.single(where, f"'+{more}' given", "must be a number, or + and a number")
         trials = RunFolder(job.run_root).trials_with(int(more), new_run_trials=job.search.trials)
         job = job.overridden([f"{TRIALS_KEY}={trials}"])
-    check_files(job.model_dump(), Path(path).expanduser().absolute().parent)
+    if files_needed:
+        check_files(job.model_dump(), Path(path).expanduser().absolute().parent)
     return job

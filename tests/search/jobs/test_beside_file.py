@@ -82,6 +82,7 @@ def test_a_file_in_neither_folder_is_told_with_both(home: Path) -> None:
     places = f"is not in {Path.cwd()} (the working folder) or in {home} (beside the job file)"
     assert all(places in str(problem) for problem in caught.value.problems)
     assert Job.from_file(file).data.path == "nowhere", "the job by itself is valid"
+    assert load_extended(file, files_needed=False).data.path == "nowhere", "a simulation needs no images"
 
 
 def test_beside_the_working_folder_there_is_no_other_to_name(
