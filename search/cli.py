@@ -5,6 +5,7 @@ Each command imports what it needs, so that `--help` stays fast.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from toprung.trainables.system.uris import mask_secrets
 
     _interrupt_on_termination()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a user's file may import TensorFlow
     try:
         with log_on_console():
             COMMANDS[options.command](options)
@@ -89,7 +91,7 @@ def search(options: argparse.Namespace) -> None:
         from toprung.search.runs.run_folder import load_extended
 
     job = load_extended(options.job, options.overrides)
-    show_result(run_search(job, options.address), job)
+    show_result(run_search(job, options.address, retry_failed=options.retry_failed), job)
 
 
 def status(options: argparse.Namespace) -> None:
@@ -134,7 +136,16 @@ def retrain(options: argparse.Namespace) -> None:
         from toprung.search.winner.retrain import retrain_winner
 
     folder = RunFolder(options.run)
+    if not options.now:
+        folder.refuse_while_searched()
     show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))
+
+
+def repair(options: argparse.Namespace) -> None:
+    """`toprung repair RUN`."""
+    from toprung.search.commands.repair_output import show_repair
+
+    show_repair(options.run)
 
 
 COMMANDS = {
@@ -145,6 +156,7 @@ COMMANDS = {
     "table": table,
     "simulate": simulate,
     "retrain": retrain,
+    "repair": repair,
 }
 
 
