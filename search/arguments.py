@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("table", "show the trials of a run, best first", _table)
     add("simulate", "predict what a search would cost and find", _simulate)
     add("retrain", "train the winner again, test it once, save it", _retrain)
+    add("sync", "write to MLflow what it lacks of a run", _sync)
     return parser
 
 
@@ -87,6 +88,11 @@ def _retrain(parser: argparse.ArgumentParser) -> None:
     cluster = "a running Ray cluster that confirms the best, as for search"
     parser.add_argument("--address", type=_address, help=cluster)
     _overrides(parser, "change a setting, as in retrain.epochs=20")
+
+
+def _sync(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    _overrides(parser, "change a setting, as in tracking.uri=http://HOST:5000")
 
 
 def _job(parser: argparse.ArgumentParser) -> None:

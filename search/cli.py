@@ -129,6 +129,14 @@ def retrain(options: argparse.Namespace) -> None:
     show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))
 
 
+def sync(options: argparse.Namespace) -> None:
+    """`toprung sync RUN`."""
+    from toprung.search.commands.sync import sync as sync_run
+    from toprung.search.runs.run_folder import RunFolder
+
+    sync_run(RunFolder(options.run), options.overrides)
+
+
 COMMANDS = {
     "check": check,
     "search": search,
@@ -136,6 +144,7 @@ COMMANDS = {
     "table": table,
     "simulate": simulate,
     "retrain": retrain,
+    "sync": sync,
 }
 
 
