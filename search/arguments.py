@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("simulate", "predict what a search would cost and find", _simulate)
     add("retrain", "train the winner again, test it once, save it", _retrain)
     add("repair", "repair damaged tables of a run: keep what can be read, say what is lost", _run)
+    add("sync", "write to MLflow what it lacks of a run", _sync)
     return parser
 
 
@@ -112,6 +113,11 @@ def _retrain(parser: argparse.ArgumentParser) -> None:
     now = "the best of what has ended so far, though the search still runs"
     parser.add_argument("--now", action="store_true", help=now)
     _overrides(parser, "change a setting, as in retrain.epochs=20")
+
+
+def _sync(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    _overrides(parser, "change a setting, as in tracking.uri=http://HOST:5000")
 
 
 def _job(parser: argparse.ArgumentParser) -> None:

@@ -148,6 +148,14 @@ def repair(options: argparse.Namespace) -> None:
     show_repair(options.run)
 
 
+def sync(options: argparse.Namespace) -> None:
+    """`toprung sync RUN`."""
+    from toprung.search.commands.sync import sync as sync_run
+    from toprung.search.runs.run_folder import RunFolder
+
+    sync_run(RunFolder(options.run), options.overrides)
+
+
 COMMANDS = {
     "init": init,
     "check": check,
@@ -157,6 +165,7 @@ COMMANDS = {
     "simulate": simulate,
     "retrain": retrain,
     "repair": repair,
+    "sync": sync,
 }
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from toprung.results.tables.parts import read_parts
 from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS
-from toprung.results.tracking.mlflow_runs import Tracking
+from toprung.results.tracking.mlflow_runs import Tracking, load_mlflow
 from toprung.results.tracking.mlflow_sqlite import sqlite_file
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.search_history import SearchHistory
@@ -254,8 +254,8 @@ def _listen_and_exit(commands: DriverCommands) -> None:
 def _exit_when_silent(commands: DriverCommands, mirror: Mirror) -> None:
     """Once the search has ended it does not wait for a server that does not answer."""
     commands.has_ended.wait()
-    ended_at_secs = time.monotonic()
-    while time.monotonic() - max(ended_at_secs, mirror.answered_at_secs) < SILENCE_SECS:
+    since_secs = time.monotonic()
+    while time.monotonic() - max(since_secs, mirror.answered_at_secs) < SILENCE_SECS:
         time.sleep(0.2)
     os._exit(1)
 
@@ -275,6 +275,7 @@ def main() -> None:
 
     mirror = Mirror(TableCursor(commands.root), connect, commands.tracking.objective)
     threading.Thread(target=_listen_and_exit, args=(commands,), daemon=True).start()
+    load_mlflow()
     if sqlite_file(commands.tracking.uri) is None:
         threading.Thread(target=_exit_when_silent, args=(commands, mirror), daemon=True).start()
     follow(mirror, commands, lambda line: print(line, file=notes))

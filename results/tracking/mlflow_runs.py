@@ -5,6 +5,7 @@ Only the mirror process, the retraining and `toprung sync` use this; everything 
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Mapping
@@ -83,14 +84,20 @@ class Tracking:
         return cls(**{**content, "search": search and SearchDescription(**search)})
 
 
-def quiet_client(uri: str) -> Any:
-    """An MlflowClient that neither reports usage, nor logs what it raises, nor sends a request a second time."""
+def load_mlflow() -> None:
+    """Import MLflow, which takes seconds, so that it neither reports usage, nor logs, nor sends a request twice."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    import mlflow
-
+    importlib.import_module("mlflow")
     for name in ("mlflow", "alembic", "sqlalchemy", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised as well
+
+
+def quiet_client(uri: str) -> Any:
+    """An MlflowClient that says nothing, see `load_mlflow`, of a database that is there."""
+    load_mlflow()
+    import mlflow
+
     ensure_database(uri)
     follow_moved_folder(uri)
     return mlflow.MlflowClient(uri, registry_uri=uri)

@@ -121,6 +121,11 @@ class SearchLoop:
         return replace(self._usage, wall_clock_hours=(self._clock() - self._started_secs) / 3600)
 
     @property
+    def metric(self) -> str:
+        """The name of the metric that picks the leader."""
+        return self._settings.objective.metric
+
+    @property
     def limits(self) -> BudgetLimits:
         """What the search may use."""
         return self._settings.limits

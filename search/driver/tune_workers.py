@@ -24,6 +24,7 @@ from toprung.cluster.interrupts import restore_signal_handlers
 from toprung.cluster.session import alive_node_names
 from toprung.cluster.worker_server import accept_workers
 from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
+from toprung.search.driver.ray_metrics import SearchCounts, published_to_ray
 from toprung.search.driver.worker_slots import WorkerEnd
 from toprung.trainables.worker.ray_trainable import WORKER_SLOT
 
@@ -176,6 +177,8 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
         driver = stack.enter_context(accept_workers(capacity.host, dispatcher.serve))
         plan = replace(plan, driver=driver)
         stack.callback(dispatcher.close)
+        if capacity.is_joined:
+            stack.enter_context(published_to_ray(SearchCounts(loop, dispatcher, workers.demand), name))
         tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(KerasTrial, plan=plan), {"cpu": plan.cpus, "gpu": plan.gpus}
