@@ -25,6 +25,7 @@ class LockHolder:
         since: When the run was taken, in UTC.
         renewals: Counts signs of life.
         has_released: Whether the run was let go.
+        workers: Its workers in words, as of the last sign of life; empty where there are none.
     """
 
     owner: str
@@ -35,6 +36,7 @@ class LockHolder:
     since: str
     renewals: int = 0
     has_released: bool = False
+    workers: str = ""
 
     @classmethod
     def this_process(cls) -> Self:
@@ -56,9 +58,9 @@ class LockHolder:
         """The holder as a file's content."""
         return json.dumps(asdict(self)).encode()
 
-    def renewed(self) -> Self:
+    def renewed(self, workers: str = "") -> Self:
         """The same with one more sign of life."""
-        return replace(self, renewals=self.renewals + 1)
+        return replace(self, renewals=self.renewals + 1, workers=workers)
 
     @property
     def runs(self) -> bool | None:

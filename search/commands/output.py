@@ -10,6 +10,7 @@ from toprung.results.analysis.leaderboard import leaderboard, progress
 from toprung.results.analysis.render import Format, write
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
+from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import OVERFLOW, RUN, TRIALS
 from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import per_time, preemptions_in_words
@@ -64,6 +65,9 @@ def show_status(folder: RunFolder, top: int) -> None:
     print(
         f"{job.name}: {line}, {now.failed} failed{preempted}; {now.running} not ended; {now.epochs} epochs{rate}"
     )
+    holder = present_holder(folder.root)
+    if holder and holder.workers:
+        print(f"workers    {holder.workers} ({holder})")
     board = leaderboard(proposals, epochs, trials, job.search.optimized, top)
     if len(board):
         write(board, "rich")

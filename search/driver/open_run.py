@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from toprung.results.tables.run_lock import RunLock
     from toprung.results.tracking.mlflow_runs import Tracking
     from toprung.search.driver.trial_state import ResumedState
     from toprung.search.jobs.schema import Job
@@ -44,6 +45,7 @@ class OpenRun:
     folder: RunFolder
     writer: RunWriter
     resumed: ResumedState
+    lock: RunLock
 
     @property
     def job(self) -> Job:
@@ -83,7 +85,7 @@ def open_run(prepared: PreparedJob, retry_failed: bool = False) -> Iterator[Open
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
         schemas = run_schemas(prepared.kinds, job.search.optimized, measured)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
-        yield OpenRun(prepared, folder, writer, resumed)
+        yield OpenRun(prepared, folder, writer, resumed, lock)
 
 
 def resume_run(folder: RunFolder, prepared: PreparedJob) -> ResumedState:
