@@ -10,7 +10,7 @@ import numpy as np
 from toprung.search.evaluation.card import model_card
 from toprung.search.evaluation.pictures import confusion_picture, mistakes_picture, reliability_picture
 from toprung.search.evaluation.prediction_table import tested_table
-from toprung.search.evaluation.test_scores import TestedModel
+from toprung.search.evaluation.scores import ScoredModel
 from toprung.search.winner.json_files import put_json, record_test_read
 from toprung.search.winner.kept_models import CARD, FOLDER, MODEL, PREDICTIONS, REPORT
 from toprung.search.winner.report import SealedTest, report_of
@@ -61,5 +61,5 @@ def _test(work: WinnerTraining, training: Retraining, loaded: LoadedModel, by: T
     evaluation = evaluation_of(loaded.predict(test.images).probabilities, labels, data.task_type)
     trained_on = np.concatenate([np.asarray(data.train().labels), np.asarray(data.val().labels)])
     uncalibrated = training.evaluate(test)
-    tested = TestedModel(data.task_type, data.classes, uncalibrated, evaluation, trained_on, by.calibration)
+    tested = ScoredModel(data.task_type, data.classes, uncalibrated, evaluation, trained_on, by.calibration)
     return SealedTest(evaluation, tested.as_json(), reads)

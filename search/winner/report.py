@@ -3,7 +3,7 @@
 The keys: `model`, `run`, `trial_id`, `seed`, `epochs`, `config`, `winner` say what was trained and why;
 `test_accuracy`, `test_loss`, `test_scores`, `test_images`, `test_accuracy_per_class`, `test_confusion` and `test_reads`
 what the saved file scores on the test images, and when these were read; `evaluation` everything else about that (see
-`search.evaluation.test_scores`); `read_back` how closely the file computes what was trained; `task`, `image_shape`,
+`search.evaluation.scores`); `read_back` how closely the file computes what was trained; `task`, `image_shape`,
 `classes`, `data_fingerprint`, `training_fingerprint`, `toprung_version`, `code` what the file says of itself; `node`,
 `device`, `parameters`, `trained_on`, `trained_at` how it was made; `registered` where MLflow has it. What is not known
 is null; there is no NaN.
@@ -20,7 +20,7 @@ from toprung.search.runs.run_folder import code_name
 
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
-    from toprung.search.evaluation.test_scores import Calibration
+    from toprung.search.evaluation.scores import Calibration
     from toprung.search.winner.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.data.dataset import Dataset
@@ -37,7 +37,7 @@ class SealedTest:
 
     Attributes:
         evaluation: What the file scores on the sealed test images.
-        details: The same at length, see `TestedModel.as_json`.
+        details: The same at length, see `ScoredModel.as_json`.
         reads: Every time these images were read for the run (ISO 8601, UTC).
     """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.evaluation.test_scores import Calibration
+from toprung.search.evaluation.scores import Calibration
 from toprung.search.winner.curve import Curve
 from toprung.search.winner.keep_model import keep_model
 from toprung.search.winner.report import TrainedBy

@@ -55,7 +55,7 @@ def test_a_worse_model_becomes_a_challenger_and_the_line_says_why(run: RunFolder
     decision = decide(run, retrained(run, "t00002-s0", right(0.34, 1)))
     assert decision.alias == "challenger"
     assert decision.why.startswith("it scores -0.")
-    assert decision.why.endswith("on the same 200 test images as t00001-s0")
+    assert decision.why.endswith("on the same 200 images as t00001-s0")
     assert decision.low is not None and decision.high is not None and decision.low < decision.high < 0
     current = champion(run)
     assert current is not None and current.name == shown(run) == "t00001-s0"

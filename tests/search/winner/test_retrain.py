@@ -72,7 +72,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
             raise answer
         return answer
 
-    monkeypatch.setattr("toprung.results.tracking.mirror.catch_up", lambda *_: None)
+    monkeypatch.setattr("toprung.results.tracking.catch_up.catch_up", lambda *_: None)
     monkeypatch.setattr("toprung.results.tracking.model_registry.register_model", register)
     assert retrain_winner(folder).report["registered"] is None
     assert "refused); the same command tries again" in caplog.text

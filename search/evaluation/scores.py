@@ -45,7 +45,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class TestedModel:
+class ScoredModel:
     """A model's answers to the test images, and what they are compared with.
 
     Attributes:
