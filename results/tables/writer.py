@@ -130,6 +130,11 @@ class RunWriter:
         self._thread.start()
         atexit.register(self._write_last)
 
+    @property
+    def lock(self) -> RunLock:
+        """The right to write the run."""
+        return self._lock
+
     def append(self, table: str, row: Row) -> None:
         """Queue a row (see `rows`) and return at once.
 

@@ -69,7 +69,7 @@ def run_search(
         with recorded_end(run, loop):
             if not loop.finished:
                 progress = SearchProgress(loop, job.search.trials, workers=workers.presence)
-                run.lock.describe_with(workers.presence.__str__)
+                run.writer.lock.describe_with(workers.presence.__str__)
                 stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
                 run_workers(loop, workers, job.name)
             _finish(loop, run)
