@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from toprung.search.jobs.section import CodeReference, Section, usable_path, without_secrets
 from toprung.spaces.user_code.references import with_absolute_path
@@ -31,6 +39,15 @@ def _setting(name: str) -> Any:
     return Field(getattr(DataSpec, name), description=DESCRIPTIONS[name])
 
 
+def one_rule_for_both_forms(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """The validated image size; a wrong one is told by one rule, not by one for each form and number."""
+    try:
+        return check(value)
+    except ValidationError:
+        rule = "must be a whole number of pixels from 4 to 2048, or [height, width]"
+        raise PydanticCustomError("image_size", rule) from None
+
+
 class Splits(Section):
     """Shares of the images held back, unless the source brings its own splits."""
 
@@ -53,7 +70,7 @@ class DataSection(Section):
     path: Annotated[Text, AfterValidator(without_secrets), AfterValidator(usable_path)] | None = _setting(
         "path"
     )
-    image_size: ImageSize | None = _setting("image_size")
+    image_size: Annotated[ImageSize | None, WrapValidator(one_rule_for_both_forms)] = _setting("image_size")
     fit: Fit = _setting("fit")
     channels: Channels | None = _setting("channels")
     max_train_images: ImageCount | None = _setting("max_train_images")

@@ -295,3 +295,16 @@ def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -
     assert main(["status", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "trials" in line
+
+
+@pytest.mark.parametrize("size", ["[96]", "big", "[96, 2]", "3", "31.5", "{a: 1}", "[8, 8, 3]", "[a, b]"])
+def test_a_wrong_image_size_is_told_by_one_rule(refusal_of, size: str) -> None:
+    (line,) = refusal_of(f"data: {{source: digits, image_size: {size}}}")
+    assert "data.image_size: " in line
+    assert line.endswith(" given; must be a whole number of pixels from 4 to 2048, or [height, width]")
+
+
+def test_an_image_size_of_two_numbers_survives_being_saved() -> None:
+    job = Job.from_dict({"name": "a", "data": {"source": "digits", "image_size": [8, 12]}})
+    assert job.data_spec().size == (8, 12)
+    assert Job.from_dict(yaml.safe_load(job.to_yaml())) == job
