@@ -5,7 +5,6 @@ Each command imports what it needs, so that `--help` stays fast.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from contextlib import suppress
@@ -36,7 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from toprung.trainables.system.uris import mask_secrets
 
     _interrupt_on_termination()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a user's file may import TensorFlow
     try:
         with log_on_console():
             COMMANDS[options.command](options)

@@ -7,20 +7,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from toprung.results.tables.forget import forget_trials
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.schema import TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.tracker import Tracker
-from toprung.search.driver.failed_trials import failed_trials
+from toprung.search.driver.earlier_failures import keep_code_and_retry
 from toprung.search.driver.resume import RecordedSearch, resume
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.tracked_search import search_description
-from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.metrics.classification import validation_metrics
-from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,14 +68,7 @@ def open_run(prepared: PreparedJob, retry_failed: bool = False) -> Iterator[Open
     folder = RunFolder(job.run_root)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
-        changed = folder.keep_code(pack_source(job.family))
-        failed = failed_trials(read_table(folder.root, TRIALS))
-        if retry_failed:
-            forget_trials(Storage.at(folder.root), failed)
-            _log.info("%d failed trials of this run are trained again", len(failed))
-        if changed:
-            again = "; --retry-failed trains those again that failed" if failed and not retry_failed else ""
-            _log.warning("%s%s", changed, again)
+        keep_code_and_retry(folder, job.family, retry_failed)
         resumed = resume_run(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
         schemas = run_schemas(prepared.kinds, job.search.optimized, measured)
