@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -20,11 +21,23 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(WRONG_INPUT, f"toprung: {message}; `{self.prog} --help` shows what is allowed\n")
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print it and exit with code 0."""
+        from importlib.metadata import version
+
+        sys.stdout.write(f"toprung {version('toprung')}\n")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command line; `command` of its result is the name of the command."""
     parser = OneLineParser(
         prog="toprung", description="Finds the best training configuration for an image classifier."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
 
     def add(name: str, description: str, add_arguments: Callable[[argparse.ArgumentParser], None]) -> None:
@@ -37,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("table", "show the trials of a run, best first", _table)
     add("simulate", "predict what a search would cost and find", _simulate)
     add("retrain", "train the winner again, test it once, save it", _retrain)
+    add("repair", "repair damaged tables of a run: keep what can be read, say what is lost", _run)
     return parser
 
 
@@ -56,6 +70,8 @@ def _search(parser: argparse.ArgumentParser) -> None:
     _job(parser)
     cluster = 'a running Ray cluster; "auto" for the one this machine is part of'
     parser.add_argument("--address", type=_address, help=cluster)
+    again = "train the trials of the run again that raised an error"
+    parser.add_argument("--retry-failed", action="store_true", help=again)
 
 
 def _status(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +109,8 @@ def _retrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trial", metavar="ID", help="this trial instead of the best, as in t00012")
     cluster = "a running Ray cluster that confirms the best, as for search"
     parser.add_argument("--address", type=_address, help=cluster)
+    now = "the best of what has ended so far, though the search still runs"
+    parser.add_argument("--now", action="store_true", help=now)
     _overrides(parser, "change a setting, as in retrain.epochs=20")
 
 
@@ -118,8 +136,10 @@ def _share_option(parser: argparse.ArgumentParser, name: str, text: str) -> None
 
 
 def _root(text: str) -> str:
-    from toprung.trainables.system.uris import without_trailing_slash
+    from toprung.trainables.system.uris import broken_path_rule, without_trailing_slash
 
+    if rule := broken_path_rule(text):
+        raise argparse.ArgumentTypeError(f"the path {rule}")
     return without_trailing_slash(text)  # shell completion ends a folder's name with a slash
 
 

@@ -89,7 +89,7 @@ def search(options: argparse.Namespace) -> None:
         from toprung.search.runs.run_folder import load_extended
 
     job = load_extended(options.job, options.overrides)
-    show_result(run_search(job, options.address), job)
+    show_result(run_search(job, options.address, retry_failed=options.retry_failed), job)
 
 
 def status(options: argparse.Namespace) -> None:
@@ -134,7 +134,16 @@ def retrain(options: argparse.Namespace) -> None:
         from toprung.search.winner.retrain import retrain_winner
 
     folder = RunFolder(options.run)
+    if not options.now:
+        folder.refuse_while_searched()
     show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))
+
+
+def repair(options: argparse.Namespace) -> None:
+    """`toprung repair RUN`."""
+    from toprung.search.commands.repair_output import show_repair
+
+    show_repair(options.run)
 
 
 COMMANDS = {
@@ -145,6 +154,7 @@ COMMANDS = {
     "table": table,
     "simulate": simulate,
     "retrain": retrain,
+    "repair": repair,
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from toprung.results.tables.lock_holder import LockHolder
@@ -77,6 +79,7 @@ class RunLock:
         except BaseException:
             self.release()
             raise
+        self._folder = _identity(self._storage)
         self._thread = threading.Thread(target=self._keep_renewing, name="toprung-run-lock", daemon=True)
         self._thread.start()
 
@@ -85,10 +88,11 @@ class RunLock:
 
         Raises:
             RunBusyError: Another search took the run over, which it may after LEASE_SECS of silence.
-            OSError: That cannot be found out.
+            OSError: That cannot be found out, or the folder is no longer there.
         """
         if self._lost is not None:
             raise self._lost
+        self._check_folder()
         if self._clock() - self._renewed_at_secs > LEASE_SECS / 2:
             self.renew()
 
@@ -97,6 +101,7 @@ class RunLock:
         with self._in_use:
             if self._released.is_set():
                 return
+            self._check_folder()
             began_secs = self._clock()
             newest = self._newest()
             if newest.number > self._number:
@@ -172,6 +177,11 @@ class RunLock:
                 return
             raise self._busy(now)
 
+    def _check_folder(self) -> None:
+        # A write would make the folder anew, and the run would be in two places.
+        if _identity(self._storage) != self._folder:
+            raise FileNotFoundError(errno.ENOENT, "the run folder was moved, removed or replaced")
+
     def _keep_renewing(self) -> None:
         while not self._released.wait(RENEW_SECS):
             try:
@@ -194,6 +204,25 @@ class RunLock:
     def _busy(self, entry: Entry) -> RunBusyError:
         given = f"another search is writing {self._storage.root} ({entry.holder or 'which one is not known'})"
         return RunBusyError([Problem("run", given, "wait for it to end, stop it, or choose another name")])
+
+
+def is_locked(root: Root) -> bool:
+    """Whether a search writes the run, as far as this machine can see: of one on another, what it has signed."""
+    storage = Storage.at(root)
+    names = sorted(name for name in storage.list("") if HOLDER_FILE.fullmatch(name))
+    holder = LockHolder.decode(bytes(storage.read(names[-1]))) if names else None
+    return holder is not None and not holder.has_released and holder.runs is not False
+
+
+def _identity(storage: Storage) -> tuple[int, int] | None:
+    """What tells a local folder from another of the same path; None on an object store, and where there is none."""
+    if not storage.is_local:
+        return None
+    try:
+        found = Path(storage.base).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _name(number: int) -> str:

@@ -10,6 +10,7 @@ from toprung.search.commands.augmentation_preview import write_preview
 from toprung.search.commands.output_path import picture_target
 from toprung.search.preparation.job_warnings import NAMED, UNEVEN, job_warnings
 from toprung.search.preparation.prepare import PreparedJob, prepare
+from toprung.search.preparation.probe_models import probe_models
 from toprung.search.preparation.usual_space import about_space, about_weights
 from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
@@ -41,10 +42,13 @@ def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
     folder.check_writable()
     prepared = prepare(job)
     unreachable = _unreachable_storage(folder, prepared)
+    tried = probe_models(prepared, folder)
     yield f"job        {job.name}: the job is valid"
     yield f"run        {folder.root}"
     yield from _about_images(prepared.dataset)
     yield from _about_search(prepared)
+    if tried:
+        yield f"models     {tried} built, trained on a batch, saved and read back"
     for warning in (*unreachable, *all_warnings(prepared)):
         yield f"note       {warning}"
     if preview is not None:

@@ -11,12 +11,15 @@ from toprung.results.analysis.render import Format, write
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
 from toprung.results.tables.schema import OVERFLOW, RUN, TRIALS
+from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import per_time, preemptions_in_words
 from toprung.search.winner.model_file import MODEL_FILE
 from toprung.search.winner.report import REPORT_FILE
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
@@ -64,6 +67,7 @@ def show_status(folder: RunFolder, top: int) -> None:
     board = leaderboard(proposals, epochs, trials, job.search.optimized, top)
     if len(board):
         write(board, "rich")
+    _show_failures(trials)
 
 
 def show_table(
@@ -86,6 +90,13 @@ def show_table(
     if pareto:
         frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
     write(frame.head(top or len(frame)), layout)
+    if layout == "rich":
+        _show_failures(trials)
+
+
+def _show_failures(trials: pd.DataFrame) -> None:
+    if failures := failure_summary(trials):
+        print(f"failed     {failures}")
 
 
 def show_retrained(retrained: Retrained) -> None:

@@ -191,6 +191,8 @@ class Dispatcher:
             if self._is_closed or place is None or start is None or start.trial_id != report.trial_id:
                 return Order.SHUTDOWN
             place.worker = report.worker
+            for note in report.result.notes:
+                _log.warning("%s: %s", report.trial_id, note)
             decision = self._loop.report(report.trial_id, report.result, report.worker)
             if decision is Decision.KEEP:
                 place.silent_since_secs = self._clock()

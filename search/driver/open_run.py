@@ -12,11 +12,11 @@ from toprung.results.tables.schema import TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.tracker import Tracker
+from toprung.search.driver.earlier_failures import keep_code_and_retry
 from toprung.search.driver.resume import RecordedSearch, resume
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.tracked_search import search_description
-from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.metrics.classification import validation_metrics
 
 if TYPE_CHECKING:
@@ -53,8 +53,12 @@ class OpenRun:
 
 
 @contextmanager
-def open_run(prepared: PreparedJob) -> Iterator[OpenRun]:
+def open_run(prepared: PreparedJob, retry_failed: bool = False) -> Iterator[OpenRun]:
     """Lock the run folder for the block, replay its tables into the strategy, and write the tables until the end.
+
+    Args:
+        prepared: The job.
+        retry_failed: Whether the trials of the run that raised an error are trained again.
 
     Raises:
         InputError: The folder belongs to another job or another search writes it; it is then as it was.
@@ -64,8 +68,7 @@ def open_run(prepared: PreparedJob) -> Iterator[OpenRun]:
     folder = RunFolder(job.run_root)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
-        if changed := folder.keep_code(pack_source(job.family)):
-            _log.warning(changed)
+        keep_code_and_retry(folder, job.family, retry_failed)
         resumed = resume_run(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
         schemas = run_schemas(prepared.kinds, job.search.optimized, measured)

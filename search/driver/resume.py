@@ -7,9 +7,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from toprung.results.tables.parts import read_reports, read_table
+from toprung.results.tables.parts import read_reports, read_tables
 from toprung.results.tables.rows import configs_of
-from toprung.results.tables.schema import PROPOSALS, TRIALS
 from toprung.search.driver.budgets import BudgetUsage
 from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState
 from toprung.search.runs.trial_records import outcomes_of, records_of
@@ -29,16 +28,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedSearch:
-    """The tables of a run; the reports are those of `epochs`, in the order in which they arrived."""
+    """The tables of a run.
+
+    Attributes:
+        proposals: The table of this name.
+        reports: Those of `epochs`, in the order in which they arrived.
+        trials: The table of this name.
+        next_arrival_index: Above that of every report; more than their number where reports were lost.
+    """
 
     proposals: pd.DataFrame
     reports: Sequence[EpochReport]
     trials: pd.DataFrame
+    next_arrival_index: int = 0
 
     @classmethod
     def read(cls, root: Root) -> Self:
-        """The tables in a run folder, empty where there are none yet."""
-        return cls(read_table(root, PROPOSALS), read_reports(root), read_table(root, TRIALS))
+        """The tables in a run folder, empty where there are none yet. Raises what `read_tables` raises."""
+        proposals, epochs, trials = read_tables(root)
+        next_arrival_index = int(epochs["arrival_index"].max()) + 1 if len(epochs) else 0
+        return cls(proposals, read_reports(root), trials, next_arrival_index)
 
 
 def resume(
@@ -72,7 +81,7 @@ def resume(
         already_decided=already_decided,
         started_at=dict(zip(recorded.proposals["trial_id"], recorded.proposals["proposed_at"], strict=True)),
         usage=BudgetUsage(epochs, gpu_hours, 0.0, best, since_best),
-        next_arrival_index=len(reports),
+        next_arrival_index=max(len(reports), recorded.next_arrival_index),
         outcomes=Counter(outcomes.values()),
         leader=leader,
         gpus=last_gpus,

@@ -36,7 +36,9 @@ class SearchResult:
     stop_reason: str | None
 
 
-def run_search(job: Job, address: str | None = None, live: bool | None = None) -> SearchResult:
+def run_search(
+    job: Job, address: str | None = None, live: bool | None = None, retry_failed: bool = False
+) -> SearchResult:
     """Run the job's search, or continue it where an earlier driver stopped.
 
     It may be called from any thread, also while an event loop runs in it; only one search at a time can run in a
@@ -46,6 +48,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
         job: What to search.
         address: A Ray cluster ("auto" for the one this machine is part of); None starts a local one.
         live: Whether to draw a live panel instead of logging lines; None draws one on a terminal or in a notebook.
+        retry_failed: Whether the run's trials that raised an error are trained again.
 
     Raises:
         InputError: The job cannot be run; raised before anything starts.
@@ -57,7 +60,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
     for warning in job_warnings(prepared):
         _log.warning(warning)
     with ExitStack() as stack:
-        run = stack.enter_context(open_run(prepared))
+        run = stack.enter_context(open_run(prepared, retry_failed))
         workers = stack.enter_context(allocate_workers(run, address))
         # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
         prepared.strategy.weighs_time = workers.capacity.proposes_early
@@ -71,7 +74,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
             _finish(loop, run)
     if failure := failure_of(loop, run):
         raise SearchFailedError(failure)
-    return SearchResult(run.folder, loop.stop_reason)
+    return SearchResult(run.folder, loop.stop_reason or loop.used_up_reason)
 
 
 def _finish(loop: SearchLoop, run: OpenRun) -> None:

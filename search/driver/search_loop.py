@@ -131,6 +131,13 @@ class SearchLoop:
         return self.stop_reason or self.limits.reached(self.usage, self._settings.objective)
 
     @property
+    def used_up_reason(self) -> str | None:
+        """That the space holds no further configuration, where this and not the number of trials ended the search."""
+        if not self._strategy.is_space_used_up:
+            return None
+        return f"space is used up: its {sum(self.outcomes.values())} different configurations were tried"
+
+    @property
     def running(self) -> int:
         """Trials that were started and have not ended."""
         return len(self._active) - len(self._to_continue) - len(self._not_begun)
@@ -180,7 +187,7 @@ class SearchLoop:
             if decision is not Decision.KEEP:
                 return decision
         if result.failure is not None:
-            self._end(trial, result.failure, last_exception_line(result.error), result.error)
+            self._end(trial, result.failure, result.reason or last_exception_line(result.error), result.error)
             return Decision.STOP
         return Decision.KEEP
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from toprung.search.jobs.section import Section, without_secrets
+from toprung.search.jobs.section import CodeReference, Section, usable_path, without_secrets
 from toprung.spaces.user_code.references import with_absolute_path
 from toprung.trainables.data.sources.registry import source_of
 from toprung.trainables.data.sources.spec import (
@@ -49,8 +49,10 @@ class DataSection(Section):
 
     short_form: ClassVar[str] = "source"
 
-    source: str = Field("", description=DESCRIPTIONS["source"])
-    path: Annotated[Text, AfterValidator(without_secrets)] | None = _setting("path")
+    source: CodeReference = Field("", description=DESCRIPTIONS["source"])
+    path: Annotated[Text, AfterValidator(without_secrets), AfterValidator(usable_path)] | None = _setting(
+        "path"
+    )
     image_size: ImageSize | None = _setting("image_size")
     fit: Fit = _setting("fit")
     channels: Channels | None = _setting("channels")

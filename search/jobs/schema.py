@@ -132,7 +132,7 @@ class Job(Section):
         """
         refuse_secrets(str(path), "JOB")  # `Path` makes one slash of two, and then no URI is recognized
         path = Path(path)
-        content = read_file(path)
+        content = read_file(path, cls.model_fields)
         for override in overrides:
             apply_override(content, override, SHORT_FORMS)
         job = cls.from_dict({"name": path.stem, **content}, str(path))

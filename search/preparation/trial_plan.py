@@ -22,6 +22,7 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
     from toprung.trainables.worker.plan import Rules, TrialPlan
 
     job = prepared.job
+    data, family = job.data_spec(), pack_source(job.family)
     rules = Rules(
         max_epochs=job.search.max_epochs,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
@@ -30,13 +31,13 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         durable_rungs=job.search.variant == "promote",
         objectives=job.search.optimized,
         data_fingerprint=prepared.dataset.fingerprint,
+        code_fingerprint=family.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
-    data = job.data_spec()
     return TrialPlan(
         data=data,
         source=pack_source(data.source, "data.source"),
-        family=pack_source(job.family),
+        family=family,
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,

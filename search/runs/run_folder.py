@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import uuid
 from collections.abc import Sequence
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toprung.results.tables.parts import read_table
-from toprung.results.tables.run_lock import RunLock
-from toprung.results.tables.schema import PROPOSALS, TRIALS
+from toprung.results.tables.parts import part_names, read_table
+from toprung.results.tables.run_lock import RunLock, is_locked
+from toprung.results.tables.schema import PROPOSALS, TABLES, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking
 from toprung.results.tracking.mlflow_sqlite import sqlite_uri
 from toprung.search.jobs.beside_file import check_files
@@ -130,6 +129,12 @@ class RunFolder:
             raise self._unwritable(_reason(error)) from None
         return lock
 
+    def refuse_while_searched(self) -> None:
+        """Raise `InputError` where a search writes this run at this moment: its best trial may still be trained."""
+        if is_locked(self.root):
+            allowed = "wait for its end, or add --now to retrain the best of the trials that have ended"
+            raise InputError.single("RUN", f"{self.root} is still being searched", allowed)
+
     def keep_code(self, code: SourceFile) -> str | None:
         """Keep the text of the model's file beside the tables, each version of it once.
 
@@ -142,6 +147,8 @@ class RunFolder:
         versions = [version for version in storage.list(CODE) if version.startswith(f"{file.stem}-")]
         if name not in versions:
             storage.put(f"{CODE}/{name}", code.source.encode())
+            for sibling, text in code.siblings.items():
+                storage.put(f"{CODE}/{name.removesuffix('.py')}/{sibling}", text.encode())
         earlier = ", ".join(version for version in versions if version != name)
         if not earlier:
             return None
@@ -149,9 +156,13 @@ class RunFolder:
 
     def check_same(self, job: Job, fingerprint: str | None = None) -> None:
         """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
-        if Storage.at(self.root).exists(JOB_FILE):
+        storage = Storage.at(self.root)
+        if storage.exists(JOB_FILE):
             self._refuse_another(job)
             self._refuse_other_images(fingerprint)
+        elif any(part_names(storage, table) for table in TABLES):
+            allowed = f"put the {JOB_FILE} of its search back, or give another `name`"
+            raise InputError.single(self.root, f"holds tables and no {JOB_FILE}", allowed)
 
     def check_writable(self, where: str = "storage.path") -> None:
         """Raise `InputError`, pointing at `where`, if the run could not be written; nothing is made to find out."""
@@ -162,7 +173,10 @@ class RunFolder:
         if not storage.is_local:
             return
         folder = Path(storage.base)
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        try:
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
+        except OSError as error:  # a name too long for this file system
+            raise self._unwritable(_reason(error), where) from None
         if not existing.is_dir():
             raise self._unwritable(f"{existing} is a file", where)
         if not os.access(existing, os.W_OK | os.X_OK):
@@ -194,8 +208,7 @@ def code_name(code: SourceFile) -> str | None:
     """The name under which a run keeps this version of a model's file; None where the model is in no file."""
     if code.source is None:
         return None
-    digest = hashlib.sha256(code.source.encode()).hexdigest()[:8]
-    return f"{Path(code.reference.rpartition(':')[0]).stem}-{digest}.py"
+    return f"{Path(code.reference.rpartition(':')[0]).stem}-{code.fingerprint[:8]}.py"
 
 
 def _reason(error: OSError) -> str:

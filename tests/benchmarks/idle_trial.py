@@ -37,6 +37,9 @@ class IdleTrainer:
     def take_usage(self) -> ResourceUsage:
         return ResourceUsage()
 
+    def clean_train_accuracy(self) -> float:
+        return 0.5
+
     def latency_ms(self) -> float:
         return 1.0
 

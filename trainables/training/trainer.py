@@ -19,6 +19,7 @@ from toprung.trainables.training.batches import (
     feed_for,
     predict_in_batches,
     prediction_batches,
+    sample,
     steps_per_epoch,
 )
 from toprung.trainables.training.compile_warmup import CompileWarmup
@@ -192,6 +193,13 @@ class Trainer:
             self.execution_plan.micro_batches,
         )
         return self.compiled.network.head.evaluate(logits, np.asarray(split.labels))
+
+    def clean_train_accuracy(self) -> float:
+        """The accuracy on training images as they are: without augmentation and dropout, after the epoch."""
+        began = time.perf_counter()
+        accuracy = self.evaluate(sample(self._task.train, len(self._task.val))).accuracy
+        self._usage += ResourceUsage(validation_secs=time.perf_counter() - began)
+        return accuracy
 
     def latency_ms(self) -> float:
         """Milliseconds from one image as an array to its logits: the fastest of 30 calls."""

@@ -32,6 +32,9 @@ class TrialTrainer(Protocol):
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train and validate one epoch (1-based); returns its metrics."""
 
+    def clean_train_accuracy(self) -> float:
+        """The accuracy on training images without augmentation and dropout, after the newest epoch."""
+
     def latency_ms(self) -> float:
         """Milliseconds from one image as an array to its logits."""
 

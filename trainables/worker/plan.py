@@ -30,6 +30,7 @@ class Rules:
     durable_rungs: a rung is reported only once its state is on storage.
     objectives: the metrics of the search. Measures of the model itself, such as its latency, are taken once a trial.
     data_fingerprint: names the data; a state of other data is not resumed.
+    code_fingerprint: names the user's code, empty without any; a state of another version of it is not resumed.
     """
 
     max_epochs: int
@@ -39,6 +40,7 @@ class Rules:
     durable_rungs: bool = False
     objectives: Objectives = field(default_factory=lambda: Objectives.named(("val_accuracy",)))
     data_fingerprint: str = ""
+    code_fingerprint: str = ""
 
     def is_rung(self, epoch: int) -> bool:
         """Whether the driver decides after this epoch."""

@@ -56,7 +56,8 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         self._slot, self._plan = config[WORKER_SLOT], plan
         self._epoch_limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._max_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
-        self._run = TrialRunner(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
+        store = CheckpointStore(plan.checkpoints)
+        self._run = TrialRunner(self.source(plan), store, plan.rules, in_worker=True)
         self._connection = connect_to_driver(plan.driver)
 
     def source(self, plan: TrialPlan) -> TrainerSource:

@@ -58,7 +58,12 @@ class RetrainPlan:
     def state_name(self) -> str:
         """Names the saved state: another training, or another version of the user's file, has another name."""
         trial = self.trial
-        owner = [self.schedule_epochs, trial.rules.max_epochs, self.min_micro_batches, trial.family.source]
+        owner = [
+            self.schedule_epochs,
+            trial.rules.max_epochs,
+            self.min_micro_batches,
+            trial.family.fingerprint,
+        ]
         return "winner-" + hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]
 
 
@@ -135,7 +140,7 @@ class Retraining:
         self._config = {key: value for key, value in plan.config.items() if key != PATIENCE}
         self._source = RetrainSource(plan, in_worker)
         self._store = CheckpointStore(plan.trial.checkpoints)
-        self._run = TrialRunner(self._source, self._store, plan.trial.rules)
+        self._run = TrialRunner(self._source, self._store, plan.trial.rules, in_worker)
 
     def results(self) -> Iterator[EpochResult]:
         """Train to the last epoch; from a saved state the first result repeats its newest epoch.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from toprung.results.tables.parts import DamagedTableError
+from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mirror import DriverCommands, Mirror, TableCursor, follow

@@ -13,6 +13,8 @@ import yaml
 from PIL import Image
 
 from toprung.search.cli import main
+from toprung.search.jobs.schema import Job
+from toprung.search.preparation.prepare import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +130,7 @@ def test_a_family_that_can_be_trained(tmp_path: Path) -> None:
     (tmp_path / "families_that_work.py").write_text(FAMILY)
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump({"data": "digits", "space": f"{tmp_path}/families_that_work.py:Good"}))
-    assert main(["check", str(job)]) == 0
+    assert prepare(Job.from_file(job)).kinds
 
 
 def test_fixed_numbers_that_nothing_trains_with(refusal_of) -> None:
