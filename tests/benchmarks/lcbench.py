@@ -53,6 +53,8 @@ class LCBench:
     `untrained` counts the epoch before any training in as the first one, so that curves are one longer.
     """
 
+    full_trainings = 60
+
     def __init__(
         self, task: str, surrogate: Callable[..., np.ndarray], clock: str = "secs", untrained: bool = False
     ):
