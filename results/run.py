@@ -87,31 +87,26 @@ class Run:
         return BestTrial(leader.trial_id, main.metric, leader.value, leader.epoch, config)
 
     def retrain(
-        self,
-        overrides: Sequence[str] = (),
-        trial_id: str | None = None,
-        address: str | None = None,
-        promote: bool = False,
+        self, overrides: Sequence[str] = (), trial_id: str | None = None, address: str | None = None
     ) -> Mapping[str, Any]:
         """Train the winner on train + validation, test it once, save and register it, as `toprung retrain` does.
 
         Args:
             overrides: Settings to change, as in `["retrain.confirm=3"]`.
             trial_id: The trial to retrain; None for the best.
-            address: The Ray cluster that trains; None for this machine.
-            promote: Whether the model becomes the champion whatever its test says.
+            address: The Ray cluster for a confirmation; None for this machine.
 
         Returns:
-            The report, as saved beside the model in RUN/retrain/MODEL/report.json.
+            The report, as saved in RUN/retrain/report.json.
 
         Raises:
             InputError: The run has no winner, its images have changed, or it cannot be written.
             RuntimeError: The training failed (`SearchFailedError`), or no cluster answers at the address.
         """
-        return run_actions().retrain(self.root, overrides, trial_id, address, promote)
+        return run_actions().retrain(self.root, overrides, trial_id, address)
 
     def model(self) -> Any:
-        """The champion among the retrained Keras models: from images (N, H, W, C), 0 to 255, to class probabilities.
+        """The retrained Keras model; it takes uint8 images (N, H, W, C) and returns class probabilities.
 
         Raises:
             InputError: The run was not retrained.

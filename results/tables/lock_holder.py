@@ -25,7 +25,6 @@ class LockHolder:
         since: When the run was taken, in UTC.
         renewals: Counts signs of life.
         has_released: Whether the run was let go.
-        workers: Its workers in words, as of the last sign of life; empty where there are none.
     """
 
     owner: str
@@ -36,7 +35,6 @@ class LockHolder:
     since: str
     renewals: int = 0
     has_released: bool = False
-    workers: str = ""
 
     @classmethod
     def this_process(cls) -> Self:
@@ -58,9 +56,9 @@ class LockHolder:
         """The holder as a file's content."""
         return json.dumps(asdict(self)).encode()
 
-    def renewed(self, workers: str = "") -> Self:
+    def renewed(self) -> Self:
         """The same with one more sign of life."""
-        return replace(self, renewals=self.renewals + 1, workers=workers)
+        return replace(self, renewals=self.renewals + 1)
 
     @property
     def runs(self) -> bool | None:

@@ -73,7 +73,6 @@ class RunLock:
         self._me, self._number = LockHolder.this_process(), 0
         self._renewed_at_secs = self._clock()
         self._lost: RunBusyError | None = None
-        self._describe: Callable[[], str] = str
         self._in_use, self._released = threading.Lock(), threading.Event()
         try:
             self._take()
@@ -83,10 +82,6 @@ class RunLock:
         self._folder = _identity(self._storage)
         self._thread = threading.Thread(target=self._keep_renewing, name="toprung-run-lock", daemon=True)
         self._thread.start()
-
-    def describe_with(self, describe: Callable[[], str]) -> None:
-        """Have each sign of life say how many workers the search has, in the words of a function."""
-        self._describe = describe
 
     def check(self) -> None:
         """Make sure that the run is still this process's; to be called before each write, nearly always at once.
@@ -108,11 +103,11 @@ class RunLock:
                 return
             self._check_folder()
             began_secs = self._clock()
-            newest = _newest(self._storage)
+            newest = self._newest()
             if newest.number > self._number:
                 self._lost = self._busy(newest)
                 raise self._lost
-            self._me = self._me.renewed(self._describe())
+            self._me = self._me.renewed()
             self._storage.put(_name(self._number), self._me.encode())
             self._renewed_at_secs = began_secs
 
@@ -125,7 +120,7 @@ class RunLock:
             if not self._number or self._lost:
                 return
             with suppress(OSError):  # a folder that can no longer be written: the search has said so
-                if _newest(self._storage).number == self._number:
+                if self._newest().number == self._number:
                     released = replace(self._me, has_released=True)
                     self._storage.put(_name(self._number), released.encode())
 
@@ -139,7 +134,7 @@ class RunLock:
 
     def _take(self) -> None:
         while not self._number:
-            newest = _newest(self._storage)
+            newest = self._newest()
             self._check_free(newest)
             self._number = newest.number + 1
             try:
@@ -147,7 +142,7 @@ class RunLock:
             except FileExistsError:
                 self._number = 0
                 continue
-            if _newest(self._storage).number > self._number:  # others came and went since this one looked
+            if self._newest().number > self._number:  # others came and went since this one looked
                 self._storage.delete(_name(self._number))
                 self._number = 0
                 continue
@@ -156,7 +151,7 @@ class RunLock:
                     f"{self._storage.root} does not guarantee that one search alone has the run, should another start "
                     f"within the same seconds ({unsure})"
                 )
-        for number in _numbers(self._storage):
+        for number in self._numbers():
             if number < self._number:
                 self._storage.delete(_name(number))
 
@@ -175,7 +170,7 @@ class RunLock:
         deadline_secs = self._clock() + LEASE_SECS
         while self._clock() < deadline_secs:
             self._sleep(LOOK_EVERY_SECS)
-            now = _newest(self._storage)
+            now = self._newest()
             if now == newest:
                 continue
             if now.holder and now.holder.has_released:
@@ -196,6 +191,16 @@ class RunLock:
             except OSError:
                 continue  # `check` raises it if it lasts
 
+    def _newest(self) -> Entry:
+        while numbers := self._numbers():
+            with suppress(FileNotFoundError):
+                return Entry(numbers[-1], bytes(self._storage.read(_name(numbers[-1]))))
+        return Entry(0, b"")
+
+    def _numbers(self) -> list[int]:
+        found = map(HOLDER_FILE.fullmatch, self._storage.list(""))
+        return sorted(int(match[1]) for match in found if match)
+
     def _busy(self, entry: Entry) -> RunBusyError:
         given = f"another search is writing {self._storage.root} ({entry.holder or 'which one is not known'})"
         return RunBusyError([Problem("run", given, "wait for it to end, stop it, or choose another name")])
@@ -203,7 +208,9 @@ class RunLock:
 
 def is_locked(root: Root) -> bool:
     """Whether a search writes the run, as far as this machine can see: of one on another, what it has signed."""
-    holder = _newest(Storage.at(root)).holder
+    storage = Storage.at(root)
+    names = sorted(name for name in storage.list("") if HOLDER_FILE.fullmatch(name))
+    holder = LockHolder.decode(bytes(storage.read(names[-1]))) if names else None
     return holder is not None and not holder.has_released and holder.runs is not False
 
 
@@ -216,32 +223,6 @@ def _identity(storage: Storage) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def present_holder(root: Root) -> LockHolder | None:
-    """Who writes a run now, as far as can be seen without waiting; None where nobody does."""
-    storage = Storage.at(root)
-    newest = _newest(storage)
-    holder = newest.holder
-    if holder is None or holder.has_released or holder.runs is False:
-        return None
-    if holder.runs is None:
-        found = storage.stat(_name(newest.number))
-        if found is None or (found.mtime_ns and time.time() - found.mtime_ns / 1e9 > LEASE_SECS):
-            return None
-    return holder
-
-
-def _newest(storage: Storage) -> Entry:
-    while numbers := _numbers(storage):
-        with suppress(FileNotFoundError):
-            return Entry(numbers[-1], bytes(storage.read(_name(numbers[-1]))))
-    return Entry(0, b"")
-
-
-def _numbers(storage: Storage) -> list[int]:
-    found = map(HOLDER_FILE.fullmatch, storage.list(""))
-    return sorted(int(match[1]) for match in found if match)
 
 
 def _name(number: int) -> str:

@@ -25,7 +25,8 @@ class TrialDetails:
     the worker held, `failed_allocation_bytes` the size of the allocation that failed; `worker_recycled`: the worker,
     too large, was replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how
     long the trial waited for another worker after a death. `device` to `micro_batch_size` say how it was computed; the
-    last, in images, only where batches were divided.
+    last, in images, only where batches were divided. `reports_before_end`: how many epochs of all trials had been
+    reported when it ended, which places its end among the `arrival_index` of `epochs`.
     """
 
     highest_rung_epoch: int = 0
@@ -60,3 +61,4 @@ class TrialDetails:
     error: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    reports_before_end: int | None = None

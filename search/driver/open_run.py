@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from toprung.results.tables.run_lock import RunLock
     from toprung.results.tracking.mlflow_runs import Tracking
     from toprung.search.driver.trial_state import ResumedState
     from toprung.search.jobs.schema import Job
@@ -45,7 +44,6 @@ class OpenRun:
     folder: RunFolder
     writer: RunWriter
     resumed: ResumedState
-    lock: RunLock
 
     @property
     def job(self) -> Job:
@@ -85,7 +83,7 @@ def open_run(prepared: PreparedJob, retry_failed: bool = False) -> Iterator[Open
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
         schemas = run_schemas(prepared.kinds, job.search.optimized, measured)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
-        yield OpenRun(prepared, folder, writer, resumed, lock)
+        yield OpenRun(prepared, folder, writer, resumed)
 
 
 def resume_run(folder: RunFolder, prepared: PreparedJob) -> ResumedState:

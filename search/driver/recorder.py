@@ -104,4 +104,5 @@ class Recorder:
             error=end.error or None,
             started_at=self._started_at.pop(trial.trial_id, None),
             ended_at=datetime.now(UTC),
+            reports_before_end=self._next_arrival_index,
         )

@@ -68,8 +68,7 @@ def run_search(
         loop = assemble_loop(run, workers.plan.gpus)
         with recorded_end(run, loop):
             if not loop.finished:
-                progress = SearchProgress(loop, job.search.trials, workers=workers.presence)
-                run.lock.describe_with(workers.presence.__str__)
+                progress = SearchProgress(loop, job.search.trials)
                 stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
                 run_workers(loop, workers, job.name)
             _finish(loop, run)

@@ -22,7 +22,6 @@ from ray.tune.search import Searcher
 
 from toprung.cluster.interrupts import restore_signal_handlers
 from toprung.cluster.session import alive_node_names
-from toprung.cluster.withheld_credentials import aws_keys_withheld
 from toprung.cluster.worker_server import accept_workers
 from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
 from toprung.search.driver.ray_metrics import SearchCounts, published_to_ray
@@ -92,14 +91,12 @@ class WorkerSlotSearcher(Searcher):  # type: ignore[misc]
 class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
     """Takes back slots that are not needed any more, kills silent workers, tells the dispatcher of what others died."""
 
-    def __init__(self, dispatcher: Dispatcher, workers: WorkerAllocation) -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
-        self._dispatcher, self._workers = dispatcher, workers
+        self._dispatcher = dispatcher
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Ray's own choice; it asks ten times a second."""
-        self._dispatcher.limit_workers(self._workers.share.limit)
-        self._note_presence()
         live = [trial for trial in tune_controller.get_trials() if not trial.is_finished()]
         waiting = {trial.trial_id: trial for trial in live if trial.status == Trial.PENDING}
         for slot in self._dispatcher.surplus(list(waiting)):
@@ -110,13 +107,6 @@ class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
                 kill_actor(trial.temporary_state.ray_actor)
         self._dispatcher.settle(alive_node_names)
         return super().choose_trial_to_run(tune_controller)
-
-    def _note_presence(self) -> None:
-        open_slots, placed = self._dispatcher.slots, self._workers.share.placed
-        presence = self._workers.presence
-        presence.asked = min(open_slots, self._workers.demand.hoped_for)
-        presence.here = self._dispatcher.connected
-        presence.placed = open_slots if placed is None else placed
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """A worker died: the error that Ray gives says whether its node did."""
@@ -183,7 +173,6 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="toprung-"))
         stack.enter_context(_environment(TUNE_SETTINGS))
-        stack.enter_context(aws_keys_withheld())
         stack.enter_context(restore_signal_handlers(signal.SIGUSR1))  # Tune's own would stay for good
         driver = stack.enter_context(accept_workers(capacity.host, dispatcher.serve))
         plan = replace(plan, driver=driver)
@@ -196,7 +185,7 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
             ),
             tune_config=tune.TuneConfig(
                 search_alg=WorkerSlotSearcher(dispatcher, workers.demand),
-                scheduler=SlotScheduler(dispatcher, workers),
+                scheduler=SlotScheduler(dispatcher),
                 num_samples=-1,
                 trial_name_creator=lambda trial: str(trial.trial_id),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),

@@ -68,7 +68,7 @@ class Proposer:
     def propose(self, number: int, evidence: Evidence, taken: Collection[str]) -> Proposed | None:
         """A point that is not `taken` (see `config_key`); None when the space has no new point."""
         if number < len(self.initial_configs):
-            point = self._draw("random", number, fixed=self.initial_configs[number])
+            point = self.completed(number, self.initial_configs[number])
             return Proposed(point, "initial: given by the job, or the first configuration of its space")
         reason, draw = self._source(number, evidence)
         for attempt in range(REDRAWS):
@@ -76,6 +76,10 @@ class Proposer:
             if config_key(point.config) not in taken:
                 return Proposed(point, reason)
         return None
+
+    def completed(self, number: int, params: Mapping[str, Any]) -> Point:
+        """The point of trial `number` with these parameters; those that are left out are drawn at random."""
+        return self._draw("random", number, fixed=params)
 
     def prepare(self, evidence: Evidence) -> None:
         """Compute ahead what the next proposal would begin with; changes no proposal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving
@@ -12,11 +12,11 @@ from toprung.search.strategy.early_stopping.pareto import ParetoRung
 from toprung.search.strategy.early_stopping.rung_correlation import RungCorrelations
 from toprung.search.strategy.notes import Notes
 from toprung.search.strategy.proposer import Proposer
-from toprung.search.strategy.sampling.points import Space
+from toprung.search.strategy.sampling.points import Point, Space
 from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.search.strategy.settings import StrategySettings
 from toprung.search.strategy.surrogate.evidence import Evidence
-from toprung.search.strategy.trials import TrialRecord, Trials, TrialState
+from toprung.search.strategy.trials import TrialRecord, Trials, TrialState, in_order
 from toprung.search.strategy.warm_start import WarmStart
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -42,6 +42,7 @@ class Strategy:
         objectives: What is optimized; higher scores are better.
         is_space_used_up: Whether every configuration that the space holds was proposed.
         weighs_time: Whether improvement is weighed against time; off, equal values give equal proposals at any speed.
+        max_trials: Configurations to propose at most; None sets no limit.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Strategy:
         self._halving = halving
         self._rung_correlations = RungCorrelations(halving.rungs)
         self._warm_start = warm_start
-        self._max_trials = max_trials
+        self.max_trials = max_trials
         self._trials = Trials()
         self._notes = Notes(is_weighted=bool(objectives.secondary))
         self.is_space_used_up = False
@@ -126,7 +127,7 @@ class Strategy:
         """How many trials may start from now on: those not proposed yet, infinite without a limit, and a promotion."""
         if self._has_proposed_all:
             return float(self._promotable() is not None)
-        return math.inf if self._max_trials is None else self._max_trials - self._trials.next_number
+        return math.inf if self.max_trials is None else self.max_trials - self._trials.next_number
 
     @property
     def may_propose_later(self) -> bool:
@@ -139,10 +140,9 @@ class Strategy:
 
     def ask(self) -> Proposal | None:
         """The next trial to start or resume; None when there is nothing to propose now."""
-        promoted = self._promotable()
-        if promoted is not None:
-            self._halving.paused.discard(promoted)
-            return Proposal(trial_id(promoted), self._trials[promoted].config)
+        resumed = self.resume()
+        if resumed is not None:
+            return Proposal(resumed, self._trials[number_of(resumed)].config)
         if self._has_proposed_all:
             return None
         number = self._trials.next_number
@@ -155,6 +155,25 @@ class Strategy:
         config = proposed.point.config
         self._trials.add(number, config, proposed.point, proposed.reason)
         return Proposal(trial_id(number), config)
+
+    def resume(self) -> str | None:
+        """The paused trial to resume now; None when there is none (promotion variant only)."""
+        promoted = self._promotable()
+        if promoted is None:
+            return None
+        self._halving.paused.discard(promoted)
+        return trial_id(promoted)
+
+    def take(self, params: Mapping[str, Any]) -> Proposal:
+        """Take in a trial that somebody else chose, as if it were proposed; parameters left out are drawn."""
+        number = self._trials.next_number
+        point = self._proposer.completed(number, params)
+        self._trials.add(number, point.config, point, "given from outside")
+        return Proposal(trial_id(number), point.config)
+
+    def point(self, trial_id: str) -> Point | None:
+        """The parameters of a trial and their distributions; None where the space does not allow the trial."""
+        return self._trials.points.get(number_of(trial_id))
 
     def prepare(self) -> None:
         """Compute ahead, while no worker waits, what the next proposal would begin with; changes no proposal."""
@@ -204,11 +223,11 @@ class Strategy:
             point = locate_in_space(self._proposer.space, record.config, record.suggested)
             config = dict(record.config) if point is None else point.config
             self._trials.add(number_of(record.trial_id), config, point, "read from the tables of the run")
-        for report in reports:
-            self.report(report)
-        for record in records:
-            if record.outcome is not None:
-                self.finish(record.trial_id, record.outcome)
+        for fact in in_order(reports, records):
+            if isinstance(fact, EpochReport):
+                self.report(fact)
+            else:
+                self.finish(fact.trial_id, fact.outcome)
         self.prepare()
         unfinished = [record.trial_id for record in records if record.outcome is None]
         outcomes = {name: self._trials[number_of(name)].outcome for name in unfinished}
@@ -225,7 +244,7 @@ class Strategy:
 
     def suggested(self, trial_id: str) -> dict[str, Any]:
         """The parameters of a trial that its configuration does not hold under their name; `replay` needs them."""
-        point = self._trials.points.get(number_of(trial_id))
+        point = self.point(trial_id)
         return {} if point is None else point.params_outside_config
 
     def reason(self, trial_id: str) -> str:
@@ -258,6 +277,9 @@ class Strategy:
     def _end(self, number: int, outcome: Outcome) -> None:
         self._trials.end(number, outcome)
         self._halving.paused.discard(number)
+        if not outcome.may_win:
+            # A training that cannot be finished shows nothing by its early scores, and must cut no healthy one.
+            self._halving.forget(number)
 
     def _decision_for(self, number: int, trial: TrialState) -> Decision:
         if trial.outcome is None:
@@ -281,7 +303,7 @@ class Strategy:
 
     @property
     def _has_proposed_all(self) -> bool:
-        at_limit = self._max_trials is not None and self._trials.next_number >= self._max_trials
+        at_limit = self.max_trials is not None and self._trials.next_number >= self.max_trials
         return self.is_space_used_up or at_limit
 
     def _promotable(self) -> int | None:

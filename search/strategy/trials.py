@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from toprung.search.strategy.early_stopping.asha import RungDecision
 from toprung.search.strategy.sampling.points import Point, config_key
@@ -20,12 +22,40 @@ class TrialRecord:
         config: Its configuration.
         outcome: How it ended; None while it was still running.
         suggested: The parameters that its configuration does not hold under their name.
+        reports_before_end: How many reports of all trials had arrived when it ended; None where that is not known.
     """
 
     trial_id: str
     config: Mapping[str, object]
     outcome: Outcome | None
     suggested: Mapping[str, object] = field(default_factory=dict)
+    reports_before_end: int | None = None
+
+
+class TrialEnd(NamedTuple):
+    """How a trial ended."""
+
+    trial_id: str
+    outcome: Outcome
+
+
+def in_order(
+    reports: Iterable[EpochReport], records: Sequence[TrialRecord]
+) -> Iterator[EpochReport | TrialEnd]:
+    """The reports, with the end of each trial at its place among them; where that is not known, at the end.
+
+    The place matters: a failure takes the trial out of the rungs, which changes the decisions that follow.
+    """
+    ends: defaultdict[float, list[TrialEnd]] = defaultdict(list)
+    for record in records:
+        if record.outcome is not None:
+            before = math.inf if record.reports_before_end is None else record.reports_before_end
+            ends[before].append(TrialEnd(record.trial_id, record.outcome))
+    for count, report in enumerate(reports):
+        yield from ends.pop(count, ())
+        yield report
+    for before in sorted(ends):
+        yield from ends[before]
 
 
 @dataclass

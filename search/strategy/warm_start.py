@@ -41,14 +41,15 @@ class WarmStart:
 
         Args:
             reports: In order of arrival; those with a non-finite metric, or without an objective, are ignored.
-            trials: Those of a configuration that the space does not allow are ignored.
+            trials: Those of a configuration that the space does not allow, and those that failed, are ignored.
 
         Returns:
             How many of the trials the space allows.
         """
         numbers: dict[str, int] = {}
         for record in trials:
-            point = locate_in_space(self._space, record.config, record.suggested)
+            has_failed = record.outcome is not None and not record.outcome.may_win
+            point = None if has_failed else locate_in_space(self._space, record.config, record.suggested)
             if point is not None:
                 numbers[record.trial_id] = -1 - len(self.points)
                 self.points[numbers[record.trial_id]] = point

@@ -121,6 +121,14 @@ class SuccessiveHalving:
         cutoff = rung.score_at(self._quota(peers) - 1)
         return RungDecision(decision, rung.epoch, rank_score, cutoff, peers, arrived)
 
+    def forget(self, number: int) -> None:
+        """Take a trial out of every rung: nobody is compared with it, and it fills no place among the best."""
+        for rung in self.rungs:
+            if number in rung.scores:
+                rung.remove(number)
+        self.paused.discard(number)
+        self._none_promotable = False
+
     def promotable(self) -> int | None:
         """The paused trial to resume: the best within the top 1/reduction_factor of the highest rung that has one.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -61,7 +62,19 @@ class ParetoRung(Rung):
             self._grow(len(new))
         self._vectors[:, column], self._dominators[column] = new, np.count_nonzero(dominating)
         self._trials[column], self._columns[number] = number, column
+        self.arrived.append(number)
         self.scores[number] = self.score(number)
+
+    def remove(self, number: int) -> None:
+        """Take out the scores of a trial; those it dominated are dominated by one fewer."""
+        column, size = self._columns[number], len(self)
+        vector = self._vectors[:, column].copy()
+        for buffer in (self._vectors, self._dominators[None], self._trials[None]):
+            buffer[:, column : size - 1] = buffer[:, column + 1 : size]
+        self._columns = {one: index for index, one in enumerate(self._trials[: size - 1].tolist())}
+        self.dominators[self._compare(vector)[0]] -= 1
+        self.removed[number] = tuple(vector.tolist())
+        del self.scores[number]
 
     def score(self, number: int) -> float:
         """Minus the number of trials that dominate it now."""
@@ -108,10 +121,12 @@ class ParetoRung(Rung):
         """The Pareto set: the trials that no other dominates."""
         return list(self.numbers[self.dominators == 0].tolist())
 
-    def by_objective(self) -> list[Rung]:
-        """A rung for each objective alone, in order of arrival."""
-        numbers = self.numbers.tolist()
-        return [Rung.of(self.epoch, dict(zip(numbers, row.tolist(), strict=True))) for row in self.vectors]
+    def known_at(self, arrivals: int, removals: int) -> list[dict[int, float]]:
+        """The scores of each objective after so many arrivals and removals, by trial number in order of arrival."""
+        gone = set(islice(self.removed, removals))
+        kept = [number for number in self.arrived[:arrivals] if number not in gone]
+        vectors = np.array([self._vector_ever(number) for number in kept]).reshape(len(kept), -1)
+        return [dict(zip(kept, row.tolist(), strict=True)) for row in vectors.T]
 
     def weighted(self, weights: np.ndarray) -> WeightedRung:
         """The rung with one score for all objectives, in order of arrival.
@@ -124,7 +139,15 @@ class ParetoRung(Rung):
         weighted = scale[:, None] * (self.vectors - low[:, None])
         combined = weighted.min(axis=0) + RHO * weighted.sum(axis=0)
         scores = dict(zip(self.numbers.tolist(), combined.tolist(), strict=True))
-        return WeightedRung(self.epoch, scores, *sorted_results(scores), tuple(weights.tolist()), self)
+        return WeightedRung(
+            self.epoch,
+            scores,
+            *sorted_results(scores),
+            self.arrived,
+            self.removed,
+            tuple(weights.tolist()),
+            self,
+        )
 
     def _compare(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which results these scores dominate and which dominate them, each of shape (results,), bool.
@@ -135,6 +158,11 @@ class ParetoRung(Rung):
         for row, own in zip(self.vectors, scores.tolist(), strict=len(self) > 0):
             no_better, no_worse = no_better & (row <= own), no_worse & (row >= own)
         return no_better & ~no_worse, no_worse & ~no_better
+
+    def _vector_ever(self, number: int) -> np.ndarray:
+        if number in self._columns:
+            return self._vectors[:, self._columns[number]]
+        return np.array(self.removed[number])
 
     def _grow(self, objectives: int) -> None:
         added = max(64, len(self))
@@ -162,9 +190,9 @@ class WeightedRung(Rung):
     weights: tuple[float, ...] = ()
     source: ParetoRung = field(default_factory=lambda: ParetoRung(0))
 
-    def by_objective(self) -> list[Rung]:
-        """A rung for each objective alone."""
-        return self.source.by_objective()
+    def known_at(self, arrivals: int, removals: int) -> list[dict[int, float]]:
+        """The scores of each objective, unweighted, after so many arrivals and removals."""
+        return self.source.known_at(arrivals, removals)
 
 
 def _nearest_distances(points: np.ndarray, group: np.ndarray) -> np.ndarray:

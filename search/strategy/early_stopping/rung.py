@@ -47,6 +47,8 @@ class Rung:
     Attributes:
         epoch: The epoch at which trials are compared.
         scores: Finite scores by trial number, in order of arrival.
+        arrived: Every trial that ever had a score here, in order of arrival.
+        removed: What `remove` took out, in that order.
     """
 
     epoch: int
@@ -54,11 +56,13 @@ class Rung:
     # From the best, side by side: arrays take a fifth of the memory of pairs, and numpy reads them without a copy.
     _negated: array[float] = field(default_factory=lambda: array("d"))
     _numbers: array[int] = field(default_factory=lambda: array("q"))
+    arrived: array[int] = field(default_factory=lambda: array("q"))
+    removed: dict[int, Score] = field(default_factory=dict)
 
     @classmethod
     def of(cls, epoch: int, scores: dict[int, float]) -> Rung:
         """A rung of scores by trial number, in order of arrival."""
-        return Rung(epoch, scores, *sorted_results(scores))
+        return Rung(epoch, scores, *sorted_results(scores), arrived=array("q", scores))
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -68,17 +72,26 @@ class Rung:
         """The weight of each objective."""
         return (1.0,)
 
-    def by_objective(self) -> list[Rung]:
-        """A rung for each objective alone: here this rung, as there is one objective."""
-        return [self]
+    def known_at(self, arrivals: int, removals: int) -> list[dict[int, float]]:
+        """The scores of each objective after so many arrivals and removals, by trial number in order of arrival."""
+        gone = set(islice(self.removed, removals))
+        kept = (number for number in self.arrived[:arrivals] if number not in gone)
+        return [{number: self._score_ever(number) for number in kept}]
 
     def add(self, number: int, score: Score) -> None:
         """Record the score of a trial; O(log n) comparisons."""
         own = _single(score)
         index = self.rank(number, own)
         self.scores[number] = own
+        self.arrived.append(number)
         self._negated.insert(index, -own)
         self._numbers.insert(index, number)
+
+    def remove(self, number: int) -> None:
+        """Take out the result of a trial, so that it counts neither as a rank nor as a result."""
+        index = self.rank(number, self.scores[number])
+        self.removed[number] = self.scores.pop(number)
+        del self._negated[index], self._numbers[index]
 
     def score(self, number: int) -> float:
         """The score of a recorded trial."""
@@ -119,6 +132,9 @@ class Rung:
     def score_at(self, rank: int) -> float:
         """The score of the given rank, 0 the best."""
         return -self._negated[rank]
+
+    def _score_ever(self, number: int) -> float:
+        return self.scores[number] if number in self.scores else _single(self.removed[number])
 
 
 def _single(score: Score) -> float:

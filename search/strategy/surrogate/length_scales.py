@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 
-from toprung.search.strategy.early_stopping.rung import Rung, milestone
+from toprung.search.strategy.early_stopping.rung import Rung, milestone, sorted_results
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.length_scale_fit import Fit, fit_lengths
 
@@ -18,7 +18,7 @@ class LengthScales:
     """The length scales of each rung; they depend on the rung's results up to its last milestone alone."""
 
     def __init__(self) -> None:
-        self._fitted: dict[tuple[int, int, bool], list[np.ndarray | None]] = {}
+        self._fitted: dict[tuple[int, int, int, bool], list[np.ndarray | None]] = {}
 
     def is_due(self, rung: Rung, encoding: Encoding) -> bool:
         """Whether the rung has grown so much that `of` would fit again."""
@@ -46,21 +46,21 @@ class LengthScales:
             return None
         key = self._key(rung)
         if key not in self._fitted:
-            later = set(rung.latest(len(rung) - milestone(len(rung))))
+            _, arrivals, removals, _ = key
             self._fitted[key] = [
-                _fit_ranked(
-                    [n for n in one.best_first() if n in points and n not in later], one.scores, row, encoding
-                )
-                for one in rung.by_objective()
+                _fit_ranked([n for n in sorted_results(scores)[1] if n in points], scores, row, encoding)
+                for scores in rung.known_at(arrivals, removals)
             ]
         return weighted_length_scales(rung.weights, self._fitted[key])
 
     def _has_enough(self, rung: Rung, encoding: Encoding) -> bool:
-        return milestone(len(rung)) >= 2 * len(encoding.columns)
+        _, arrivals, removals, _ = self._key(rung)
+        return arrivals - removals >= 2 * len(encoding.columns)
 
-    def _key(self, rung: Rung) -> tuple[int, int, bool]:
+    def _key(self, rung: Rung) -> tuple[int, int, int, bool]:
         # Earlier runs have rungs of the same epochs; their trial numbers are negative.
-        return rung.epoch, milestone(len(rung)), next(iter(rung.scores)) < 0
+        is_prior = bool(rung.arrived) and rung.arrived[0] < 0
+        return rung.epoch, milestone(len(rung.arrived)), milestone(len(rung.removed)), is_prior
 
 
 def weighted_length_scales(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
+from toprung.search.strategy.strategy import Decision, Proposal, Strategy, TrialRecord
 from toprung.search.strategy.surrogate import length_scales
 from toprung.trainables.trial.report import EpochReport, Outcome
 
@@ -39,6 +39,64 @@ def test_a_replayed_strategy_goes_on_exactly_as_the_unbroken_one(
     continued.run(20)
     assert {key: unbroken.configs[key] for key in continued.configs} == continued.configs
     assert set(unbroken.configs) == earlier | set(continued.configs)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OOM, Outcome.FAILED])
+def test_a_failed_trial_leaves_the_rungs_and_its_place_to_a_healthy_one(
+    outcome: Outcome, conditional_space: Any
+) -> None:
+    strategy = Strategy.for_space(conditional_space, EPOCHS, 0)
+    names = [strategy.ask().trial_id for _ in range(4)]
+    for number, value in enumerate([0.9, 0.5, 0.4]):
+        strategy.report(report(names[number], 1, value))
+    strategy.finish(names[0], outcome)
+    assert strategy.report(report(names[3], 1, 0.7)) is Decision.KEEP, "of three, 0.7 is the best"
+    diverged = Strategy.for_space(conditional_space, EPOCHS, 0)
+    for _ in range(4):
+        diverged.ask()
+    for number, value in enumerate([0.9, 0.5, 0.4]):
+        diverged.report(report(names[number], 1, value))
+    diverged.report(report(names[0], 2, math.nan))
+    assert diverged.report(report(names[3], 1, 0.7)) is Decision.KEEP
+
+
+@pytest.mark.parametrize("variant", ["stop", "promote"])
+def test_a_search_with_failures_is_replayed_exactly(variant: str, conditional_space: Any) -> None:
+    def drive(strategy: Strategy, asks: int) -> tuple[list[EpochReport], list[TrialRecord]]:
+        """Trials of four workers, of which every fifth fails at its fourth epoch, after others have reported."""
+        reports: list[EpochReport] = []
+        records: dict[str, TrialRecord] = {}
+        running: list[Any] = []
+        while asks or running:
+            while asks and len(running) < 4 and (proposal := strategy.ask()) is not None:
+                asks -= 1
+                running.append(proposal)
+                records.setdefault(proposal.trial_id, TrialRecord(*proposal, None))
+            if not running:
+                break
+            name, config = running.pop(0)
+            epoch = 1 + max((one.epoch for one in reports if one.trial_id == name), default=0)
+            if int(name[1:]) % 5 == 0 and epoch == 4:
+                strategy.finish(name, Outcome.FAILED)
+                records[name] = TrialRecord(name, config, Outcome.FAILED, {}, len(reports))
+                continue
+            reports.append(report(name, epoch, config["rate"] ** 0.1 * (1 - math.exp(-epoch / 5))))
+            decision = strategy.report(reports[-1])
+            if decision is Decision.KEEP and epoch < EPOCHS:
+                running.append(Proposal(name, config))
+            elif decision is not Decision.PAUSE:
+                outcome = Outcome.COMPLETED if epoch == EPOCHS else Outcome.STOPPED
+                strategy.finish(name, outcome)
+                records[name] = TrialRecord(name, config, outcome, {}, len(reports))
+        return reports, list(records.values())
+
+    settings = {"variant": variant}
+    unbroken = Strategy.for_space(conditional_space, EPOCHS, 5, **settings)
+    reports, records = drive(unbroken, 60)
+    replayed = Strategy.for_space(conditional_space, EPOCHS, 5, **settings)
+    assert replayed.replay(reports, records) == {}
+    assert replayed.paused == unbroken.paused
+    assert [replayed.ask() for _ in range(12)] == [unbroken.ask() for _ in range(12)]
 
 
 def test_preparing_changes_no_proposal(conditional_space: Any, bench: Any) -> None:

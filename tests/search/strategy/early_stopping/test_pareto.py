@@ -60,9 +60,31 @@ def test_a_weighted_rung_is_ordered_by_its_scores_and_knows_each_objective(
     assert order == sorted(weighted.scores, key=lambda number: (-weighted.scores[number], number))
     assert [weighted.score_at(rank) for rank in range(len(weighted))] == [weighted.scores[n] for n in order]
     assert list(weighted.latest(len(pairs))) == list(reversed(range(len(pairs))))
-    assert [list(one.scores.values()) for one in weighted.by_objective()] == [
+    assert [list(scores.values()) for scores in weighted.known_at(len(pairs), 0)] == [
         list(c) for c in zip(*pairs, strict=True)
     ]
+
+
+@given(PAIRS, st.data())
+def test_a_rung_forgets_a_removed_trial_and_knows_what_it_knew(
+    pairs: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    rung = rung_of(pairs)
+    removed = data.draw(st.lists(st.sampled_from(range(len(pairs))), unique=True, max_size=len(pairs)))
+    for number in removed:
+        rung.remove(number)
+    left = [number for number in range(len(pairs)) if number not in removed]
+    other = ParetoRung(1)
+    for number in left:
+        other.add(number, pairs[number])
+    assert len(rung) == len(left)
+    assert rung.numbers.tolist() == other.numbers.tolist()
+    assert rung.dominators.tolist() == other.dominators.tolist()
+    assert (list(rung.best_first()) if left else []) == list(other.best_first() if left else [])
+    both = [dict(enumerate(column)) for column in zip(*pairs, strict=True)]
+    assert rung.known_at(len(pairs), 0) == both
+    if left:
+        assert [list(scores) for scores in rung.known_at(len(pairs), len(removed))] == [left, left]
 
 
 def test_of_equals_the_one_furthest_from_its_neighbours_comes_first() -> None:

@@ -45,6 +45,21 @@ def test_a_rung_made_at_once_equals_one_that_was_filled(scores: list[float]) -> 
     ]
 
 
+@given(SCORES, st.data())
+def test_a_rung_forgets_a_removed_trial_and_knows_what_it_knew(
+    scores: list[float], data: st.DataObject
+) -> None:
+    rung = Rung.of(1, dict(enumerate(scores)))
+    removed = data.draw(st.lists(st.sampled_from(range(len(scores))), unique=True, max_size=len(scores)))
+    for number in removed:
+        rung.remove(number)
+    left = {number: score for number, score in enumerate(scores) if number not in removed}
+    assert list(rung.best_first()) == list(Rung.of(1, left).best_first())
+    assert rung.known_at(len(scores), 0) == [dict(enumerate(scores))]
+    assert rung.known_at(len(scores), len(removed)) == [left]
+    assert rung.known_at(2, 0) == [dict(enumerate(scores[:2]))]
+
+
 def test_a_rung_of_one_objective_refuses_a_tuple_of_scores() -> None:
     with pytest.raises(TypeError, match="takes one score"):
         Rung(1).add(0, (0.5, 0.7))
