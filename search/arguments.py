@@ -8,11 +8,9 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 WRONG_INPUT = 2
-FORMATS = ("savedmodel", "onnx", "litert", "openvino")
-QUANTIZATIONS = ("float16", "int8")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -54,9 +52,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("retrain", "train the winner again, test it once, save it", _retrain)
     add("repair", "repair damaged tables of a run: keep what can be read, say what is lost", _run)
     add("sync", "write to MLflow what it lacks of a run", _sync)
-    add("predict", "classify image files with a retrained model", _predict)
-    add("export", "write a retrained model in other formats and compare each with it", _export)
-    add("serve", "answer HTTP requests with a retrained model", _serve)
     return parser
 
 
@@ -92,7 +87,6 @@ def _table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
     unbeaten = "only trials that no other trial beats in every objective"
     parser.add_argument("--pareto", action="store_true", help=unbeaten)
-    parser.add_argument("--retrained", action="store_true", help="the retrained models instead of the trials")
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
@@ -118,41 +112,12 @@ def _retrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", type=_address, help=cluster)
     now = "the best of what has ended so far, though the search still runs"
     parser.add_argument("--now", action="store_true", help=now)
-    anyhow = "make the model the champion whatever its test says"
-    parser.add_argument("--promote", action="store_true", help=anyhow)
     _overrides(parser, "change a setting, as in retrain.epochs=20")
 
 
 def _sync(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     _overrides(parser, "change a setting, as in tracking.uri=http://HOST:5000")
-
-
-def _predict(parser: argparse.ArgumentParser) -> None:
-    model = "a run, the folder of one of its models, or a model.keras"
-    parser.add_argument("run", metavar="RUN", type=_root, help=model)
-    parser.add_argument("files", metavar="FILE", nargs="*", help="images, or folders of images")
-    parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
-    parser.add_argument("--out", metavar="FILE", help="write the table there instead of printing it")
-
-
-def _export(parser: argparse.ArgumentParser) -> None:
-    model = "a run, whose champion is exported, or the folder of one of its models"
-    parser.add_argument("run", metavar="RUN", type=_root, help=model)
-    formats = "savedmodel (the default), onnx, litert, openvino; several with commas between"
-    parser.add_argument("--to", metavar="FORMATS", type=_names(FORMATS), default=FORMATS[:1], help=formats)
-    smaller = "float16, int8 or both: also write smaller files, where the format can"
-    parser.add_argument("--quantize", metavar="TYPES", type=_names(QUANTIZATIONS), default=(), help=smaller)
-    share = "share of the test images that must get the label they get from the model itself (0.98)"
-    parser.add_argument("--agreement", metavar="SHARE", type=_share, default=0.98, help=share)
-
-
-def _serve(parser: argparse.ArgumentParser) -> None:
-    model = "a run, whose champion is served, the folder of one of its models, or a model.keras"
-    parser.add_argument("run", metavar="RUN", type=_root, help=model)
-    listen = "address to listen at (127.0.0.1)"
-    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help=listen)
-    parser.add_argument("--port", metavar="N", type=_count, default=5000, help="port to listen at (5000)")
 
 
 def _job(parser: argparse.ArgumentParser) -> None:
@@ -182,19 +147,6 @@ def _root(text: str) -> str:
     if rule := broken_path_rule(text):
         raise argparse.ArgumentTypeError(f"the path {rule}")
     return without_trailing_slash(text)  # shell completion ends a folder's name with a slash
-
-
-def _names(allowed: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """Reads names with commas between them."""
-
-    def read(text: str) -> tuple[str, ...]:
-        names = tuple(name.strip() for name in text.split(","))
-        wrong = [name for name in names if name not in allowed]
-        if wrong:
-            raise argparse.ArgumentTypeError(f"{wrong[0]!r} given, must be of {', '.join(allowed)}")
-        return names
-
-    return read
 
 
 def _count(text: str) -> int:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
-from toprung.search.model_commands import MODEL_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
@@ -106,12 +105,8 @@ def status(options: argparse.Namespace) -> None:
 def table(options: argparse.Namespace) -> None:
     """`toprung table RUN`."""
     from toprung.search.commands.output import show_table
-    from toprung.search.commands.retrained_output import show_models
     from toprung.search.runs.run_folder import RunFolder
 
-    if options.retrained:
-        show_models(RunFolder(options.run), options.top, options.format)
-        return
     show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
 
 
@@ -129,6 +124,21 @@ def simulate(options: argparse.Namespace) -> None:
         failure_share=options.failures,
     )
     show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out, conditions)
+
+
+def retrain(options: argparse.Namespace) -> None:
+    """`toprung retrain RUN`."""
+    from toprung.cluster.interrupts import defer_interrupts
+
+    with defer_interrupts():
+        from toprung.search.commands.output import show_retrained
+        from toprung.search.runs.run_folder import RunFolder
+        from toprung.search.winner.retrain import retrain_winner
+
+    folder = RunFolder(options.run)
+    if not options.now:
+        folder.refuse_while_searched()
+    show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))
 
 
 def repair(options: argparse.Namespace) -> None:
@@ -153,9 +163,9 @@ COMMANDS = {
     "status": status,
     "table": table,
     "simulate": simulate,
+    "retrain": retrain,
     "repair": repair,
     "sync": sync,
-    **MODEL_COMMANDS,
 }
 
 

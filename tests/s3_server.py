@@ -1,8 +1,5 @@
 """A small S3 server on loopback for tests: one bucket in memory that lists its requests and can refuse some.
 
-As a script, `python s3_server.py HOST PORT FOLDER`, it begins with the files of a folder, and writes its objects there
-when it is terminated.
-
 It speaks what pyarrow's S3 client needs: GET with ranges, HEAD, PUT, DELETE, copies, listings and multipart uploads.
 Signatures are not checked.
 """
@@ -11,14 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import signal
-import sys
 import threading
 import time
 import uuid
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -251,21 +245,3 @@ def _listing(store: S3Server, query: dict[str, str]) -> bytes:
 
 def _iso(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + ".000Z"
-
-
-def serve(host: str, port: int, folder: Path) -> None:
-    """Serve the files of a folder until SIGTERM, and write back what there is then."""
-    server = S3Server(host, port)
-    for file in folder.rglob("*"):
-        if file.is_file():
-            server.put(file.relative_to(folder).as_posix(), file.read_bytes())
-    signal.sigwait([signal.SIGTERM])
-    for key, content in server.objects.items():
-        if not key.endswith("/"):
-            (folder / key).parent.mkdir(parents=True, exist_ok=True)
-            (folder / key).write_bytes(content)
-
-
-if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

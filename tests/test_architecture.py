@@ -41,8 +41,8 @@ OUTSIDE_WORLD = {
     "threading",
 }
 CLOCK = {"now", "utcnow", "today"}
-# These come with a library that is asked for, in the version which that library needs.
-COMES_WITH = {"pydantic_core": "pydantic", "sqlalchemy": "mlflow", "uvicorn": "mlflow"}
+# Both come with a library that is asked for, in the version which that library needs.
+COMES_WITH = {"pydantic_core": "pydantic", "sqlalchemy": "mlflow"}
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,7 @@ def test_functions_take_few_parameters(path: Path) -> None:
 
 def test_every_library_that_is_imported_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extra = project["optional-dependencies"]["export"]
-    asked, for_export = (
-        {re.split(r"[\[<>=~; ]", line)[0].lower() for line in lines}
-        for lines in (project["dependencies"], extra)
-    )
+    asked = {re.split(r"[\[<>=~ ]", line)[0].lower() for line in project["dependencies"]}
     provides = importlib.metadata.packages_distributions()
     for path in FILES:
         names = {name.partition(".")[0] for name in imports_of(path)} - sys.stdlib_module_names - {"toprung"}
@@ -210,8 +206,7 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
             "IPython",
         }:  # used where they are: in a notebook, in the place of TensorFlow
             known = {COMES_WITH.get(name, name), *provides.get(name, ())}
-            allowed = asked | for_export if path.parent.name == "export" else asked
-            assert {one.lower() for one in known} & allowed, f"{path_id(path)} imports {name}"
+            assert {one.lower() for one in known} & asked, f"{path_id(path)} imports {name}"
 
 
 def loaded_by(modules: list[str]) -> set[str]:

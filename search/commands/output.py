@@ -10,10 +10,11 @@ from toprung.results.analysis.leaderboard import leaderboard, progress
 from toprung.results.analysis.render import Format, write
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.tables.parts import read_tables
-from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import OVERFLOW, RUN, TRIALS
 from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import per_time, preemptions_in_words
+from toprung.search.winner.model_file import MODEL_FILE
+from toprung.search.winner.report import REPORT_FILE
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
+    from toprung.search.winner.retrain import Retrained
 
 RESULT_LEADERS = 5
 
@@ -62,9 +64,6 @@ def show_status(folder: RunFolder, top: int) -> None:
     print(
         f"{job.name}: {line}, {now.failed} failed{preempted}; {now.running} not ended; {now.epochs} epochs{rate}"
     )
-    holder = present_holder(folder.root)
-    if holder and holder.workers:
-        print(f"workers    {holder.workers} ({holder})")
     board = leaderboard(proposals, epochs, trials, job.search.optimized, top)
     if len(board):
         write(board, "rich")
@@ -98,6 +97,29 @@ def show_table(
 def _show_failures(trials: pd.DataFrame) -> None:
     if failures := failure_summary(trials):
         print(f"failed     {failures}")
+
+
+def show_retrained(retrained: Retrained) -> None:
+    """Print the report of a retrained winner."""
+    report, folder = retrained.report, retrained.folder
+    if not retrained.is_new:
+        again = f"remove {short_path(folder.path(REPORT_FILE))} to train it again"
+        print(f"{report['trial_id']} was retrained already ({again})")
+    if report["test_accuracy"] is None:
+        print("nothing was tested: the job has no test images (data.splits.test is 0)")
+    else:
+        read = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
+        print(f"test accuracy {report['test_accuracy']:.4f} ({read})")
+        per_class = report["test_accuracy_per_class"]
+        measured = {name: value for name, value in per_class.items() if value is not None}
+        worst = sorted(measured.items(), key=lambda item: item[1])[:3]
+        print("weakest classes " + ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in worst))
+        if len(measured) < len(per_class):
+            print(f"without a test image: {', '.join(sorted(per_class.keys() - measured.keys()))}")
+    if len(report["test_reads"]) > 1:
+        print(f"note: the test set was read {len(report['test_reads'])} times for this run")
+    print(f"model      {folder.path(MODEL_FILE)} (takes raw uint8 images)")
+    print(f"report     {folder.path(REPORT_FILE)}")
 
 
 def short_path(root: str) -> str:

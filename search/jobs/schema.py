@@ -85,10 +85,6 @@ class RetrainSection(Section):
         None,
         description="Epochs on train + validation; null for the epoch at which the smoothed validation curve is best.",
     )
-    calibrate: bool = Field(
-        True,
-        description="Whether a training on train alone comes first, whose validation images set how sure the model is.",
-    )
     registered_name: str | None = Field(
         None, description="Name of the registered model; null for the job's name."
     )

@@ -13,8 +13,6 @@ from toprung.trainables.system.storage import Storage
 if TYPE_CHECKING:
     from toprung.search.runs.run_folder import RunFolder
 
-Report = dict[str, Any]
-"""The content of a report.json, see `toprung.search.winner.report`."""
 READS_FILE = "retrain/test_reads.json"
 
 

@@ -16,7 +16,7 @@ from toprung.trainables.worker.preflight import announce
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.search.winner.json_files import Report
+    from toprung.search.winner.report import Report
     from toprung.search.winner.winner_training import WinnerTraining
 
 _log = logging.getLogger("toprung")
@@ -54,13 +54,13 @@ def train_on_cluster(
     with connected(address, resources):
         checked = replace(trial, preflight=announce(work.folder.root))
         work = replace(work, plan=replace(work.plan, trial=checked))
-        failures, last = 0, (0, 0)
+        failures, last_epoch = 0, 0
         while True:
             task = TrainingTask(work, WorkerDemand(resources, patience.wait_secs), trial.epoch_limit_secs)
             try:
                 for message in task.messages():
-                    if isinstance(message, EpochTrained) and message.progress > last:
-                        failures, last = 0, message.progress
+                    if isinstance(message, EpochTrained) and message.epoch > last_epoch:
+                        failures, last_epoch = 0, message.epoch
                     yield message
                 return
             except WorkerLostError as error:
@@ -68,7 +68,7 @@ def train_on_cluster(
                 if failures > patience.max_failures:
                     raise SearchFailedError(
                         f"the retraining of {work.winner.trial_id} lost its worker {failures} times at epoch "
-                        f"{last[1] + 1} ({error}); the same command goes on from its last saved state"
+                        f"{last_epoch + 1} ({error}); the same command goes on from its last saved state"
                     ) from None
                 _log.warning(
                     "the retraining lost its worker (%s) and goes on from its last saved state", error

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.kept_models import new_folder
 from toprung.search.winner.winner_training import WinnerTraining
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.backend.autotune import Workload
@@ -33,7 +32,6 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
     Its schedules are as long as the search's, or as a longer retraining: epochs after their end would change nothing.
     """
     job, folder = run.job, RunFolder(absolute(run.folder.root))
-    seed = winner.seed or 0
     rules = Rules(
         max_epochs=epochs,
         checkpoint_secs=job.storage.checkpoint_secs,
@@ -59,12 +57,11 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
     plan = RetrainPlan(
         trial,
         dict(winner.config),
-        seed,
+        winner.seed or 0,
         max(job.search.max_epochs, epochs),
         micro_batches(run.trials, winner, dataset.counts["train"]),
     )
-    model_folder = new_folder(folder, winner.trial_id, seed)
-    return WinnerTraining(model_folder, job.name, winner, plan, job.retrain.calibrate)
+    return WinnerTraining(folder, job.name, winner, plan)
 
 
 def gpus_of(run: SearchedRun, winner: Winner) -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ray import ObjectRef, ObjectRefGenerator
 
     from toprung.cluster.worker_demand import WorkerDemand
-    from toprung.search.winner.json_files import Report
+    from toprung.search.winner.report import Report
     from toprung.search.winner.train_and_test import EpochTrained
     from toprung.search.winner.winner_training import WinnerTraining
 

@@ -233,9 +233,9 @@ class Trainer:
         self._load(loaded)
         self._schedule.load_state(state)
 
-    def export(self, temperature: float = 1.0) -> keras.Model:
-        """The current model: stock layers, raw uint8 images in, class probabilities out, logits over `temperature`."""
-        return self.compiled.network.export(self._scored_weights, self._state.non_trainable, temperature)
+    def export(self) -> keras.Model:
+        """The current model: stock layers, raw uint8 images in, class probabilities out."""
+        return self.compiled.network.export(self._scored_weights, self._state.non_trainable)
 
     def release(self) -> None:
         """Free the memory of the current trial, which is lost; `reset` starts the next one."""

@@ -1,8 +1,7 @@
 """The winner's training on train + validation, in whichever process has the resources for it.
 
-It is one long trial: saved, resumed and cut into micro-batches as every trial. So is the training on train alone that
-may stand before it: its validation images are held out, and their logits calibrate the winner. Heavy libraries are
-imported inside the functions.
+It is one long trial: saved, resumed and cut into micro-batches as every trial. Heavy libraries are imported inside the
+functions.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from toprung.trainables.backend.autotune import AutotuneStore
@@ -31,18 +29,11 @@ if TYPE_CHECKING:
 
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.metrics.classification import Evaluation
-    from toprung.trainables.task.task import Split, Task
+    from toprung.trainables.task.task import Task
     from toprung.trainables.training.trainer import Trainer
     from toprung.trainables.trial.execution import ExecutionPlan
     from toprung.trainables.trial.messages import EpochResult
     from toprung.trainables.worker.plan import TrialPlan
-
-
-class Phase(Enum):
-    """What the winner is trained on: `HELD_OUT` keeps the validation images for calibration, `FINAL` has them too."""
-
-    HELD_OUT = "train"
-    FINAL = "train + validation"
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,8 @@ class RetrainPlan:
     schedule_epochs: int
     min_micro_batches: int = 1
 
-    def state_name(self, phase: Phase = Phase.FINAL) -> str:
+    @property
+    def state_name(self) -> str:
         """Names the saved state: another training, or another version of the user's file, has another name."""
         trial = self.trial
         owner = [
@@ -72,16 +64,12 @@ class RetrainPlan:
             self.min_micro_batches,
             trial.family.fingerprint,
         ]
-        prefix = "winner" if phase is Phase.FINAL else "held-out"
-        return f"{prefix}-" + hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]
+        return "winner-" + hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]
 
 
-def retrain_task(dataset: Dataset, schedule_epochs: int, phase: Phase = Phase.FINAL) -> Task:
-    """The task of a phase; a learning rate schedule ends at zero after `schedule_epochs`."""
-    train = dataset.train()
-    if phase is Phase.FINAL:
-        train = concat_splits(train, dataset.val())
-    return dataset.task(schedule_epochs, train)
+def retrain_task(dataset: Dataset, schedule_epochs: int) -> Task:
+    """The task on train + validation; a learning rate schedule ends at zero after `schedule_epochs`."""
+    return dataset.task(schedule_epochs, concat_splits(dataset.train(), dataset.val()))
 
 
 class RetrainSource(CachedTrainerSource):
@@ -90,12 +78,7 @@ class RetrainSource(CachedTrainerSource):
     def __init__(self, plan: RetrainPlan, in_worker: bool) -> None:
         super().__init__(plan.trial)
         self._retrain_plan, self._in_worker = plan, in_worker
-        self._task: Task | None = None
         self.newest: Trainer | None = None
-
-    def train_on(self, phase: Phase) -> None:
-        """Build trainers for this phase from now on."""
-        self._task = retrain_task(self.loaded.dataset, self._retrain_plan.schedule_epochs, phase)
 
     def trainer(
         self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
@@ -103,8 +86,7 @@ class RetrainSource(CachedTrainerSource):
         """The winner's trainer, its batches cut as in the search and for lack of memory here."""
         loaded = self.loaded
         count = max(self._retrain_plan.min_micro_batches, min_micro_batches)
-        task = self._task or loaded.task
-        self.newest = loaded.trainers.trainer(loaded.family, config, task, plan, count)
+        self.newest = loaded.trainers.trainer(loaded.family, config, loaded.task, plan, count)
         return self.newest
 
     def task(self, dataset: Dataset) -> Task:
@@ -160,14 +142,13 @@ class Retraining:
         self._store = CheckpointStore(plan.trial.checkpoints)
         self._run = TrialRunner(self._source, self._store, plan.trial.rules, in_worker)
 
-    def results(self, phase: Phase = Phase.FINAL) -> Iterator[EpochResult]:
+    def results(self) -> Iterator[EpochResult]:
         """Train to the last epoch; from a saved state the first result repeats its newest epoch.
 
         Yields:
             The result of each epoch; the last one says how the training failed, if it did.
         """
-        self._source.train_on(phase)
-        self._run.begin(TrialStart(self._plan.state_name(phase), 0, self._plan.seed, self._config))
+        self._run.begin(TrialStart(self._plan.state_name, 0, self._plan.seed, self._config))
         while True:
             result = self._run.step()
             yield result
@@ -183,13 +164,13 @@ class Retraining:
         """The images."""
         return self._source.loaded.dataset
 
-    def export(self, temperature: float = 1.0) -> keras.Model:
+    def export(self) -> keras.Model:
         """The trained model, see `Trainer.export`."""
         assert self._source.newest is not None
-        return self._source.newest.export(temperature)
+        return self._source.newest.export()
 
-    def evaluate(self, split: Split) -> Evaluation:
-        """The scores of the trained model on a split, as the saved model computes them; `export` comes first."""
+    def evaluate_test(self) -> Evaluation:
+        """The scores on the sealed test images, as the saved model computes them; called last."""
         trainer = self._source.newest
         assert trainer is not None
 
@@ -198,7 +179,7 @@ class Retraining:
             single.reset(self._config, 0)
             return single
 
-        return in_single_precision(trainer, made).evaluate(split)
+        return in_single_precision(trainer, made).evaluate(self.dataset.test())
 
     def discard_state(self) -> None:
         """Delete the saved states of this run's retrainings: nothing continues from them any more."""

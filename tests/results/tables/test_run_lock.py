@@ -19,7 +19,7 @@ import pytest
 
 from toprung.results.tables import run_lock
 from toprung.results.tables.lock_holder import LockHolder
-from toprung.results.tables.run_lock import HOLDER_FILE, LEASE_SECS, RunBusyError, RunLock, present_holder
+from toprung.results.tables.run_lock import HOLDER_FILE, LEASE_SECS, RunBusyError, RunLock
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Storage
 
@@ -282,23 +282,6 @@ def test_a_store_without_conditions_is_used_with_a_warning(
     with RunLock(s3.uri("run")), pytest.raises(RunBusyError):
         RunLock(s3.uri("run"))
     assert any("does not guarantee" in line for line in caplog.messages)
-
-
-def test_anyone_can_see_who_writes_and_how_many_workers_it_has(
-    root: str, elsewhere: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert present_holder(root) is None
-    with RunLock(root) as lock:
-        lock.describe_with(lambda: "2 asked, 0 here")
-        lock.renew()
-        for _ in ("here", "elsewhere"):
-            holder = present_holder(root)
-            assert holder is not None and (holder.pid, holder.workers) == (os.getpid(), "2 asked, 0 here")
-            elsewhere()
-        if not root.startswith("fsspec"):  # a store that tells no times
-            monkeypatch.setattr("time.time", lambda: time.time_ns() / 1e9 + 2 * LEASE_SECS)
-            assert present_holder(root) is None, "it has been silent for long"
-    assert present_holder(root) is None
 
 
 def test_a_folder_that_can_no_longer_be_written_is_let_go_without_a_word(

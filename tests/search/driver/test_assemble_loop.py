@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
-from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
@@ -42,8 +41,8 @@ def test_checkpoints_of_stopped_trials_do_not_outlive_the_driver_that_was_killed
     store.wait()
     dataset = SimpleNamespace(fingerprint="f")
     prepared: Any = SimpleNamespace(job=job, strategy=new_strategy(job, space), dataset=dataset)
-    with RunLock(folder.root) as lock, RunWriter(folder.root, schemas, lock=lock) as writer:
-        loop = assemble_loop(OpenRun(prepared, folder, writer, resume_run(folder, prepared), lock), gpus=0.0)
+    with RunWriter(folder.root, schemas) as writer:
+        loop = assemble_loop(OpenRun(prepared, folder, writer, resume_run(folder, prepared)), gpus=0.0)
     assert loop.outcomes == {Outcome.COMPLETED: 1, Outcome.STOPPED: 1}
     left = sorted(path.name for path in Path(folder.checkpoints).iterdir())
     assert left == ["t00000.npz", "t00002.npz", "t00003.npz"]

@@ -1,1 +1,0 @@
-"""The saved model: what its file says about itself, how it is loaded, checked and given image files."""
