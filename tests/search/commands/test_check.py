@@ -135,3 +135,32 @@ def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch:
     lines = "\n".join(describe_job(Job.from_file(job_file())))
     assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in lines
     assert "rungs" in lines and "next" in lines
+
+
+def test_classes_without_an_image_in_a_split_are_named_with_what_it_means(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    for split, names in {"train": "abc", "val": "ab", "test": "a"}.items():
+        for name in names:
+            small_images(folder / split / name, 3)  # in folders of their own, which belong to the class above
+    data = load(DataSpec("folder", str(folder)), tmp_path / "cache")
+    lines = [line for line in data_warnings(data) if " image (" in line]
+    assert lines == [
+        "1 class has no val image (c): val_balanced_accuracy, val_macro_f1 and val_auc leave them out",
+        "2 classes have no test image (b, c): their test accuracy will be null",
+    ]
+
+
+def test_a_job_without_test_images_is_pointed_out(job_file) -> None:
+    lines = list(describe_job(Job.from_file(job_file(data={"source": "digits", "splits": {"test": 0}}))))
+    assert "note       there are no test images: a retraining will report no test accuracy" in lines
+    assert any(line.startswith("images     ") and " 0 test;" in line for line in lines)
+
+
+def test_12_bit_values_in_16_bit_images_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        home = tmp_path / "images" / "ab"[number % 2]
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 4096, (8, 8), dtype=np.uint16)).save(home / f"{number}.png")
+    (line,) = data_warnings(load(DataSpec("folder", str(tmp_path / "images")), tmp_path / "cache"))
+    assert line.startswith("the brightest pixel of all images is 16 of 255: their values fill a fraction")

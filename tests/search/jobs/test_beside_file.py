@@ -69,7 +69,7 @@ def test_a_file_in_neither_folder_is_told_with_both(home: Path) -> None:
     missing = {
         "data": {"path": "nowhere"},
         "space": "none.py:Mine",
-        "search": {"sampler": "none.py:f"},
+        "search": {"sampler": "x.py:f"},
     }
     file = job_in(home, **missing)
     with pytest.raises(InputError) as caught:

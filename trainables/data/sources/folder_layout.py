@@ -12,6 +12,8 @@ from toprung.trainables.data.sources.paths import entries
 from toprung.trainables.data.sources.split_names import split_folders
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toprung.trainables.data.sources.paths import Place
 
 ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
@@ -124,10 +126,10 @@ def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
 
 def _with_split_folders(root: Place, top: _Folder, by_split: Mapping[str, str]) -> FolderLayout:
     others = [top]
-    homes = {
-        split: _passed_through(root, _Folder.read(root, top.below(name)), others)
-        for split, name in by_split.items()
-    }
+    homes: dict[str, _Folder] = {}
+    for split, name in by_split.items():
+        known = homes["train"].folders if homes else ()
+        homes[split] = _passed_through(root, _Folder.read(root, top.below(name)), others, known)
     classes = {split: {name: home.below(name) for name in home.folders} for split, home in homes.items()}
     outside = [path for folder in (*others, *homes.values()) for path in folder.paths()]
     notes = []
@@ -173,10 +175,15 @@ def _with_splits_inside(root: Place, top: _Folder, inner: Mapping[str, Mapping[s
     return FolderLayout(classes, notes, outside, unused)
 
 
-def _passed_through(root: Place, folder: _Folder, wrappers: list[_Folder]) -> _Folder:
-    """The folder, or where it holds no image and one folder that holds folders, that one; `wrappers` get the others."""
+def _passed_through(
+    root: Place, folder: _Folder, wrappers: list[_Folder], classes: Sequence[str] = ()
+) -> _Folder:
+    """The folder, or where it holds no image and one folder that holds folders, that one.
+
+    A folder that is one of `classes` is not passed through; `wrappers` get the folders that are.
+    """
     for _ in range(MAX_WRAPPERS):
-        if len(folder.folders) != 1 or folder.has_images:
+        if len(folder.folders) != 1 or folder.folders[0] in classes or folder.has_images:
             break
         inner = _Folder.read(root, folder.below(folder.folders[0]))
         if not inner.folders:
