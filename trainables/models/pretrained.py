@@ -6,8 +6,6 @@ Imports keras at the top: only processes that train load this file.
 from __future__ import annotations
 
 import inspect
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.source_files import private_folder
 from toprung.trainables.backend.operations import ops
 from toprung.trainables.trial.failures import is_out_of_memory
 
@@ -110,7 +109,7 @@ def _construct_with_imagenet(name: str, options: Mapping[str, Any]) -> keras.Mod
     key = (name, float(options.get("alpha", 1.0)))
     if key in _downloaded:
         return _construct(name, options, "imagenet")
-    with FileLock(Path(tempfile.gettempdir(), f"toprung-downloads-{os.getuid()}.lock")):
+    with FileLock(private_folder() / "downloads.lock"):
         model = _construct(name, options, "imagenet")
     _downloaded.add(key)
     return model

@@ -50,7 +50,7 @@ def load_keras(model_file: str, module: ModuleType | None) -> Any:
 
     found = vars(module) if module else {}
     own = {name: each for name, each in found.items() if inspect.isclass(each) or inspect.isfunction(each)}
-    return keras.models.load_model(model_file, custom_objects=own)
+    return keras.saving.load_model(model_file, custom_objects=own, safe_mode=True)
 
 
 def _run(file: str) -> ModuleType:

@@ -42,7 +42,7 @@ def cache_folder(cache: Path | None = None) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unusable(folder, "no permission to write")
     if not chosen and not _is_ours(folder):
-        raise _unusable(folder, "belongs to another user")
+        raise _unusable(folder, "belongs to another user, or others may write it")
     return folder.absolute()
 
 
@@ -111,6 +111,7 @@ def _user() -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether this user made it: in a shared temporary directory anyone may have taken the name."""
+    """Whether this user made it, and nobody else may write it: in a shared directory anyone may have taken the name."""
     status = folder.lstat()
-    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
+    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    return stat.S_ISDIR(status.st_mode) and is_own and not status.st_mode & 0o022
