@@ -145,13 +145,11 @@ def test_a_restored_search_knows_what_it_knew(tmp_path: Path) -> None:
     assert scheduler.debug_string().startswith("toprung")
 
 
-def test_the_experiment_shown_in_the_readme_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RAY_AIR_LOCAL_CACHE_DIR", str(tmp_path))
+def test_the_experiment_shown_in_the_readme_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(
         r"```python\n(import math\n\nfrom ray import.*?)```", README.read_text(), flags=re.DOTALL
     )
-    names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(code.replace("num_samples=100", "num_samples=3"), "README.md", "exec"), names)
+    kept_here = f"train,\n    run_config=tune.RunConfig(storage_path={str(tmp_path)!r}, verbose=0),\n"
+    code = code.replace("num_samples=100", "num_samples=3").replace("train,\n", kept_here, 1)
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
     assert "rate" in capsys.readouterr().out
