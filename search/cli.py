@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
+from toprung.search.job_commands import JOB_COMMANDS
 from toprung.search.model_commands import MODEL_COMMANDS
 
 if TYPE_CHECKING:
@@ -63,23 +64,6 @@ def _interrupt_on_termination() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def init(options: argparse.Namespace) -> None:
-    """`toprung init FOLDER`."""
-    from toprung.search.commands.init import write_job_file
-
-    for line in write_job_file(options.folder, options.out):
-        print(line)
-
-
-def check(options: argparse.Namespace) -> None:
-    """`toprung check JOB`."""
-    from toprung.search.commands.check import describe_job
-    from toprung.search.runs.run_folder import load_extended
-
-    for line in describe_job(load_extended(options.job, options.overrides), options.preview):
-        print(line)
-
-
 def search(options: argparse.Namespace) -> None:
     """`toprung search JOB`."""
     from toprung.cluster.interrupts import defer_interrupts
@@ -113,22 +97,6 @@ def table(options: argparse.Namespace) -> None:
     show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
 
 
-def simulate(options: argparse.Namespace) -> None:
-    """`toprung simulate JOB`."""
-    from toprung.search.commands.forecast_output import show_forecasts
-    from toprung.search.runs.run_folder import load_extended
-    from toprung.search.simulation.simulator import ClusterConditions
-
-    job = load_extended(options.job, options.overrides, files_needed=False)
-    conditions = ClusterConditions(
-        options.worker_startup_secs,
-        options.trial_startup_secs,
-        straggler_share=options.stragglers,
-        failure_share=options.failures,
-    )
-    show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out, conditions)
-
-
 def repair(options: argparse.Namespace) -> None:
     """`toprung repair RUN`."""
     from toprung.search.commands.repair_output import show_repair
@@ -145,12 +113,10 @@ def sync(options: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "init": init,
-    "check": check,
+    **JOB_COMMANDS,
     "search": search,
     "status": status,
     "table": table,
-    "simulate": simulate,
     "repair": repair,
     "sync": sync,
     **MODEL_COMMANDS,
