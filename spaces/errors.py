@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHOWN_CHARS = 300
+GIVEN_CHARS = 600  # a value of SHOWN_CHARS and what is said of it
 SHOWN_ITEMS = 30
 
 
@@ -26,7 +27,7 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{first_line(self.where)}: {first_line(self.given)}; {printable(self.allowed)}"
+        return f"{first_line(self.where)}: {first_line(self.given, GIVEN_CHARS)}; {printable(self.allowed)}"
 
 
 class InputError(ValueError):

@@ -98,13 +98,19 @@ def _run(request: ProbeRequest) -> tuple[list[tuple[str, str]], str | None]:
                 env=environment,
                 check=False,
             )
-            last = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            how = f"exit code {ended.returncode}, {first_line(last)}" if ended.returncode else None
+            how = _end_of(ended) if ended.returncode else None
         except subprocess.TimeoutExpired:
             how = f"no answer within {TIMEOUT_SECS:.0f} seconds"
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         results = [("", "") if line is None else (line[0], line[1]) for line in lines]
     return results, how or (None if len(results) == len(request.configs) else "without an answer")
+
+
+def _end_of(ended: subprocess.CompletedProcess[bytes]) -> str:
+    """How a process ended: its exit code, and the exception where Python says one."""
+    told = ended.stderr.decode(errors="replace").strip()
+    exception = first_line(told.rpartition("\n")[2]) if "Traceback" in told else ""
+    return ", ".join(filter(None, [f"exit code {ended.returncode}", exception]))
 
 
 def _named(prepared: PreparedJob, config: Mapping[str, Any]) -> str:

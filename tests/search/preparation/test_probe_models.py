@@ -27,6 +27,8 @@ def lossy():
             self.factor = factor
         def call(self, inputs):
             return inputs * self.factor
+        def get_config(self):
+            return super(Scale, self).get_config() | {"factor": 1.0}
     return Scale(30.0)
 
 
