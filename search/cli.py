@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
 from toprung.search.job_commands import JOB_COMMANDS
-from toprung.search.model_commands import MODEL_COMMANDS
+from toprung.search.model_commands import MODEL_COMMANDS, retrained_models
 
 if TYPE_CHECKING:
     import argparse
@@ -88,11 +88,10 @@ def status(options: argparse.Namespace) -> None:
 def table(options: argparse.Namespace) -> None:
     """`toprung table RUN`."""
     from toprung.search.commands.output import show_table
-    from toprung.search.commands.retrained_output import show_models
     from toprung.search.runs.run_folder import RunFolder
 
     if options.retrained:
-        show_models(RunFolder(options.run), options.top, options.format)
+        retrained_models(options)
         return
     show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
 

@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     import argparse
 
 
+def retrained_models(options: argparse.Namespace) -> None:
+    """`toprung table RUN --retrained`."""
+    from toprung.search.commands.retrained_output import show_models
+    from toprung.search.runs.run_folder import RunFolder
+
+    show_models(RunFolder(options.run), options.top, options.format)
+
+
 def retrain(options: argparse.Namespace) -> None:
     """`toprung retrain RUN`."""
     from toprung.cluster.interrupts import defer_interrupts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ PACKAGES = ("toprung", "keras", "tensorflow", "numpy", "pandas", "pillow", "mlfl
 
 def pyfunc_settings(model_file: Path) -> dict[str, Any]:
     """The arguments of `mlflow.pyfunc.save_model` and `log_model` for a saved .keras file."""
+    os.environ.setdefault(
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"
+    )  # it is drawn in the middle of our lines
     spec = find_spec(CODE)
     assert spec is not None and spec.origin is not None, "the module is a file of this package"
     return {

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from toprung.search.winner.retrain import Retrained
 
 WORST_CLASSES, CONFUSIONS = 3, 3
+SHOWN = (
+    "model",
+    "alias",
+    "epochs",
+    "test_accuracy",
+    "low",
+    "high",
+    "calibration_error",
+    "temperature",
+    "why",
+)
+"""The columns for people; the formats for programs have all of them."""
 
 
 def show_retrained(retrained: Retrained) -> None:
@@ -79,7 +91,8 @@ def show_models(folder: RunFolder, top: int | None, layout: Format) -> None:
     """Print the retrained models of a run, newest first."""
     folder.job()
     table = models_table(folder)
-    write(table.head(top or len(table)), layout)
+    shown = table[list(SHOWN)] if layout == "rich" else table
+    write(shown.head(top or len(table)), layout)
 
 
 def models_table(folder: RunFolder) -> pd.DataFrame:

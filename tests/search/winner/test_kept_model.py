@@ -228,7 +228,7 @@ def test_a_server_answers_image_files_as_predict_does_to_the_last_digit_and_refu
         assert post(port, [other.tolist()])[0] == 200
     refused = {
         "no base64": "a text!",
-        "an image in": base64.b64encode(b"nonsense").decode(),
+        "not an image": base64.b64encode(b"nonsense").decode(),
         "float64": (array / 255).tolist(),
         "0 to 255": (array.astype(int) + 200).tolist(),
         "different lengths": [[1, 2], [3]],
