@@ -53,7 +53,7 @@ class MadeUp:
             values = values * (1.0 - np.exp(-((epochs / 9.0) ** 2))) + early
         if self.task == "diverging" and rate > 0.7:
             lasts = int(rng.integers(2, 20))
-            values = np.where(epochs > lasts, np.nan, 0.5 * (1.0 - np.exp(-epochs)) + 0.1 * rate)
+            values = np.where(epochs > lasts, np.nan, 0.3 * (1.0 - np.exp(-epochs)) + 0.1 * rate)
         return values, epochs
 
     @cached_property
