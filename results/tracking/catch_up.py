@@ -54,7 +54,10 @@ def bring_up_to_date(tracking: Tracking, root: Root) -> SyncReport:
         mirror = Mirror(TableCursor(root), lambda facts: MlflowRuns(tracking, facts), tracking.objective)
         mirror.sync(everything=True)
         facts = mirror.facts
-        end = SearchEnd.read(root) or _end_by_tables(facts, tracking.search.trials if tracking.search else 0)
+        end = SearchEnd.read(root)
+        if end is None:
+            end = _end_by_tables(facts, tracking.search.trials if tracking.search else 0)
+            end.write(root)  # a run without rows has no other time of its end that stays
         mirror.end(end)
     return SyncReport(1 + facts.proposed, mirror.written, mirror.refused, end)
 

@@ -239,8 +239,13 @@ def follow(mirror: Mirror, commands: DriverCommands, warn: Callable[[str], None]
                 time.sleep(min(pause_secs, PERIOD_SECS))
 
 
-def one_line(error: Exception) -> str:
-    """What went wrong, without secrets."""
+def one_line(error: BaseException) -> str:
+    """What went wrong, without secrets: what the system says where MLflow wraps it in the names of its libraries."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return mask_secrets(cause.strerror)
+        cause = cause.__cause__ or cause.__context__
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return mask_secrets(first_line)[:ERROR_CHARS]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from toprung.results.tracking.catch_up import bring_up_to_date
+from toprung.results.tracking.mirror import one_line
 from toprung.search.preparation.prepare import prepared_space
 from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.errors import InputError
@@ -58,9 +59,8 @@ def _written(tracking: Tracking, folder: RunFolder, server: str) -> SyncReport:
     except InputError:
         raise
     except Exception as error:  # whatever MLflow raises
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise SyncError(
-            f"MLflow at {server} does not answer ({mask_secrets(reason)[:300]}); the same command goes on"
+            f"MLflow at {server} does not answer ({one_line(error)}); the same command writes the rest"
         ) from error
 
 

@@ -131,6 +131,15 @@ def test_a_sync_says_how_many_runs_it_wrote_and_a_second_one_finds_none(tracking
     assert (second.runs, second.written, second.end) == (3, 0, first.end)
 
 
+def test_a_search_without_a_trial_is_written_once(tracking, run) -> None:
+    run.folder.mkdir()
+    reports = [bring_up_to_date(tracking, run.folder) for _ in range(2)]
+    assert [(report.runs, report.written, report.end.status) for report in reports] == [
+        (1, 1, "KILLED"),
+        (1, 0, "KILLED"),
+    ]
+
+
 def test_a_recorded_end_outlives_a_retraining(tracking, search, run, written) -> None:
     search.trial([0.5])
     run.write()
@@ -210,7 +219,7 @@ def test_a_server_that_is_down_costs_one_note_and_no_exception(run) -> None:
     down = Tracking("http://127.0.0.1:9", "x", "r")  # the discard port: refused at once
     assert not run.tracked(down)
     assert len([line for line in run.heard if "does not answer" in line]) == 1
-    assert run.heard[0].startswith("MLflow at http://127.0.0.1:9 does not answer (")
+    assert run.heard[0].startswith("MLflow at http://127.0.0.1:9 does not answer (Connection refused)")
     assert f"`toprung sync '{run.folder}'` writes the rest" in run.heard[-1].replace(
         str(run.folder), f"'{run.folder}'"
     )
