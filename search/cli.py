@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
+from toprung.search.result_commands import RESULT_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
@@ -84,22 +85,6 @@ def search(options: argparse.Namespace) -> None:
     show_result(run_search(job, options.address), job)
 
 
-def status(options: argparse.Namespace) -> None:
-    """`toprung status RUN`."""
-    from toprung.search.commands.output import show_status
-    from toprung.search.runs.run_folder import RunFolder
-
-    show_status(RunFolder(options.run), options.top)
-
-
-def table(options: argparse.Namespace) -> None:
-    """`toprung table RUN`."""
-    from toprung.search.commands.output import show_table
-    from toprung.search.runs.run_folder import RunFolder
-
-    show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
-
-
 def simulate(options: argparse.Namespace) -> None:
     """`toprung simulate JOB`."""
     from toprung.search.commands.forecast_output import show_forecasts
@@ -132,8 +117,7 @@ def retrain(options: argparse.Namespace) -> None:
 COMMANDS = {
     "check": check,
     "search": search,
-    "status": status,
-    "table": table,
+    **RESULT_COMMANDS,
     "simulate": simulate,
     "retrain": retrain,
 }

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from toprung.results.tables.rows import reports_of
 from toprung.results.tables.schema import (
     EPOCHS,
+    PROPOSALS,
     SCHEMA_VERSION,
-    TABLES,
+    TRIALS,
     empty_frame,
     merged,
     run_schemas,
@@ -105,8 +106,7 @@ def read_tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
     So a trial seen as ended has all its epochs here, and an epoch has its proposal. Raises what `read_table` raises.
     """
-    frames = {table: read_table(root, table) for table in reversed(TABLES)}
-    proposals, epochs, trials = (frames[table] for table in TABLES)
+    trials, epochs, proposals = (read_table(root, table) for table in (TRIALS, EPOCHS, PROPOSALS))
     return proposals, epochs, trials
 
 

@@ -144,11 +144,7 @@ class RunLock:
         self._renewed_at = began
 
     def _holder(self) -> LockHolder | None:
-        try:
-            content: dict[str, Any] = json.loads(bytes(self._storage.read(HOLDER_FILE)))
-            return LockHolder(**content)
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
+        return _holder_at(self._storage)
 
     def _is_alive(self, holder: LockHolder) -> bool:
         if holder.host == socket.gethostname() and not _runs(holder.pid):
@@ -159,6 +155,24 @@ class RunLock:
         who = f"pid {holder.pid}, host {holder.host}" if holder else "which one is not known"
         given = f"another search is writing {self._storage.root} ({who})"
         return RunBusyError([Problem("run", given, "wait for it to end, stop it, or choose another name")])
+
+
+def is_written(root: Root) -> bool:
+    """Whether a search seems to write the run now: one of this host if its process lives, one of another if it may."""
+    holder = _holder_at(Storage.at(root))
+    if holder is None:
+        return False
+    if holder.host == socket.gethostname():
+        return _runs(holder.pid)
+    return Storage.at(root).is_local or time.time() - holder.seen_at < LEASE_SECS
+
+
+def _holder_at(storage: Storage) -> LockHolder | None:
+    try:
+        content: dict[str, Any] = json.loads(bytes(storage.read(HOLDER_FILE)))
+        return LockHolder(**content)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _runs(pid: int) -> bool:

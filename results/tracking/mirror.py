@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from toprung.results.tables.parts import read_parts
 from toprung.results.tables.run_lock import RunBusyError, RunLock
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TRIALS
 from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import mask_secrets
@@ -38,6 +38,7 @@ RUNNING_SECS = 0.25
 READING_SHARE = 0.1
 """The largest share of the time that is spent on reading the tables again."""
 NICENESS = 10
+MIRRORED = (PROPOSALS, EPOCHS, TRIALS)
 ERROR_CHARS = 200
 
 
@@ -56,11 +57,11 @@ class TableCursor:
 
     def __init__(self, root: Root) -> None:
         self._storage = Storage.at(root)
-        self._rows_read = dict.fromkeys(TABLES, 0)
+        self._rows_read = dict.fromkeys(MIRRORED, 0)
 
     def new_rows(self) -> dict[str, list[Row]]:
         """New rows by table. A trial that is there as ended has all its epochs, an epoch has its proposal."""
-        new = {table: self._new_rows_of(table) for table in reversed(TABLES)}
+        new = {table: self._new_rows_of(table) for table in reversed(MIRRORED)}
         # Only now: where one table cannot be read, all rows are new the next time.
         for table, rows in new.items():
             self._rows_read[table] += len(rows)

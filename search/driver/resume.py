@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from toprung.results.tables.parts import read_reports, read_table
 from toprung.results.tables.rows import configs_of
-from toprung.results.tables.schema import PROPOSALS, TRIALS
+from toprung.results.tables.schema import PROPOSALS, RUNGS, TRIALS
 from toprung.search.driver.budgets import BudgetUsage
 from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState
 from toprung.search.runs.trial_records import outcomes_of, records_of
@@ -34,11 +34,13 @@ class RecordedSearch:
     proposals: pd.DataFrame
     reports: Sequence[EpochReport]
     trials: pd.DataFrame
+    rung_events: int = 0
 
     @classmethod
     def read(cls, root: Root) -> Self:
         """The tables in a run folder, empty where there are none yet."""
-        return cls(read_table(root, PROPOSALS), read_reports(root), read_table(root, TRIALS))
+        trials = read_table(root, TRIALS)
+        return cls(read_table(root, PROPOSALS), read_reports(root), trials, len(read_table(root, RUNGS)))
 
 
 def resume(
@@ -76,6 +78,8 @@ def resume(
         outcomes=Counter(outcomes.values()),
         leader=leader,
         gpus=last_gpus,
+        workers=1 + int(trials["worker_index"].max()) if trials["worker_index"].notna().any() else 0,
+        rung_events=recorded.rung_events,
     )
 
 

@@ -80,7 +80,8 @@ class ResumedState:
     """What an earlier driver of the run left; empty for a new run.
 
     `already_decided` names the unfinished trials whose reports had decided their end, and the outcome; `usage` counts
-    them as ended. `gpus` is the share of the last trial to end.
+    them as ended. `gpus` is the share of the last trial to end, `workers` how many worker
+    processes have ended trials, `rung_events` how many decisions the table `rungs` holds.
     """
 
     unfinished: Sequence[ActiveTrial] = ()
@@ -91,3 +92,5 @@ class ResumedState:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     leader: Leader | None = None
     gpus: float = 0.0
+    workers: int = 0
+    rung_events: int = 0

@@ -68,6 +68,10 @@ class Rung:
         """The weight of each objective."""
         return (1.0,)
 
+    def front(self) -> list[int]:
+        """The trials that no other is better than: of one objective the best alone."""
+        return list(self._numbers[:1])
+
     def by_objective(self) -> list[Rung]:
         """A rung for each objective alone: here this rung, as there is one objective."""
         return [self]

@@ -13,7 +13,7 @@ import pytest
 
 from toprung.results.tables.rows import config_of
 from toprung.results.tables.run_lock import RunLock
-from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
+from toprung.results.tables.schema import kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mirror import catch_up
 from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking, quiet_client
@@ -49,8 +49,8 @@ class Run:
         """Put all rows into the tables."""
         kinds = kinds_of(map(config_of, self.search.rows["proposals"]))
         with RunWriter(self.folder, run_schemas(kinds)) as writer:
-            for table in TABLES:
-                for row in self.search.rows[table]:
+            for table, rows in self.search.rows.items():
+                for row in rows:
                     writer.append(table, row)
 
     def tracked(self, tracking: Tracking, **closing: Any) -> bool:
