@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
-from toprung.search.result_commands import RESULT_COMMANDS
+from toprung.search.commands.result_commands import RESULT_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
