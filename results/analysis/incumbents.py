@@ -39,7 +39,7 @@ def incumbents(epochs: pd.DataFrame, trials: pd.DataFrame, objective: Objective)
     counts = np.isfinite(table["value"].to_numpy(dtype=float, na_value=np.nan)) & ~table["trial_id"].isin(
         losers
     )
-    best = score.where(counts).cummax()
+    best = score.where(counts).cummax().ffill()
     is_new = counts & (best > best.shift().fillna(-np.inf))
     found: pd.DataFrame = table[is_new]
     if found.empty or found.index[-1] == table.index[-1]:

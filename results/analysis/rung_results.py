@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from toprung.results.analysis.importance import Parameter, RungResults
+from toprung.results.analysis.importance import MOST_TRIALS, Parameter, RungResults
 from toprung.results.tables.rows import configs_of, suggested_of
 from toprung.results.tables.schema import CONFIG
 from toprung.spaces.definition.conditions import Condition
@@ -42,10 +42,12 @@ def active_params(proposals: pd.DataFrame) -> dict[str, dict[str, Any]]:
 def rung_results(
     proposals: pd.DataFrame, epochs: pd.DataFrame, rung_epochs: Sequence[int], metric: str
 ) -> RungResults:
-    """The finite values of a metric at the rungs."""
+    """The finite values of a metric at the rungs; of more than MOST_TRIALS trials, those of so many, spread evenly."""
     rows = epochs[epochs["epoch"].isin(list(rung_epochs))].drop_duplicates(["trial_id", "epoch"])
     rows = rows[np.isfinite(rows[metric].to_numpy(dtype=float, na_value=np.nan))]
-    params = active_params(proposals)
+    names = np.sort(rows["trial_id"].unique())
+    chosen = names[np.linspace(0, len(names) - 1, min(len(names), MOST_TRIALS)).astype(int)]
+    params = active_params(proposals[proposals["trial_id"].isin(chosen)])
     rows = rows[rows["trial_id"].isin(params.keys())]
     return RungResults(
         configs=[params[name] for name in rows["trial_id"]],

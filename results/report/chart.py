@@ -31,11 +31,12 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: its label, its scale, and the names of its positions 0, 1, ... where it has names."""
+    """An axis: its label, its scale, the names of its positions 0, 1, ... where it has names, whether it counts."""
 
     label: str
     log: bool = False
     names: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from toprung.results.analysis.cost import cost_of
 from toprung.results.report.chart import Axis, Chart, Series, evenly
+from toprung.results.report.time_unit import in_words, unit_of
 
 if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView
@@ -22,27 +23,27 @@ def cost_charts(view: RunView) -> list[Chart]:
     cost = cost_of(view.board, view.trials, None if leader is None else leader.trial_id)
     total = cost.training_secs
     share = f" The best trial took {cost.winner_secs / total:.1%} of it." if total and leader else ""
-    outcomes = [
-        _bars(name, [secs / 3600], [row], name) for row, (name, secs) in enumerate(cost.by_outcome.items())
-    ]
+    unit = unit_of(max([0.0, *cost.by_outcome.values(), *cost.by_purpose.values()]))
+    spent_by = enumerate(cost.by_outcome.items())
+    outcomes = [_bars(name, [secs / unit.secs], [row], name) for row, (name, secs) in spent_by]
     by_outcome = Chart(
         "cost-outcome",
         "Training by outcome",
-        f"{_hours(total)} of training in all.{share}",
-        Axis("worker hours"),
+        f"{in_words(total)} of training in all.{share}",
+        Axis(f"worker {unit.name}"),
         Axis("", names=tuple(cost.by_outcome)),
         tuple(outcomes),
         height=_height(len(cost.by_outcome)),
     )
-    hours = [secs / 3600 for secs in cost.by_purpose.values()]
+    spent = [secs / unit.secs for secs in cost.by_purpose.values()]
     by_purpose = Chart(
         "cost-purpose",
         "Where the seconds of ended trials went",
-        f"{_hours(sum(cost.by_purpose.values()))} of workers' time, start-up and waiting included.",
-        Axis("worker hours"),
+        f"{in_words(sum(cost.by_purpose.values()))} of workers' time, start-up and waiting included.",
+        Axis(f"worker {unit.name}"),
         Axis("", names=tuple(cost.by_purpose)),
-        (_bars("hours", hours, list(range(len(hours))), "accent"),),
-        height=_height(len(hours)),
+        (_bars("workers' time", spent, list(range(len(spent))), "accent"),),
+        height=_height(len(spent)),
     )
     return [by_outcome, by_purpose]
 
@@ -56,8 +57,9 @@ def timeline(view: RunView) -> Chart:
     rows = rows.iloc[evenly(len(rows), MOST_BARS)]
     position = {worker: i for i, worker in enumerate(workers)}
     first = rows["started_at"].min()
-    began = (rows["started_at"] - first).dt.total_seconds() / 3600
-    ended = (rows["ended_at"] - first).dt.total_seconds() / 3600
+    unit = unit_of((rows["ended_at"].max() - first).total_seconds() if len(rows) else 0.0)
+    began = (rows["started_at"] - first).dt.total_seconds() / unit.secs
+    ended = (rows["ended_at"] - first).dt.total_seconds() / unit.secs
     places = rows["worker_index"].map(position)
     series = []
     for outcome in dict.fromkeys(view.fates):
@@ -83,7 +85,7 @@ def timeline(view: RunView) -> Chart:
     note = "Each bar is a trial from its proposal to its end, in the row of the worker process that ended it."
     height = _height(len(workers), 18)
     return Chart(
-        "workers", "Workers", note, Axis("hours"), Axis("", names=names), tuple(series), height, True
+        "workers", "Workers", note, Axis(unit.name), Axis("", names=names), tuple(series), height, True
     )
 
 
@@ -93,13 +95,3 @@ def _bars(name: str, lengths: list[float], rows: list[int], color: str) -> Serie
 
 def _height(rows: int, each: int = 26) -> int:
     return 60 + each * max(2, rows)
-
-
-def _hours(secs: float) -> str:
-    return (
-        f"{secs / 3600:.1f} hours"
-        if secs >= 3600
-        else f"{secs / 60:.1f} minutes"
-        if secs >= 60
-        else f"{secs:.0f} s"
-    )

@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toprung.results.analysis.importance import Importance, JointModel, Parameter, importance
+from toprung.results.analysis.importance import (
+    Importance,
+    JointModel,
+    Parameter,
+    features_of,
+    importance,
+)
 from toprung.results.report.chart import Axis, Chart, Series, evenly
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from toprung.results.report.run_view import RunView
 
 MOST_POINTS, MOST_SLICES = 600, 12
-GRID, BACKGROUND = 24, 200
+GRID, BACKGROUND = 20, 100
 ENOUGH_AT_EPOCH = 12
 
 
@@ -97,7 +105,7 @@ def _slice(view: RunView, parameter: Parameter, model: JointModel | None) -> Cha
         series.append(Series("the model's mean", "line", positions, curve, color="second"))
         told = "the curve is the model's mean over all other parameters"
     note = f"Values at epoch {epoch}, equal for all; {told}."
-    x_axis = Axis(parameter.name, parameter.log, tuple(map(str, parameter.choices)))
+    x_axis = Axis(parameter.name, parameter.log, tuple(map(str, parameter.choices)), parameter.integer)
     label = Axis(f"{view.metric} at epoch {epoch}")
     return Chart(f"slice-{parameter.name}", parameter.name, note, x_axis, label, tuple(series), height=200)
 
@@ -117,19 +125,16 @@ def _contour(view: RunView, found: Importance, model: JointModel) -> list[Chart]
     if len(always) < 2:
         return []
     first, second = always
-    epoch, rows = view.job.max_epochs, _background(view)[: BACKGROUND // 4]
+    epoch, rows = view.job.max_epochs, _background(view)[: BACKGROUND // 2]
     xs, ys = _centres(first), _centres(second)
     cells = [(x, y) for y in ys for x in xs]
-    configs = [
-        {**row, first.name: first.value(x), second.name: second.value(y)} for x, y in cells for row in rows
-    ]
-    means = model.predict(configs, epoch).reshape(len(cells), len(rows)).mean(axis=1)
+    means = _means(model, rows, [{first: x, second: y} for x, y in cells], epoch)
     x = [_position(first, first.value(a)) for a, _ in cells]
     y = [_position(second, second.value(b)) for _, b in cells]
     heat = Series(view.metric, "heat", x, y, means)
     trials = _trials_at(view, first, second)
     note = f"The model's mean {view.metric} at epoch {epoch} over all other parameters; dots are trials."
-    axes = [Axis(one.name, one.log, tuple(map(str, one.choices))) for one in always]
+    axes = [Axis(one.name, one.log, tuple(map(str, one.choices)), one.integer) for one in always]
     title = f"{first.name} and {second.name}"
     return [Chart("contour", title, note, axes[0], axes[1], (heat, trials), height=320)]
 
@@ -155,11 +160,25 @@ def _mean_curve(
     view: RunView, model: JointModel, parameter: Parameter, units: list[float], epoch: int
 ) -> np.ndarray:
     having = [row for row in _background(view) if parameter.name in row]
-    configs = [{**row, parameter.name: parameter.value(unit)} for unit in units for row in having]
-    if not configs:
-        return np.full(len(units), np.nan)
-    predicted = model.predict(configs, epoch).reshape(len(units), len(having))
-    return np.asarray(predicted.mean(axis=1))
+    return _means(model, having, [{parameter: unit} for unit in units], epoch)
+
+
+def _means(
+    model: JointModel,
+    rows: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[Parameter, float]],
+    epoch: int,
+) -> np.ndarray:
+    """The mean prediction over the configurations for each change of parameters to quantiles, shape (changes,)."""
+    if not rows:
+        return np.full(len(changes), np.nan)
+    background = features_of(model.parameters, rows, np.full(len(rows), epoch))
+    features = np.tile(background, (len(changes), 1))
+    for i, change in enumerate(changes):
+        for parameter, quantile in change.items():
+            unit = parameter.unit(parameter.value(quantile))
+            features[i * len(rows) : (i + 1) * len(rows), model.parameters.index(parameter)] = unit
+    return np.asarray(model.predict_units(features).reshape(len(changes), len(rows)).mean(axis=1))
 
 
 def _background(view: RunView) -> list[dict[str, Any]]:

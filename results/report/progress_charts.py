@@ -9,6 +9,7 @@ import numpy as np
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.report.chart import Axis, Chart, Series, evenly
 from toprung.results.report.run_view import finite
+from toprung.results.report.time_unit import unit_of
 
 if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView
@@ -16,24 +17,23 @@ if TYPE_CHECKING:
 MOST_CURVES = 1500
 CLOCKS = {
     "epochs": ("epochs of all trials", "Best so far, by epochs"),
-    "worker_hours": ("hours of training, all workers", "Best so far, by worker hours"),
-    "hours": ("hours on the clock", "Best so far, by the clock"),
+    "worker_hours": ("{unit} of training, all workers", "Best so far, by workers' time"),
+    "hours": ("{unit} on the clock", "Best so far, by the clock"),
 }
 
 
 def best_so_far(view: RunView) -> list[Chart]:
     """The best value against epochs, worker hours and wall clock."""
     found = incumbents(view.epochs, view.trials, view.job.objectives.main)
+    values = found["value"].to_numpy(dtype=float)
     charts = []
     for column, (label, title) in CLOCKS.items():
-        values = found["value"].to_numpy(dtype=float)
-        series = Series(
-            "best so far", "step", found[column], values, trials=view.numbers_of(found["trial_id"])
-        )
+        unit = unit_of(3600 * float(found[column].max()) if len(found) else 0.0)
+        x = found[column] * (1.0 if column == "epochs" else 3600 / unit.secs)
+        series = Series("best so far", "step", x, values, trials=view.numbers_of(found["trial_id"]))
         note = "Each step is a new best trial; trials that cannot win do not count."
-        charts.append(
-            Chart(f"best-{column}", title, note, Axis(label), Axis(view.metric), (series,), height=200)
-        )
+        axes = Axis(label.format(unit=unit.name), whole=column == "epochs"), Axis(view.metric)
+        charts.append(Chart(f"best-{column}", title, note, *axes, (series,), height=200))
     return charts
 
 
@@ -64,5 +64,5 @@ def learning_curves(view: RunView) -> Chart:
         f"One line a trial, by how it ended; dotted lines are the rungs, where trials are compared.{thinned}"
     )
     is_long = view.job.max_epochs > 30
-    axes = Axis("epoch", log=is_long), Axis(view.metric)
+    axes = Axis("epoch", log=is_long, whole=True), Axis(view.metric)
     return Chart("curves", "Learning curves", note, *axes, (*rungs, *series), height=360, wide=True)

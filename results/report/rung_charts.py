@@ -32,7 +32,9 @@ def thresholds(view: RunView) -> Chart:
     several = bool(view.job.objectives.secondary)
     label = "most trials that may dominate" if several else f"{view.metric} needed"
     note = "The least good value that was kept at each rung, at each of the decisions in their order."
-    return Chart("thresholds", "What a rung asked for", note, Axis("decision"), Axis(label), tuple(series))
+    return Chart(
+        "thresholds", "What a rung asked for", note, Axis("decision", whole=True), Axis(label), tuple(series)
+    )
 
 
 def predictions(view: RunView) -> Iterator[Chart]:

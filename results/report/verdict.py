@@ -28,7 +28,8 @@ def verdict(view: RunView) -> Iterator[tuple[str, str, str]]:
     """(name, value, what is to be known of it)."""
     counts = view.board["outcome"].value_counts()
     running = int(counts.get(RUNNING, 0))
-    state = "running" if view.job.is_active else "stopped before its end" if running else "ended"
+    is_short = running or len(view.trials) < view.job.trials
+    state = "running" if view.job.is_active else "ended early" if is_short else "ended"
     fates = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     yield (
         "Search",

@@ -38,7 +38,8 @@ class Scale {
     }
     if (this.log) return this.logTicks(most);
     const rough = (this.high - this.low) / Math.max(1, most), power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map(one => one * power).find(one => one >= rough) || 10 * power;
+    const fine = [1, 2, 5, 10].map(one => one * power).find(one => one >= rough) || 10 * power;
+    const step = this.axis.whole ? Math.max(1, Math.round(fine)) : fine;
     const found = [];
     for (let i = Math.ceil(this.low / step - 1e-9); i * step <= this.high + step * 1e-6; i++) found.push(i * step);
     return found.map(value => [value, shown(Number(value.toPrecision(10)))]);
@@ -152,7 +153,7 @@ class Chart {
     const ySpan = this.domain("y"), flip = y.names.length > 0;
     const top = 8 + (y.label ? 16 : 0), bottom = height - (x.label ? 38 : 24);
     this.y = new Scale(y, ...ySpan, flip ? top : bottom, flip ? bottom : top);
-    const yTicks = this.y.ticks(flip ? Math.max(2, (bottom - top) / 14) : Math.max(2, (bottom - top) / 42));
+    const yTicks = this.y.ticks(Math.max(3, (bottom - top) / (flip ? 14 : 32)));
     const widest = Math.max(20, ...(flip ? names : yTicks.map(([, label]) => pen.measureText(label).width)));
     const left = Math.min(widest + 10, width * 0.5);
     this.x = new Scale(x, ...this.domain("x"), left, width - 12);
