@@ -86,7 +86,7 @@ def filtered(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
         return frame
     known = {column_named(frame, name): name for name in _short_names(frame)}
     by_short = frame.rename(columns={column: short for column, short in known.items() if column is not None})
-    quoted = re.sub(rf"(?<![\w`]){CONFIG}(\w+)", r"`\1`", condition)
+    quoted = re.sub(rf"`?(?<!\w){CONFIG}(\w+)`?", r"`\1`", condition)
     allowed = "must be a condition on columns, such as \"outcome == 'COMPLETED' and best_epoch > 3\""
     if "@" in condition or "__" in condition:
         raise InputError.single("--where", repr(condition), allowed)
