@@ -19,6 +19,7 @@ from toprung.trainables.trial.report import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from toprung.results.analysis.eta import SearchPlan
     from toprung.results.analysis.importance import Parameter, RungResults
     from toprung.results.analysis.leaderboard import Leader
     from toprung.trainables.trial.objectives import Objectives
@@ -33,8 +34,7 @@ class JobFacts:
     Attributes:
         name: Of the run.
         objectives: What is optimized.
-        trials: How many the search may try.
-        max_epochs: Epochs of a full training.
+        plan: What the search means to do.
         yaml: The job as a job file.
         retrained: The report of a retraining; None without one.
         is_active: Whether a driver writes the run now.
@@ -42,11 +42,20 @@ class JobFacts:
 
     name: str
     objectives: Objectives
-    trials: int
-    max_epochs: int
+    plan: SearchPlan
     yaml: str = ""
     retrained: Mapping[str, Any] | None = None
     is_active: bool = False
+
+    @property
+    def trials(self) -> int:
+        """How many trials the search may try."""
+        return self.plan.trials
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of a full training."""
+        return self.plan.rung_epochs[-1]
 
 
 @dataclass(frozen=True)

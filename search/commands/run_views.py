@@ -7,12 +7,14 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.analysis.comparison import ComparedRun
+from toprung.results.analysis.eta import SearchPlan
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.report.run_view import JobFacts, RunView
 from toprung.results.tables.run_lock import is_written
 from toprung.results.tables.schema import TRIALS
 from toprung.search.commands.output_path import short_path
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.strategy.early_stopping.rung import rung_epochs
 from toprung.search.winner.report import read_report
 
 if TYPE_CHECKING:
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 def view_of(folder: RunFolder) -> RunView:
     """A run as it is now. Raises `InputError` where there is none."""
     job = folder.job()
+    search = job.search
+    rungs = rung_epochs(search.max_epochs, search.reduction_factor, search.min_epochs)
     facts = JobFacts(
         name=folder.name,
         objectives=job.search.optimized,
-        trials=job.search.trials,
-        max_epochs=job.search.max_epochs,
+        plan=SearchPlan(search.trials, rungs, search.reduction_factor),
         yaml=job.to_yaml(),
         retrained=read_report(folder),
         is_active=is_written(folder.root),

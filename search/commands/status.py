@@ -55,7 +55,7 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
     if not job.is_active and (seen.running or seen.ended < job.trials) and seen.proposed:
         yield "state      no search writes this run: the same `toprung search` goes on with it"
     if job.is_active:
-        left = remaining_secs(view.proposals, view.epochs, view.trials, job.trials, now)
+        left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now)
         yield f"left       {'not known yet' if left is None else f'about {duration(left)}'}"
     if not len(view.epochs):
         return

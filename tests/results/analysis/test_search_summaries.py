@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toprung.results.analysis.cost import failures
-from toprung.results.analysis.eta import remaining_secs
+from toprung.results.analysis.eta import SearchPlan, remaining_secs
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.analysis.rung_table import rung_table
 from toprung.trainables.trial.objectives import Objective
@@ -107,14 +107,23 @@ def ended(count: int, lasting: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial_id", "started_at", "ended_at"])
 
 
-def test_what_is_left_is_shared_by_the_trials_that_run() -> None:
+def test_what_is_left_is_played_through_with_the_workers_that_train_now() -> None:
     proposals = pd.DataFrame({"trial_id": [f"t{i:05d}" for i in range(6)]})
-    epochs = epochs_of([0.5])
-    now = epochs["reported_at"].max().to_pydatetime()
-    # Two run, four have ended in 10 s each; of 12, six are to begin: (6 + 2 / 2) * 10 / 2 = 35.
-    assert remaining_secs(proposals, epochs, ended(4, 10.0), 12, now) == pytest.approx(35.0)
-    assert remaining_secs(proposals, epochs, ended(4, 10.0), 12, now + timedelta(seconds=5)) == pytest.approx(
-        30.0
-    )
-    assert remaining_secs(proposals, epochs, ended(6, 10.0), 6, now) is None
-    assert remaining_secs(proposals, epochs, ended(0, 10.0), 6, now) is None
+    names = [f"t{i:05d}" for i in range(6) for _ in range(5 if i < 4 else 1)]
+    epochs = epochs_of([0.5] * len(names), names).assign(reported_at=pd.Timestamp(START))
+    plan = SearchPlan(12, (5,), 3)
+    # Each trains 5 epochs of 1 s and takes 10 s; two run and have 4 epochs left, then each worker has three to train.
+    assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, START) == pytest.approx(4.0 + 3 * 10.0)
+    later = START + timedelta(seconds=3)
+    assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, later) == pytest.approx(1.0 + 3 * 10.0)
+    assert remaining_secs(proposals, epochs, ended(6, 10.0), SearchPlan(6, (5,), 3), START) is None
+    assert remaining_secs(proposals, epochs.head(0), ended(0, 10.0), plan, START) is None
+
+
+@given(st.integers(1, 40), st.integers(1, 200), st.integers(2, 4))
+def test_ten_times_as_many_trials_take_longer(more: int, trials: int, factor: int) -> None:
+    proposals = pd.DataFrame({"trial_id": ["t00000", "t00001"]})
+    epochs = epochs_of([0.5, 0.5], ["t00000", "t00001"]).assign(reported_at=pd.Timestamp(START))
+    plans = [SearchPlan(2 + count, (1, 3, 9), factor) for count in (trials, 10 * trials + more)]
+    few, many = (remaining_secs(proposals, epochs, ended(1, 10.0), plan, START) for plan in plans)
+    assert few is not None and many is not None and 0.0 < few < many
