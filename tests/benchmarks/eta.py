@@ -1,7 +1,8 @@
 """How far `toprung status` is off with the time that is left, on simulated searches of LCBench.
 
 A search of 60 trials is simulated with 4 and 16 workers on each development task. From a third of its time on its
-tables, as they are then, are asked how long it still takes; the error is printed relative to the time of the whole search and to what was really left.
+tables, as they are then, are asked how long it still takes. The error is printed relative to the time of the whole
+search, and relative to what was really left.
 
     python tests/benchmarks/eta.py [--trials 60] [--seeds 2]
 """
@@ -108,10 +109,9 @@ def main() -> None:
                     errors[share].append(-1.0 if told is None else (told - left) / left)
         for share, found in errors.items():
             short = np.mean(np.array(found) < 0)
-            print(
-                f"{workers:3} workers, at {share:4.0%}: {np.median(np.abs(found)) * (1 - share):4.0%}, {np.median(np.abs(found)):4.0%}; {short:4.0%} too short",
-                flush=True,
-            )
+            of_rest = float(np.median(np.abs(found)))
+            errors_told = f"{of_rest * (1 - share):4.0%}, {of_rest:4.0%}"
+            print(f"{workers:3} workers, at {share:4.0%}: {errors_told}; {short:4.0%} too short", flush=True)
         together = [abs(one) * (1 - share) for share, found in errors.items() for one in found]
         print(f"{workers:3} workers, from a third on: {np.median(together):.0%} of the whole")
 

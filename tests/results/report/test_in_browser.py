@@ -20,7 +20,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PROBE = """
 <script>
 addEventListener("load", () => setTimeout(() => {
-  const inked = canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(one => one > 0);
+  const pixels = canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const inked = canvas => pixels(canvas).some(one => one > 0);
   const charts = [...document.querySelectorAll(".plot")];
   const blank = charts.filter(plot => !inked(plot.querySelectorAll("canvas")[0])).map(plot => plot.parentElement.id);
   document.querySelector("#trials tbody tr:nth-child(3)").click();
