@@ -148,4 +148,5 @@ def _ends_after(
     survival = np.concatenate([[1.0], np.cumprod(1.0 - hazard[1:])])  # beyond epoch e
     wanted = rng.random(len(reached)) * survival[np.minimum(reached, len(survival) - 1)]
     ends = np.searchsorted(-survival, -wanted, side="left")
-    return np.clip(np.maximum(ends, reached + 1), 0, len(hazard) - 1)
+    later: NDArray[np.int64] = np.clip(np.maximum(ends, reached + 1), 0, len(hazard) - 1)
+    return later

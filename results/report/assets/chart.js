@@ -38,7 +38,7 @@ class Scale {
     }
     if (this.log) return this.logTicks(most);
     const rough = (this.high - this.low) / Math.max(1, most), power = 10 ** Math.floor(Math.log10(rough));
-    const fine = [1, 2, 5, 10].map(one => one * power).find(one => one >= rough) || 10 * power;
+    const fine = [1, 2, 5, 10].map(one => one * power).find(one => one >= 0.75 * rough) || 10 * power;
     const step = this.axis.whole ? Math.max(1, Math.round(fine)) : fine;
     const found = [];
     for (let i = Math.ceil(this.low / step - 1e-9); i * step <= this.high + step * 1e-6; i++) found.push(i * step);

@@ -64,7 +64,7 @@ class Parallel {
       canvas.width = width * ratio; canvas.height = this.height * ratio;
       const made = canvas.getContext("2d"); made.scale(ratio, ratio); made.font = "11px system-ui, sans-serif"; return made;
     });
-    this.pen = over; this.width = width; this.top = 34; this.bottom = this.height - 18;
+    this.pen = over; this.width = width; this.top = 48; this.bottom = this.height - 18;
     this.axes.forEach((axis, i) => { axis.x = 30 + i * (width - 60) / Math.max(1, this.axes.length - 1); });
     const rows = this.table.rowCount, step = Math.max(1, Math.ceil(rows / 3000)), colors = [css("low"), css("high")];
     const main = this.axes[this.axes.length - 1];
@@ -106,7 +106,7 @@ class Parallel {
     pen.fillStyle = css("soft");
     const end = value => axis.column.words ? axis.column.words[value] ?? "" : shown(value);
     if (i % every === 0 || i === this.axes.length - 1) pen.fillText(end(axis.low), x, this.height - 4);
-    if (i % every === 0 || i === this.axes.length - 1) { pen.textBaseline = "top"; pen.fillText(end(axis.high), x, this.top - (this.top - 24) + 2); pen.textBaseline = "alphabetic"; }
+    if (i % every === 0 || i === this.axes.length - 1) { pen.textBaseline = "top"; pen.fillText(end(axis.high), x, 30); pen.textBaseline = "alphabetic"; }
   }
   mark() {
     const pen = this.pen;
