@@ -55,6 +55,18 @@ class WorkerDemand:
         self._look()
         return self._resources.concurrent or self._fits + 1
 
+    @property
+    def hoped_for(self) -> int:
+        """How many workers the job asks for, without the one that only shows an autoscaler a demand."""
+        self._look()
+        return self._resources.concurrent or max(1, self._fits)
+
+    @property
+    def fits(self) -> int:
+        """How many workers the nodes that are alive hold, whatever uses them."""
+        self._look()
+        return self._fits
+
     def check(self, workers: int) -> None:
         """Say once that no node can hold a trial while none of `workers` is here.
 

@@ -10,7 +10,7 @@ from toprung.results.analysis.leaderboard import as_of_now, leaderboard, progres
 from toprung.results.run_actions import run_actions
 from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.rows import config_of
-from toprung.results.tables.run_lock import is_written
+from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, SPACE, TRIALS
 from toprung.trainables.system.uris import absolute, without_trailing_slash
 
@@ -83,7 +83,7 @@ class Run:
             top: Number of rows; None for all.
         """
         board = leaderboard(*read_tables(self.root), self.job.search.optimized, top)
-        return without_empty(as_of_now(board, is_written(self.root)))
+        return without_empty(as_of_now(board, present_holder(self.root) is not None))
 
     @property
     def best(self) -> BestTrial | None:
@@ -101,26 +101,31 @@ class Run:
         return BestTrial(leader.trial_id, main.metric, leader.value, leader.epoch, config)
 
     def retrain(
-        self, overrides: Sequence[str] = (), trial_id: str | None = None, address: str | None = None
+        self,
+        overrides: Sequence[str] = (),
+        trial_id: str | None = None,
+        address: str | None = None,
+        promote: bool = False,
     ) -> Mapping[str, Any]:
         """Train the winner on train + validation, test it once, save and register it, as `toprung retrain` does.
 
         Args:
             overrides: Settings to change, as in `["retrain.confirm=3"]`.
             trial_id: The trial to retrain; None for the best.
-            address: The Ray cluster for a confirmation; None for this machine.
+            address: The Ray cluster that trains; None for this machine.
+            promote: Whether the model becomes the champion whatever its test says.
 
         Returns:
-            The report, as saved in RUN/retrain/report.json.
+            The report, as saved beside the model in RUN/retrain/MODEL/report.json.
 
         Raises:
             InputError: The run has no winner, its images have changed, or it cannot be written.
             RuntimeError: The training failed (`SearchFailedError`), or no cluster answers at the address.
         """
-        return run_actions().retrain(self.root, overrides, trial_id, address)
+        return run_actions().retrain(self.root, overrides, trial_id, address, promote)
 
     def model(self) -> Any:
-        """The retrained Keras model; it takes uint8 images (N, H, W, C) and returns class probabilities.
+        """The champion among the retrained Keras models: from images (N, H, W, C), 0 to 255, to class probabilities.
 
         Raises:
             InputError: The run was not retrained.

@@ -50,12 +50,12 @@ class RunActions(Protocol):
         """The job of the run. Raises `InputError` where there is no run."""
 
     def retrain(
-        self, root: str, overrides: Sequence[str], trial_id: str | None, address: str | None
+        self, root: str, overrides: Sequence[str], trial_id: str | None, address: str | None, promote: bool
     ) -> Mapping[str, Any]:
         """Retrain the winner and return the report."""
 
     def model(self, root: str) -> Any:
-        """The Keras model of the last retraining. Raises `InputError` where there is none."""
+        """The Keras model of the champion. Raises `InputError` where there is none."""
 
 
 def run_actions() -> RunActions:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
 from toprung.search.commands.result_commands import RESULT_COMMANDS
+from toprung.search.model_commands import MODEL_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
@@ -63,6 +64,14 @@ def _interrupt_on_termination() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+def init(options: argparse.Namespace) -> None:
+    """`toprung init FOLDER`."""
+    from toprung.search.commands.init import write_job_file
+
+    for line in write_job_file(options.folder, options.out):
+        print(line)
+
+
 def check(options: argparse.Namespace) -> None:
     """`toprung check JOB`."""
     from toprung.search.commands.check import describe_job
@@ -82,7 +91,7 @@ def search(options: argparse.Namespace) -> None:
         from toprung.search.runs.run_folder import load_extended
 
     job = load_extended(options.job, options.overrides)
-    show_result(run_search(job, options.address), job)
+    show_result(run_search(job, options.address, retry_failed=options.retry_failed), job)
 
 
 def simulate(options: argparse.Namespace) -> None:
@@ -91,7 +100,7 @@ def simulate(options: argparse.Namespace) -> None:
     from toprung.search.runs.run_folder import load_extended
     from toprung.search.simulation.simulator import ClusterConditions
 
-    job = load_extended(options.job, options.overrides)
+    job = load_extended(options.job, options.overrides, files_needed=False)
     conditions = ClusterConditions(
         options.worker_startup_secs,
         options.trial_startup_secs,
@@ -101,25 +110,30 @@ def simulate(options: argparse.Namespace) -> None:
     show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out, conditions)
 
 
-def retrain(options: argparse.Namespace) -> None:
-    """`toprung retrain RUN`."""
-    from toprung.cluster.interrupts import defer_interrupts
+def repair(options: argparse.Namespace) -> None:
+    """`toprung repair RUN`."""
+    from toprung.search.commands.repair_output import show_repair
 
-    with defer_interrupts():
-        from toprung.search.commands.output import show_retrained
-        from toprung.search.runs.run_folder import RunFolder
-        from toprung.search.winner.retrain import retrain_winner
+    show_repair(options.run)
 
-    folder = RunFolder(options.run)
-    show_retrained(retrain_winner(folder, options.overrides, options.trial, options.address))
+
+def sync(options: argparse.Namespace) -> None:
+    """`toprung sync RUN`."""
+    from toprung.search.commands.sync import sync as sync_run
+    from toprung.search.runs.run_folder import RunFolder
+
+    sync_run(RunFolder(options.run), options.overrides)
 
 
 COMMANDS = {
+    "init": init,
     "check": check,
     "search": search,
     **RESULT_COMMANDS,
     "simulate": simulate,
-    "retrain": retrain,
+    "repair": repair,
+    "sync": sync,
+    **MODEL_COMMANDS,
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.results.run import Run, load
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.jobs.schema import Job
+from toprung.search.runs.run_folder import load_extended
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def run(
     if isinstance(job, Mapping):
         job = Job.from_dict(job)
     elif not isinstance(job, Job):
-        job = Job.from_file(job)
+        job = load_extended(job)
     result = run_search(job, address, progress)
     if result.stop_reason:
         _progress_log.info("ended because the %s", result.stop_reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toprung.search.runs.run_folder import RunFolder
@@ -19,20 +21,21 @@ def job(root: str) -> Job:
 
 
 def retrain(
-    root: str, overrides: Sequence[str], trial_id: str | None, address: str | None
+    root: str, overrides: Sequence[str], trial_id: str | None, address: str | None, promote: bool
 ) -> Mapping[str, Any]:
     """Retrain the winner and return the report; see `retrain_winner`."""
     from toprung.search.winner.retrain import retrain_winner
 
-    return retrain_winner(RunFolder(root), overrides, trial_id, address).report
+    return retrain_winner(RunFolder(root), overrides, trial_id, address, promote).report
 
 
 def model(root: str) -> Any:
-    """The Keras model of the last retraining. Raises `InputError` where there is none."""
-    from toprung.search.winner.model_file import saved_model
+    """The Keras model of the champion. Raises `InputError` where there is none."""
+    from toprung.search.winner.champion import champion
+    from toprung.trainables.saved_model.loading import LoadedModel
 
-    folder = RunFolder(root)
-    try:
-        return saved_model(folder)
-    except FileNotFoundError:
-        raise InputError.single("RUN", f"{root} has no model", "retrain it first") from None
+    found = champion(RunFolder(root))
+    if found is None:
+        raise InputError.single("RUN", f"{root} has no model", "retrain it first")
+    with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
+        return LoadedModel.load(found.folder.model_copy(Path(scratch)), "RUN").model

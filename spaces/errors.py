@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SHOWN_CHARS = 300
+SHOWN_ITEMS = 30
+
 
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with the input; `str()` is the one line that the user sees.
 
     where: the key of the job file, the option of the command line or the file, such as "space.fixed.filters".
-    given: the value that was found there.
+    given: the value that was found there; shown in one line and cut where it is long.
     allowed: the rule that it breaks, or what to write instead.
     """
 
@@ -23,7 +26,7 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.given}; {self.allowed}"
+        return f"{first_line(self.where)}: {first_line(self.given)}; {printable(self.allowed)}"
 
 
 class InputError(ValueError):
@@ -45,3 +48,34 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         # Errors cross process borders inside Ray; the default pickling would hand __init__ the joined text.
         return (type(self), (self.problems,))
+
+
+def first_line(value: object, max_chars: int = SHOWN_CHARS) -> str:
+    """The text of a value or error in one printable line, cut in its middle where it is longer than `max_chars`."""
+    text = printable(str(value)) or type(value).__name__
+    if len(text) <= max_chars:
+        return text
+    half = (max_chars - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """The text in one line: white space is one space, and what a terminal cannot show stands as its escape."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text.split()))
+
+
+def shown(value: object) -> str:
+    """How a wrong value is shown: as Python writes it, cut where it is long, whatever it is."""
+    try:
+        return first_line(_cut(value).__repr__())
+    except Exception as error:  # a number of more digits than Python writes, or an object of the user's
+        return f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
+
+
+def _cut(value: object) -> object:
+    """The first values of a collection: all of them might take long to write."""
+    if isinstance(value, dict):
+        return {key: _cut(one) for key, one in list(value.items())[:SHOWN_ITEMS]}
+    if isinstance(value, list | tuple):
+        return type(value)(_cut(one) for one in value[:SHOWN_ITEMS])
+    return value

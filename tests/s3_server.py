@@ -1,5 +1,8 @@
 """A small S3 server on loopback for tests: one bucket in memory that lists its requests and can refuse some.
 
+As a script, `python s3_server.py HOST PORT FOLDER`, it begins with the files of a folder, and writes its objects there
+when it is terminated.
+
 It speaks what pyarrow's S3 client needs: GET with ranges, HEAD, PUT, DELETE, copies, listings and multipart uploads.
 Signatures are not checked.
 """
@@ -8,11 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import signal
+import sys
 import threading
 import time
 import uuid
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -20,17 +26,27 @@ BUCKET = "bucket"
 
 
 class S3Server:
-    """Serves `objects`, bytes by key, until `close`; `refused` keys answer 403, `requests` are methods with keys."""
+    """Serves `objects`, bytes by key, until `close`; `refused` keys answer 403, `requests` are methods with keys.
 
-    def __init__(self) -> None:
+    Without `keeps_conditions` it passes over `If-None-Match`, as stores do that do not know it.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.keeps_conditions = True
+        self._creating = threading.Lock()
         self.objects: dict[str, bytes] = {}
         self.changed_at: dict[str, float] = {}
         self.refused: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         self.uploads: dict[str, dict[int, bytes]] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
+        self._http = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"store": self}))
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the server."""
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     @property
     def query(self) -> str:
@@ -44,6 +60,14 @@ class S3Server:
     def put(self, key: str, content: bytes) -> None:
         self.objects[key] = content
         self.changed_at[key] = time.time()
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        """Put an object unless there is one of its key; whether it was put."""
+        with self._creating:
+            if key in self.objects:
+                return False
+            self.put(key, content)
+            return True
 
     def close(self) -> None:
         self._http.shutdown()
@@ -142,7 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         key, query = asked
         source = unquote(self.headers.get("x-amz-copy-source", "")).lstrip("/").partition("/")[2]
-        if source and source not in self.store.objects:
+        if self.headers.get("If-None-Match") == "*" and self.store.keeps_conditions:
+            self._create(key, body)
+        elif source and source not in self.store.objects:
             self._error(404, "NoSuchKey")
         elif source:
             self.store.put(key, self.store.objects[source])
@@ -153,6 +179,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.store.put(key, body)
             self._answer(200, ETag=_etag(body))
+
+    def _create(self, key: str, body: bytes) -> None:
+        if self.store.put_new(key, body):
+            self._answer(200, ETag=_etag(body))
+        else:
+            self._error(412, "PreconditionFailed")
 
     def do_POST(self) -> None:
         self._body()
@@ -219,3 +251,21 @@ def _listing(store: S3Server, query: dict[str, str]) -> bytes:
 
 def _iso(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + ".000Z"
+
+
+def serve(host: str, port: int, folder: Path) -> None:
+    """Serve the files of a folder until SIGTERM, and write back what there is then."""
+    server = S3Server(host, port)
+    for file in folder.rglob("*"):
+        if file.is_file():
+            server.put(file.relative_to(folder).as_posix(), file.read_bytes())
+    signal.sigwait([signal.SIGTERM])
+    for key, content in server.objects.items():
+        if not key.endswith("/"):
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+            (folder / key).write_bytes(content)
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

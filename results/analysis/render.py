@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +13,7 @@ import pandas as pd
 
 from toprung.results.tables.rows import config_of
 from toprung.results.tables.schema import CONFIG, OVERFLOW
+from toprung.spaces.definition.plain_values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +36,10 @@ def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, 
     if fmt == "csv":
         return frame.to_csv(index=False).encode()
     if fmt == "json":
-        text = frame.to_json(
-            orient="records", date_format="iso", indent=1, double_precision=15, force_ascii=False
-        )
-        return (text.replace("\\/", "/") + "\n").encode()  # pandas escapes slashes, which JSON does not need
+        records = [
+            {str(name): _json_value(value) for name, value in row.items()} for row in frame.to_dict("records")
+        ]
+        return (json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     if fmt == "parquet":
         sink = io.BytesIO()
         frame.to_parquet(sink, index=False)
@@ -61,6 +64,16 @@ def write(frame: pd.DataFrame, fmt: Format, out: Path | None = None, title: str 
 def config_text(config: dict[str, Any]) -> str:
     """A configuration on one line: `blocks=3 learning_rate=0.0123 optimizer=adam`."""
     return " ".join(f"{name}={_text(value)}" for name, value in sorted(config.items()))
+
+
+def _json_value(value: Any) -> Any:
+    """A cell for JSON: numbers with all their digits, times in ISO 8601, null for what is missing or not finite."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    value = plain(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:

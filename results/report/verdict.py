@@ -52,6 +52,9 @@ def verdict(view: RunView) -> Iterator[tuple[str, str, str]]:
     for one in confirmed:
         seeds = f"{one['low']:.4f} to {one['high']:.4f} with 95% confidence over {one['seeds']} new seeds"
         yield f"Confirmed {view.metric}", f"{one['score']:.4f}", f"{report['trial_id']}: {seeds}"
+    if report["test_accuracy"] is None:
+        yield "Test", "none", "the job has no test images"
+        return
     low, high = test_interval(report["test_accuracy"], report["test_images"])
     reads = len(report["test_reads"])
     often = "once" if reads == 1 else f"{reads} times"

@@ -27,9 +27,10 @@ def test_interval(accuracy: float, images: int) -> tuple[float, float]:
 def winner_charts(view: RunView) -> Iterator[Chart]:
     """The accuracy of each class on the test set, and what was taken for what."""
     report = view.job.retrained
-    if report is None:
+    if report is None or report["test_accuracy"] is None:
         return
-    per_class = sorted(report["test_accuracy_per_class"].items(), key=lambda item: item[1])[:MOST_CLASSES]
+    known = [(name, value) for name, value in report["test_accuracy_per_class"].items() if value is not None]
+    per_class = sorted(known, key=lambda item: item[1])[:MOST_CLASSES]
     rows = [float(i) for i in range(len(per_class))]
     bars = Series("accuracy", "bars", np.zeros(len(rows)), rows, [value for _, value in per_class])
     names = Axis("", names=tuple(name for name, _ in per_class))

@@ -7,43 +7,29 @@ count, after it the new one, and old parts that a crash left behind are passed o
 
 from __future__ import annotations
 
-import json
 import uuid
 from contextlib import suppress
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from toprung.results.tables.integrity import check_rows, check_together
+from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
 from toprung.results.tables.rows import reports_of
-from toprung.results.tables.schema import (
-    EPOCHS,
-    PROPOSALS,
-    SCHEMA_VERSION,
-    TRIALS,
-    empty_frame,
-    merged,
-    run_schemas,
-    schema_version,
-)
-from toprung.spaces.errors import InputError
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, empty_frame, merged, run_schemas
+from toprung.spaces.errors import first_line
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
     from toprung.trainables.trial.report import EpochReport
 
 READ_ATTEMPTS = 20
-_REPLACES = b"toprung.replaces"
-
-
-class DamagedTableError(RuntimeError):
-    """A part cannot be read: restore it from a backup, or move it away and lose its rows."""
 
 
 def part_name(counter: int) -> str:
@@ -64,15 +50,25 @@ def part_names(storage: Storage, table: str) -> tuple[str, ...]:
     return tuple(sorted(visible, key=lambda name: (counter_of(name), name)))
 
 
-def put_part(storage: Storage, table: str, part: str, rows: pa.Table, replaces: Iterable[str] = ()) -> None:
-    """Write one part whole; `replaces` names the parts whose rows it holds."""
-    metadata = dict(rows.schema.metadata or {})
-    metadata.pop(_REPLACES, None)
-    if replaced := sorted(replaces):
-        metadata[_REPLACES] = json.dumps(replaced).encode()
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows.replace_schema_metadata(metadata), sink, compression="zstd")
-    storage.put(f"{table}/{part}", sink.getvalue())
+def put_part(
+    storage: Storage,
+    table: str,
+    part: str,
+    rows: pa.Table,
+    replaces: Iterable[str] = (),
+    follows: Iterable[str] = (),
+) -> None:
+    """Write one part whole.
+
+    Args:
+        storage: The run folder.
+        table: The table.
+        part: The part's name.
+        rows: All its rows.
+        replaces: The names of the parts whose rows it holds.
+        follows: The names of the parts that count beside it, without which the table is not complete.
+    """
+    storage.put(f"{table}/{part}", encode_part(rows, replaces, follows))
 
 
 def read_table(root: Root, table: str) -> pd.DataFrame:
@@ -83,7 +79,7 @@ def read_table(root: Root, table: str) -> pd.DataFrame:
 
     Raises:
         InputError: The table is of another schema version.
-        DamagedTableError: A part cannot be read.
+        DamagedTableError: A part cannot be read or is missing, or a row cannot be.
     """
     rows = read_parts(Storage.at(root), table)
     if rows is None:
@@ -104,9 +100,11 @@ def read_reports(root: Root) -> list[EpochReport]:
 def read_tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The frames (proposals, epochs, trials), read in the reverse of the order in which they are written.
 
-    So a trial seen as ended has all its epochs here, and an epoch has its proposal. Raises what `read_table` raises.
+    So a trial seen as ended has all its epochs here, and an epoch has its proposal. Raises what `read_table` raises,
+    and DamagedTableError where the tables do not belong together.
     """
     trials, epochs, proposals = (read_table(root, table) for table in (TRIALS, EPOCHS, PROPOSALS))
+    check_together(Storage.at(root), proposals, epochs, trials)
     return proposals, epochs, trials
 
 
@@ -115,22 +113,39 @@ def read_parts(storage: Storage, table: str) -> pa.Table | None:
     for _ in range(READ_ATTEMPTS):
         names = part_names(storage, table)
         with suppress(FileNotFoundError):
-            parts = {part: _read_part(storage, table, part) for part in names}
+            parts = {name: read_part(storage, table, name) for name in names}
             if part_names(storage, table) != names:
                 continue  # listing a folder is not atomic: a compaction meanwhile can hide old and new parts
-            replaced = replaced_by(parts.values())
-            counting = [rows for part, rows in parts.items() if part not in replaced]
-            return _joined(counting) if counting else None
-    raise DamagedTableError(
-        f"{join(storage.root, table)}: its files kept vanishing while they were read; try again"
+            counting = _counting(storage, table, parts)
+            return _joined(storage, table, counting) if counting else None
+    raise DamagedTableError.of(
+        join(storage.root, table), "its files kept vanishing while they were read; try again", storage.root
     )
 
 
-def replaced_by(parts: Iterable[pa.Table]) -> frozenset[str]:
+def read_part(storage: Storage, table: str, part: str) -> Part:
+    """One part, verified. Raises FileNotFoundError and what `decode_part` raises."""
+    content = storage.read(f"{table}/{part}")
+    return decode_part(content, table, join(storage.root, table, part), storage.root)
+
+
+def replaced_by(parts: Iterable[Part]) -> frozenset[str]:
     """The names that any of these parts says it replaces."""
-    return frozenset(
-        name for rows in parts for name in json.loads((rows.schema.metadata or {}).get(_REPLACES, b"[]"))
-    )
+    return frozenset(name for part in parts for name in part.replaces)
+
+
+def missing_from(parts: Mapping[str, Part]) -> list[str]:
+    """The names of the parts that others say count beside them, and that are not there."""
+    replaced = replaced_by(parts.values())
+    named = {name for one, part in parts.items() if one not in replaced for name in part.follows}
+    return sorted(named - replaced - parts.keys())
+
+
+def joined_rows(parts: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all parts, with every column that any of them has, and metadata of our own."""
+    first, *others = (rows.schema for rows in parts)
+    schema = reduce(merged, others, merged(first, first))
+    return pa.concat_tables([_conformed(rows, schema) for rows in parts])
 
 
 def compact_parts(storage: Storage, table: str, schema: pa.Schema | None = None) -> None:
@@ -142,10 +157,10 @@ def compact_parts(storage: Storage, table: str, schema: pa.Schema | None = None)
     names = part_names(storage, table)
     if not names:
         return
-    parts = {part: _read_part(storage, table, part) for part in names}
+    parts = {name: read_part(storage, table, name) for name in names}
     replaced = replaced_by(parts.values())
-    counting = [rows for part, rows in parts.items() if part not in replaced]
-    joined = _joined([*counting, *([schema.empty_table()] if schema is not None else [])])
+    counting = _counting(storage, table, parts)
+    joined = _joined(storage, table, [*counting, *([schema.empty_table()] if schema is not None else [])])
     columns = set(joined.schema.names)
     if len(counting) > 1 or any(set(rows.schema.names) != columns for rows in counting):
         put_part(storage, table, part_name(max(counter_of(names[-1]), 0)), joined, replaces=names)
@@ -156,32 +171,32 @@ def compact_parts(storage: Storage, table: str, schema: pa.Schema | None = None)
 
 def sweep(storage: Storage, table: str) -> None:
     """Remove the hidden files that a killed writer left half written. The caller holds the run's lock."""
-    for name in storage.list(table):
-        if name.startswith(".part-"):
-            storage.delete(f"{table}/{name}")
+    for folder in ("", table):
+        for name in storage.list(folder):
+            if name.startswith(".part-"):
+                storage.delete(f"{folder}/{name}" if folder else name)
 
 
-def _read_part(storage: Storage, table: str, part: str) -> pa.Table:
-    content = storage.read(f"{table}/{part}")
+def _counting(storage: Storage, table: str, parts: Mapping[str, Part]) -> list[pa.Table]:
+    """The rows of each part that no other replaces; raises DamagedTableError where one is missing."""
+    if missing := missing_from(parts):
+        where = join(storage.root, table, missing[0])
+        more = f", with {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DamagedTableError.of(where, f"is missing{more}", storage.root)
+    replaced = replaced_by(parts.values())
+    return [part.rows for name, part in parts.items() if name not in replaced]
+
+
+def _joined(storage: Storage, table: str, parts: Sequence[pa.Table]) -> pa.Table:
+    where = join(storage.root, table)
     try:
-        rows = pq.read_table(pa.BufferReader(content))
+        rows = joined_rows(parts)
     except pa.ArrowException as error:
-        raise DamagedTableError(f"{join(storage.root, table, part)} cannot be read: {error}") from error
-    version = schema_version(rows.schema)
-    if version != str(SCHEMA_VERSION):
-        raise _other_version(join(storage.root, table), version)
+        raise DamagedTableError.of(
+            where, f"its files disagree ({first_line(error)})", storage.root
+        ) from error
+    check_rows(table, rows, where, storage.root)
     return rows
-
-
-def _other_version(where: str, version: str | None) -> InputError:
-    given = f"tables of schema version {version}" if version else "tables without a schema version"
-    rule = f"must be of version {SCHEMA_VERSION}: another version of toprung wrote this run and can read it"
-    return InputError.single(where, given, rule)
-
-
-def _joined(parts: list[pa.Table]) -> pa.Table:
-    schema = reduce(merged, [rows.schema for rows in parts])
-    return pa.concat_tables([_conformed(rows, schema) for rows in parts])
 
 
 def _conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:

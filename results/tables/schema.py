@@ -20,6 +20,7 @@ import pyarrow as pa
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.spaces.definition.plain_values import plain
 from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.trial.report import CLEAN_TRAIN_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,10 @@ RUN = "run"
 CONFIG = "config/"
 SUGGESTED = "suggested/"
 OVERFLOW = "overflow_json"
-METRICS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "learning_rate", "images_per_sec")
+METRICS = (
+    *("val_accuracy", "val_loss", "train_accuracy", "train_loss"),
+    *(CLEAN_TRAIN_ACCURACY, "learning_rate", "images_per_sec"),
+)
 VAL_ACCURACY = Objectives.named(["val_accuracy"])
 
 _SPACE_TEXTS = ("choices", "condition", "fixed")

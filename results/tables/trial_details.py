@@ -24,10 +24,10 @@ class TrialDetails:
     `rungs` has all of them. `worker_index` numbers the worker processes of the run in the order in which they ended
     a trial. `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
     `input_wait_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what the
-    worker held, `failed_allocation_bytes` what it asked for in vain; `worker_recycled`: the worker, too large, was
-    replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how long the trial
-    waited for another worker after a death. `device` to `micro_batch_size` say how it was computed; the last, in
-    images, only where batches were divided.
+    worker held, `failed_allocation_bytes` the size of the allocation that failed; `worker_recycled`: the worker,
+    too large, was replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how
+    long the trial waited for another worker after a death. `device` to `micro_batch_size` say how it was computed;
+    the last, in images, only where batches were divided.
     """
 
     highest_rung_epoch: int = 0

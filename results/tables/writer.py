@@ -43,6 +43,10 @@ class OpenPart:
     the run's name.
     """
 
+    _part: str
+    _rows: pa.Table
+    _follows: tuple[str, ...]
+
     def __init__(self, storage: Storage, table: str, schema: pa.Schema) -> None:
         self._storage, self._table = storage, table
         self._run = last_name(storage.root)
@@ -51,8 +55,7 @@ class OpenPart:
         self._schema = schema if earlier is None else merged(earlier.schema, schema)
         compact_parts(storage, table, self._schema)
         self._counter = 1 + max((counter_of(name) for name in part_names(storage, table)), default=-1)
-        self._part = part_name(self._counter)
-        self._rows = self._schema.empty_table()
+        self._begin()
         if earlier is None:  # so that a reader finds the table, without rows, before the first one is written
             put_part(storage, table, self._part, self._rows)
 
@@ -60,7 +63,7 @@ class OpenPart:
         """Make rows durable; on an error nothing has changed and the same call may be made again."""
         named = [{**row, RUN: self._run} for row in rows]
         grown = pa.concat_tables([self._rows, rows_table(named, self._schema)])
-        put_part(self._storage, self._table, self._part, grown)
+        put_part(self._storage, self._table, self._part, grown, follows=self._follows)
         self._rows = grown
         if grown.num_rows >= PART_ROWS:
             self.seal()
@@ -69,8 +72,12 @@ class OpenPart:
         """Leave this part as it is and go on with the next one."""
         if self._rows.num_rows:
             self._counter += 1
-            self._part = part_name(self._counter)
-            self._rows = self._schema.empty_table()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._part = part_name(self._counter)
+        self._rows = self._schema.empty_table()
+        self._follows = part_names(self._storage, self._table)
 
 
 class RunWriter:
@@ -122,6 +129,11 @@ class RunWriter:
         self._thread = threading.Thread(target=self._run, name="toprung-tables", daemon=True)
         self._thread.start()
         atexit.register(self._write_last)
+
+    @property
+    def lock(self) -> RunLock:
+        """The right to write the run."""
+        return self._lock
 
     def append(self, table: str, row: Row) -> None:
         """Queue a row (see `rows`) and return at once.
@@ -188,7 +200,7 @@ class RunWriter:
             self._lock.release()
 
     def _write_unwritten(self) -> None:
-        self._lock.renew()
+        self._lock.check()
         for table, rows in self._unwritten.items():
             if rows:
                 self._parts[table].write(rows)

@@ -4,12 +4,14 @@
 
 MLflow is a view of the tables. It takes seconds to import, tens of milliseconds a trial and may be down for hours; all
 of that happens here, at a low priority. A trial is written when it has ended; those that run are written in turn, for a
-moment every time. The process ends with whoever started it, and what it missed is written the next time.
+moment every time. The process ends with whoever started it, and what it missed is written the next time, or by
+`toprung sync`.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -18,16 +20,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from toprung.results.tables.parts import read_parts
-from toprung.results.tables.run_lock import RunBusyError, RunLock
 from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TRIALS
-from toprung.results.tracking.mlflow_runs import MlflowRuns, PendingTrialUpdate, Tracking
+from toprung.results.tracking.mlflow_runs import Tracking, load_mlflow
+from toprung.results.tracking.mlflow_sqlite import sqlite_file
+from toprung.results.tracking.search_end import SearchEnd
+from toprung.results.tracking.search_history import SearchHistory
+from toprung.results.tracking.trial_entries import PendingTrialUpdate
+from toprung.results.tracking.trial_runs import MlflowRuns, RefusedError
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from toprung.results.tables.rows import Row
+    from toprung.results.tracking.search_history import SearchFacts
+    from toprung.trainables.trial.objectives import Objective
 
 PERIOD_SECS = 2.0
 LONGEST_PAUSE_SECS = 60.0
@@ -37,19 +45,28 @@ RUNNING_SECS = 0.25
 
 READING_SHARE = 0.1
 """The largest share of the time that is spent on reading the tables again."""
+LAST_WORD_SECS = 5.0
+SILENCE_SECS = 10.0
+DRIVER_GONE = "its driver was killed"
 NICENESS = 10
 MIRRORED = (PROPOSALS, EPOCHS, TRIALS)
 ERROR_CHARS = 200
 
 
 class TrackedRuns(Protocol):
-    """Where trials are written to; writing the same rows again must change nothing."""
+    """Where a search is written to; writing the same again changes nothing."""
+
+    written: set[str]
+    """The runs that lacked something: the ids of trials, and the name of the search's own."""
 
     def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
-        """Bring one trial up to date."""
+        """Bring one trial up to date. Raises `RefusedError` where it is not taken, now or later."""
 
-    def end_search(self, status: str, metrics: Mapping[str, float]) -> None:
-        """Close the search's own run."""
+    def describe_search(self, facts: SearchFacts) -> None:
+        """Bring the search's own run up to date."""
+
+    def end_search(self, end: SearchEnd) -> None:
+        """Close the search's own run, and the trials that were interrupted."""
 
 
 class TableCursor:
@@ -76,14 +93,35 @@ class TableCursor:
 
 
 class Mirror:
-    """Writes what is new in the tables to MLflow, each time `sync` is called."""
+    """Writes what is new in the tables to MLflow, each time `sync` is called.
 
-    def __init__(self, cursor: TableCursor, connect: Callable[[], TrackedRuns]) -> None:
+    Args:
+        cursor: Reads the tables.
+        connect: Finds the runs, given what the tables say of the search.
+        objective: The metric of the best value; None for none.
+    """
+
+    def __init__(
+        self,
+        cursor: TableCursor,
+        connect: Callable[[SearchFacts], TrackedRuns],
+        objective: Objective | None = None,
+    ) -> None:
         self._cursor, self._connect = cursor, connect
+        self._history = SearchHistory(objective)
         self._pending: dict[str, PendingTrialUpdate] = {}
         self._runs: TrackedRuns | None = None
+        self.refused: dict[str, str] = {}
+        """Why MLflow does not take something of a trial, by trial."""
         self.reading_secs = 0.0
         """What the last reading of the tables took."""
+        self.answered_at_secs = -math.inf
+        """When MLflow answered last, on the monotonic clock."""
+
+    @property
+    def facts(self) -> SearchFacts:
+        """What the tables said of the search at the last `sync`."""
+        return self._history.facts()
 
     def sync(self, everything: bool = False) -> None:
         """Write the trials that have ended, then those that run: at least one, all of them with `everything`.
@@ -91,28 +129,41 @@ class Mirror:
         Raises what reading and writing raise; what was not written is kept and is tried again by the next call.
         """
         try:
-            self._runs = self._runs or self._connect()
             self._read()
+            runs = self._connected()
             for trial_id in [name for name, update in self._pending.items() if update.end is not None]:
-                self._write(self._runs, trial_id)
+                self._write(runs, trial_id)
             until = time.monotonic() + RUNNING_SECS
             for trial_id in list(self._pending):
-                self._write(self._runs, trial_id)
+                self._write(runs, trial_id)
                 if not everything and time.monotonic() > until:
                     break
+            runs.describe_search(self.facts)
+            self.answered_at_secs = time.monotonic()
         except Exception:
             self._runs = None
             raise
 
-    def end(self, status: str, metrics: Mapping[str, float]) -> None:
+    @property
+    def written(self) -> int:
+        """How many runs lacked something, since MLflow was reached last."""
+        return len(self._runs.written) if self._runs else 0
+
+    def end(self, end: SearchEnd) -> None:
         """Close the search's own run; after a `sync` that wrote everything."""
-        self._runs = self._runs or self._connect()
-        self._runs.end_search(status, metrics)
+        self._connected().end_search(end)
+
+    def _connected(self) -> TrackedRuns:
+        if self._runs is None:
+            self._runs = self._connect(self.facts)
+            self.answered_at_secs = time.monotonic()
+        return self._runs
 
     def _read(self) -> None:
         began = time.monotonic()
         for table, rows in self._cursor.new_rows().items():
             for row in rows:
+                self._history.add(table, row)
                 self._add(table, row)
         self.reading_secs = time.monotonic() - began
 
@@ -129,6 +180,9 @@ class Mirror:
         update = self._pending.pop(trial_id)
         try:
             runs.write(trial_id, update)
+            self.answered_at_secs = time.monotonic()
+        except RefusedError as error:
+            self.refused[trial_id] = one_line(error)
         except Exception:
             self._pending[trial_id] = (
                 update  # now the last in line: a trial that MLflow refuses delays no other
@@ -143,59 +197,67 @@ class DriverCommands:
         start = json.loads(next(lines))
         self.root: str = start["root"]
         self.period_secs: float = start["period_secs"]
-        self.tracking = Tracking(**start["tracking"])
-        self.end: tuple[str, Mapping[str, float]] | None = None
+        self.tracking = Tracking.from_dict(start["tracking"])
+        self.end: SearchEnd | None = None
         self.has_ended = threading.Event()
         self._lines = lines
 
     def listen(self) -> None:
         """Return when no more commands come: whoever started this process has ended, or waits no longer."""
         for line in self._lines:
-            end = json.loads(line)
-            self.end = (end["status"], end["metrics"])
-            self.has_ended.set()
+            self._ended(SearchEnd.from_dict(json.loads(line)))
+        if self.end is None:
+            self._ended(SearchEnd.now("KILLED", DRIVER_GONE))
+
+    def _ended(self, end: SearchEnd) -> None:
+        self.end = end
+        self.has_ended.set()
 
 
 def follow(mirror: Mirror, commands: DriverCommands, warn: Callable[[str], None]) -> None:
     """Keep MLflow up to date until the search has ended and all of it is written; `warn` gets one line on trouble."""
     pause_secs = commands.period_secs
     warned = False
+    refused: set[str] = set()
     while True:
         commands.has_ended.wait(pause_secs)
         end = commands.end
         try:
             mirror.sync(everything=end is not None)
+            for trial_id in mirror.refused.keys() - refused:
+                warn(f"does not take {trial_id} ({mirror.refused[trial_id]}); the tables have it")
+            refused |= mirror.refused.keys()
             if end is not None:
-                mirror.end(*end)
+                mirror.end(end)
                 return
             pause_secs = max(commands.period_secs, mirror.reading_secs / READING_SHARE)
         except Exception as error:  # whatever MLflow or the storage raises: the search goes on
             if not warned:
-                warn(f"does not answer ({_reason(error)}); the search goes on without it")
+                warn(f"does not answer ({one_line(error)}); the search goes on without it")
             warned = True
             pause_secs = min(max(2 * pause_secs, 2 * commands.period_secs), LONGEST_PAUSE_SECS)
             if end is not None:
                 time.sleep(min(pause_secs, PERIOD_SECS))
 
 
-def catch_up(tracking: Tracking, root: Root) -> None:
-    """Write here and now what MLflow lacks of a search that is over; one that a search still writes is left to it.
-
-    Raises whatever MLflow and the storage raise.
-    """
-    with suppress(RunBusyError), RunLock(root):
-        mirror = Mirror(TableCursor(root), lambda: MlflowRuns(tracking))
-        mirror.sync(everything=True)
-        mirror.end("FINISHED", {})
-
-
-def _reason(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What went wrong, without secrets."""
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return mask_secrets(first_line)[:ERROR_CHARS]
 
 
 def _listen_and_exit(commands: DriverCommands) -> None:
     commands.listen()
+    time.sleep(LAST_WORD_SECS)  # to write that the search was killed
+    os._exit(1)
+
+
+def _exit_when_silent(commands: DriverCommands, mirror: Mirror) -> None:
+    """Once the search has ended it does not wait for a server that does not answer."""
+    commands.has_ended.wait()
+    since_secs = time.monotonic()
+    while time.monotonic() - max(since_secs, mirror.answered_at_secs) < SILENCE_SECS:
+        time.sleep(0.2)
     os._exit(1)
 
 
@@ -206,8 +268,17 @@ def main() -> None:
     notes = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever MLflow prints is no note
     commands = DriverCommands(sys.stdin)
+
+    def connect(facts: SearchFacts) -> MlflowRuns:
+        runs = MlflowRuns(commands.tracking, facts)
+        runs.begin_search()
+        return runs
+
+    mirror = Mirror(TableCursor(commands.root), connect, commands.tracking.objective)
     threading.Thread(target=_listen_and_exit, args=(commands,), daemon=True).start()
-    mirror = Mirror(TableCursor(commands.root), lambda: MlflowRuns(commands.tracking))
+    load_mlflow()
+    if sqlite_file(commands.tracking.uri) is None:
+        threading.Thread(target=_exit_when_silent, args=(commands, mirror), daemon=True).start()
     follow(mirror, commands, lambda line: print(line, file=notes))
     os._exit(0)  # a thread still reads standard input, which Python would wait for
 

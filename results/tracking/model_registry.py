@@ -1,6 +1,6 @@
-"""Writes a retraining to MLflow: metrics, files, and the registered model with the alias `champion`.
+"""Writes a retraining to MLflow: metrics, tags, files, and the registered model under its alias.
 
-Runs in the retraining process, where Keras is loaded already; the writer of a search never loads this path.
+The process of the retraining writes it; the writer of a search never loads this path.
 """
 
 from __future__ import annotations
@@ -10,35 +10,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from toprung.results.serving.pyfunc_model import pyfunc_settings
 from toprung.results.tracking.mlflow_runs import PARENT_TAG, Tracking, experiment_of, parent_of, quiet_client
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RETRAIN_TAG = "toprung.retrain_of"
-ALIAS = "champion"
 
 
 @dataclass(frozen=True)
 class RetrainedModel:
-    """A retrained Keras model with what is logged beside it.
+    """A retrained model with what is logged beside it.
 
-    `model` takes uint8 images (N, H, W, C) and gives float32 class probabilities (N, classes). Metrics that are not
-    finite are left out.
+    `model_file` is its .keras file. Metrics that are not finite are left out; tags are of the run and of the model's
+    version.
     """
 
-    model: Any
+    model_file: Path
     trial_id: str
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
+    tags: Mapping[str, str]
     files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version in the model registry; `uri` is what `mlflow.keras.load_model` takes."""
+    """A version in the model registry; `uri` is what `mlflow.pyfunc.load_model` takes."""
 
     name: str
     version: int
@@ -47,7 +46,7 @@ class RegisteredModel:
     run_id: str
 
 
-def register_model(tracking: Tracking, name: str, retrained: RetrainedModel) -> RegisteredModel:
+def register_model(tracking: Tracking, name: str, alias: str, retrained: RetrainedModel) -> RegisteredModel:
     """Log one retraining as a child of the search's run, register its model and move the alias to it.
 
     Raises whatever MLflow raises; the retraining's own files are not touched.
@@ -61,10 +60,13 @@ def register_model(tracking: Tracking, name: str, retrained: RetrainedModel) -> 
             client.log_metric(run_id, key, number)
     for path in retrained.files:
         client.log_artifact(run_id, str(path))
-    version = _new_version(client, name, _log_model(tracking, retrained.model, run_id))
-    client.set_registered_model_alias(name, ALIAS, str(version))
+    version = _new_version(client, name, _log_model(tracking, retrained.model_file, run_id))
+    for key, text in retrained.tags.items():
+        client.set_tag(run_id, key, text)
+        client.set_model_version_tag(name, str(version), key, text)
+    client.set_registered_model_alias(name, alias, str(version))
     client.set_terminated(run_id)
-    return RegisteredModel(name, version, ALIAS, f"models:/{name}@{ALIAS}", run_id)
+    return RegisteredModel(name, version, alias, f"models:/{name}@{alias}", run_id)
 
 
 def _retrain_run(client: Any, tracking: Tracking, trial_id: str) -> str:
@@ -73,22 +75,14 @@ def _retrain_run(client: Any, tracking: Tracking, trial_id: str) -> str:
     return str(client.create_run(experiment_id, tags=tags, run_name=f"retrain {trial_id}").info.run_id)
 
 
-def _log_model(tracking: Tracking, model: Any, run_id: str) -> Any:
+def _log_model(tracking: Tracking, model_file: Path, run_id: str) -> Any:
     import mlflow
-    import mlflow.keras
-    from mlflow.models import infer_signature
+    import mlflow.pyfunc
 
-    images = np.zeros((1, *model.input_shape[1:]), dtype=np.uint8)
-    signature = infer_signature(images, np.asarray(model(images)))
     mlflow.set_tracking_uri(tracking.uri)
     mlflow.set_registry_uri(tracking.uri)
     with mlflow.start_run(run_id=run_id, log_system_metrics=False):
-        return mlflow.keras.log_model(
-            model,
-            name="model",
-            signature=signature,
-            pip_requirements=_requirements(),  # inferring them would load the model once more
-        )
+        return mlflow.pyfunc.log_model(name="model", **pyfunc_settings(model_file))
 
 
 def _new_version(client: Any, name: str, logged: Any) -> int:
@@ -97,9 +91,3 @@ def _new_version(client: Any, name: str, logged: Any) -> int:
         client.create_registered_model(name)
     made = client.create_model_version(name, logged.model_uri, logged.run_id, model_id=logged.model_id)
     return int(made.version)
-
-
-def _requirements() -> list[str]:
-    from importlib.metadata import version
-
-    return [f"{package}=={version(package)}" for package in ("keras", "tensorflow", "numpy", "mlflow")]

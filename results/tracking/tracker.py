@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from toprung.results.tracking.mirror import PERIOD_SECS
+from toprung.results.tracking.search_end import SearchEnd
 from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Tracker:
         warn: Callable[[str], None] = _log.warning,
         period_secs: float = PERIOD_SECS,
     ) -> None:
-        self._server, self._warn = mask_secrets(tracking.uri), warn
+        self._server, self._root, self._warn = mask_secrets(tracking.uri), mask_secrets(str(root)), warn
         self._is_closed = False
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "toprung.results.tracking.mirror"],
@@ -59,25 +60,21 @@ class Tracker:
         """The process that writes MLflow."""
         return self._process.pid
 
-    def close(
-        self, status: str = "FINISHED", metrics: Mapping[str, float] | None = None, timeout_secs: float = 30.0
-    ) -> bool:
+    def close(self, end: SearchEnd | None = None, timeout_secs: float = 30.0) -> bool:
         """Have the rest of the tables written and the parent run ended; everything must be in the tables by now.
 
         Closing twice is no error.
 
         Args:
-            status: FINISHED, KILLED or FAILED.
-            metrics: The search's own, such as its best value; those that are not finite are left out.
-            timeout_secs: After that it gives up, with a warning.
+            end: How the search ended; FINISHED now, if None.
+            timeout_secs: After that it gives up, with a warning; sooner where a server does not answer at all.
 
         Returns:
             Whether MLflow has everything.
         """
         if not self._is_closed:
             self._is_closed = True
-            finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
-            self._send({"status": status, "metrics": finite})
+            self._send((end or SearchEnd.now("FINISHED")).as_dict())
             self._await_end(timeout_secs)
         return self._process.returncode == 0
 
@@ -91,8 +88,8 @@ class Tracker:
             self._pipe.close()
         if not is_complete:
             self._warn(
-                f"MLflow at {self._server} lacks part of this search; the tables have all of it, and the next `search` "
-                "or `retrain` of this run writes the rest"
+                f"MLflow at {self._server} lacks part of this search; the tables have all of it, and "
+                f"`toprung sync {quote(self._root)}` writes the rest"
             )
 
     def _send(self, command: Mapping[str, object]) -> None:

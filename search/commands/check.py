@@ -10,12 +10,14 @@ from toprung.search.commands.augmentation_preview import write_preview
 from toprung.search.commands.output_path import picture_target
 from toprung.search.preparation.job_warnings import NAMED, UNEVEN, job_warnings
 from toprung.search.preparation.prepare import PreparedJob, prepare
+from toprung.search.preparation.probe_models import probe_models
+from toprung.search.preparation.usual_space import about_space, about_weights
 from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.system.imports import silence_native_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from toprung.search.jobs.schema import Job
     from toprung.trainables.data.dataset import Dataset
@@ -40,10 +42,13 @@ def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
     folder.check_writable()
     prepared = prepare(job)
     unreachable = _unreachable_storage(folder, prepared)
+    tried = probe_models(prepared, folder)
     yield f"job        {job.name}: the job is valid"
     yield f"run        {folder.root}"
     yield from _about_images(prepared.dataset)
     yield from _about_search(prepared)
+    if tried:
+        yield f"models     {tried} built, trained on a batch, saved and read back"
     for warning in (*unreachable, *all_warnings(prepared)):
         yield f"note       {warning}"
     if preview is not None:
@@ -54,15 +59,23 @@ def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
 
 
 def _about_images(data: Dataset) -> Iterator[str]:
-    counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     height, width, channels = data.image_shape
-    yield f"images     {counts}; {height}x{width}x{channels}, {len(data.classes)} classes, {data.task_type}"
+    shape = f"{height}x{width}x{channels}, {len(data.classes)} classes, {data.task_type}"
+    yield f"images     {_counts(data.counts)}; {shape}"
+    if data.left_out:
+        yield f"left out   {_counts(data.left_out)}, beyond data.max_train_images and data.max_val_images"
     yield f"classes    {_first_names(data.classes)}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in counts.items())
 
 
 def _about_search(prepared: PreparedJob) -> Iterator[str]:
     job, search, retrain = prepared.job, prepared.job.search, prepared.job.retrain
     yield f"space      {job.space.name}: {len(prepared.kinds)} parameters, {len(job.space.fixed)} fixed"
+    for line in about_weights(prepared):
+        yield f"weights    {line}"
     rungs = prepared.strategy.rung_epochs
     yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
     epochs = expected_epochs(search.trials, rungs, search.reduction_factor)
@@ -113,6 +126,7 @@ def all_warnings(prepared: PreparedJob) -> Iterator[str]:
             "space.fixed.class_balance 1 gives all classes the same weight in training, and search.metric "
             "val_balanced_accuracy in validation"
         )
+    yield from about_space(prepared)
     yield from job_warnings(prepared)
     if len(prepared.strategy.rung_epochs) == 1:
         yield f"the only rung is that of epoch {job.search.max_epochs}, the last: nothing is stopped early"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
+from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # `print` looks up sys.stdout at each call, which a live panel replaces; a broken pipe ends the command.
-        line = record.getMessage()
+        line = mask_secrets(record.getMessage())
         print(line if record.name == PROGRESS_LOG else f"note: {line}", flush=True)
 
 

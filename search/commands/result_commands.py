@@ -19,9 +19,13 @@ def status(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace) -> None:
     """`toprung table RUN`."""
+    from toprung.search.commands.retrained_output import show_models
     from toprung.search.commands.table import TableQuery, show_table
     from toprung.search.runs.run_folder import RunFolder
 
+    if options.retrained:
+        show_models(RunFolder(options.run), options.top, options.format)
+        return
     given = (options.top, options.format, options.epochs, options.pareto)
     show_table(RunFolder(options.run), TableQuery(*given, options.where, options.sort, options.columns))
 

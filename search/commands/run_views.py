@@ -10,12 +10,12 @@ from toprung.results.analysis.comparison import ComparedRun
 from toprung.results.analysis.eta import SearchPlan
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.report.run_view import JobFacts, RunView
-from toprung.results.tables.run_lock import is_written
+from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import TRIALS
 from toprung.search.commands.output_path import short_path
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.strategy.early_stopping.rung import rung_epochs
-from toprung.search.winner.report import read_report
+from toprung.search.winner.champion import champion
 
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def view_of(folder: RunFolder) -> RunView:
     """A run as it is now. Raises `InputError` where there is none."""
-    job = folder.job()
+    job, model = folder.job(), champion(folder)
     search = job.search
     rungs = rung_epochs(search.max_epochs, search.reduction_factor, search.min_epochs)
     facts = JobFacts(
@@ -31,8 +31,8 @@ def view_of(folder: RunFolder) -> RunView:
         objectives=job.search.optimized,
         plan=SearchPlan(search.trials, rungs, search.reduction_factor),
         yaml=job.to_yaml(),
-        retrained=read_report(folder),
-        is_active=is_written(folder.root),
+        retrained=None if model is None else model.report,
+        is_active=present_holder(folder.root) is not None,
     )
     return RunView.read(folder.root, facts)
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from toprung.results.analysis.cost import cost_of, failures
+from toprung.results.analysis.cost import cost_of
 from toprung.results.analysis.eta import remaining_secs
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.analysis.leaderboard import as_of_now, progress
 from toprung.results.analysis.render import write
+from toprung.results.tables.run_lock import present_holder
 from toprung.search.commands.run_views import view_of
+from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import duration, per_time, preemptions_in_words
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVE_CHARS = 40
-SHOWN_FAILURES = 5
 
 
 def show_status(folder: RunFolder, top: int) -> None:
@@ -32,9 +33,14 @@ def show_status(folder: RunFolder, top: int) -> None:
     view = view_of(folder)
     for line in status_lines(view, datetime.now(UTC)):
         print(line)
+    holder = present_holder(folder.root)
+    if holder and holder.workers:
+        print(f"workers    {holder.workers} ({holder})")
     board = as_of_now(view.board, view.job.is_active).head(top)
     if len(board):
         write(board, "rich")
+    if failed := failure_summary(view.trials):
+        print(f"failed     {failed}")
 
 
 def status_lines(view: RunView, now: datetime) -> Iterator[str]:
@@ -62,7 +68,6 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
     yield from _best(view)
     yield from _rungs(view)
     yield from _cost(view)
-    yield from _failures(view)
 
 
 def curve(values: np.ndarray, at: np.ndarray, better_is_more: bool) -> str:
@@ -110,13 +115,3 @@ def _cost(view: RunView) -> Iterator[str]:
         for name, secs in cost.by_outcome.items()
     )
     yield f"cost       {duration(total)} of training: {shares}; {cost.winner_secs / total:.0%} by the best trial"
-
-
-def _failures(view: RunView) -> Iterator[str]:
-    found = failures(view.trials)
-    head = "failures"
-    for row in found.head(SHOWN_FAILURES).to_dict("records"):
-        yield f"{head:10} {row['trials']} {row['outcome']}, the latest {row['latest']}: {row['reason']}"
-        head = ""
-    if len(found) > SHOWN_FAILURES:
-        yield f"{head:10} and {len(found) - SHOWN_FAILURES} other reasons: the column `reason` of the table `trials`"

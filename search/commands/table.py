@@ -11,8 +11,9 @@ import pandas as pd
 from toprung.results.analysis.leaderboard import as_of_now, leaderboard, without_empty
 from toprung.results.analysis.render import Format, write
 from toprung.results.tables.parts import read_tables
-from toprung.results.tables.run_lock import is_written
+from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import CONFIG, OVERFLOW, RUN
+from toprung.search.driver.failed_trials import failure_summary
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ def show_table(folder: RunFolder, query: TableQuery) -> None:
             "--pareto", f"{job.name} has one objective", "search.objectives names several"
         )
     proposals, epochs, trials = read_tables(folder.root)
-    board = as_of_now(leaderboard(proposals, epochs, trials, objectives), is_written(folder.root))
+    board = as_of_now(
+        leaderboard(proposals, epochs, trials, objectives), present_holder(folder.root) is not None
+    )
     whole = epochs.sort_values("arrival_index") if query.epochs else _with_details(board, trials)
     if query.pareto:
         whole = whole[whole["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
     chosen = sorted_by(filtered(whole, query.where), query.sort)
     shown = chosen[_columns(chosen, query, list(epochs.columns if query.epochs else board.columns))]
     write(shown.head(len(shown) if query.top is None else query.top), query.layout)
+    if query.layout == "rich" and (failed := failure_summary(trials)):
+        print(f"failed     {failed}")
 
 
 def filtered(frame: pd.DataFrame, condition: str) -> pd.DataFrame:

@@ -83,6 +83,7 @@ class Dispatcher:
         self._any_connected = False
         self._unreached_workers = 0
         self._retry_at_secs = -math.inf
+        self._limit = math.inf
         self._is_closed = False
         self._error: BaseException | None = None
 
@@ -102,6 +103,13 @@ class Dispatcher:
         """Whether no further worker is needed."""
         return not self._slots and not self._orphans and self._loop.finished
 
+    def limit_workers(self, limit: float) -> None:
+        """Keep at most so many workers from now on: others leave at the ends of their trials."""
+        with self._state_changed:
+            if limit != self._limit:
+                self._limit = limit
+                self._state_changed.notify_all()
+
     def raise_error(self) -> None:
         """Raise in the caller's thread what went wrong in another, if anything did."""
         if self._error is not None:
@@ -120,7 +128,7 @@ class Dispatcher:
             if not self._slots.training and not self._orphans:
                 # Nothing can be learned before a worker connects: this shows whether there is anything to propose.
                 self._queue.ensure_one()
-            if self._slots.free >= self._needed:
+            if self._slots.free >= self._needed or self._slots.staying >= self._limit:
                 return False
             self._slots[slot] = WorkerSlot()
             return True
@@ -128,7 +136,8 @@ class Dispatcher:
     def surplus(self, waiting: Sequence[str]) -> list[str]:
         """Those of the slots `waiting` for a node that are not needed any more: there will be no trial for them."""
         with self._state_changed:
-            unneeded = len(waiting) if self._is_closed else self._slots.free - self._needed
+            beyond = max(self._slots.free - self._needed, self._slots.staying - self._limit)
+            unneeded = len(waiting) if self._is_closed else beyond
             return list(waiting)[len(waiting) - int(max(0, min(len(waiting), unneeded))) :]
 
     def overdue(self) -> list[str]:
@@ -191,6 +200,8 @@ class Dispatcher:
             if self._is_closed or place is None or start is None or start.trial_id != report.trial_id:
                 return Order.SHUTDOWN
             place.worker = report.worker
+            for note in report.result.notes:
+                _log.warning("%s: %s", report.trial_id, note)
             decision = self._loop.report(report.trial_id, report.result, report.worker)
             if decision is Decision.KEEP:
                 place.silent_since_secs = self._clock()
@@ -220,6 +231,11 @@ class Dispatcher:
         """How many more workers there are trials for."""
         return len(self._orphans) + self._queue.startable
 
+    @property
+    def _gives_no_trials(self) -> bool:
+        """Whether a worker that asks now is told to shut down: the search ends, or it has more than it may keep."""
+        return self._is_closed or self._slots.staying > self._limit
+
     def _next_report(self, slot: str, connection: Connection) -> WorkerReport:
         while not isinstance(message := connection.receive(), WorkerReport):
             if not isinstance(message, TrainingBegins):
@@ -238,7 +254,7 @@ class Dispatcher:
 
     def _next_answer(self, slot: str, start: TrialStart | None) -> Instruction:
         place = self._slots[slot]
-        while start is None and self._loop.may_start_later and not self._is_closed:
+        while start is None and self._loop.may_start_later and not self._gives_no_trials:
             self._state_changed.wait(LOOK_EVERY_SECS)
             if slot not in self._slots:
                 return Order.SHUTDOWN
@@ -250,7 +266,7 @@ class Dispatcher:
         return start
 
     def _next_start(self, worker_is_idle: bool = False) -> TrialStart | None:
-        if self._is_closed:
+        if self._gives_no_trials:
             return None
         return self._orphans.take() or self._queue.take(worker_is_idle)
 

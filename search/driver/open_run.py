@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.schema import SPACE, TRIALS, run_schemas
 from toprung.results.tables.space_rows import space_rows
-from toprung.results.tables.writer import RunWriter, TableWriteError
+from toprung.results.tables.writer import RunWriter
+from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.tracker import Tracker
+from toprung.search.driver.earlier_failures import keep_code_and_retry
 from toprung.search.driver.resume import RecordedSearch, resume
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share
 from toprung.search.runs.run_folder import RunFolder
-from toprung.spaces.user_code.source_files import pack_source
+from toprung.search.runs.tracked_search import search_description
 from toprung.trainables.metrics.classification import validation_metrics
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from toprung.results.tracking.mlflow_runs import Tracking
     from toprung.search.driver.trial_state import ResumedState
     from toprung.search.jobs.schema import Job
     from toprung.search.preparation.prepare import PreparedJob
@@ -51,8 +54,12 @@ class OpenRun:
 
 
 @contextmanager
-def open_run(prepared: PreparedJob) -> Iterator[OpenRun]:
+def open_run(prepared: PreparedJob, retry_failed: bool = False) -> Iterator[OpenRun]:
     """Lock the run folder for the block, replay its tables into the strategy, and write the tables until the end.
+
+    Args:
+        prepared: The job.
+        retry_failed: Whether the trials of the run that raised an error are trained again.
 
     Raises:
         InputError: The folder belongs to another job or another search writes it; it is then as it was.
@@ -62,8 +69,7 @@ def open_run(prepared: PreparedJob) -> Iterator[OpenRun]:
     folder = RunFolder(job.run_root)
     with ExitStack() as stack:
         lock = stack.enter_context(folder.claim(job, prepared.dataset.fingerprint))
-        if changed := folder.keep_code(pack_source(job.family)):
-            _log.warning(changed)
+        keep_code_and_retry(folder, job.family, retry_failed)
         resumed = resume_run(folder, prepared)
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
         schemas = run_schemas(prepared.kinds, job.search.optimized, measured)
@@ -83,17 +89,26 @@ def resume_run(folder: RunFolder, prepared: PreparedJob) -> ResumedState:
 
 @contextmanager
 def mirrored_to_mlflow(run: OpenRun) -> Iterator[None]:
-    """Have MLflow follow the tables for the block, if the job wants it."""
+    """Have MLflow follow the tables for the block, if the job wants it; `recorded_end` within it says how it ended."""
     job = run.job
     if not job.tracking.enabled:
         yield
         return
-    tracker = Tracker(run.folder.tracking(job), run.folder.root, warn=_log.warning)
+    tracker = Tracker(_tracking(run), run.folder.root, warn=_log.warning)
     try:
         yield
     except BaseException:
-        with suppress(TableWriteError):
-            run.writer.flush()
-        tracker.close("KILLED", timeout_secs=TRACKER_TIMEOUT_SECS)
+        tracker.close(_end(run), timeout_secs=TRACKER_TIMEOUT_SECS)
         raise
-    tracker.close()
+    tracker.close(_end(run))
+
+
+def _tracking(run: OpenRun) -> Tracking:
+    """Where MLflow writes, the ranges of the space among what it is told."""
+    tracking = run.folder.tracking(run.job)
+    search = search_description(run.job, run.prepared.space)
+    return replace(tracking, search=search)
+
+
+def _end(run: OpenRun) -> SearchEnd:
+    return SearchEnd.read(run.folder.root) or SearchEnd.now("KILLED")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from toprung.search.driver.worker_presence import WorkerPresence
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ProgressSnapshot:
     remaining_secs: float | None
     preemptions: int = 0
     reached_limit: str | None = None
+    workers: WorkerPresence = field(default_factory=WorkerPresence)
 
     @property
     def ended(self) -> int:
@@ -55,7 +57,8 @@ class ProgressSnapshot:
             else "no result yet"
         )
         preempted = f", {preemptions_in_words(self.preemptions)}" if self.preemptions else ""
-        trials = f"{self.ended}/{self.trials} trials, {counts}{failed}{preempted}"
+        missing = "" if self.workers.all_here else f"; workers: {self.workers}"
+        trials = f"{self.ended}/{self.trials} trials, {counts}{failed}{preempted}{missing}"
         epochs = f"{self.epochs} epochs{self.rate}"
         return f"{duration(self.elapsed_secs)}: {trials}; {best}; {epochs}{self.outlook}"
 
@@ -73,10 +76,17 @@ class ProgressSnapshot:
 
 
 class SearchProgress:
-    """Observes a `SearchLoop` from now on; `trials` is the number that the whole search may try."""
+    """Observes a `SearchLoop` and its workers from now on; `trials` is the number that the whole search may try."""
 
-    def __init__(self, loop: SearchLoop, trials: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        loop: SearchLoop,
+        trials: int,
+        clock: Callable[[], float] = time.monotonic,
+        workers: WorkerPresence | None = None,
+    ) -> None:
         self._loop, self._trials, self._clock = loop, trials, clock
+        self._workers = workers or WorkerPresence()
         self._started_secs = clock()
         self._ended_at_start = sum(loop.outcomes.values())
         self._usage_at_start = loop.usage
@@ -102,6 +112,7 @@ class SearchProgress:
             remaining_secs=self._remaining_secs(ended, now_secs),
             preemptions=loop.preemptions,
             reached_limit=loop.reached_limit,
+            workers=replace(self._workers),
         )
 
     def new_notes(self) -> list[str]:

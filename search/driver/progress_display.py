@@ -125,6 +125,7 @@ def panel_of(now: ProgressSnapshot, metric: str) -> RenderableType:
              f"{now.failed} failed; {now.running} running" + preempted),
         (f"best {metric}", best),
         ("epochs", f"{now.epochs}{now.rate}"),
+        ("workers", str(now.workers)),
         ("time", duration(now.elapsed_secs) + now.outlook),
     ]  # fmt: skip
     grid = Table.grid(padding=(0, 2))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toprung.results.tables.rows import Row
     from toprung.results.tables.writer import RunWriter
     from toprung.search.driver.checkpoint_retention import CheckpointRetention
-    from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+    from toprung.search.driver.trial_state import ActiveTrial, RungKey, TrialEnd
     from toprung.search.strategy.strategy import Decision, Strategy
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.trial.objectives import Objectives
@@ -57,8 +57,11 @@ class Recorder:
         self._notes_recorded = len(strategy.notes())
         self._workers: dict[tuple[str, int], int] = {}
         self._first_worker_index = resumed.workers
-        self._events_recorded = resumed.rung_events
-        self._record_rungs()  # those that an earlier driver decided and did not live to write
+        self._events_recorded = 0
+        self._next_event_index = len(resumed.recorded_rungs)
+        self._record_rungs(
+            resumed.recorded_rungs
+        )  # those that an earlier driver decided and did not live to write
 
     def proposed(self, start: TrialStart, reason: str) -> None:
         """Write the proposal before its trial begins to train."""
@@ -98,11 +101,13 @@ class Recorder:
         else:
             self._retention.delete(trial)
 
-    def _record_rungs(self) -> None:
+    def _record_rungs(self, recorded: frozenset[RungKey] = frozenset()) -> None:
         for event in self._strategy.rung_events(self._events_recorded):
-            row = rung_row(event, self._events_recorded, self._shared.objectives)
-            self._writer.append(RUNGS, row)
             self._events_recorded += 1
+            row = rung_row(event, self._next_event_index, self._shared.objectives)
+            if (row["trial_id"], row["rung_epoch"], row["epoch"], row["decision"]) not in recorded:
+                self._writer.append(RUNGS, row)
+                self._next_event_index += 1
 
     def _columns_of(self, start: TrialStart) -> Mapping[str, object]:
         """The configuration, the values of parameters that other trials search and this one does not marked."""

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from toprung.results.tables.parts import read_reports, read_table
+from toprung.results.tables.parts import read_reports, read_table, read_tables
 from toprung.results.tables.rows import configs_of
-from toprung.results.tables.schema import PROPOSALS, RUNGS, TRIALS
+from toprung.results.tables.schema import RUNGS
 from toprung.search.driver.budgets import BudgetUsage
-from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState
+from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState, RungKey
 from toprung.search.runs.trial_records import outcomes_of, records_of
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import TrialStart
@@ -29,18 +29,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedSearch:
-    """The tables of a run; the reports are those of `epochs`, in the order in which they arrived."""
+    """The tables of a run.
+
+    Attributes:
+        proposals: The table of this name.
+        reports: Those of `epochs`, in the order in which they arrived.
+        trials: The table of this name.
+        next_arrival_index: Above that of every report; more than their number where reports were lost.
+    """
 
     proposals: pd.DataFrame
     reports: Sequence[EpochReport]
     trials: pd.DataFrame
-    rung_events: int = 0
+    next_arrival_index: int = 0
+    rungs: frozenset[RungKey] = frozenset()
 
     @classmethod
     def read(cls, root: Root) -> Self:
-        """The tables in a run folder, empty where there are none yet."""
-        trials = read_table(root, TRIALS)
-        return cls(read_table(root, PROPOSALS), read_reports(root), trials, len(read_table(root, RUNGS)))
+        """The tables in a run folder, empty where there are none yet. Raises what `read_tables` raises."""
+        proposals, epochs, trials = read_tables(root)
+        next_arrival_index = int(epochs["arrival_index"].max()) + 1 if len(epochs) else 0
+        rungs = read_table(root, RUNGS)[["trial_id", "rung_epoch", "epoch", "decision"]]
+        keys = frozenset(map(tuple, rungs.to_numpy().tolist()))
+        return cls(proposals, read_reports(root), trials, next_arrival_index, keys)
 
 
 def resume(
@@ -74,12 +85,12 @@ def resume(
         already_decided=already_decided,
         started_at=dict(zip(recorded.proposals["trial_id"], recorded.proposals["proposed_at"], strict=True)),
         usage=BudgetUsage(epochs, gpu_hours, 0.0, best, since_best),
-        next_arrival_index=len(reports),
+        next_arrival_index=max(len(reports), recorded.next_arrival_index),
         outcomes=Counter(outcomes.values()),
         leader=leader,
         gpus=last_gpus,
         workers=1 + int(trials["worker_index"].max()) if trials["worker_index"].notna().any() else 0,
-        rung_events=recorded.rung_events,
+        recorded_rungs=recorded.rungs,
     )
 
 

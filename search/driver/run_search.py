@@ -12,7 +12,8 @@ from toprung.search.driver.checkpoint_retention import trials_with_checkpoint
 from toprung.search.driver.open_run import OpenRun, mirrored_to_mlflow, open_run
 from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
-from toprung.search.driver.search_failure import raise_failure
+from toprung.search.driver.recorded_end import recorded_end
+from toprung.search.driver.search_failure import SearchFailedError, failure_of
 from toprung.search.driver.tune_workers import run_workers
 from toprung.search.driver.worker_allocation import allocate_workers
 from toprung.search.preparation.job_warnings import job_warnings
@@ -35,7 +36,9 @@ class SearchResult:
     stop_reason: str | None
 
 
-def run_search(job: Job, address: str | None = None, live: bool | None = None) -> SearchResult:
+def run_search(
+    job: Job, address: str | None = None, live: bool | None = None, retry_failed: bool = False
+) -> SearchResult:
     """Run the job's search, or continue it where an earlier driver stopped.
 
     It may be called from any thread, also while an event loop runs in it; only one search at a time can run in a
@@ -45,6 +48,7 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
         job: What to search.
         address: A Ray cluster ("auto" for the one this machine is part of); None starts a local one.
         live: Whether to draw a live panel instead of logging lines; None draws one on a terminal or in a notebook.
+        retry_failed: Whether the run's trials that raised an error are trained again.
 
     Raises:
         InputError: The job cannot be run; raised before anything starts.
@@ -56,19 +60,22 @@ def run_search(job: Job, address: str | None = None, live: bool | None = None) -
     for warning in job_warnings(prepared):
         _log.warning(warning)
     with ExitStack() as stack:
-        run = stack.enter_context(open_run(prepared))
+        run = stack.enter_context(open_run(prepared, retry_failed))
         workers = stack.enter_context(allocate_workers(run, address))
         # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
         prepared.strategy.weighs_time = workers.capacity.proposes_early
         stack.enter_context(mirrored_to_mlflow(run))
         loop = assemble_loop(run, workers.plan.gpus)
-        if not loop.finished:
-            progress = SearchProgress(loop, job.search.trials)
-            stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
-            run_workers(loop, workers, job.name)
-        _finish(loop, run)
-    raise_failure(loop, run)
-    return SearchResult(run.folder, loop.stop_reason)
+        with recorded_end(run, loop):
+            if not loop.finished:
+                progress = SearchProgress(loop, job.search.trials, workers=workers.presence)
+                run.writer.lock.describe_with(workers.presence.__str__)
+                stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
+                run_workers(loop, workers, job.name)
+            _finish(loop, run)
+    if failure := failure_of(loop, run):
+        raise SearchFailedError(failure)
+    return SearchResult(run.folder, loop.stop_reason or loop.used_up_reason)
 
 
 def _finish(loop: SearchLoop, run: OpenRun) -> None:

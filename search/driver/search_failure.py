@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.schema import TRIALS
+from toprung.search.driver.failed_trials import commonest_reasons
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -15,21 +14,19 @@ if TYPE_CHECKING:
     from toprung.search.driver.open_run import OpenRun
     from toprung.search.driver.search_loop import SearchLoop
 
-REASON_CHARS = 300
-REASONS_NAMED = 2
-
 
 class SearchFailedError(RuntimeError):
     """The search cannot succeed as the job stands: read the reason, mend the job or the model, run it again."""
 
 
-def raise_failure(loop: SearchLoop, run: OpenRun) -> None:
-    """Raise `SearchFailedError` where the search was given up, or every trial of it failed."""
+def failure_of(loop: SearchLoop, run: OpenRun) -> str | None:
+    """Why the search failed, where it was given up or every trial of it failed."""
     table = run.folder.path(TRIALS)
     if loop.abort_reason:
-        raise SearchFailedError(f"{loop.abort_reason}; see the column `error` of {table}")
+        return f"{loop.abort_reason}; see the column `error` of {table}"
     if failed := all_failed_reason(run.trials(), run.job.search.metric):
-        raise SearchFailedError(f"{failed}; see the columns `reason` and `error` of {table}")
+        return f"{failed}; see the columns `reason` and `error` of {table}"
+    return None
 
 
 def all_failed_reason(trials: pd.DataFrame, metric: str) -> str | None:
@@ -45,10 +42,7 @@ def all_failed_reason(trials: pd.DataFrame, metric: str) -> str | None:
     ]
     if not has_failed or not all(has_failed):
         return None
-    reasons = Counter(f"{row.outcome}, {row.reason}" for row in trials.itertuples())
-    commonest = reasons.most_common(REASONS_NAMED)
-    named = "; ".join(f"{count} x {shorten(reason, REASON_CHARS)}" for reason, count in commonest)
-    return f"all {len(trials)} trials failed: {named}"
+    return f"all {len(trials)} trials failed: {commonest_reasons(trials)}"
 
 
 def _has_failed(outcome: Outcome, has_value: bool) -> bool:

@@ -121,6 +121,11 @@ class SearchLoop:
         return replace(self._usage, wall_clock_hours=(self._clock() - self._started_secs) / 3600)
 
     @property
+    def metric(self) -> str:
+        """The name of the metric that picks the leader."""
+        return self._settings.objective.metric
+
+    @property
     def limits(self) -> BudgetLimits:
         """What the search may use."""
         return self._settings.limits
@@ -129,6 +134,13 @@ class SearchLoop:
     def reached_limit(self) -> str | None:
         """The limit for which no further trial is proposed; None while none is reached."""
         return self.stop_reason or self.limits.reached(self.usage, self._settings.objective)
+
+    @property
+    def used_up_reason(self) -> str | None:
+        """That the space holds no further configuration, where this and not the number of trials ended the search."""
+        if not self._strategy.is_space_used_up:
+            return None
+        return f"space is used up: its {sum(self.outcomes.values())} different configurations were tried"
 
     @property
     def running(self) -> int:
@@ -180,7 +192,7 @@ class SearchLoop:
             if decision is not Decision.KEEP:
                 return decision
         if result.failure is not None:
-            self._end(trial, result.failure, last_exception_line(result.error), result.error)
+            self._end(trial, result.failure, result.reason or last_exception_line(result.error), result.error)
             return Decision.STOP
         return Decision.KEEP
 

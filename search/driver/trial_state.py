@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from toprung.trainables.trial.messages import EpochResult
 
 
+RungKey = tuple[str, int, int, str]
+"""Trial id, epoch of the rung, epoch of the report and the decision."""
+
+
 class Leader(NamedTuple):
     """The best value of a search, and where it was measured."""
 
@@ -81,7 +85,7 @@ class ResumedState:
 
     `already_decided` names the unfinished trials whose reports had decided their end, and the outcome; `usage` counts
     them as ended. `gpus` is the share of the last trial to end, `workers` how many worker
-    processes have ended trials, `rung_events` how many decisions the table `rungs` holds.
+    processes have ended trials, `recorded_rungs` are the decisions that the table `rungs` holds.
     """
 
     unfinished: Sequence[ActiveTrial] = ()
@@ -93,4 +97,4 @@ class ResumedState:
     leader: Leader | None = None
     gpus: float = 0.0
     workers: int = 0
-    rung_events: int = 0
+    recorded_rungs: frozenset[RungKey] = frozenset()

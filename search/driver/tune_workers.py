@@ -22,8 +22,10 @@ from ray.tune.search import Searcher
 
 from toprung.cluster.interrupts import restore_signal_handlers
 from toprung.cluster.session import alive_node_names
+from toprung.cluster.withheld_credentials import aws_keys_withheld
 from toprung.cluster.worker_server import accept_workers
 from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
+from toprung.search.driver.ray_metrics import SearchCounts, published_to_ray
 from toprung.search.driver.worker_slots import WorkerEnd
 from toprung.trainables.worker.ray_trainable import WORKER_SLOT
 
@@ -90,12 +92,14 @@ class WorkerSlotSearcher(Searcher):  # type: ignore[misc]
 class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
     """Takes back slots that are not needed any more, kills silent workers, tells the dispatcher of what others died."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, workers: WorkerAllocation) -> None:
         super().__init__()
-        self._dispatcher = dispatcher
+        self._dispatcher, self._workers = dispatcher, workers
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Ray's own choice; it asks ten times a second."""
+        self._dispatcher.limit_workers(self._workers.share.limit)
+        self._note_presence()
         live = [trial for trial in tune_controller.get_trials() if not trial.is_finished()]
         waiting = {trial.trial_id: trial for trial in live if trial.status == Trial.PENDING}
         for slot in self._dispatcher.surplus(list(waiting)):
@@ -106,6 +110,13 @@ class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
                 kill_actor(trial.temporary_state.ray_actor)
         self._dispatcher.settle(alive_node_names)
         return super().choose_trial_to_run(tune_controller)
+
+    def _note_presence(self) -> None:
+        open_slots, placed = self._dispatcher.slots, self._workers.share.placed
+        presence = self._workers.presence
+        presence.asked = min(open_slots, self._workers.demand.hoped_for)
+        presence.here = self._dispatcher.connected
+        presence.placed = open_slots if placed is None else placed
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """A worker died: the error that Ray gives says whether its node did."""
@@ -172,17 +183,20 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="toprung-"))
         stack.enter_context(_environment(TUNE_SETTINGS))
+        stack.enter_context(aws_keys_withheld())
         stack.enter_context(restore_signal_handlers(signal.SIGUSR1))  # Tune's own would stay for good
         driver = stack.enter_context(accept_workers(capacity.host, dispatcher.serve))
         plan = replace(plan, driver=driver)
         stack.callback(dispatcher.close)
+        if capacity.is_joined:
+            stack.enter_context(published_to_ray(SearchCounts(loop, dispatcher, workers.demand), name))
         tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(KerasTrial, plan=plan), {"cpu": plan.cpus, "gpu": plan.gpus}
             ),
             tune_config=tune.TuneConfig(
                 search_alg=WorkerSlotSearcher(dispatcher, workers.demand),
-                scheduler=SlotScheduler(dispatcher),
+                scheduler=SlotScheduler(dispatcher, workers),
                 num_samples=-1,
                 trial_name_creator=lambda trial: str(trial.trial_id),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toprung.cluster.first_node import wait_for_first_node
+from toprung.cluster.placements import this_job
 from toprung.cluster.session import Capacity, TrialResources, capacity_of, connected, joined_capacity
 from toprung.cluster.worker_demand import WorkerDemand
+from toprung.search.driver.fair_share import FairShare
+from toprung.search.driver.worker_presence import WorkerPresence
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share, measure_gpu_share
 from toprung.search.preparation.trial_plan import trial_plan
 from toprung.search.preparation.workload import typical_workload
@@ -29,13 +32,17 @@ class WorkerAllocation:
         plan: What every worker is told.
         capacity: How many there are at the start, and where they reach this process.
         demand: How many are wanted from then on.
+        share: How many it may keep while other searches wait for room.
+        presence: How many were asked for and are here, for those who look.
         max_failures: Restarts of a trial whose worker died.
     """
 
     plan: TrialPlan
     capacity: Capacity
     demand: WorkerDemand
+    share: FairShare
     max_failures: int
+    presence: WorkerPresence = field(default_factory=WorkerPresence)
 
 
 @contextmanager
@@ -56,12 +63,13 @@ def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAlloca
         if gpus is None and capacity.is_joined and not run.resumed.gpus:
             wait_for_first_node(resources, wait_secs)
         if gpus is None:
-            share = measure_gpu_share(prepared, plan, resources, run.resumed.gpus)
-            resources = replace(resources, gpus=share)
+            measured = measure_gpu_share(prepared, plan, resources, run.resumed.gpus)
+            resources = replace(resources, gpus=measured)
             capacity = (joined_capacity if capacity.is_joined else capacity_of)(resources, capacity.host)
         workload = typical_workload(prepared, capacity.concurrent)
         plan = replace(plan, gpus=resources.gpus, workload=workload)
         # Nothing joins a session of this machine: it has room for the number of workers that it was started for.
         fixed = replace(resources, concurrent=capacity.concurrent)
         demand = WorkerDemand(resources if capacity.is_joined else fixed, wait_secs)
-        yield WorkerAllocation(plan, capacity, demand, job.resources.max_failures)
+        share = FairShare(this_job() if capacity.is_joined else "", has_gpus=resources.gpus > 0)
+        yield WorkerAllocation(plan, capacity, demand, share, job.resources.max_failures)

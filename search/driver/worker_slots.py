@@ -50,6 +50,11 @@ class WorkerSlots(dict[str, WorkerSlot]):
         return sum(slot.is_connected and not slot.is_leaving for slot in self.values())
 
     @property
+    def staying(self) -> int:
+        """Slots whose workers were not told to shut down, whether they are here or not."""
+        return sum(not slot.is_leaving for slot in self.values())
+
+    @property
     def free(self) -> int:
         """Slots that need a trial, their workers here or still to start."""
         return sum(slot.start is None and not slot.is_leaving for slot in self.values())

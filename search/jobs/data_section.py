@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from toprung.search.jobs.section import Section, without_secrets
-from toprung.spaces.user_code.references import absolute
+from toprung.search.jobs.section import CodeReference, Section, usable_path, without_secrets
+from toprung.spaces.user_code.references import with_absolute_path
 from toprung.trainables.data.sources.registry import source_of
 from toprung.trainables.data.sources.spec import (
     DESCRIPTIONS,
@@ -16,12 +24,13 @@ from toprung.trainables.data.sources.spec import (
     DataSpec,
     Fit,
     Fraction,
+    FractionOrNone,
     ImageCount,
-    Side,
+    ImageSize,
     Text,
     leave_train_images,
 )
-from toprung.trainables.system.uris import absolute as absolute_path
+from toprung.trainables.system.uris import absolute
 from toprung.trainables.task.task_type import RequestedTask
 
 
@@ -30,11 +39,20 @@ def _setting(name: str) -> Any:
     return Field(getattr(DataSpec, name), description=DESCRIPTIONS[name])
 
 
+def one_rule_for_both_forms(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """The validated image size; a wrong one is told by one rule, not by one for each form and number."""
+    try:
+        return check(value)
+    except ValidationError:
+        rule = "must be a whole number of pixels from 4 to 2048, or [height, width]"
+        raise PydanticCustomError("image_size", rule) from None
+
+
 class Splits(Section):
     """Shares of the images held back, unless the source brings its own splits."""
 
     val: Fraction = _setting("val_fraction")
-    test: Fraction = _setting("test_fraction")
+    test: FractionOrNone = _setting("test_fraction")
 
     @model_validator(mode="after")
     def leaves_images_to_train_on(self) -> Splits:
@@ -48,12 +66,15 @@ class DataSection(Section):
 
     short_form: ClassVar[str] = "source"
 
-    source: str = Field("", description=DESCRIPTIONS["source"])
-    path: Annotated[Text, AfterValidator(without_secrets)] | None = _setting("path")
-    image_size: Side | None = _setting("image_size")
+    source: CodeReference = Field("", description=DESCRIPTIONS["source"])
+    path: Annotated[Text, AfterValidator(without_secrets), AfterValidator(usable_path)] | None = _setting(
+        "path"
+    )
+    image_size: Annotated[ImageSize | None, WrapValidator(one_rule_for_both_forms)] = _setting("image_size")
     fit: Fit = _setting("fit")
     channels: Channels | None = _setting("channels")
     max_train_images: ImageCount | None = _setting("max_train_images")
+    max_val_images: ImageCount | None = _setting("max_val_images")
     image_column: Text = _setting("image_column")
     label_column: Text = _setting("label_column")
     task: RequestedTask = _setting("task")
@@ -62,17 +83,20 @@ class DataSection(Section):
         None, description="Seed of the splits; null for the job's seed."
     )
     max_corrupt_fraction: CorruptFraction = _setting("max_corrupt_fraction")
+    max_image_pixels: ImageCount = _setting("max_image_pixels")
 
     def spec(self, seed: int) -> DataSpec:
         """The section in the form that the data layer of the trials takes, paths made absolute for other processes."""
-        path = None if self.path is None else absolute_path(self.path)
+        path = None if self.path is None else absolute(self.path)
         return DataSpec(
-            source=absolute(self.source) or source_of(path),
+            source=with_absolute_path(self.source) or source_of(path),
             path=path,
             image_size=self.image_size,
             channels=self.channels,
             fit=self.fit,
             max_train_images=self.max_train_images,
+            max_val_images=self.max_val_images,
+            max_image_pixels=self.max_image_pixels,
             image_column=self.image_column,
             label_column=self.label_column,
             task=self.task,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from toprung.spaces.errors import InputError, Problem
+from toprung.spaces.errors import InputError, Problem, shown
 from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
 def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> Problem:
     keys = [str(part) for part in detail["loc"] if not _is_union_branch(part)]
     key = ".".join(keys) or "the job"
-    given = mask_secrets(f"{detail['input']!r} given")
+    given = mask_secrets(f"{shown(detail['input'])} given")
     match detail["type"]:
         case "extra_forbidden":
             return Problem(key, "unknown key", _did_you_mean(keys[-1], _keys_of_section(model, keys[:-1])))

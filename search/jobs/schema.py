@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from toprung.search.jobs.beside_file import with_files_beside
 from toprung.search.jobs.data_section import DataSection
 from toprung.search.jobs.problems import input_error
 from toprung.search.jobs.resources_section import ResourcesSection
@@ -17,10 +18,9 @@ from toprung.search.jobs.search_section import SearchSection, SpaceSection
 from toprung.search.jobs.section import Section, StorePath
 from toprung.search.jobs.yaml_text import apply_override, read_file
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.references import absolute
+from toprung.spaces.user_code.references import with_absolute_path
 from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.system.uris import absolute as absolute_path
-from toprung.trainables.system.uris import has_secrets, join, refuse_secrets
+from toprung.trainables.system.uris import absolute, has_secrets, join, refuse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +85,10 @@ class RetrainSection(Section):
         None,
         description="Epochs on train + validation; null for the epoch at which the smoothed validation curve is best.",
     )
+    calibrate: bool = Field(
+        True,
+        description="Whether a training on train alone comes first, whose validation images set how sure the model is.",
+    )
     registered_name: str | None = Field(
         None, description="Name of the registered model; null for the job's name."
     )
@@ -121,7 +125,7 @@ class Job(Section):
 
     @classmethod
     def from_file(cls, path: str | Path, overrides: Sequence[str] = ()) -> Job:
-        """Read and validate a job file.
+        """Read and validate a job file; relative paths in it are looked for beside it too (see `beside_file`).
 
         Args:
             path: A YAML file; its name without the suffix is the job's name where the file gives none.
@@ -132,10 +136,12 @@ class Job(Section):
         """
         refuse_secrets(str(path), "JOB")  # `Path` makes one slash of two, and then no URI is recognized
         path = Path(path)
-        content = read_file(path)
+        content = read_file(path, cls.model_fields)
         for override in overrides:
             apply_override(content, override, SHORT_FORMS)
-        return cls.from_dict({"name": path.stem, **content}, str(path))
+        job = cls.from_dict({"name": path.stem, **content}, str(path))
+        found = with_files_beside(job.model_dump(exclude_unset=True), path.expanduser().absolute().parent)
+        return cls.from_dict(found, str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str = "job") -> Job:
@@ -160,15 +166,19 @@ class Job(Section):
         """The effective job as a job file, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
+    def settings(self) -> dict[str, Any]:
+        """Every setting, defaults included, by its dotted key, as in search.trials."""
+        return _flat(self.model_dump(mode="json"))
+
     @property
     def family(self) -> str:
         """The space's name as every process of this machine can look it up."""
-        return absolute(self.space.name)
+        return with_absolute_path(self.space.name)
 
     @property
     def run_root(self) -> str:
         """The run folder: `storage.path`/`name`, absolute where it is local."""
-        return join(absolute_path(self.storage.path), self.name)
+        return join(absolute(self.storage.path), self.name)
 
     @property
     def split_seed(self) -> int:
@@ -178,6 +188,14 @@ class Job(Section):
     def data_spec(self) -> DataSpec:
         """The data section in the form that the data layer of the trials takes."""
         return self.data.spec(self.split_seed)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        path = f"{prefix}{key}"
+        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
+    return flat
 
 
 SHORT_FORMS = {

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from toprung.search.jobs.section import Section, StorePath
+from toprung.search.jobs.section import CodeReference, Section, StorePath
 from toprung.trainables.trial.objectives import Objectives
 
 # The space itself refuses .inf and .nan, and says what the parameter may be.
@@ -22,7 +22,7 @@ class SpaceSection(Section):
 
     short_form: ClassVar[str] = "name"
 
-    name: str = Field(
+    name: CodeReference = Field(
         "cnn", description="Name of a built-in space, or file.py:Family or module:Family of your own."
     )
     fixed: dict[str, JsonScalar] = Field({}, description="Parameters with one fixed value each.")
@@ -65,7 +65,7 @@ class SearchSection(Section):
     min_epochs: Annotated[int, Field(gt=0)] = Field(
         1, description="Epoch of the first rung; no trial is stopped before it."
     )
-    sampler: str = Field(
+    sampler: CodeReference = Field(
         "stacked",
         description="stacked (toprung's own, learns from every rung), tpe, cmaes, random, qmc, gp (needs torch), "
         "or module:function.",

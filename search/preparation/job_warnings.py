@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from toprung.search.preparation.prepare import incompatible_runs
-from toprung.trainables.data.dataset import MANIFEST
+from toprung.trainables.data.cache.integrity import MANIFEST
 from toprung.trainables.optimization.recipe import RECIPE_KEYS
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def job_warnings(prepared: PreparedJob) -> Iterator[str]:
 
 
 def data_warnings(data: Dataset) -> Iterator[str]:
-    """Images that were left out, by name, and images that are in two splits."""
+    """What is not used or is suspicious in the images, one line a kind."""
+    yield from data.notes
     if data.skipped:
         more = len(data.skipped) - NAMED
         rest = f", and {more:,} more in {data.folder / MANIFEST}" if more > 0 else ""
@@ -36,6 +37,24 @@ def data_warnings(data: Dataset) -> Iterator[str]:
     duplicates = data.duplicates_across_splits
     if duplicates.count:
         yield f"{image_count(duplicates.count)} in an earlier split too, such as {duplicates.examples[0]}"
+    yield from _missing_classes(data)
+    if not data.counts["test"]:
+        yield "there are no test images: a retraining will report no test accuracy"
+
+
+def _missing_classes(data: Dataset) -> Iterator[str]:
+    """The classes that have no image in a split."""
+    meaning = {
+        "val": "val_balanced_accuracy, val_macro_f1 and val_auc leave them out",
+        "test": "their test accuracy will be null",
+    }
+    for split, effect in meaning.items():
+        counts = zip(data.classes, data.class_counts[split], strict=True)
+        names = [name for name, count in counts if not count]
+        if names and data.counts[split]:
+            more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+            verb = "classes have" if len(names) > 1 else "class has"
+            yield f"{len(names):,} {verb} no {split} image ({', '.join(names[:NAMED])}{more}): {effect}"
 
 
 def misspelt_parameters(names: Collection[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toprung.spaces.user_code.source_files import pack_source
+from toprung.trainables.system.store_settings import store_settings
 
 if TYPE_CHECKING:
     from toprung.search.preparation.prepare import PreparedJob
@@ -21,6 +22,7 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
     from toprung.trainables.worker.plan import Rules, TrialPlan
 
     job = prepared.job
+    data, family = job.data_spec(), pack_source(job.family)
     rules = Rules(
         max_epochs=job.search.max_epochs,
         checkpoint_epochs=frozenset(prepared.strategy.rung_epochs),
@@ -29,13 +31,13 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         durable_rungs=job.search.variant == "promote",
         objectives=job.search.optimized,
         data_fingerprint=prepared.dataset.fingerprint,
+        code_fingerprint=family.fingerprint,
     )
     memory_gb = job.resources.worker_memory_gb
-    data = job.data_spec()
     return TrialPlan(
         data=data,
         source=pack_source(data.source, "data.source"),
-        family=pack_source(job.family),
+        family=family,
         checkpoints=folder.checkpoints,
         rules=rules,
         cpus=job.resources.cpus,
@@ -44,4 +46,5 @@ def trial_plan(prepared: PreparedJob, folder: RunFolder) -> TrialPlan:
         autotune=folder.choices,
         worker_bytes=int(memory_gb * 1e9) if memory_gb else None,
         epoch_limit_secs=3600 * job.resources.max_epoch_hours,
+        store_settings=store_settings(),
     )

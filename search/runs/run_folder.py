@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from toprung.results.tables.parts import read_table
-from toprung.results.tables.run_lock import RunLock
-from toprung.results.tables.schema import PROPOSALS, TRIALS
+from toprung.results.tables.parts import part_names, read_table
+from toprung.results.tables.run_lock import RunLock, is_locked
+from toprung.results.tables.schema import PROPOSALS, TABLES, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking
 from toprung.results.tracking.mlflow_sqlite import sqlite_uri
+from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
+from toprung.search.runs.allowed_changes import TRIALS_KEY, may_change
+from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import join, last_name
@@ -25,12 +28,7 @@ if TYPE_CHECKING:
 
 JOB_FILE = "job.yaml"
 CODE = "code"
-TRIALS_KEY = "search.trials"
-
-# What may differ when a run is continued: how much more to spend, where, and what happens afterwards.
-MAY_CHANGE = frozenset(
-    {TRIALS_KEY, "search.budgets", "resources", "storage", "tracking", "retrain", "data.path"}
-)
+IDENTITY_FILE = "run_identity"
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,30 @@ class RunFolder:
         return join(self.root, *names)
 
     def tracking(self, job: Job) -> Tracking:
-        """Where MLflow writes for this run: SQLite in the folder, or in ./runs for a run on an object store."""
-        if job.tracking.uri:
-            return Tracking(job.tracking.uri, job.tracking.experiment, self.name)
+        """Where MLflow writes for this run, and what it is told of the search.
+
+        Without `tracking.uri` it is SQLite in the folder, or in ./runs for a run on an object store.
+        """
+        return Tracking(
+            job.tracking.uri or self._sqlite_uri(),
+            job.tracking.experiment,
+            self.name,
+            identity=self._identity(),
+            search=search_description(job),
+        )
+
+    def _sqlite_uri(self) -> str:
         storage = Storage.at(self.root)
         folder = Path(storage.base) if storage.is_local else Path("runs").absolute() / self.name
         folder.mkdir(parents=True, exist_ok=True)
-        return Tracking(sqlite_uri(folder / "mlflow.db"), job.tracking.experiment, self.name)
+        return sqlite_uri(folder / "mlflow.db")
+
+    def _identity(self) -> str:
+        """What tells this run from others of its name on a server; it stays when the folder is moved."""
+        storage = Storage.at(self.root)
+        if not storage.exists(IDENTITY_FILE):
+            storage.put(IDENTITY_FILE, uuid.uuid4().hex.encode())
+        return bytes(storage.read(IDENTITY_FILE)).decode("ascii", "replace").strip()
 
     def job(self, where: str = "RUN") -> Job:
         """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
@@ -114,6 +129,12 @@ class RunFolder:
             raise self._unwritable(_reason(error)) from None
         return lock
 
+    def refuse_while_searched(self) -> None:
+        """Raise `InputError` where a search writes this run at this moment: its best trial may still be trained."""
+        if is_locked(self.root):
+            allowed = "wait for its end, or add --now to retrain the best of the trials that have ended"
+            raise InputError.single("RUN", f"{self.root} is still being searched", allowed)
+
     def keep_code(self, code: SourceFile) -> str | None:
         """Keep the text of the model's file beside the tables, each version of it once.
 
@@ -126,6 +147,8 @@ class RunFolder:
         versions = [version for version in storage.list(CODE) if version.startswith(f"{file.stem}-")]
         if name not in versions:
             storage.put(f"{CODE}/{name}", code.source.encode())
+            for sibling, text in code.siblings.items():
+                storage.put(f"{CODE}/{name.removesuffix('.py')}/{sibling}", text.encode())
         earlier = ", ".join(version for version in versions if version != name)
         if not earlier:
             return None
@@ -133,9 +156,13 @@ class RunFolder:
 
     def check_same(self, job: Job, fingerprint: str | None = None) -> None:
         """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
-        if Storage.at(self.root).exists(JOB_FILE):
+        storage = Storage.at(self.root)
+        if storage.exists(JOB_FILE):
             self._refuse_another(job)
             self._refuse_other_images(fingerprint)
+        elif any(part_names(storage, table) for table in TABLES):
+            allowed = f"put the {JOB_FILE} of its search back, or give another `name`"
+            raise InputError.single(self.root, f"holds tables and no {JOB_FILE}", allowed)
 
     def check_writable(self, where: str = "storage.path") -> None:
         """Raise `InputError`, pointing at `where`, if the run could not be written; nothing is made to find out."""
@@ -146,7 +173,10 @@ class RunFolder:
         if not storage.is_local:
             return
         folder = Path(storage.base)
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        try:
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
+        except OSError as error:  # a name too long for this file system
+            raise self._unwritable(_reason(error), where) from None
         if not existing.is_dir():
             raise self._unwritable(f"{existing} is a file", where)
         if not os.access(existing, os.W_OK | os.X_OK):
@@ -157,8 +187,8 @@ class RunFolder:
         return InputError.single(where, given, "must be a folder that can be written")
 
     def _refuse_another(self, job: Job) -> None:
-        before, now = _flat(self.job().model_dump(mode="json")), _flat(job.model_dump(mode="json"))
-        keys = [key for key in sorted(before.keys() | now.keys()) if not _may_change(key)]
+        before, now = self.job().settings(), job.settings()
+        keys = [key for key in sorted(before.keys() | now.keys()) if not may_change(key)]
         differing = [key for key in keys if before.get(key) != now.get(key)]
         if differing:
             allowed = f"{self.root} belongs to another job; give another `name`, or remove that folder"
@@ -178,30 +208,25 @@ def code_name(code: SourceFile) -> str | None:
     """The name under which a run keeps this version of a model's file; None where the model is in no file."""
     if code.source is None:
         return None
-    digest = hashlib.sha256(code.source.encode()).hexdigest()[:8]
-    return f"{Path(code.reference.rpartition(':')[0]).stem}-{digest}.py"
+    return f"{Path(code.reference.rpartition(':')[0]).stem}-{code.fingerprint[:8]}.py"
 
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error).partition("\n")[0]
 
 
-def _may_change(key: str) -> bool:
-    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        path = f"{prefix}{key}"
-        flat.update(_flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
-    return flat
-
-
-def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
+def load_extended(path: str | Path, overrides: Sequence[str] = (), files_needed: bool = True) -> Job:
     """Read a job file as `Job.from_file`, and let `search.trials=+N` add to the trials that the run has.
 
     An extension that was interrupted is not added a second time: the same command goes on with it.
+
+    Args:
+        path: The job file.
+        overrides: As of `Job.from_file`.
+        files_needed: Whether the files that the job names have to be there.
+
+    Raises:
+        InputError: As `Job.from_file`; a file that is needed is neither in the working folder nor beside the job file.
     """
     prefix = f"{TRIALS_KEY}=+"
     job = Job.from_file(path, [text for text in overrides if not text.startswith(prefix)])
@@ -211,4 +236,6 @@ def load_extended(path: str | Path, overrides: Sequence[str] = ()) -> Job:
             raise InputError.single(where, f"'+{more}' given", "must be a number, or + and a number")
         trials = RunFolder(job.run_root).trials_with(int(more), new_run_trials=job.search.trials)
         job = job.overridden([f"{TRIALS_KEY}={trials}"])
+    if files_needed:
+        check_files(job.model_dump(), Path(path).expanduser().absolute().parent)
     return job

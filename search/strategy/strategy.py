@@ -40,6 +40,7 @@ class Strategy:
 
     Attributes:
         objectives: What is optimized; higher scores are better.
+        is_space_used_up: Whether every configuration that the space holds was proposed.
         weighs_time: Whether improvement is weighed against time; off, equal values give equal proposals at any speed.
     """
 
@@ -61,7 +62,7 @@ class Strategy:
         self._max_trials = max_trials
         self._trials = Trials()
         self._notes = Notes(is_weighted=bool(objectives.secondary))
-        self._is_space_used_up = False
+        self.is_space_used_up = False
 
     @classmethod
     def for_space(cls, space: Space, max_epochs: int, seed: int, mode: str = "max", **settings: Any) -> Self:
@@ -150,7 +151,7 @@ class Strategy:
         if self._proposer.model.prior_note:
             self._notes.add_prior(self._proposer.model.prior_note)
         if proposed is None:
-            self._is_space_used_up = True
+            self.is_space_used_up = True
             return None
         config = proposed.point.config
         self._trials.add(number, config, proposed.point, proposed.origin)
@@ -301,7 +302,7 @@ class Strategy:
     @property
     def _has_proposed_all(self) -> bool:
         at_limit = self._max_trials is not None and self._trials.next_number >= self._max_trials
-        return self._is_space_used_up or at_limit
+        return self.is_space_used_up or at_limit
 
     def _promotable(self) -> int | None:
         """The paused trial to resume; where all pause and none was fully trained, the best, to be trained alone."""

@@ -10,13 +10,13 @@ from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, 
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.driver.run_search import run_search
 from toprung.search.winner.confirm import confirm, describe
-from toprung.search.winner.report import REPORT_FILE
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from toprung.search.jobs.schema import Job
+    from toprung.search.jobs.schema import Job, RetrainSection
+    from toprung.search.winner.kept_models import KeptModel
     from toprung.search.winner.searched_run import SearchedRun
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
@@ -56,34 +56,41 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
     return winner if trial_id is None else replace(winner, why=f"chosen by its name: {winner.why}")
 
 
-def keeps_model(report: Mapping[str, Any], winner: Winner, epochs: int | None, is_default: bool) -> bool:
-    """Whether the model of an earlier report stays, and nothing is trained.
+def earlier_model(
+    kept: Sequence[KeptModel], winner: Winner, retrain: RetrainSection, is_default: bool
+) -> KeptModel | None:
+    """The model of an earlier retraining that this one would only repeat; None where there is something to train.
 
     Args:
-        report: The earlier report.
+        kept: The models of the run; where the user asks for nothing in particular the last one is looked at first.
         winner: The winner by now.
-        epochs: `retrain.epochs` of the job; None for the winner's own number.
+        retrain: The settings of the retraining.
         is_default: Whether the user asked for the best trial without a confirmation and without a number of epochs.
 
     Raises:
         InputError: The earlier model was confirmed, but not against this winner, which may be better by chance only.
     """
-    if _is_same_training(report, winner, epochs):
-        return True
-    return is_default and _is_confirmed_against(report, winner)
+    for model in kept:
+        if _is_same_training(model.report, winner, retrain):
+            return model
+    confirmed = [model for model in kept if model.report.get("winner", {}).get("confirmed")]
+    if not (is_default and confirmed):
+        return None
+    model = confirmed[-1]
+    if winner.trial_id not in [mean["trial_id"] for mean in model.report["winner"]["confirmed"]]:
+        trial_id = model.report["trial_id"]
+        given = f"the model of {trial_id} was confirmed, {winner.trial_id} is the best by now and was not"
+        allowed = f"give --set retrain.confirm=K as before, or --trial {winner.trial_id}"
+        raise InputError.single("retrain.confirm", given, allowed)
+    return model
 
 
-def _is_same_training(report: Mapping[str, Any], winner: Winner, epochs: int | None) -> bool:
+def _is_same_training(report: Mapping[str, Any], winner: Winner, retrain: RetrainSection) -> bool:
     # Reports of earlier versions have no `train_epochs`: these trained up to the epoch of the winner's best value.
     has_train_epochs = "train_epochs" in report.get("winner", {})
-    planned = epochs or (winner.train_epochs if has_train_epochs or winner.confirmed else winner.epoch)
-    return bool((report["trial_id"], report["epochs"]) == (winner.trial_id, planned))
-
-
-def _is_confirmed_against(report: Mapping[str, Any], winner: Winner) -> bool:
-    confirmed = [mean["trial_id"] for mean in report.get("winner", {}).get("confirmed", [])]
-    if confirmed and winner.trial_id not in confirmed:
-        given = f"the model of {report['trial_id']} was confirmed, {winner.trial_id} is the best by now and was not"
-        allowed = f"give --set retrain.confirm=K as before, or remove RUN/{REPORT_FILE}"
-        raise InputError.single("retrain.confirm", given, allowed)
-    return bool(confirmed)
+    planned = retrain.epochs or (
+        winner.train_epochs if has_train_epochs or winner.confirmed else winner.epoch
+    )
+    is_calibrated = report.get("calibrated", retrain.calibrate)
+    asked = (winner.trial_id, planned, retrain.calibrate)
+    return bool((report["trial_id"], report["epochs"], is_calibrated) == asked)

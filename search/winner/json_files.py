@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from toprung.trainables.system.storage import Storage
 if TYPE_CHECKING:
     from toprung.search.runs.run_folder import RunFolder
 
+Report = dict[str, Any]
+"""The content of a report.json, see `toprung.search.winner.report`."""
 READS_FILE = "retrain/test_reads.json"
 
 
@@ -43,5 +46,14 @@ def read_json(folder: RunFolder, name: str) -> Any:
 
 
 def put_json(folder: RunFolder, name: str, content: Any) -> None:
-    """Write a JSON file of the run."""
-    Storage.at(folder.root).put(name, (json.dumps(content, indent=2) + "\n").encode())
+    """Write a JSON file of the run; a number that is not finite is null, since JSON has no other word for it."""
+    text = json.dumps(_finite_or_null(content), indent=2, allow_nan=False)
+    Storage.at(folder.root).put(name, f"{text}\n".encode())
+
+
+def _finite_or_null(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite_or_null(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite_or_null(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,43 +1,66 @@
-"""The retrained model in MLflow's model registry."""
+"""The retrained model in MLflow's model registry, under the alias that was decided for it."""
 
 from __future__ import annotations
 
 import logging
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
-from toprung.search.winner.model_file import saved_model
-from toprung.search.winner.report import put_report
+from toprung.search.winner.kept_models import CARD, MODEL, REPORT
 
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.report import Report
+    from toprung.search.winner.champion import Decision
+    from toprung.search.winner.kept_models import KeptModel
 
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 
 
-def register(job: Job, folder: RunFolder, report: Report) -> None:
-    """Log the report and the saved model to MLflow and point the alias `champion` at the model.
+def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) -> None:
+    """Log a model with its report and card to MLflow and point the alias that was decided at it.
 
-    Nothing is done where tracking is off. The report then holds the model's address. Where MLflow fails, a warning is
-    logged and the files stay as they are.
+    Nothing is done where tracking is off, or where MLflow has the model under that alias. The report then holds its
+    address. Where MLflow fails, a warning is logged and the files stay as they are.
 
     Args:
         job: The run's job.
         folder: The run.
-        report: The report of the retraining; changed in place and saved when the model is registered.
+        model: The model; its report is changed and saved when it is registered.
+        decision: Whether it is the champion.
     """
-    if not job.tracking.enabled:
+    report = model.report
+    name = job.retrain.registered_name or job.name
+    uri = f"models:/{name}@{decision.alias}"
+    # Reports of earlier versions have no such key, and their models may well be registered.
+    is_registered = "registered" not in report or (
+        report["registered"] == uri
+        and report.get("registered_at", decision.decided_at) >= decision.decided_at
+    )
+    if is_registered or not job.tracking.enabled:
         return
-    from toprung.results.tracking.mirror import catch_up
+    from toprung.results.tracking.catch_up import catch_up
     from toprung.results.tracking.model_registry import RetrainedModel, register_model
 
-    metrics = {"test_accuracy": report["test_accuracy"], "test_loss": report["test_loss"]}
+    names = ("test_accuracy", "test_loss")
+    metrics = {name: report[name] for name in names if report[name] is not None}
     try:
         catch_up(folder.tracking(job), folder.root)
-        retrained = RetrainedModel(saved_model(folder), report["trial_id"], report["config"], metrics)
-        registered = register_model(folder.tracking(job), job.retrain.registered_name or job.name, retrained)
+        with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
+            present = [file for file in (MODEL, REPORT, CARD) if model.folder.exists(file)]
+            files = [_copy(model, file, Path(scratch)) for file in present]
+            retrained = RetrainedModel(
+                files[0],
+                report["trial_id"],
+                report["config"],
+                metrics,
+                _tags(model, decision),
+                files[1:],
+            )
+            registered = register_model(folder.tracking(job), name, decision.alias, retrained)
     except Exception as error:  # whatever MLflow raises: the model is saved, only its registration is missing
         _log.warning(
             "MLflow did not take the model (%s: %s); the same command tries again",
@@ -45,8 +68,8 @@ def register(job: Job, folder: RunFolder, report: Report) -> None:
             error,
         )
         return
-    report["registered"] = registered.uri
-    put_report(folder, report)
+    report |= {"registered": registered.uri, "registered_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    model.save_report()
     _progress_log.info(
         "registered %s version %s as %s (%s)",
         registered.name,
@@ -54,3 +77,24 @@ def register(job: Job, folder: RunFolder, report: Report) -> None:
         registered.alias,
         registered.uri,
     )
+
+
+def _copy(model: KeptModel, name: str, scratch: Path) -> Path:
+    path = scratch / name
+    path.write_bytes(model.folder.read(name))
+    return path
+
+
+def _tags(model: KeptModel, decision: Decision) -> dict[str, str]:
+    report = model.report
+    told = {
+        "run": report.get("run"),
+        "trial": report["trial_id"],
+        "model": model.name,
+        "data_fingerprint": report.get("data_fingerprint"),
+        "training_fingerprint": report.get("training_fingerprint"),
+        "toprung_version": report.get("toprung_version"),
+        "code": (report.get("code") or {}).get("version"),
+        "why": decision.why,
+    }
+    return {f"toprung.{key}": str(value) for key, value in told.items() if value is not None}

@@ -1,4 +1,4 @@
-"""`toprung retrain`: choose the winner, train it on train + validation, test it once, save it, register it."""
+"""`toprung retrain`: choose the winner, train it on train + validation, test it once, keep it, name the champion."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.preparation.job_placement import check_gpus
-from toprung.search.winner.choose import choose_winner, keeps_model
+from toprung.search.winner.champion import decide, decisions
+from toprung.search.winner.choose import choose_winner, earlier_model
+from toprung.search.winner.kept_models import KeptModel, adopt_earlier_model, kept_models
 from toprung.search.winner.registration import register
-from toprung.search.winner.remote_training import train_on_cluster
-from toprung.search.winner.report import (
-    put_report,
-    read_report,
-    winner_summary,
-)
+from toprung.search.winner.remote_training import Patience, train_on_cluster
+from toprung.search.winner.report import winner_summary
 from toprung.search.winner.searched_run import SearchedRun
 from toprung.search.winner.train import winner_training
 from toprung.search.winner.train_and_test import EpochTrained, train_and_test
@@ -26,7 +24,8 @@ if TYPE_CHECKING:
 
     from toprung.results.analysis.winner import Winner
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.report import Report
+    from toprung.search.winner.champion import Decision
+    from toprung.search.winner.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
@@ -34,11 +33,22 @@ _progress_log = logging.getLogger(PROGRESS_LOG)
 
 @dataclass(frozen=True)
 class Retrained:
-    """A retrained winner: its report as saved beside the model; `is_new` is False where an earlier model stays."""
+    """A retrained winner.
 
-    folder: RunFolder
-    report: Report
+    Attributes:
+        model: It and its report, as saved beside it.
+        decision: Whether it is the champion, and why.
+        is_new: False where it was trained earlier.
+    """
+
+    model: KeptModel
+    decision: Decision
     is_new: bool
+
+    @property
+    def report(self) -> Report:
+        """The report of the model."""
+        return self.model.report
 
 
 def retrain_winner(
@@ -46,13 +56,15 @@ def retrain_winner(
     overrides: Sequence[str] = (),
     trial_id: str | None = None,
     address: str | None = None,
+    promote: bool = False,
 ) -> Retrained:
-    """Train a configuration of the run on train + validation, test it, save and register the model.
+    """Train a configuration of the run on train + validation, test it, keep and register the model.
 
-    A training that was interrupted, by a killed process or a lost node, goes on from its last saved state.
+    A training that was interrupted, by a killed process or a lost node, goes on from its last saved state. No model of
+    an earlier retraining is overwritten. The new one becomes the champion unless it is worse on the same test images.
 
-    The test set is read once for each winner: a second call with the same winner and number of epochs returns the
-    first report, and registers the model where MLflow did not take it before.
+    The test set is read once for each model: a second call with the same winner and settings returns the first report,
+    and registers the model where MLflow did not take it before.
 
     Args:
         folder: The run.
@@ -60,52 +72,58 @@ def retrain_winner(
         trial_id: The trial to retrain; None for the best one, which is confirmed first where the job says so.
         address: The Ray cluster that confirms and trains, see `run_search`; None trains in this process, unless it
             is part of a Ray job.
+        promote: Whether the model becomes the champion whatever its test says.
 
     Raises:
         InputError: The run has no winner, its images have changed, or it cannot be written.
         ClusterUnreachableError: No cluster answers at the address.
-        SearchFailedError: The training diverged or failed, or no configuration could be confirmed.
+        SearchFailedError: The training diverged or failed, the saved file is not what was trained, or no configuration
+            could be confirmed.
     """
     run = SearchedRun.read(folder, overrides)
     check_gpus(run.job)
     retrain = run.job.retrain
-    earlier = read_report(folder)
+    decisions(folder)  # a damaged record is told now and not after the training
+    if adopted := adopt_earlier_model(folder):
+        decide(folder, adopted)
+    kept = kept_models(folder)
     winner = choose_winner(run, trial_id, address)
     is_default = not (trial_id or retrain.confirm or retrain.epochs)
-    if earlier and keeps_model(earlier, winner, retrain.epochs, is_default):
-        _update_report(run, earlier, winner)
-        return Retrained(folder, earlier, is_new=False)
-    dataset = run.checked_dataset()
-    _progress_log.info("winner %s: %s", winner.trial_id, winner.why)
-    work = winner_training(run, winner, dataset, retrain.epochs or winner.train_epochs)
-    report = train_test_and_save(run, work, address)
-    return Retrained(folder, report, is_new=True)
+    earlier = earlier_model(kept, winner, retrain, is_default)
+    if earlier:
+        _update_report(earlier, winner)
+        model = earlier
+    else:
+        dataset = run.checked_dataset()
+        _progress_log.info("winner %s: %s", winner.trial_id, winner.why)
+        work = winner_training(run, winner, dataset, retrain.epochs or winner.train_epochs)
+        model = KeptModel(work.model_folder, train_test_and_save(run, work, address))
+    decision = decide(folder, model, promote)
+    register(run.job, folder, model, decision)
+    return Retrained(model, decision, is_new=earlier is None)
 
 
 def train_test_and_save(run: SearchedRun, work: WinnerTraining, address: str | None) -> Report:
-    """Train the winner, save its model, read the test set once, save the report and register both.
+    """Train the winner, save its model, read the test set once and save the report.
 
     A process of a Ray cluster trains where there is one, else this process.
     """
     if address is None and "RAY_ADDRESS" not in os.environ:
         messages = train_and_test(work)
     else:
-        messages = train_on_cluster(work, address, run.job.resources.max_failures)
+        resources = run.job.resources
+        patience = Patience(resources.max_failures, 60 * resources.wait_minutes)
+        messages = train_on_cluster(work, address, patience)
     for message in messages:
         if isinstance(message, EpochTrained):
             _progress_log.info("%s", message.line)
         else:
             report = message
-    register(run.job, run.folder, report)
     return report
 
 
-def _update_report(run: SearchedRun, report: Report, winner: Winner) -> None:
-    """Add to an earlier report what was confirmed or registered since."""
-    if winner.confirmed and report.get("winner") != winner_summary(winner):
-        report["winner"] = winner_summary(winner)
-        put_report(run.folder, report)
-    # Reports of earlier versions have no such key, and their models may well be registered.
-    is_unregistered = "registered" in report and report["registered"] is None
-    if is_unregistered and run.job.tracking.enabled:
-        register(run.job, run.folder, report)
+def _update_report(model: KeptModel, winner: Winner) -> None:
+    """Add to an earlier report what was confirmed since."""
+    if winner.confirmed and model.report.get("winner") != winner_summary(winner):
+        model.report["winner"] = winner_summary(winner)
+        model.save_report()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_tables
+from toprung.search.runs.allowed_changes import check_retrain_overrides
 from toprung.search.winner.json_files import check_test_reads
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import Dataset, load
@@ -31,6 +32,7 @@ class SearchedRun:
     @classmethod
     def read(cls, folder: RunFolder, overrides: Sequence[str] = ()) -> SearchedRun:
         """Read the run; `overrides` are `a.b=value` texts. Raises `InputError`."""
+        check_retrain_overrides(overrides)
         job = folder.job().overridden(overrides)
         _, epochs, trials = read_tables(folder.root)
         return cls(folder, job, trials, epochs)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.winner.kept_models import new_folder
 from toprung.search.winner.winner_training import WinnerTraining
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.backend.autotune import Workload
+from toprung.trainables.system.store_settings import store_settings
 from toprung.trainables.system.uris import absolute
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.worker.plan import Rules, TrialPlan
@@ -31,6 +33,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
     Its schedules are as long as the search's, or as a longer retraining: epochs after their end would change nothing.
     """
     job, folder = run.job, RunFolder(absolute(run.folder.root))
+    seed = winner.seed or 0
     rules = Rules(
         max_epochs=epochs,
         checkpoint_secs=job.storage.checkpoint_secs,
@@ -50,15 +53,18 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
         workload=Workload(epochs),
         deterministic=job.resources.deterministic,
         autotune=folder.choices,
+        epoch_limit_secs=3600 * job.resources.max_epoch_hours,
+        store_settings=store_settings(),
     )
     plan = RetrainPlan(
         trial,
         dict(winner.config),
-        winner.seed or 0,
+        seed,
         max(job.search.max_epochs, epochs),
         micro_batches(run.trials, winner, dataset.counts["train"]),
     )
-    return WinnerTraining(folder, job.name, winner, plan)
+    model_folder = new_folder(folder, winner.trial_id, seed)
+    return WinnerTraining(model_folder, job.name, winner, plan, job.retrain.calibrate)
 
 
 def gpus_of(run: SearchedRun, winner: Winner) -> float:

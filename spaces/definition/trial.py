@@ -1,4 +1,4 @@
-"""The trial that a space draws from: the part of Optuna's `Trial` that spaces use, and one question of ours."""
+"""The trial that a space draws from: the part of Optuna's `Trial` that spaces use, and what a job requests."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 TextCheck = Callable[[str], str]
 """Returns a text of the job in the form that the space expects; raises ValueError with the rule for a wrong one."""
 
+Elsewhere = Callable[[], Mapping[str, str]]
+"""Gives the parameters of the built-in spaces, each with the name of a space that has it."""
+
 _SCIENTIFIC = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 
 
@@ -36,7 +40,10 @@ def parse_numbers(given: Any) -> Any:
 
 
 def fixed_problems(
-    fixed: Mapping[str, Any], parameters: Parameters, limits: Mapping[str, Bounds]
+    fixed: Mapping[str, Any],
+    parameters: Parameters,
+    limits: Mapping[str, Bounds],
+    elsewhere: Elsewhere = dict,
 ) -> Iterator[Problem]:
     """What is wrong with the job's fixed values.
 
@@ -45,26 +52,29 @@ def fixed_problems(
     for name, value in fixed.items():
         where = f"space.fixed.{name}"
         if name not in parameters:
-            yield _unknown(where, name, parameters)
+            yield _unknown(where, name, parameters, elsewhere)
         elif not _has_type(value, parameters[name]):
             yield Problem(where, f"got {value!r}", f"must be {_type_rule(parameters[name])}")
         elif name in limits and not limits[name].holds(value):
             yield Problem(where, f"got {value!r}", f"must be {limits[name]}")
 
 
-def parse_ranges(ranges: Mapping[str, Any], parameters: Parameters) -> tuple[dict[str, Range], list[Problem]]:
+def parse_ranges(
+    ranges: Mapping[str, Any], parameters: Parameters, elsewhere: Elsewhere = dict
+) -> tuple[dict[str, Range], list[Problem]]:
     """The valid ones of the job's ranges, and what is wrong with the others.
 
     Args:
         ranges: Parameter -> [low, high], {low: , high: } or {choices: [...]}.
         parameters: Parameter -> the distribution that the space itself draws it from.
+        elsewhere: Gives the spaces of other parameters, for messages.
     """
     valid: dict[str, Range] = {}
     problems: list[Problem] = []
     for name, given in ranges.items():
         where = f"space.ranges.{name}"
         if name not in parameters:
-            problems.append(_unknown(where, name, parameters))
+            problems.append(_unknown(where, name, parameters, elsewhere))
             continue
         parsed = _parse(where, given, parameters[name])
         if isinstance(parsed, Problem):
@@ -152,9 +162,14 @@ def _parse_interval(where: str, low: Any, high: Any, parameter: BaseDistribution
     return Interval(low, high)
 
 
-def _unknown(where: str, name: str, parameters: Parameters) -> Problem:
-    hint = did_you_mean(name, parameters) or f"it has {', '.join(parameters)}"
-    return Problem(where, "the space has no such parameter", hint)
+def _unknown(where: str, name: str, parameters: Parameters, elsewhere: Elsewhere) -> Problem:
+    others = elsewhere()
+    hint = did_you_mean(name, parameters)
+    if name in others:
+        hint = f"the space {others[name]} has it"
+    elif not hint and (close := difflib.get_close_matches(name, others, n=1)):
+        hint = f'did you mean "{close[0]}" of the space {others[close[0]]}?'
+    return Problem(where, "the space has no such parameter", hint or f"it has {', '.join(parameters)}")
 
 
 def _is_list(given: object) -> bool:

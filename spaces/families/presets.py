@@ -35,7 +35,6 @@ def _adam(batch_size: int, augment: float = 0.0, flip: bool = False) -> Mapping[
         "optimizer": "adamw",
         "learning_rate": 1e-3,
         "warmup_share": 0.0,
-        "momentum": 0.9,
         "weight_decay": 0.0,
         "label_smoothing": 0.0,
         "batch_size": batch_size,

@@ -20,7 +20,8 @@ from toprung.spaces.definition.validation import (
     parse_text_ranges,
 )
 from toprung.spaces.errors import InputError
-from toprung.spaces.families.built_in import registration_of
+from toprung.spaces.families.built_in import BUILT_IN, registration_of
+from toprung.spaces.user_code.errors import errors_of_user_code
 from toprung.spaces.user_code.references import instance, resolve
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def load_space(
     checks = constraints.text_checks
     fixed_texts, fixed_text_problems = parse_fixed_texts(fixed, checks)
     text_ranges, text_range_problems = parse_text_ranges(ranges, checks)
-    other_ranges, range_problems = parse_ranges(_without(checks, ranges), parameters)
+    other_ranges, range_problems = parse_ranges(_without(checks, ranges), parameters, _elsewhere)
     problems = [
         *fixed_text_problems,
         *text_range_problems,
-        *fixed_problems(_without(checks, fixed), parameters, constraints.limits),
+        *fixed_problems(_without(checks, fixed), parameters, constraints.limits, _elsewhere),
         *range_problems,
     ]
     if problems:
@@ -116,12 +117,18 @@ def _described(name: str, function: DefineByRun) -> Mapping[str, BaseDistributio
                 raise InputError.single("space.name", f"{name} returned the key {key!r}", "must be a text")
         return config
 
-    try:
+    with errors_of_user_code("space.name", f"{name} fails", "fix the space function"):
         return describe(checked, with_rare=True)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError.single("space.name", f"{name} fails: {error!r}", "fix the space function") from error
+
+
+def _elsewhere() -> dict[str, str]:
+    """By parameter of the built-in spaces, the first space that has it."""
+    found: dict[str, str] = {}
+    for name in BUILT_IN:
+        function = define_by_run(name)
+        for parameter in (*_described(name, function), *constraints_of(function).text_checks):
+            found.setdefault(parameter, name)
+    return found
 
 
 def _without(names: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

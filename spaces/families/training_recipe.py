@@ -23,7 +23,7 @@ FIRST_CONFIG: Mapping[str, Value] = {
 def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw a training recipe (see `trainables.optimization.recipe.Recipe` for what the parameters mean).
 
-    `momentum` is searched for SGD alone unless the job names it; the other optimizers keep 0.9. `clip_norm` and
+    `momentum` exists for SGD alone unless the job names it; the other optimizers keep their 0.9. `clip_norm` and
     `class_balance` are off unless a job fixes them: the first helps the few trainings that diverge, the second data
     whose classes differ in size, and searching them would cost every other job trials. `patience_epochs` exists only
     where the job names it.
@@ -36,7 +36,7 @@ def space(trial: OptunaTrial) -> dict[str, Any]:
         "schedule": trial.suggest_categorical("schedule", list(SCHEDULES)),
         "warmup_share": trial.suggest_float("warmup_share", 0.0, 0.2),
         "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True),
-        "momentum": trial.suggest_float("momentum", 0.8, 0.98) if has_momentum else 0.9,
+        **({"momentum": trial.suggest_float("momentum", 0.8, 0.98)} if has_momentum else {}),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
         "clip_norm": trial.suggest_categorical("clip_norm", [0.0]),
         "ema": trial.suggest_categorical("ema", [0.0, 0.99]),

@@ -57,8 +57,12 @@ def checked_weights(text: str) -> str:
     """The word "imagenet" or "none", or an existing file made absolute; raises ValueError with the rule otherwise."""
     if text in ("imagenet", "none"):
         return text
-    path = Path(text).expanduser().absolute()
-    if not path.name.endswith(WEIGHT_FILES) or not path.is_file():
+    try:
+        path = Path(text).expanduser().absolute()
+        is_file = path.is_file()
+    except (OSError, RuntimeError):  # a name too long, an unknown user
+        is_file = False
+    if not (is_file and path.name.endswith(WEIGHT_FILES)):
         raise ValueError('must be "imagenet", "none", or an existing file .weights.h5 or .h5')
     return os.fspath(path)
 

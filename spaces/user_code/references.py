@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.errors import errors_of_user_code
+from toprung.spaces.user_code.siblings import search_beside, siblings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+
+_received: dict[Path, bytes] = {}
 
 
 def is_reference(text: str) -> bool:
@@ -28,8 +34,8 @@ def resolve(reference: str, where: str) -> Any:
     """The object that a reference names; a class is returned as it is.
 
     A file is run under a module name of its own, made of its stem and content: it neither hides nor is hidden by an
-    installed module or another file of the same name, and its folder is not searched for modules. It is run once per
-    process and content. A module is also searched in the working directory.
+    installed module or another file of the same name. What it imports is also searched in its folder. It is run once
+    per process and content. A module is also searched in the working directory.
 
     Args:
         reference: "module:attribute" or "path/to/file.py:attribute".
@@ -47,6 +53,11 @@ def resolve(reference: str, where: str) -> Any:
     return getattr(module, attribute)
 
 
+def receive(path: Path, source: str) -> None:
+    """From now on this process runs the file at `path` from this text, and does not read it."""
+    _received[path] = source.encode()
+
+
 def file_of(reference: str, where: str) -> Path:
     """The absolute path of the file that a reference looks into; the file is not run.
 
@@ -57,30 +68,30 @@ def file_of(reference: str, where: str) -> Path:
     if location.endswith(".py"):
         return _existing(location, where)
     _search_working_directory()
-    try:
-        spec = importlib.util.find_spec(location)
-    except ModuleNotFoundError:
-        spec = None
-    except Exception as error:  # of the packages around the module, which are imported to find it
-        raise _import_fails(location, error, where) from error
+    with errors_of_user_code(where, f"{location} fails to import", "fix the module"):
+        spec = _spec_of(location)
     if spec is None or spec.origin is None or not spec.has_location:
         raise _no_module(location, where)
     return Path(spec.origin)
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
 
 
 def instance(found: Any, reference: str, where: str) -> Any:
     """`found` itself, or an instance where it is a class; raises InputError where the class needs arguments."""
     if not isinstance(found, type):
         return found
-    try:
+    rule = "a class must be one that can be called without arguments"
+    with errors_of_user_code(where, f"{reference} cannot be made", rule):
         return found()
-    except Exception as error:
-        given = f"{reference} cannot be made ({error!r})"
-        rule = "a class must be one that can be called without arguments"
-        raise InputError.single(where, given, rule) from error
 
 
-def absolute(reference: str) -> str:
+def with_absolute_path(reference: str) -> str:
     """A "file.py:attribute" with the path of the file made absolute; any other text unchanged."""
     file, colon, attribute = reference.rpartition(":")
     is_file = colon and file.endswith(".py")
@@ -101,8 +112,12 @@ def _split(reference: str, where: str) -> tuple[str, str]:
 
 
 def _existing(location: str, where: str) -> Path:
-    path = Path(location).expanduser().absolute()
-    if not path.is_file():
+    try:
+        path = Path(location).expanduser().absolute()
+        is_there = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name too long, an unknown user
+        is_there = False
+    if not is_there:
         raise InputError.single(where, f"no file {location}", f"give a path from {Path.cwd()}")
     return path
 
@@ -110,11 +125,12 @@ def _existing(location: str, where: str) -> Path:
 def _from_file(location: str, where: str) -> ModuleType:
     path = _existing(location, where)
     try:
-        content = path.read_bytes()
+        content = _received.get(path) or path.read_bytes()
     except OSError as error:
         raise InputError.single(where, f"cannot read {location}", "give a file that can be read") from error
+    siblings = siblings_of(path, content.decode("utf-8", "replace"), where)
     # Not by the path: what is pickled under this name on one machine is found on another that has a copy of the file.
-    digest = hashlib.sha256(content).hexdigest()[:16]
+    digest = hashlib.sha256(content + repr(siblings or "").encode()).hexdigest()[:16]
     name = f"toprung_user_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{digest}"
     loaded = sys.modules.get(name)
     # A copy in another folder may read other files beside it.
@@ -123,25 +139,26 @@ def _from_file(location: str, where: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "Python has a loader for every file that ends in .py"
     module = importlib.util.module_from_spec(spec)
+    search_beside(path, siblings)
     # Registered before it runs, so that what it defines can be pickled and its dataclasses resolve names.
     sys.modules[name] = module
     try:
-        # Not by the loader: bytecode that it keeps may be of a version of the same second and size.
-        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
-    except Exception as error:
+        with errors_of_user_code(where, f"{location} fails to load", "fix the file"):
+            # Not by the loader: bytecode that it keeps may be of a version of the same second and size.
+            exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
+    except BaseException:
         del sys.modules[name]
-        raise InputError.single(where, f"{location} fails to load: {error!r}", "fix the file") from error
+        raise
     return module
 
 
 def _from_module(location: str, where: str) -> ModuleType:
     _search_working_directory()
-    try:
-        return importlib.import_module(location)
-    except ModuleNotFoundError as error:
-        raise _no_module(error.name or location, where) from error
-    except Exception as error:
-        raise _import_fails(location, error, where) from error
+    with errors_of_user_code(where, f"{location} fails to import", "fix the module"):
+        try:
+            return importlib.import_module(location)
+        except ModuleNotFoundError as error:
+            raise _no_module(error.name or location, where) from error
 
 
 def _search_working_directory() -> None:
@@ -153,7 +170,3 @@ def _search_working_directory() -> None:
 
 def _no_module(name: str, where: str) -> InputError:
     return InputError.single(where, f"no module {name!r}", f"it is searched in {Path.cwd()} too")
-
-
-def _import_fails(location: str, error: Exception, where: str) -> InputError:
-    return InputError.single(where, f"{location} fails to import: {error!r}", "fix the module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from toprung.trainables.worker.ray_trainable import KerasTrial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+EPOCH_SECS = 0.2
 
 
 class IdleTrainer:
@@ -33,6 +36,9 @@ class IdleTrainer:
 
     def take_usage(self) -> ResourceUsage:
         return ResourceUsage()
+
+    def clean_train_accuracy(self) -> float:
+        return 0.5
 
     def latency_ms(self) -> float:
         return 1.0
@@ -82,3 +88,25 @@ class StockTrial(tune.Trainable):  # type: ignore[misc]
         """Nothing to save; Ray asks for it at each trial's end."""
 
     def load_checkpoint(self, checkpoint: Mapping[str, Any] | None) -> None: ...
+
+
+class SleepingTrainer(IdleTrainer):
+    """Measures noise, and takes its time."""
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        time.sleep(EPOCH_SECS)
+        return super().train_epoch(epoch)
+
+
+class SleepingSource(IdleSource):
+    """One trainer for all."""
+
+    def __init__(self) -> None:
+        self._trainer = SleepingTrainer()
+
+
+class SleepingTrial(KerasTrial):
+    """A worker whose trials sleep, for `soak.py`."""
+
+    def source(self, plan: TrialPlan) -> SleepingSource:
+        return SleepingSource()

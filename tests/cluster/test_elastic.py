@@ -4,25 +4,31 @@ addresses and a name of its own."""
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hosts
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(hosts.why_no_hosts() is not None, reason=str(hosts.why_no_hosts())),
 ]
+AWS_SECRET = secrets.token_hex(20)
+STORE_PORT = 9000
 WORKER = ".train"  # what Ray calls a process whose actor carries out `train`
 
 
@@ -30,14 +36,15 @@ class Cluster:
     """A head without cores, and nodes of one core that are added and lost."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._nodes = folder, 0
+        self.folder, self._nodes = folder, 0
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         clean = {
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")
         }
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "PYTHONUNBUFFERED": "1",
-                    "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}  # fmt: skip
+                    "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+                    "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}  # fmt: skip
         self._switch = hosts.Switch()
         self.head = self._switch.host("head")
         self._start(self.head, "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false")
@@ -64,25 +71,41 @@ class Cluster:
         if not any(host.processes("raylet/raylet") for host in self._switch.hosts if host is not self.head):
             self.node()
 
+    @contextmanager
+    def store(self, folder: Path) -> Iterator[str]:
+        """An object store on the head that all hosts reach, with the files of a folder; its address."""
+        command = [
+            sys.executable,
+            str(Path(__file__).parents[1] / "s3_server.py"),
+            "0.0.0.0",
+            str(STORE_PORT),
+            str(folder),
+        ]
+        server = self.head.start(command, self.env, self.folder / "store.log")
+        try:
+            yield f"{self.head.address}:{STORE_PORT}"
+        finally:
+            self.head.signal(signal.SIGTERM, "s3_server.py")
+            server.wait(30)
+
     def close(self) -> None:
         self._switch.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, host: hosts.Host, *arguments: str) -> None:
-        log = self._folder / f"{host.name}.log"
-        hosts.ray_start(host, self.env, log, f"--temp-dir={self._folder}/{host.name}", *arguments)
+        log = self.folder / f"{host.name}.log"
+        hosts.ray_start(host, self.env, log, f"--temp-dir={self.folder}/{host.name}", *arguments)
         wait_until(lambda: "Ray runtime started" in log.read_text(), 120, log.read_text)
 
 
 class Search:
     """A search that runs on the head."""
 
-    def __init__(self, cluster: Cluster, job: Path, run: Path) -> None:
+    def __init__(self, cluster: Cluster, job: Path, run: Path, env: Mapping[str, str] | None = None) -> None:
         self.run, self._log = run, job.with_suffix(".log")
         self._log.touch()
-        env = {**cluster.env, "RAY_ADDRESS": f"{cluster.head.address}:6379"}
-        command = [sys.executable, "-P", "-m", "toprung.search", "search", str(job), "--address", "auto"]
-        self._process = cluster.head.start(command, env, self._log)
+        env = {**cluster.env, "RAY_ADDRESS": f"{cluster.head.address}:6379", **(env or {})}
+        self._process = cluster.head.start(search_command(job), env, self._log)
 
     def text(self) -> str:
         return self._log.read_text()
@@ -116,6 +139,10 @@ class Search:
     def _ended(self) -> bool:
         assert self._process.poll() is None, self.text()
         return False
+
+
+def search_command(job: Path) -> list[str]:
+    return [sys.executable, "-P", "-m", "toprung.search", "search", str(job), "--address", "auto"]
 
 
 def wait_until(ready: Callable[[], bool], secs: float, state: Callable[[], str]) -> float:
@@ -197,6 +224,44 @@ def test_a_network_that_is_gone_for_twenty_seconds_costs_nothing(cluster, search
     trials = running.finish()
     assert trials["outcome"].tolist() == ["COMPLETED"] and trials["preemptions"].tolist() == [0]
     assert "died" not in running.text()
+
+
+def test_images_and_run_on_an_object_store_are_the_same_from_every_node(
+    cluster, job_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The URI of the images says where the store is; for the run only the driver's environment does."""
+    objects = tmp_path / "objects"
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        image = objects / "photos" / "ab"[number % 2] / f"{number}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 60, (8, 8, 3), np.uint8) + np.uint8(150 * (number % 2))
+        Image.fromarray(pixels).save(image)
+    nodes = [cluster.node(), cluster.node()]
+    with cluster.store(objects) as address:
+        where = f"endpoint_override={address}&scheme=http&region=eu-central-1"
+        job = job_file(
+            "stored",
+            data={"source": "folder", "path": f"s3://bucket/photos?{where}"},
+            search={"trials": 2, "max_epochs": 9000, "min_epochs": 9000},
+            resources={"concurrent": 2},
+            storage={"path": "s3://bucket/runs", "checkpoint_secs": 0.5},
+        )
+        env = {"AWS_ENDPOINT_URL": f"http://{address}", "AWS_REGION": "eu-central-1"}
+        running = Search(cluster, job, objects / "runs" / "stored", env)
+        running.wait_for(lambda: bool(re.search("2 running.* [1-9][0-9]* epochs", running.text())))
+        for host in (cluster.head, *nodes):
+            assert not host.processes(AWS_SECRET), "no command line shows a secret"
+        elsewhere = {**cluster.env, **env, "RAY_ADDRESS": f"{cluster.head.address}:6379"}
+        second = nodes[0].run(search_command(job), elsewhere)
+        assert all(node.processes(WORKER) for node in nodes)
+        assert cluster.head.signal(signal.SIGINT, str(job)) and running.exit_code(60) == 130, running.text()
+    (refused,) = [line for line in second.stderr.splitlines() if line.startswith("toprung:")]
+    assert second.returncode == 2 and "another search is writing s3://bucket/runs/stored" in refused
+    assert "host head, since 20" in refused
+    assert set(running.epochs()["trial_id"]) == {"t00000", "t00001"}
+    written = [path for folder in (cluster.folder, tmp_path) for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in written if AWS_SECRET.encode() in path.read_bytes()]
 
 
 def test_a_head_that_is_dead_ends_the_search_with_one_line(cluster, search) -> None:

@@ -88,6 +88,8 @@ class Laptop(Machine):
     def write_launcher_file(self, head: Machine, worker: Machine, key: Path) -> None:
         """The on-premises file with the addresses of the test; the environment of the tests is the one installed."""
         launcher = yaml.safe_load((ROOT / "cluster" / "on_premises.yaml").read_text())
+        # Ray keeps ssh connections in a folder of that name under /tmp, where those of a killed run would hang.
+        launcher["cluster_name"] = f"toprung-{secrets.token_hex(4)}"
         launcher["provider"].update(head_ip=head.host.address, worker_ips=[worker.host.address])
         launcher["auth"] = {"ssh_user": pwd.getpwuid(os.getuid()).pw_name, "ssh_private_key": str(key)}
         others = [c for c in launcher["setup_commands"] if "-m venv" not in c and "pip install" not in c]

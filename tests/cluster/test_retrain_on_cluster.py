@@ -53,11 +53,20 @@ class Cluster:
 
     def start(self) -> None:
         self._start(self.head, "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false")
-        self._start(self.node, "--num-cpus=1", "--num-gpus=1", f"--address={self.head.address}:6379")
+        self._join()
+
+    def replace_node(self) -> None:
+        """Take another node in place of the one that has died."""
+        self.node.die()
+        self.node = self._switch.host("node2")
+        self._join()
 
     def close(self) -> None:
         self._switch.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _join(self) -> None:
+        self._start(self.node, "--num-cpus=1", "--num-gpus=1", f"--address={self.head.address}:6379")
 
     def _start(self, host: hosts.Host, *arguments: str) -> None:
         log = self._folder / f"{host.name}.log"
@@ -156,7 +165,27 @@ def test_a_retraining_survives_the_death_of_its_driver_and_of_its_worker(
     assert not list((run / "retrain" / "checkpoints").iterdir())
 
 
-UNSEEN_GPU = "toprung: node node1: Ray gives 1 GPU, TensorFlow sees none: pip install 'toprung[gpu]'"
+def test_a_retraining_survives_a_process_that_is_stopped_and_the_death_of_its_node(
+    cluster: Cluster, run: Path, tmp_path: Path
+) -> None:
+    limit = ("--set", f"resources.max_epoch_hours={8 / 3600}", "--set", "retrain.epochs=150")
+    command = Command(cluster, tmp_path / "retrain.log", "retrain", run, *limit)
+    command.wait_for("epoch 8/150")
+    stopped = cluster.node.processes(TRAINING)
+    assert cluster.node.signal(signal.SIGSTOP, TRAINING) == 1
+    command.wait_for("lost its worker .no word from node1 for 0.00222 hours .resources.max_epoch_hours")
+    command.wait_for(r"epoch \d+/150.*from a saved state")
+    assert not any(process.is_running() and process.status() != "zombie" for process in stopped)
+    assert cluster.node.signal(signal.SIGKILL, "raylet/raylet")
+    command.wait_for("waiting for a node with 1 CPU; the cluster has 1 node with 0 CPUs")
+    cluster.replace_node()
+    command.wait_for("training t00000 on node2")
+    command.finish()
+    report = json.loads((run / "retrain" / "report.json").read_text())
+    assert (report["node"], report["epochs"], len(report["test_reads"])) == ("node2", 150, 1)
+
+
+UNSEEN_GPU = "toprung: node {}: Ray gives 1 GPU, TensorFlow sees none: pip install 'toprung[gpu]'"
 
 
 def test_a_gpu_that_tensorflow_does_not_see_ends_a_retraining_and_a_search_with_one_line(
@@ -168,6 +197,6 @@ def test_a_gpu_that_tensorflow_does_not_see_ends_a_retraining_and_a_search_with_
         Command(cluster, tmp_path / "search.log", "search", job),
     ]
     for command in commands:
-        assert UNSEEN_GPU in command.finish(code=1).splitlines()
+        assert UNSEEN_GPU.format(cluster.node.name) in command.finish(code=1).splitlines()
     assert read_table(str(tmp_path / "runs" / "unseen"), TRIALS).empty, "no trial has failed"
     assert not (run / "retrain" / "test_reads.json").exists()

@@ -29,18 +29,32 @@ class Search:
         number = len(self.rows["proposals"])
         trial_id, config = f"t{number:05d}", CONFIGS[number % len(CONFIGS)]
         self.rows["proposals"].append(proposal_row(trial_id, config, seed=number, proposed_at=START))
+        self.go_on(trial_id, values, outcome)
+        return trial_id
+
+    def go_on(
+        self,
+        trial_id: str,
+        values: list[float],
+        outcome: Outcome | None = Outcome.COMPLETED,
+        first_epoch: int = 1,
+    ) -> None:
+        """The trial reports these values from an epoch on; `values` hold those of all epochs."""
+        number = int(trial_id[1:])
         reports = [
             EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1.0 - value}, 1.0, float(epoch))
             for epoch, value in enumerate(values, start=1)
         ]
-        for report in reports:
+        for report in reports[first_epoch - 1 :]:
             sequence = len(self.rows["epochs"])
             at = START + timedelta(seconds=sequence)
             self.rows["epochs"].append(epoch_row(report, sequence, "keep", at))
         if outcome is not None:
-            facts = TrialDetails(seed=number, worker_startup_secs=2.0, idle_secs=0.5, ended_at=START)
-            self.rows["trials"].append(trial_row(trial_id, config, outcome, reports, facts))
-        return trial_id
+            facts = TrialDetails(
+                seed=number, worker_startup_secs=2.0, idle_secs=0.5, parameter_count=1234, ended_at=START
+            )
+            config, reason = CONFIGS[number % len(CONFIGS)], f"because {outcome}"
+            self.rows["trials"].append(trial_row(trial_id, config, outcome, reports, facts, reason=reason))
 
 
 @pytest.fixture

@@ -120,9 +120,9 @@ def test_a_retraining_returns_its_report(root: str, monkeypatch: pytest.MonkeyPa
         return SimpleNamespace(report={"test_accuracy": 0.5})
 
     monkeypatch.setattr("toprung.search.winner.retrain.retrain_winner", retrain_winner)
-    report = load(root).retrain(["retrain.epochs=3"], trial_id="t00001", address="auto")
+    report = load(root).retrain(["retrain.epochs=3"], trial_id="t00001", address="auto", promote=True)
     assert report == {"test_accuracy": 0.5}
-    assert calls == [(root, ["retrain.epochs=3"], "t00001", "auto")]
+    assert calls == [(root, ["retrain.epochs=3"], "t00001", "auto", True)]
 
 
 def test_a_run_is_read_in_another_thread_and_where_an_event_loop_runs(root: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,21 @@ import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.cache.cache import cache_folder, cached
+from toprung.trainables.data.cache.integrity import check_intact, is_intact, read_manifest, write_manifest
+from toprung.trainables.data.decoding.content_keys import content_keys
+from toprung.trainables.data.decoding.flaws import duplicates, flaws
 from toprung.trainables.data.decoding.materialize import Materialization
-from toprung.trainables.data.decoding.split_arrays import duplicates, fingerprint, images_file, labels_file
-from toprung.trainables.data.decoding.splits import SPLITS, Assignment, assign_splits
+from toprung.trainables.data.decoding.split_arrays import fingerprint, images_file, labels_file
+from toprung.trainables.data.decoding.splits import (
+    SPLITS,
+    Assignment,
+    assign_splits,
+    left_out_counts,
+    split_problems,
+)
 from toprung.trainables.data.sources.registry import open_source, with_defaults
 from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.sources.unused_classes import without_unused_classes
 from toprung.trainables.task.task import Split, Task
 from toprung.trainables.task.task_type import SOFTMAX, TaskType, class_counts, resolve_task_type
 
@@ -28,9 +39,8 @@ if TYPE_CHECKING:
     from toprung.trainables.data.decoding.materialize import Progress
     from toprung.trainables.data.sources.base import Listing, Source
 
-__all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "load"]
-LAYOUT = 4  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
-MANIFEST = "manifest.json"
+__all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "labelled_listing", "load"]
+LAYOUT = 5  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Dataset:
     counts: split -> number of images.
     class_counts: split -> number of images of each class.
     skipped: the unreadable images that were left out, each with its reason.
+    left_out: split -> number of images beyond its limit (`max_train_images`, `max_val_images`).
+    notes: a line for each kind of file, folder, class or image that is not used, or that is suspicious.
     duplicates_across_splits: the images that one split shares with another.
     task_type: what a model predicts for an image (see `trainables.task.task_type`).
     """
@@ -64,6 +76,8 @@ class Dataset:
     counts: Mapping[str, int]
     class_counts: Mapping[str, tuple[int, ...]]
     skipped: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     duplicates_across_splits: Duplicates = Duplicates()
     task_type: TaskType = SOFTMAX
 
@@ -76,7 +90,12 @@ class Dataset:
         return self._split("val")
 
     def test(self) -> Split:
-        """The sealed images: only the evaluation of a retrained winner opens their files."""
+        """The sealed images: only the evaluation of a retrained winner reads them; none where no test was wanted.
+
+        Raises:
+            DamagedCacheError: Their files are not as they were written.
+        """
+        check_intact(self.folder, (images_file("test"), labels_file("test")))
         return self._split("test")
 
     def task(self, max_epochs: int, train: Split | None = None) -> Task:
@@ -115,22 +134,30 @@ def load(spec: DataSpec, cache: Path | None = None, on_progress: Progress | None
 
     def build(folder: Path) -> None:
         with _unreadable_is_input_error():
-            listing, assignments = _planned(source, spec)
+            listing = _labelled(source, spec)
+            assignments = _assigned(listing, spec)
         work = Materialization(listing, assignments, spec, folder)
         work.run(on_progress)
-        (folder / MANIFEST).write_text(json.dumps(_manifest(work)), encoding="utf-8")
+        write_manifest(folder, _manifest(work))
 
-    return _opened(cached(cache_folder(cache), key, _is_complete, build))
+    entry = cached(cache_folder(cache), key, is_intact, build)
+    return _opened(entry, source.unused())
+
+
+def labelled_listing(spec: DataSpec) -> Listing:
+    """The classes, labels and undecoded images that a spec describes. Raises InputError as `load`."""
+    with _unreadable_is_input_error():
+        return _labelled(open_source(with_defaults(spec)), spec)
 
 
 def check(spec: DataSpec) -> tuple[Problem, ...]:
     """What is wrong with the data as far as names and labels tell, without decoding any image."""
     try:
-        with _unreadable_is_input_error():
-            _planned(open_source(with_defaults(spec)), spec)
+        listing = labelled_listing(spec)
     except InputError as error:
         return error.problems
-    return ()
+    labels = {name: split.labels for name, split in listing.splits.items()}
+    return tuple(split_problems(labels, listing.classes, spec))
 
 
 @contextmanager
@@ -142,14 +169,22 @@ def _unreadable_is_input_error() -> Iterator[None]:
         raise InputError.single("data.path", given, "files and folders this user may read") from error
 
 
-def _planned(source: Source, spec: DataSpec) -> tuple[Listing, dict[str, Assignment]]:
-    """What there is to decode, its labels in the form of the task's type, and the split each image goes to."""
+def _labelled(source: Source, spec: DataSpec) -> Listing:
+    """What there is to decode, its labels in the form of the task's type, without classes that no image has."""
     listing = source.listing()
-    labels = {name: split.labels for name, split in listing.splits.items()}
-    task_type, labels = resolve_task_type(labels, len(listing.classes), spec.task)
+    given = {name: split.labels for name, split in listing.splits.items()}
+    classes, given, notes = without_unused_classes(listing.classes, given)
+    task_type, labels = resolve_task_type(given, len(classes), spec.task)
     splits = {name: replace(split, labels=labels[name]) for name, split in listing.splits.items()}
-    assignments = assign_splits(labels, listing.classes, spec)
-    return replace(listing, splits=splits, task_type=task_type), assignments
+    notes = (*listing.notes, *notes)
+    return replace(listing, classes=classes, splits=splits, task_type=task_type, notes=notes)
+
+
+def _assigned(listing: Listing, spec: DataSpec) -> dict[str, Assignment]:
+    """The split that each image goes to."""
+    keys_of = functools.cache(lambda name: content_keys(listing.splits[name].images, spec.seed))
+    labels = {name: split.labels for name, split in listing.splits.items()}
+    return assign_splits(labels, listing.classes, spec, keys_of)
 
 
 def _key(spec: DataSpec, source: Source) -> str:
@@ -169,22 +204,14 @@ def _manifest(work: Materialization) -> dict[str, Any]:
             split: class_counts(work.writers[split].labels, len(work.listing.classes)) for split in SPLITS
         },
         "skipped": work.skipped,
+        "left_out": left_out_counts(work.assignments.values()),
+        "notes": [*work.listing.notes, *flaws(work)],
         "duplicates": {"count": count, "examples": examples},
-        "bytes": {file.name: file.stat().st_size for file in sorted(work.folder.iterdir())},
     }
 
 
-def _is_complete(folder: Path) -> bool:
-    """Whether the manifest can be read and every file it lists has its size; cheap enough for each start."""
-    try:
-        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["bytes"]
-        return all((folder / name).stat().st_size == size for name, size in expected.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def _opened(folder: Path) -> Dataset:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+def _opened(folder: Path, unused: tuple[str, ...]) -> Dataset:
+    manifest = read_manifest(folder)
     height, width, channels = manifest["image_shape"]
     copies = manifest["duplicates"]
     return Dataset(
@@ -196,5 +223,7 @@ def _opened(folder: Path) -> Dataset:
         counts=manifest["counts"],
         class_counts={split: tuple(counts) for split, counts in manifest["class_counts"].items()},
         skipped=tuple(manifest["skipped"]),
+        left_out=manifest["left_out"],
+        notes=(*unused, *manifest["notes"]),
         duplicates_across_splits=Duplicates(copies["count"], tuple(copies["examples"])),
     )

@@ -35,6 +35,7 @@ class Evaluation(ABC):
     class_accuracy: float64 (K,), the share of correct predictions for each class; NaN for a class without images.
     predictions, labels: integers of one shape.
     probabilities: float32 (N, K).
+    logits: as given, (N, K). Ranks are of these: as probabilities, those near 0 or 1 are rounded to one value.
     """
 
     accuracy: float
@@ -43,6 +44,7 @@ class Evaluation(ABC):
     predictions: np.ndarray
     probabilities: np.ndarray
     labels: np.ndarray
+    logits: np.ndarray
 
     @property
     @abstractmethod
@@ -77,6 +79,7 @@ class ClassificationEvaluation(Evaluation):
             predictions=predictions,
             probabilities=np.exp(log_probabilities),
             labels=labels,
+            logits=logits,
         )
 
     @cached_property
@@ -87,11 +90,11 @@ class ClassificationEvaluation(Evaluation):
             "loss": self.loss,
             "balanced_accuracy": float(np.nanmean(self.class_accuracy)),
             "macro_f1": macro_f1(self.predictions, self.labels, self.probabilities.shape[1]),
-            "auc": one_vs_rest_auc(self.probabilities, self.labels),
+            "auc": one_vs_rest_auc(log_odds(self.logits), self.labels),
             "calibration_error": calibration_error(self.probabilities, self.labels),
         }
         if self.probabilities.shape[1] > TOP:
-            scores[f"top{TOP}_accuracy"] = top_accuracy(self.probabilities, self.labels)
+            scores[f"top{TOP}_accuracy"] = top_accuracy(self.logits, self.labels)
         return scores
 
     @property
@@ -113,35 +116,54 @@ def macro_f1(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float
     return float((2.0 * correct[occurs] / both[occurs]).mean())
 
 
-def one_vs_rest_auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def log_odds(logits: np.ndarray) -> np.ndarray:
+    """The logarithm of p / (1 - p) of each class's softmax probability p, float64 (N, K).
+
+    It orders images as the probability does, and keeps apart what the probability rounds to 0 or 1.
+    """
+    wide = np.asarray(logits, np.float64)
+    rows, largest = np.arange(len(wide)), wide.argmax(axis=1)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        shifted = wide - wide[rows, largest][:, None]
+        powers = np.exp(shifted)
+        # Without the largest itself the difference would cancel, so its rivals are summed apart, from their largest.
+        found: np.ndarray = shifted - np.log(powers.sum(axis=1, keepdims=True) - powers)
+        rivals = shifted.copy()
+        rivals[rows, largest] = -np.inf
+        highest = rivals.max(axis=1)
+        found[rows, largest] = -(highest + np.log(np.exp(rivals - highest[:, None]).sum(axis=1)))
+    return found
+
+
+def one_vs_rest_auc(scores: np.ndarray, labels: np.ndarray) -> float:
     """The area under the ROC curve of each class against the rest (Hand & Till 2001), averaged over classes.
 
     Classes without images, and a class that all images have, are left out; 0.5, as by chance, when none is left.
     O(N log N) for each class.
 
     Args:
-        probabilities: (N, K).
+        scores: (N, K), of which each column orders the images as the class's probability does.
         labels: Int (N,).
     """
     areas = []
     for number in np.unique(labels).tolist():
-        area = area_under_curve(probabilities[:, number], labels == number)
+        area = area_under_curve(scores[:, number], labels == number)
         if area is not None:
             areas.append(area)
     return float(np.mean(areas)) if areas else 0.5
 
 
-def area_under_curve(probabilities: np.ndarray, is_own: np.ndarray) -> float | None:
-    """The area under the ROC curve: how often an image of the class gets a higher probability than another, ties half.
+def area_under_curve(scores: np.ndarray, is_own: np.ndarray) -> float | None:
+    """The area under the ROC curve: how often an image of the class gets a higher score than another, ties half.
 
     Args:
-        probabilities: Of the class, (N,).
+        scores: Of the class, (N,).
         is_own: Bool (N,), whether an image has the class.
 
     Returns:
         A number in [0, 1]; None if all images have the class or none has.
     """
-    own, rest = probabilities[is_own], np.sort(probabilities[~is_own])
+    own, rest = scores[is_own], np.sort(scores[~is_own])
     if not len(own) or not len(rest):
         return None
     below = np.searchsorted(rest, own, "left") + np.searchsorted(rest, own, "right")
@@ -171,7 +193,7 @@ def calibration_gap(confidence: np.ndarray, is_correct: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(is_correct))
 
 
-def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, count: int = TOP) -> float:
-    """The share of images for which fewer than `count` other classes are at least as probable as the label."""
-    own = probabilities[np.arange(len(labels)), labels][:, None]
-    return float(((probabilities >= own).sum(axis=1) <= count).mean())
+def top_accuracy(logits: np.ndarray, labels: np.ndarray, count: int = TOP) -> float:
+    """The share of images for which fewer than `count` other classes have a logit at least as large as the label's."""
+    own = logits[np.arange(len(labels)), labels][:, None]
+    return float(((logits >= own).sum(axis=1) <= count).mean())

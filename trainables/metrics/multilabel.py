@@ -33,6 +33,7 @@ class MultilabelEvaluation(Evaluation):
             predictions=predictions,
             probabilities=probabilities,
             labels=labels,
+            logits=logits,
         )
 
     @cached_property
@@ -75,8 +76,8 @@ class MultilabelEvaluation(Evaluation):
 
     def _auc(self) -> float:
         areas = [
-            area_under_curve(probabilities, is_own)
-            for probabilities, is_own in zip(self.probabilities.T, self.labels.T > 0, strict=True)
+            area_under_curve(logits, is_own)
+            for logits, is_own in zip(self.logits.T, self.labels.T > 0, strict=True)
         ]
         known = [area for area in areas if area is not None]
         return float(np.mean(known)) if known else 0.5

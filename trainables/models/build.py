@@ -40,6 +40,7 @@ def build_model(family: Family, config: Mapping[str, Any], task: Task, precision
     watched = _WatchedConfig(config)
     with deterministic_build(_is_built_in(family)), use_precision(precision):
         model = check_model(family.build(watched, task), task)
+        _check_policy(precision)
     _check_reads(watched.read)
     check_copies(model)
     # Rounded to bfloat16's 8 bits, logits would tie and probabilities would not add up to 1.
@@ -80,6 +81,14 @@ def _check_reads(read: set[str]) -> None:
         )
         rule = "what changes the model needs a name of its own, such as bn_momentum"
         raise InputError.single("space.name", given, rule)
+
+
+def _check_policy(precision: str) -> None:
+    """Raise InputError if the build has changed what belongs to the whole process and to the next trials."""
+    found = keras.config.dtype_policy().name
+    if found != precision:
+        rule = "give the policy to the layers that need it, as dtype=, or set resources.precision"
+        raise InputError.single("space.name", f"build sets Keras' global policy to {found}", rule)
 
 
 def last_layer(model: keras.Model) -> keras.Layer:

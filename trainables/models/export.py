@@ -5,6 +5,8 @@ Imports keras at the top: only processes that train load this file.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import keras
 
 from toprung.spaces.errors import InputError
@@ -14,11 +16,17 @@ from toprung.trainables.models.fused_batch_norm import unfused
 from toprung.trainables.models.layers import runtime_variables
 from toprung.trainables.trial.failures import is_out_of_memory
 
+if TYPE_CHECKING:
+    from toprung.trainables.backend.tensors import Tensor
+
 # Packages whose layers are copied without a try.
 _KNOWN = ("keras", __name__.partition(".")[0])
 
 
-def stock_model(model: keras.Model, final: str = "softmax") -> keras.Model:
+TINY = 1e-7
+
+
+def stock_model(model: keras.Model, final: str = "softmax", temperature: float = 1.0) -> keras.Model:
     """A copy of a model that loads where toprung is not installed.
 
     Layers with runtime hyperparameters become their stock counterparts with the current values; a user's own layers
@@ -27,6 +35,7 @@ def stock_model(model: keras.Model, final: str = "softmax") -> keras.Model:
     Args:
         model: From images (batch, H, W, C) with values 0 to 255 to logits or probabilities.
         final: The activation that makes probabilities.
+        temperature: What logits are divided by before it (see `trainables.metrics.temperature`).
 
     Returns:
         A model from uint8 images to float32 probabilities (batch, outputs).
@@ -51,9 +60,26 @@ def stock_model(model: keras.Model, final: str = "softmax") -> keras.Model:
     inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     # Layers cast floating point alone, and the copied model may begin with any of them.
     outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs))
-    if not ends_in(model, final):
+    is_probability = ends_in(model, final)
+    if temperature != 1.0:
+        logits = _logits(outputs, final) if is_probability else outputs
+        outputs, is_probability = _scaled(logits, temperature), False
+    if not is_probability:
         outputs = keras.layers.Activation(final, name="probabilities", dtype="float32")(outputs)
     return keras.Model(inputs, outputs, name="classifier")
+
+
+def _scaled(logits: Tensor, temperature: float) -> Tensor:
+    scaled: Tensor = keras.layers.Rescaling(1.0 / temperature, name="temperature", dtype="float32")(logits)
+    return scaled
+
+
+def _logits(probabilities: Tensor, final: str) -> Tensor:
+    """Logits of a model that ends in probabilities, as the heads take them."""
+    if final == "softmax":
+        return ops.log(ops.clip(probabilities, TINY, 1.0))
+    inside = ops.clip(probabilities, TINY, 1.0 - TINY)
+    return ops.subtract(ops.log(inside), ops.log(ops.subtract(1.0, inside)))
 
 
 def check_copies(model: keras.Model) -> None:

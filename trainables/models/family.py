@@ -73,7 +73,7 @@ def check_model(model: keras.Model, task: Task) -> keras.Model:
         raise InputError.single(where, f"build returned a {type(model).__name__}", stock)
     if not model.built:
         raise InputError.single(
-            where, "build returned an unbuilt model", "start it with keras.Input(image_shape)"
+            where, "build returned an unbuilt model", f"start it with keras.Input(image_shape), and {stock}"
         )
     if not hasattr(model, "output_shape"):
         given = (
@@ -86,12 +86,18 @@ def check_model(model: keras.Model, task: Task) -> keras.Model:
         raise InputError.single(
             where, given, f"must be {images}: start it with keras.Input(task.image_shape)"
         )
+    if isinstance(model.output, dict | list | tuple):
+        given = f"build returned a model whose output is a {type(model.output).__name__}"
+        raise InputError.single(where, given, "must be one tensor: keras.Model(inputs, logits)")
     if tuple(model.output_shape) != (None, outputs):
         given = f"build returned a model with outputs {model.output_shape}"
         rule = (
             "one output for each class" if outputs > 1 else "one output, the second class against the first"
         )
         raise InputError.single(where, given, f"must be (None, {outputs}): {rule}")
+    if not model.trainable_variables:
+        given = "build returned a model without weights to train"
+        raise InputError.single(where, given, "leave `trainable` of some layers with weights as True")
     return model
 
 

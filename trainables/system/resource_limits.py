@@ -23,6 +23,19 @@ def memory_bytes(groups: Path = GROUPS, own: Path = OWN_GROUPS) -> int:
     return int(min(limit for limit in limits if limit > 0))
 
 
+def limit_memory(max_bytes: int) -> None:
+    """Have allocations of this process beyond so many bytes fail, before the system ends some process for them.
+
+    Memory that is only reserved, as CUDA does, is not counted. Does nothing where the system has no such limit.
+    """
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
 def cores(groups: Path = GROUPS, own: Path = OWN_GROUPS) -> float:
     """Cores this process may run on, or as many as its container or batch job may keep busy; may be less than one."""
     affinity = getattr(os, "sched_getaffinity", None)

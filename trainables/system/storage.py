@@ -98,13 +98,14 @@ class Storage:
     def put(self, name: str, content: pa.Buffer | bytes, partial: str | None = None) -> None:
         """Write a file, replacing one of that name: a reader sees the old or the new content, never a part.
 
-        Locally it is written under another name in the same folder, synced to the disk and renamed; elsewhere in a
-        single put, which object stores make visible when it is complete, and once more where it was interrupted.
+        Locally it is written under a hidden name in the root, where nobody who reads the file's folder meets it, synced
+        to the disk and renamed; elsewhere in a single put, which object stores make visible when it is complete, and
+        once more where it was interrupted.
 
         Args:
             name: The file.
             content: All of it.
-            partial: The local name until the file is whole, for one writer at a time; a hidden unique one if None.
+            partial: The local name until the file is whole, for one writer at a time; a unique one if None.
                 Where somebody deletes it before it is renamed, nothing is put.
 
         Raises:
@@ -112,7 +113,7 @@ class Storage:
         """
         path = self._path(name)
         if self.is_local:
-            _replace(Path(path), content, Path(self._path(partial)) if partial else None)
+            _replace(Path(path), content, Path(self.base), Path(self._path(partial)) if partial else None)
             return
         self._make_folder(path.rpartition("/")[0])
         try:
@@ -154,9 +155,9 @@ def _stat(info: pafs.FileInfo, name: str) -> FileStat:
     return FileStat(name, info.type == pafs.FileType.Directory, info.size or 0, info.mtime_ns or 0)
 
 
-def _replace(path: Path, content: pa.Buffer | bytes, partial: Path | None) -> None:
+def _replace(path: Path, content: pa.Buffer | bytes, root: Path, partial: Path | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = partial or path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    unfinished = partial or root / f".{path.name}.{uuid.uuid4().hex[:8]}"
     try:
         with unfinished.open("wb") as stream:
             stream.write(content)

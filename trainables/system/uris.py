@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import quote, unquote
 
 from toprung.spaces.errors import InputError
@@ -12,6 +14,8 @@ STORAGE_CREDENTIALS = (
     "must hold no password or key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or what the store reads "
     "instead), or keep them in its credentials file"
 )
+
+MAX_NAME_BYTES, MAX_PATH_CHARS = 255, 4000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _URI_IN_TEXT = re.compile(_SCHEME.pattern + r"\S+")
@@ -32,6 +36,27 @@ def is_uri(root: str) -> bool:
 def absolute(root: str) -> str:
     """A local path from the file system's root, `~` expanded; a URI as it is."""
     return root if is_uri(root) else str(Path(root).expanduser().absolute())
+
+
+def is_storable(text: str) -> bool:
+    """Whether files and their names can hold the text: no NUL, and no half of a pair of UTF-16."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def broken_path_rule(path: str) -> LiteralString | None:
+    """The rule that keeps a path or URI from naming a file, whatever is there; None where it may name one."""
+    if "\0" in path:
+        return "must hold no NUL"
+    try:
+        local = path if is_uri(path) else str(Path(path).expanduser())
+        names = os.fsencode(local).split(b"/")
+    except RuntimeError:
+        return "must begin with the home folder of a user that is known here, or be another path"
+    except UnicodeEncodeError:
+        return "must be a text that UTF-8 holds"
+    if any(len(name) > MAX_NAME_BYTES for name in names) or len(local) > MAX_PATH_CHARS:
+        return "must be shorter: a name in a path has at most 255 bytes, and a path 4,000 characters"
+    return None
 
 
 def join(root: str, *names: str) -> str:

@@ -32,6 +32,8 @@ def class_counts(labels: ArrayLike, classes: int) -> list[int]:
     import numpy as np
 
     array = np.asarray(labels)
+    if not array.size:
+        return [0] * classes
     counted = np.bincount(array, minlength=classes) if array.ndim == 1 else array.sum(axis=0)
     counts: list[int] = counted.tolist()
     return counts

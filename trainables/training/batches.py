@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from toprung.trainables.task.task import Split
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from toprung.trainables.backend.tensors import Tensor
-    from toprung.trainables.task.task import Split
 
 CHUNK_BYTES = 64 * 2**20
 CHUNK_STEPS = 256
@@ -137,6 +138,14 @@ def epoch_order(count: int, batch: int, seed: int, epoch: int) -> np.ndarray:
     shuffled = np.random.default_rng([seed, epoch]).permutation(count)
     steps = steps_per_epoch(count, batch)
     return np.resize(shuffled, (steps, min(batch, count)))
+
+
+def sample(split: Split, count: int) -> Split:
+    """At most `count` images of a split, drawn at random, always the same."""
+    if len(split) <= count:
+        return split
+    rows = np.sort(np.random.default_rng(0).permutation(len(split))[:count])
+    return Split(split.images[rows], split.labels[rows])
 
 
 def steps_per_epoch(count: int, batch: int) -> int:

@@ -19,6 +19,7 @@ from toprung.trainables.training.batches import (
     feed_for,
     predict_in_batches,
     prediction_batches,
+    sample,
     steps_per_epoch,
 )
 from toprung.trainables.training.compile_warmup import CompileWarmup
@@ -193,6 +194,13 @@ class Trainer:
         )
         return self.compiled.network.head.evaluate(logits, np.asarray(split.labels))
 
+    def clean_train_accuracy(self) -> float:
+        """The accuracy on training images as they are: without augmentation and dropout, after the epoch."""
+        began = time.perf_counter()
+        accuracy = self.evaluate(sample(self._task.train, len(self._task.val))).accuracy
+        self._usage += ResourceUsage(validation_secs=time.perf_counter() - began)
+        return accuracy
+
     def latency_ms(self) -> float:
         """Milliseconds from one image as an array to its logits: the fastest of 30 calls."""
         images = self._task.val.images[:1]
@@ -225,9 +233,9 @@ class Trainer:
         self._load(loaded)
         self._schedule.load_state(state)
 
-    def export(self) -> keras.Model:
-        """The current model: stock layers, raw uint8 images in, class probabilities out."""
-        return self.compiled.network.export(self._scored_weights, self._state.non_trainable)
+    def export(self, temperature: float = 1.0) -> keras.Model:
+        """The current model: stock layers, raw uint8 images in, class probabilities out, logits over `temperature`."""
+        return self.compiled.network.export(self._scored_weights, self._state.non_trainable, temperature)
 
     def release(self) -> None:
         """Free the memory of the current trial, which is lost; `reset` starts the next one."""

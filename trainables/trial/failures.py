@@ -8,12 +8,14 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.spaces.errors import printable
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ERROR_TAIL_CHARS = 2000
+REASON_CHARS = 1000
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50, "EiB": 2**60}
 
 
@@ -38,13 +40,14 @@ _AMOUNT = re.compile(r"(?:allocate|allocating)\s+([\d.]+)\s*(bytes|[KMGTPE]iB)")
 class Failure:
     """How a trial failed; false when it did not.
 
-    `error` is the end of the traceback. `failed_allocation_bytes` is the size of the allocation that failed when
-    memory ran out, None if unknown.
+    `error` is the end of the traceback, `reason` the exception's type and the first line of what it says.
+    `failed_allocation_bytes` is the size of the allocation that failed when memory ran out, None if unknown.
     """
 
     outcome: Outcome | None
     error: str = ""
     failed_allocation_bytes: int | None = None
+    reason: str = ""
 
     @classmethod
     def none(cls) -> Failure:
@@ -59,18 +62,33 @@ def failure_of(error: BaseException) -> Failure:
     """The failure that an exception stands for: OOM when memory ran out, else FAILED."""
     tail = "".join(traceback.format_exception(error))[-ERROR_TAIL_CHARS:]
     if is_out_of_memory(error):
-        return Failure(Outcome.OOM, tail, failed_allocation_bytes(str(error)))
-    return Failure(Outcome.FAILED, tail)
+        return Failure(Outcome.OOM, tail, failed_allocation_bytes(str(error)), reason_of(error))
+    return Failure(Outcome.FAILED, tail, reason=reason_of(error))
 
 
-def catch_failure(action: Callable[[], None]) -> Failure:
-    """Run an action and return how it failed.
+def reason_of(error: BaseException) -> str:
+    """The exception's type and the first line of what it says, as the last line of a short traceback has them."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    name = type(error).__name__
+    return f"{name}: {printable(lines[0])[:REASON_CHARS]}" if lines else name
+
+
+def catch_failure(action: Callable[[], None], catches_interrupts: bool = False) -> Failure:
+    """Run an action and return how it failed; `sys.exit()` in a user's code is a failure like any other.
 
     The exception is dropped, and with it the models that the frames of its traceback hold.
+
+    Args:
+        action: What to run.
+        catches_interrupts: Whether KeyboardInterrupt is a failure too, as in a worker, which Ray shields from Ctrl-C.
     """
     try:
         action()
-    except Exception as error:
+    except KeyboardInterrupt as error:
+        if not catches_interrupts:
+            raise
+        return failure_of(error)
+    except BaseException as error:
         return failure_of(error)
     return Failure.none()
 

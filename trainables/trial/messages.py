@@ -30,9 +30,9 @@ class EpochResult:
     """What one step of a worker reports to the driver.
 
     `report` is the newest epoch and `history` the epochs before it that were not reported yet; `report` is None when
-    the trial failed before it measured anything new. `failure` and `error` are set when the trial has failed;
+    the trial failed before it measured anything new. `failure`, `error` and `reason` are set when the trial has failed;
     `failed_allocation_bytes` is the size of the last allocation that failed, if the error names it. `resource_usage` is
-    what the worker spent since its last result.
+    what the worker spent since its last result; `notes` say what the user should know of the trial.
     """
 
     report: EpochReport | None
@@ -43,6 +43,8 @@ class EpochResult:
     resource_usage: ResourceUsage = field(default_factory=ResourceUsage)
     parameter_count: int = 0
     execution: ExecutionRecord | None = None
+    notes: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Objective:
 
     @classmethod
     def named(cls, metric: str) -> Objective:
-        """The objective of a metric of ours; its name tells the direction: less is better for losses and costs."""
+        """The objective of a metric by its name, which tells the direction: less is better for losses and costs."""
         return cls(metric, "min" if metric.endswith(_LESS_IS_BETTER) else "max")
 
     @property
@@ -50,7 +50,7 @@ class Objectives:
 
     @classmethod
     def named(cls, metrics: Iterable[str]) -> Objectives:
-        """The objectives of metrics of ours, see `Objective.named`."""
+        """The objectives of metrics by their names, see `Objective.named`."""
         return cls(tuple(map(Objective.named, metrics)))
 
     @property

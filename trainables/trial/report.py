@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+CLEAN_TRAIN_ACCURACY = "clean_train_accuracy"
+"""The metric of the rungs that stands beside `train_accuracy`, which is measured while the weights change."""
+
+
 class Outcome(StrEnum):
     """How a trial ended.
 

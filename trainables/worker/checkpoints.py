@@ -1,4 +1,4 @@
-"""A trial's newest and best state on storage, each replaced whole, read by whichever worker goes on with it."""
+"""A trial's newest and best state on storage, each replaced whole, read by the worker that continues the trial."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from toprung.spaces.errors import first_line
 from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _log = logging.getLogger("toprung")
 class Checkpoint:
     """State after `epoch` of a trial: arrays by name, and the metrics of every epoch so far.
 
-    `identity` is what the state belongs to (configuration, seed, data); another identity's state is not taken.
+    `identity` is what the state belongs to (configuration, seed, data, code); another identity's state is not taken.
     `best_epoch` is that of the best state saved so far; None in a file of an earlier version. `was_aside` is whether it
     was read from the best state's own file, so that what lies in the newest's place, if anything, is another state.
     """
@@ -40,6 +41,10 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
     best_epoch: int | None = None
     was_aside: bool = False
+
+
+class UnusableStateError(Exception):
+    """A saved state is there and cannot be continued from; the message says why."""
 
 
 class CheckpointStore:
@@ -94,13 +99,37 @@ class CheckpointStore:
 
         One that is being written here is waited for.
         """
-        if self._last_trial == trial_id:
-            self.settle()
-        return self._read(trial_id, NEWEST, identity) or self._read(trial_id, BEST, identity)
+        return self._first(trial_id, identity, (NEWEST, BEST))
 
     def load_best(self, trial_id: str, identity: str) -> Checkpoint | None:
         """The best of the states that were saved, which may be the newest; None as for `load`."""
-        return self._read(trial_id, BEST, identity) or self._read(trial_id, NEWEST, identity)
+        return self._first(trial_id, identity, (BEST, NEWEST))
+
+    def read(self, trial_id: str, suffix: str, identity: str) -> Checkpoint | None:
+        """The state in one file of the trial, NEWEST or BEST; None without this file.
+
+        One that is being written here is waited for.
+
+        Raises:
+            UnusableStateError: It cannot be read, is damaged, or belongs to something else.
+        """
+        if self._last_trial == trial_id:
+            self.settle()
+        try:
+            content = self._storage.read(trial_id + suffix)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnusableStateError(f"cannot be read ({first_line(error)})") from error
+        try:
+            found = _decode(content, trial_id)
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged, for which zip has many errors
+            raise UnusableStateError(f"is damaged ({first_line(error)})") from error
+        if found.identity != identity:
+            raise UnusableStateError("is of another configuration, code or set of images")
+        return replace(found, was_aside=suffix == BEST)
 
     def discard(self, trial_id: str) -> None:
         """Delete the trial's state in the background; nothing is done where it has none."""
@@ -143,20 +172,12 @@ class CheckpointStore:
         for suffix in self._suffixes:
             self._storage.delete(trial_id + suffix)
 
-    def _read(self, trial_id: str, suffix: str, identity: str) -> Checkpoint | None:
-        try:
-            content = self._storage.read(trial_id + suffix)
-        except FileNotFoundError:
-            return None
-        try:
-            found = _decode(content, trial_id, identity)
-        except MemoryError:
-            raise
-        except (
-            Exception
-        ):  # damaged, for which zip has many errors: the trial goes back further and loses only time
-            return None
-        return found and replace(found, was_aside=suffix == BEST)
+    def _first(self, trial_id: str, identity: str, suffixes: Sequence[str]) -> Checkpoint | None:
+        for suffix in suffixes:
+            with suppress(UnusableStateError):
+                if found := self.read(trial_id, suffix, identity):
+                    return found
+        return None
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
         newest, best, partial = (checkpoint.trial_id + suffix for suffix in (NEWEST, BEST, PARTIAL))
@@ -182,11 +203,9 @@ def _encode(checkpoint: Checkpoint) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(content: pa.Buffer, trial_id: str, identity: str) -> Checkpoint | None:
+def _decode(content: pa.Buffer, trial_id: str) -> Checkpoint:
     with np.load(pa.BufferReader(content), allow_pickle=False) as file:
         meta = json.loads(file[_META].tobytes())
-        if meta["identity"] != identity:
-            return None
         arrays = {name: file[name] for name in file.files if name != _META}
     history = tuple(meta["history"])
-    return Checkpoint(trial_id, meta["epoch"], identity, history, arrays, meta.get("best_epoch"))
+    return Checkpoint(trial_id, meta["epoch"], meta["identity"], history, arrays, meta.get("best_epoch"))

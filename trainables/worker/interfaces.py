@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from toprung.trainables.trial.resource_usage import ResourceUsage
 
 
-class Trainer(Protocol):
+class TrialTrainer(Protocol):
     """A model with its optimizer, reset in place for each trial."""
 
     execution_plan: ExecutionPlan
@@ -31,6 +31,9 @@ class Trainer(Protocol):
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train and validate one epoch (1-based); returns its metrics."""
+
+    def clean_train_accuracy(self) -> float:
+        """The accuracy on training images without augmentation and dropout, after the newest epoch."""
 
     def latency_ms(self) -> float:
         """Milliseconds from one image as an array to its logits."""
@@ -50,7 +53,7 @@ class TrainerSource(Protocol):
 
     def trainer(
         self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
-    ) -> Trainer:
+    ) -> TrialTrainer:
         """The trainer of a configuration's structure.
 
         Args:

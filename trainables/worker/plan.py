@@ -30,6 +30,7 @@ class Rules:
     durable_rungs: a rung is reported only once its state is on storage.
     objectives: the metrics of the search. Measures of the model itself, such as its latency, are taken once a trial.
     data_fingerprint: names the data; a state of other data is not resumed.
+    code_fingerprint: names the user's code, empty without any; a state of another version of it is not resumed.
     """
 
     max_epochs: int
@@ -39,6 +40,7 @@ class Rules:
     durable_rungs: bool = False
     objectives: Objectives = field(default_factory=lambda: Objectives.named(("val_accuracy",)))
     data_fingerprint: str = ""
+    code_fingerprint: str = ""
 
     def is_rung(self, epoch: int) -> bool:
         """Whether the driver decides after this epoch."""
@@ -82,6 +84,7 @@ class TrialPlan:
     worker_bytes: the memory at which a worker is replaced between two trials; None for 0.8 of its cores' share.
     epoch_limit_secs: a worker without a result for longer is considered to hang.
     driver: where the driver listens; None until it does.
+    store_settings: where the driver's environment says that object stores are, see `store_settings`.
     preflight: what a worker's node must have in common with the driver; None where it is not compared.
     """
 
@@ -99,4 +102,5 @@ class TrialPlan:
     worker_bytes: int | None = None
     epoch_limit_secs: float = 6 * 3600.0
     driver: Address | None = None
+    store_settings: Mapping[str, str] = field(default_factory=dict)
     preflight: DriverFacts | None = None

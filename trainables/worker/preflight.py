@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.imports import keras_backend
 from toprung.trainables.system.storage import Storage
+from toprung.trainables.system.store_settings import adopt_store_settings
 from toprung.trainables.worker.plan import DriverFacts
 from toprung.trainables.worker.trainer_source import preload, start_worker_backend
 
@@ -54,6 +55,7 @@ def announce(root: str) -> DriverFacts:
 
 def node_problem(plan: TrialPlan) -> NodeProblem | None:
     """What is wrong with this process's node for a plan's trials; None if nothing is, or nothing is to be compared."""
+    adopt_store_settings(plan.store_settings)
     facts = plan.preflight
     if facts is None:
         return None

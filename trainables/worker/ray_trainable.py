@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.result import DONE
 
+from toprung.trainables.system.store_settings import adopt_store_settings
 from toprung.trainables.system.watchdog import Watchdog
 from toprung.trainables.trial.messages import (
     EpochResult,
@@ -28,7 +29,7 @@ from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.connection import connect_to_driver
 from toprung.trainables.worker.preflight import node_problem
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
-from toprung.trainables.worker.trial_runner import TrialRun
+from toprung.trainables.worker.trial_runner import TrialRunner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +52,12 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], plan: TrialPlan | None = None) -> None:
         """Connect to the driver; Ray demands a default of `plan` and always passes it."""
         assert plan is not None and plan.driver is not None
+        adopt_store_settings(plan.store_settings)
         self._slot, self._plan = config[WORKER_SLOT], plan
         self._epoch_limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._max_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
-        self._run = TrialRun(self.source(plan), CheckpointStore(plan.checkpoints), plan.rules)
+        store = CheckpointStore(plan.checkpoints)
+        self._run = TrialRunner(self.source(plan), store, plan.rules, in_worker=True)
         self._connection = connect_to_driver(plan.driver)
 
     def source(self, plan: TrialPlan) -> TrainerSource:

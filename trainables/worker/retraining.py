@@ -1,7 +1,8 @@
 """The winner's training on train + validation, in whichever process has the resources for it.
 
-It is one long trial: saved, resumed and cut into micro-batches as every trial. Heavy libraries are imported inside the
-functions.
+It is one long trial: saved, resumed and cut into micro-batches as every trial. So is the training on train alone that
+may stand before it: its validation images are held out, and their logits calibrate the winner. Heavy libraries are
+imported inside the functions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from toprung.trainables.backend.autotune import AutotuneStore
@@ -20,20 +22,27 @@ from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.patience import KEY as PATIENCE
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
-from toprung.trainables.worker.trial_runner import TrialRun
+from toprung.trainables.worker.trial_runner import TrialRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import keras
 
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.metrics.classification import Evaluation
-    from toprung.trainables.task.task import Task
+    from toprung.trainables.task.task import Split, Task
     from toprung.trainables.training.trainer import Trainer
     from toprung.trainables.trial.execution import ExecutionPlan
     from toprung.trainables.trial.messages import EpochResult
     from toprung.trainables.worker.plan import TrialPlan
+
+
+class Phase(Enum):
+    """What the winner is trained on: `HELD_OUT` keeps the validation images for calibration, `FINAL` has them too."""
+
+    HELD_OUT = "train"
+    FINAL = "train + validation"
 
 
 @dataclass(frozen=True)
@@ -54,17 +63,25 @@ class RetrainPlan:
     schedule_epochs: int
     min_micro_batches: int = 1
 
-    @property
-    def state_name(self) -> str:
+    def state_name(self, phase: Phase = Phase.FINAL) -> str:
         """Names the saved state: another training, or another version of the user's file, has another name."""
         trial = self.trial
-        owner = [self.schedule_epochs, trial.rules.max_epochs, self.min_micro_batches, trial.family.source]
-        return "winner-" + hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]
+        owner = [
+            self.schedule_epochs,
+            trial.rules.max_epochs,
+            self.min_micro_batches,
+            trial.family.fingerprint,
+        ]
+        prefix = "winner" if phase is Phase.FINAL else "held-out"
+        return f"{prefix}-" + hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]
 
 
-def retrain_task(dataset: Dataset, schedule_epochs: int) -> Task:
-    """The task on train + validation; a learning rate schedule ends at zero after `schedule_epochs`."""
-    return dataset.task(schedule_epochs, concat_splits(dataset.train(), dataset.val()))
+def retrain_task(dataset: Dataset, schedule_epochs: int, phase: Phase = Phase.FINAL) -> Task:
+    """The task of a phase; a learning rate schedule ends at zero after `schedule_epochs`."""
+    train = dataset.train()
+    if phase is Phase.FINAL:
+        train = concat_splits(train, dataset.val())
+    return dataset.task(schedule_epochs, train)
 
 
 class RetrainSource(CachedTrainerSource):
@@ -73,7 +90,12 @@ class RetrainSource(CachedTrainerSource):
     def __init__(self, plan: RetrainPlan, in_worker: bool) -> None:
         super().__init__(plan.trial)
         self._retrain_plan, self._in_worker = plan, in_worker
+        self._task: Task | None = None
         self.newest: Trainer | None = None
+
+    def train_on(self, phase: Phase) -> None:
+        """Build trainers for this phase from now on."""
+        self._task = retrain_task(self.loaded.dataset, self._retrain_plan.schedule_epochs, phase)
 
     def trainer(
         self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
@@ -81,7 +103,8 @@ class RetrainSource(CachedTrainerSource):
         """The winner's trainer, its batches cut as in the search and for lack of memory here."""
         loaded = self.loaded
         count = max(self._retrain_plan.min_micro_batches, min_micro_batches)
-        self.newest = loaded.trainers.trainer(loaded.family, config, loaded.task, plan, count)
+        task = self._task or loaded.task
+        self.newest = loaded.trainers.trainer(loaded.family, config, task, plan, count)
         return self.newest
 
     def task(self, dataset: Dataset) -> Task:
@@ -101,21 +124,23 @@ class RetrainSource(CachedTrainerSource):
         with silence_native_stderr():
             import keras  # noqa: F401
 
-    def single_precision(self, config: Mapping[str, object]) -> Trainer:
-        """A trainer with the newest one's weights that computes as the saved model does: in float32.
 
-        Its scores are those that the users of the model see. The newest trainer may lose its weights to it.
-        """
-        trainer = self.newest
-        assert trainer is not None
-        plan = replace(trainer.execution_plan, precision=FLOAT32)
-        if plan == trainer.execution_plan:
-            return trainer
-        state = trainer.state()
-        single = self.trainer(config, plan, plan.micro_batches)
-        single.reset(config, 0)
-        single.load_state(state)
-        return single
+def in_single_precision(trainer: Trainer, made: Callable[[ExecutionPlan], Trainer]) -> Trainer:
+    """A trainer with the weights of another that computes as the saved model does: in float32.
+
+    Its scores are those that the users of the model see.
+
+    Args:
+        trainer: The other one, which may lose its weights.
+        made: Gives a trainer of the same model that computes as a plan says.
+    """
+    plan = replace(trainer.execution_plan, precision=FLOAT32)
+    if plan == trainer.execution_plan:
+        return trainer
+    state = trainer.state()
+    single = made(plan)
+    single.load_state(state)
+    return single
 
 
 class Retraining:
@@ -133,15 +158,16 @@ class Retraining:
         self._config = {key: value for key, value in plan.config.items() if key != PATIENCE}
         self._source = RetrainSource(plan, in_worker)
         self._store = CheckpointStore(plan.trial.checkpoints)
-        self._run = TrialRun(self._source, self._store, plan.trial.rules)
+        self._run = TrialRunner(self._source, self._store, plan.trial.rules, in_worker)
 
-    def results(self) -> Iterator[EpochResult]:
+    def results(self, phase: Phase = Phase.FINAL) -> Iterator[EpochResult]:
         """Train to the last epoch; from a saved state the first result repeats its newest epoch.
 
         Yields:
             The result of each epoch; the last one says how the training failed, if it did.
         """
-        self._run.begin(TrialStart(self._plan.state_name, 0, self._plan.seed, self._config))
+        self._source.train_on(phase)
+        self._run.begin(TrialStart(self._plan.state_name(phase), 0, self._plan.seed, self._config))
         while True:
             result = self._run.step()
             yield result
@@ -157,14 +183,22 @@ class Retraining:
         """The images."""
         return self._source.loaded.dataset
 
-    def export(self) -> keras.Model:
+    def export(self, temperature: float = 1.0) -> keras.Model:
         """The trained model, see `Trainer.export`."""
         assert self._source.newest is not None
-        return self._source.newest.export()
+        return self._source.newest.export(temperature)
 
-    def evaluate_test(self) -> Evaluation:
-        """The scores on the sealed test images, as the saved model computes them; called last."""
-        return self._source.single_precision(self._config).evaluate(self.dataset.test())
+    def evaluate(self, split: Split) -> Evaluation:
+        """The scores of the trained model on a split, as the saved model computes them; `export` comes first."""
+        trainer = self._source.newest
+        assert trainer is not None
+
+        def made(plan: ExecutionPlan) -> Trainer:
+            single = self._source.trainer(self._config, plan, plan.micro_batches)
+            single.reset(self._config, 0)
+            return single
+
+        return in_single_precision(trainer, made).evaluate(split)
 
     def discard_state(self) -> None:
         """Delete the saved states of this run's retrainings: nothing continues from them any more."""

@@ -14,6 +14,7 @@ from toprung.spaces.user_code.source_files import unpack_source
 from toprung.trainables.backend.autotune import AutotuneStore
 from toprung.trainables.data.dataset import load
 from toprung.trainables.system.imports import block_imports, imports_not_needed_for_training
+from toprung.trainables.system.store_settings import adopt_store_settings
 from toprung.trainables.trial.resource_usage import process_age_secs
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from toprung.trainables.task.task import Task
     from toprung.trainables.training.trainer_cache import TrainerCache
     from toprung.trainables.trial.execution import ExecutionPlan
-    from toprung.trainables.worker.interfaces import Trainer
+    from toprung.trainables.worker.interfaces import TrialTrainer
     from toprung.trainables.worker.plan import TrialPlan
 
 
@@ -43,6 +44,7 @@ _preloaded: dict[str, Dataset] = {}
 
 def preload(plan: TrialPlan) -> Dataset:
     """Load a plan's images and keep them for the next source that needs them: large folders take minutes to list."""
+    adopt_store_settings(plan.store_settings)
     _preloaded[_data_key(plan)] = load(replace(plan.data, source=unpack_source(plan.source)))
     return _preloaded[_data_key(plan)]
 
@@ -75,7 +77,7 @@ class CachedTrainerSource:
 
     def trainer(
         self, config: Mapping[str, object], plan: ExecutionPlan | None, min_micro_batches: int
-    ) -> Trainer:
+    ) -> TrialTrainer:
         """The worker's trainer of a configuration's structure, built if it has none."""
         loaded = self.loaded
         return loaded.trainers.trainer(loaded.family, config, loaded.task, plan, min_micro_batches)

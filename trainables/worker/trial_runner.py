@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toprung.spaces.errors import first_line
 from toprung.trainables.trial.execution import ExecutionPlan
-from toprung.trainables.trial.failures import Failure, catch_failure
+from toprung.trainables.trial.failures import Failure, catch_failure, is_out_of_memory
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.patience import patience_of, patience_stop_reason
-from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.trial.report import CLEAN_TRAIN_ACCURACY, EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import IdleTimer, ResourceUsage, device_bytes, rss_bytes
-from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
+from toprung.trainables.worker.checkpoints import (
+    BEST,
+    NEWEST,
+    Checkpoint,
+    CheckpointStore,
+    UnusableStateError,
+)
+from toprung.trainables.worker.saved_state import checked_history
 
 if TYPE_CHECKING:
-    from toprung.trainables.worker.interfaces import Trainer, TrainerSource
+    from collections.abc import Callable
+
+    from toprung.trainables.worker.interfaces import TrainerSource, TrialTrainer
     from toprung.trainables.worker.plan import Rules
 
 
@@ -38,7 +48,7 @@ class BestState:
     is_newest: bool = False
 
 
-class TrialRun:
+class TrialRunner:
     """The trial that a worker currently trains.
 
     A trial resumes from its newest checkpoint wherever it begins: after a worker or the driver was killed, or after a
@@ -49,23 +59,27 @@ class TrialRun:
     batches cut into micro-batches, the second time into smaller ones.
     """
 
-    def __init__(self, source: TrainerSource, store: CheckpointStore, rules: Rules) -> None:
-        self._source, self._store, self._rules = source, store, rules
+    def __init__(
+        self, source: TrainerSource, store: CheckpointStore, rules: Rules, in_worker: bool = False
+    ) -> None:
+        """A run without a trial; `in_worker` is whether this process is a worker, which nobody interrupts."""
+        self._source, self._store, self._rules, self._in_worker = source, store, rules, in_worker
         self._idle = IdleTimer()
         self._usage = ResourceUsage()
-        self._trainer: Trainer | None = None
+        self._trainer: TrialTrainer | None = None
         self._history: list[EpochReport] = []
         self._reported = 0
         self._repeat = False
         self._best = self._best_before_save = BestState()
         self._failed_allocation_bytes: int | None = None
+        self._notes: list[str] = []
 
     def begin(self, start: TrialStart) -> None:
         """Begin or resume a trial. A failure is reported by the first `step`, so that the worker survives it."""
         self._usage, self._counted_to = ResourceUsage(idle_secs=self._idle.stop()), time.perf_counter()
         self._start, self._failure, self._retries = start, Failure.none(), 0
-        self._reported, self._failed_allocation_bytes = 0, None
-        self._retry_or_fail(catch_failure(self._resume))
+        self._reported, self._failed_allocation_bytes, self._notes = 0, None, []
+        self._retry_or_fail(self._catch(self._resume))
         self._idle.start()
 
     def step(self) -> EpochResult:
@@ -73,7 +87,7 @@ class TrialRun:
         self._usage += ResourceUsage(idle_secs=self._idle.stop())
         self._counted_to = time.perf_counter()
         while not self._failure and not self._repeat:
-            failure = catch_failure(self._train_to_decision)
+            failure = self._catch(self._train_to_decision)
             if not failure:
                 break
             self._retry_or_fail(failure)
@@ -83,33 +97,54 @@ class TrialRun:
         self._idle.start()
         return result
 
+    def _catch(self, action: Callable[[], None]) -> Failure:
+        return catch_failure(action, catches_interrupts=self._in_worker)
+
     def end(self) -> None:
         """Wait until the newest checkpoint is on storage or has failed to get there."""
         self._store.settle()
 
     @property
     def identity(self) -> str:
-        """A digest of what the trial's state belongs to: configuration, seed and data."""
-        owner = [dict(self._start.config), self._start.seed, self._rules.data_fingerprint]
+        """A digest of what the trial's state belongs to: configuration, seed, data, and the user's code."""
+        rules = self._rules
+        owner = [dict(self._start.config), self._start.seed, rules.data_fingerprint]
+        owner += [rules.code_fingerprint] if rules.code_fingerprint else []
         return hashlib.sha256(json.dumps(owner, sort_keys=True, default=str).encode()).hexdigest()
 
     def _resume(self) -> None:
+        """Go on from the newest state, else from the best one, else start over; says why not from a later one."""
+        for file, name in ((NEWEST, "newest"), (BEST, "best")):
+            try:
+                if self._go_on_from(self._store.read(self._start.trial_id, file, self.identity)):
+                    return
+            except Exception as error:  # whatever a damaged state makes the trainer raise
+                if is_out_of_memory(error):
+                    raise
+                self._notes.append(f"its {name} saved state is not used: it {_why_unusable(error)}")
+        self._set_up(None, [])
+
+    def _go_on_from(self, checkpoint: Checkpoint | None) -> bool:
+        """Whether the trial goes on from the state, if there is one. Raises what makes it unusable."""
+        if checkpoint is not None:
+            self._set_up(checkpoint, checked_history(checkpoint, self._rules.max_epochs))
+        return checkpoint is not None
+
+    def _set_up(self, checkpoint: Checkpoint | None, history: list[EpochReport]) -> None:
         self._trainer, self._history, self._repeat = None, [], False
         self._best = BestState()
-        checkpoint = self._store.load(self._start.trial_id, self.identity)
-        history = history_of(checkpoint) if checkpoint else []
         plan = plan_of(checkpoint) if checkpoint else None
         min_micro_batches = MICRO_BATCHES_AFTER_OOM[self._retries - 1] if self._retries else 1
         trainer = self._source.trainer(self._start.config, plan, min_micro_batches)
         trainer.reset(self._start.config, self._start.seed)
-        if checkpoint is not None and history:
+        if checkpoint is not None:
             self._restore(checkpoint, history, trainer)
         self._best_before_save = self._best
         self._trainer = trainer
         self._count_setup(trainer)
         self._saved_at = self._counted_to
 
-    def _count_setup(self, trainer: Trainer | None) -> None:
+    def _count_setup(self, trainer: TrialTrainer | None) -> None:
         """Count the seconds since the last that were counted: by the trainer's own account, the rest as setup."""
         apart = ResourceUsage(worker_startup_secs=self._source.take_startup_secs())
         if trainer is not None:
@@ -119,12 +154,12 @@ class TrialRun:
         setup_secs = max(0.0, setup_secs - apart.worker_startup_secs)
         self._usage += apart + ResourceUsage(trial_setup_secs=setup_secs)
 
-    def _restore(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: Trainer) -> None:
+    def _restore(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: TrialTrainer) -> None:
         trainer.load_state(checkpoint.arrays)
         self._history = history
         # Only an epoch whose state was saved is the best state: otherwise no later state could take its place.
         saved = [report for report in self._history if report.epoch == checkpoint.best_epoch] or self._history
-        best = max(reversed(saved), key=self._rules.score)
+        best = max(saved, key=self._rules.score)
         # A newest state that could not be read must not be set aside in the place of the best one.
         is_newest = best.epoch == checkpoint.epoch and not checkpoint.was_aside
         self._best = BestState(self._rules.score(best), best.epoch, is_newest)
@@ -141,7 +176,7 @@ class TrialRun:
             self._count_setup(self._trainer)
             self._trainer = None
             self._source.make_room()
-            failure = catch_failure(self._resume)
+            failure = self._catch(self._resume)
             self._reported = min(self._reported, len(self._history))
         # A trial's own seconds are those of its newest report, which leave out what is trained again.
         lost_secs = sum(report.epoch_secs for report in trained[len(self._history) :])
@@ -170,12 +205,14 @@ class TrialRun:
         main = self._rules.objectives.main
         return patience_stop_reason(self._history, self._start.config, main, first_rung) is not None
 
-    def _train_epoch(self, trainer: Trainer) -> EpochReport:
+    def _train_epoch(self, trainer: TrialTrainer) -> EpochReport:
         before = self._history[-1] if self._history else EpochReport(self._start.trial_id, 0)
         if before.epoch >= self._rules.max_epochs:
             return before
         began = time.perf_counter()
         metrics = trainer.train_epoch(before.epoch + 1)
+        if self._rules.is_rung(before.epoch + 1) and all(map(math.isfinite, metrics.values())):
+            metrics[CLEAN_TRAIN_ACCURACY] = trainer.clean_train_accuracy()
         self._counted_to = time.perf_counter()
         # A phase may have been compiled, which is not training.
         apart = trainer.take_usage()
@@ -187,7 +224,7 @@ class TrialRun:
         self._history.append(report)
         return report
 
-    def _model_measures(self, trainer: Trainer, before: EpochReport) -> dict[str, float]:
+    def _model_measures(self, trainer: TrialTrainer, before: EpochReport) -> dict[str, float]:
         """Secondary objectives that measure the model itself: taken once a trial, repeated at every epoch."""
         measures = {
             "parameter_count": lambda: float(trainer.parameter_count),
@@ -199,7 +236,7 @@ class TrialRun:
             if name in measures
         }
 
-    def _save_if_due(self, trainer: Trainer, report: EpochReport) -> None:
+    def _save_if_due(self, trainer: TrialTrainer, report: EpochReport) -> None:
         """Save at rungs, every `checkpoint_secs`, and each best state that may be the last; count the waiting."""
         began, is_rung = time.perf_counter(), self._rules.is_rung(report.epoch)
         score = self._rules.score(report)
@@ -209,7 +246,7 @@ class TrialRun:
             return
         if not self._store.settle():
             self._best = self._best_before_save
-        is_best = score >= self._best.score
+        is_best = score > self._best.score or self._best.epoch == 0
         best = BestState(max(score, self._best.score), report.epoch if is_best else self._best.epoch, is_best)
         checkpoint = self._checkpoint(trainer, report.epoch, best.epoch)
         self._store.save(checkpoint, self._best.is_newest and not is_best, is_best)
@@ -220,7 +257,7 @@ class TrialRun:
         self._usage += ResourceUsage(checkpoint_secs=self._saved_at - began)
         self._counted_to = self._saved_at
 
-    def _checkpoint(self, trainer: Trainer, epoch: int, best_epoch: int) -> Checkpoint:
+    def _checkpoint(self, trainer: TrialTrainer, epoch: int, best_epoch: int) -> Checkpoint:
         history = tuple(report._asdict() for report in self._history)
         arrays = {**trainer.state(), EXECUTION_PLAN: np.asarray(trainer.execution_plan.to_json())}
         return Checkpoint(self._start.trial_id, epoch, self.identity, history, arrays, best_epoch)
@@ -241,6 +278,7 @@ class TrialRun:
             parameter_count, execution = self._trainer.parameter_count, self._trainer.execution_record
         usage = self._usage + ResourceUsage(rss_bytes=rss_bytes(), device_bytes=device_bytes())
         self._usage = ResourceUsage()
+        notes, self._notes = tuple(dict.fromkeys(self._notes)), []
         return EpochResult(
             news[-1] if news else None,
             tuple(news[:-1]),
@@ -250,15 +288,14 @@ class TrialRun:
             usage,
             parameter_count,
             execution,
+            notes,
+            self._failure.reason,
         )
 
 
-def history_of(checkpoint: Checkpoint) -> list[EpochReport]:
-    """The trial's epochs up to the checkpoint; empty if it does not state them, so that it cannot be resumed."""
-    try:
-        return [EpochReport(**row) for row in checkpoint.history]
-    except TypeError:
-        return []
+def _why_unusable(error: Exception) -> str:
+    """What a state that cannot be used does, in words."""
+    return str(error) if isinstance(error, UnusableStateError) else f"does not fit ({first_line(error)})"
 
 
 def plan_of(checkpoint: Checkpoint) -> ExecutionPlan | None:

@@ -89,3 +89,9 @@ def test_a_file_and_standard_output_get_the_same(
     assert printed
     if fmt != "rich":
         assert printed == (tmp_path / "out").read_bytes()
+
+
+def test_json_holds_every_digit_of_a_float() -> None:
+    values = [0.1 + 0.2, 1e-17, 2.0**60 + 0.0, 1 / 3, float("inf")]
+    records = json.loads(render(pd.DataFrame({"value": values}), "json"))
+    assert [record["value"] for record in records] == [*values[:4], None]

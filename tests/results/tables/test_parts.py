@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.parts import (
-    DamagedTableError,
     compact_parts,
     counter_of,
     part_name,

@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from toprung.results.tables.parts import DamagedTableError, part_names, read_reports, read_table, read_tables
+from toprung.results.tables.part_file import DamagedTableError
+from toprung.results.tables.parts import part_names, read_reports, read_table, read_tables
 from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.run_lock import RunBusyError, RunLock
 from toprung.results.tables.schema import run_schemas

@@ -1,52 +1,77 @@
-"""A retrained model in the registry: it loads by its alias and takes raw uint8 images."""
+"""A retrained model in the registry: found by its alias, it takes image files and answers with labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import base64
+import io
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from toprung.results.tracking.mlflow_runs import Tracking, quiet_client
 from toprung.results.tracking.model_registry import RetrainedModel, register_model
+from toprung.spaces.user_code.source_files import SourceFile
+from toprung.trainables.saved_model.description import ModelDescription, describe_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
+ABOUT = ModelDescription(
+    "t00003-s1", "quickstart", "t00003", ("a", "b", "c"), "softmax", (4, 4, 1), "stretch", 1.0, "d" * 64, "e" * 64,
+    "0.1.0", SourceFile("cnn"),
+)  # fmt: skip
+MAKE = """
+import sys, keras
+images = keras.Input((4, 4, 1), dtype="uint8")
+flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+keras.Model(images, keras.layers.Dense(3, activation="softmax")(flat)).save(sys.argv[1])
+"""
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    import keras
-
-    images = keras.Input((4, 4, 1), dtype="uint8")
-    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
-    return keras.Model(images, keras.layers.Dense(3, activation="softmax")(flat))
-
-
-def test_the_latest_retraining_is_the_champion_and_loads_by_its_alias(
-    tmp_path: Path, model: Any, capfd: pytest.CaptureFixture[str]
+def test_the_alias_moves_to_the_latest_model_of_its_kind_which_loads_and_classifies_files(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import mlflow.keras
+    import mlflow.pyfunc
 
+    path = tmp_path / "model.keras"
+    subprocess.run([sys.executable, "-c", MAKE, str(path)], check=True, capture_output=True)
+    describe_file(path, ABOUT)
     tracking = Tracking(f"sqlite:///{tmp_path}/mlflow.db", "digits", run="quickstart")
-    card = tmp_path / "evaluation.json"
-    card.write_text("{}")
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# A model")
     metrics = {"test_accuracy": 0.9, "test_loss": float("nan")}
-    for expected in (1, 2):
-        made = register_model(
-            tracking, "digits", RetrainedModel(model, "t00003", {"units": 3}, metrics, [card])
-        )
-        assert (made.version, made.alias, made.uri) == (expected, "champion", "models:/digits@champion")
+    for expected, alias in ((1, "champion"), (2, "challenger"), (3, "champion")):
+        retrained = RetrainedModel(path, "t00003", {"units": 3}, metrics, {"toprung.trial": "t00003"}, [card])
+        made = register_model(tracking, "digits", alias, retrained)
+        assert (made.version, made.alias, made.uri) == (expected, alias, f"models:/digits@{alias}")
     client = quiet_client(tracking.uri)
-    assert int(client.get_model_version_by_alias("digits", "champion").version) == 2
+    versions = {
+        alias: client.get_model_version_by_alias("digits", alias) for alias in ("champion", "challenger")
+    }
+    assert {alias: int(found.version) for alias, found in versions.items()} == {
+        "champion": 3,
+        "challenger": 2,
+    }
+    assert versions["champion"].tags["toprung.trial"] == "t00003"
     said = capfd.readouterr()
     assert "'digits'" not in said.out + said.err, "MLflow has nothing to say on the terminal"
     run = client.get_run(made.run_id)
     assert (run.info.status, run.data.params) == ("FINISHED", {"units": "3"})
     assert run.data.metrics == {"test_accuracy": 0.9}
-    assert [file.path for file in client.list_artifacts(made.run_id)] == ["evaluation.json"]
-    images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 1), dtype=np.uint8)
-    again = mlflow.keras.load_model(made.uri)
-    np.testing.assert_allclose(again.predict(images, verbose=0), model.predict(images, verbose=0), rtol=1e-6)
+    assert [file.path for file in client.list_artifacts(made.run_id)] == ["MODEL_CARD.md"]
+    loaded = mlflow.pyfunc.load_model(made.uri)
+    assert loaded.metadata.signature.inputs.input_names() == ["image"]
+    sink = io.BytesIO()
+    Image.fromarray(np.full((9, 7, 3), 200, np.uint8)).save(sink, "PNG")
+    (answer,) = loaded.predict(pd.DataFrame({"image": [base64.b64encode(sink.getvalue()).decode()]}))
+    assert answer["label"] in ABOUT.classes
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
+    assert answer["probability"] == max(answer["probabilities"].values())
+    with pytest.raises(mlflow.exceptions.MlflowException, match="no base64"):
+        loaded.predict(pd.DataFrame({"image": ["a text!"]}))

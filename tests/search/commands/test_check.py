@@ -45,7 +45,8 @@ def test_classes_of_very_different_sizes_are_pointed_out(
     job = Job.from_file(job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}))
     warnings = [line for line in describe_job(job) if "largest class" in line]
     assert len(warnings) == warned
-    assert all("42 training images and the smallest 14" in line for line in warnings)
+    large, small = load(job.data_spec()).class_counts["train"]
+    assert all(f"{large} training images and the smallest {small}" in line for line in warnings)
 
 
 def small_images(folder: Path, count: int) -> Path:
@@ -58,12 +59,15 @@ def small_images(folder: Path, count: int) -> Path:
 
 
 def flawed_images(folder: Path) -> Path:
-    """Images of which 12 cannot be read and 20 are there twice."""
-    small_images(folder, 30)
+    """Images of which 12 cannot be read and 20 are in train and in val."""
+    small_images(folder / "train", 30)
     for number in range(12):
-        (folder / "cats" / f"bad{number:02d}.jpg").touch()
-    for number in range(1, 40, 2):
-        (folder / "cats" / f"copy{number}.png").write_bytes((folder / "cats" / f"{number}.png").read_bytes())
+        (folder / "train" / "cats" / f"bad{number:02d}.jpg").touch()
+    for number in range(20):
+        home = "cats" if number % 2 else "dogs"
+        (folder / "val" / home).mkdir(parents=True, exist_ok=True)
+        copy = (folder / "train" / home / f"{number}.png").read_bytes()
+        (folder / "val" / home / f"copy{number}.png").write_bytes(copy)
     return folder
 
 
@@ -82,11 +86,11 @@ def test_images_left_out_and_images_in_two_splits_are_named(tmp_path: Path) -> N
     folder = flawed_images(tmp_path / "images")
     data = load(DataSpec("folder", str(folder), max_corrupt_fraction=0.2), tmp_path / "cache")
     unreadable, shared = data_warnings(data)
-    assert unreadable.startswith("12 images are unreadable and left out: cats/bad00.jpg (empty), ")
+    assert unreadable.startswith("12 images are unreadable and left out: train/cats/bad00.jpg (empty), ")
     assert "bad09.jpg" in unreadable and "bad10.jpg" not in unreadable
     assert unreadable.endswith(f"and 2 more in {data.folder}/manifest.json")
     assert "bad11.jpg" in (data.folder / "manifest.json").read_text()
-    assert f"{data.duplicates_across_splits.count} images are in an earlier split too, such as" in shared
+    assert "images are in an earlier split too, such as val: val/cats/copy" in shared
     clean = load(DataSpec("folder", str(small_images(tmp_path / "clean", 10))), tmp_path / "cache")
     assert list(data_warnings(clean)) == []
 

@@ -27,6 +27,12 @@ def test_notes_and_progress_are_printed_for_the_length_of_a_command(
     assert (log.level, list(log.handlers), log.propagate) == before
 
 
+def test_a_password_in_a_line_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_on_console():
+        logging.getLogger("toprung").warning("no answer from http://user:secret@store:9000/x?token=secret")
+    assert capsys.readouterr().out == "note: no answer from http://***@store:9000/x?token=***\n"
+
+
 def test_a_broken_pipe_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise BrokenPipeError

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from toprung.results.tables.rows import proposal_row, trial_row
-from toprung.results.tables.schema import PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.assemble_loop import assemble_loop
@@ -34,7 +34,8 @@ def test_checkpoints_of_stopped_trials_do_not_outlive_the_driver_that_was_killed
             writer.append(PROPOSALS, proposal_row(name, proposal.config, number))
             if outcome:
                 facts = TrialDetails(checkpoint=name if outcome is Outcome.COMPLETED else None)
-                reports = [EpochReport(name, 1)]
+                reports = [EpochReport(name, 1, {"val_accuracy": 0.5})]
+                writer.append(EPOCHS, epoch_row(reports[0], number, "keep"))
                 writer.append(TRIALS, trial_row(name, proposal.config, outcome, reports, facts))
     store.save(Checkpoint("t00003", 1, "", (), {}))  # its proposal was still to be written
     store.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -110,6 +111,33 @@ def test_slots_that_wait_for_a_node_are_surplus_once_there_is_no_trial_for_them(
         assert dispatcher.surplus(["b", "c"]) == ["c"], "one trial is left"
         assert worker.report("t00001") == "t00002"
         assert dispatcher.surplus(["b", "c"]) == ["b", "c"]
+
+
+def test_workers_beyond_the_limit_leave_at_the_ends_of_their_trials_and_come_back(fake_loop) -> None:
+    dispatcher = Dispatcher(fake_loop(9))
+    assert dispatcher.open_slot("a") and dispatcher.open_slot("b") and dispatcher.open_slot("c")
+    with served(dispatcher) as address:
+        first, second = Caller(address, "a"), Caller(address, "b")
+        dispatcher.limit_workers(1)
+        assert dispatcher.surplus(["c"]) == ["c"], "it would take the room that is let go"
+        dispatcher.close_slot("c", WorkerEnd.SHUT_DOWN)
+        assert not dispatcher.open_slot("d")
+        assert first.report("t00000") == "SHUTDOWN"
+        assert second.report("t00001") == "t00002", "its share stays"
+        assert not dispatcher.finished
+        dispatcher.close_slot("a", WorkerEnd.SHUT_DOWN)
+        dispatcher.limit_workers(math.inf)
+        assert dispatcher.open_slot("d")
+        assert Caller(address, "d").answer == "t00003"
+
+
+def test_a_worker_that_comes_when_there_are_too_many_leaves_without_a_trial(fake_loop) -> None:
+    dispatcher = Dispatcher(fake_loop(9))
+    assert dispatcher.open_slot("a") and dispatcher.open_slot("b")
+    with served(dispatcher) as address:
+        dispatcher.limit_workers(1)
+        assert Caller(address, "a").answer == "SHUTDOWN"
+        assert Caller(address, "b").answer == "t00000"
 
 
 def test_a_worker_that_exceeds_its_memory_shuts_down_between_two_trials(fake_loop) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from dataclasses import replace
+from io import StringIO
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,7 @@ from toprung.search.driver import progress_display
 from toprung.search.driver.progress import ProgressSnapshot
 from toprung.search.driver.progress_display import LineSchedule, ProgressDisplay, panel_of
 from toprung.search.driver.trial_state import Leader
+from toprung.search.driver.worker_presence import WorkerPresence
 
 NOW = ProgressSnapshot(
     running=2,
@@ -66,6 +69,20 @@ def test_lines_and_notes_are_logged_under_names_of_their_own(
         wait_for(lambda: len(caplog.records) >= 2)
     logged = [(record.name, record.getMessage()) for record in caplog.records[:2]]
     assert logged == [("toprung", "first rung raised"), ("toprung.progress", NOW.line())]
+
+
+def test_workers_that_are_not_here_are_shown_as_asked_for_and_not_as_running() -> None:
+    from rich.console import Console
+
+    waiting = replace(NOW, running=0, workers=WorkerPresence(asked=2, here=0, placed=0))
+    assert (
+        "0 running" in waiting.line() and "workers: 2 asked, 0 here, waiting for resources;" in waiting.line()
+    )
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(panel_of(waiting, "val_accuracy"))
+    assert "2 asked, 0 here, waiting for resources" in console.export_text()
+    assert str(WorkerPresence(asked=2, here=1, placed=2)) == "2 asked, 1 here, starting"
+    assert "asked" not in replace(NOW, workers=WorkerPresence(asked=2, here=2, placed=2)).line()
 
 
 def test_a_panel_shows_the_same_and_leaves_notes_to_the_log(

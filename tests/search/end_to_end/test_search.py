@@ -79,7 +79,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
         wait_for(lambda known=known, command=command: command.process.poll() is not None
                  or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
         time.sleep(moments.uniform(0, 1.0))
-        if command.process.poll() is not None or kills == 4:
+        if command.process.poll() is not None or kills == 3:
             break
         command.signal(signal.SIGKILL)
         kills += 1

@@ -13,6 +13,8 @@ import yaml
 from PIL import Image
 
 from toprung.search.cli import main
+from toprung.search.jobs.schema import Job
+from toprung.search.preparation.prepare import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +130,7 @@ def test_a_family_that_can_be_trained(tmp_path: Path) -> None:
     (tmp_path / "families_that_work.py").write_text(FAMILY)
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump({"data": "digits", "space": f"{tmp_path}/families_that_work.py:Good"}))
-    assert main(["check", str(job)]) == 0
+    assert prepare(Job.from_file(job)).kinds
 
 
 def test_fixed_numbers_that_nothing_trains_with(refusal_of) -> None:
@@ -203,7 +205,7 @@ def test_a_folder_of_images_that_may_not_be_listed(refusal_of, forbid, tmp_path:
 def test_a_corrupt_jpeg_is_named(refusal_of, tmp_path: Path) -> None:
     folder = images(tmp_path / "two", {"cat": 10, "dog": 10})
     (folder / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    lines = refusal_of({"data": {"path": str(folder)}})
+    lines = refusal_of({"data": {"path": str(folder), "max_corrupt_fraction": 0}})
     assert "broken.jpg" in "\n".join(lines)
 
 
@@ -293,3 +295,16 @@ def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -
     assert main(["status", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "trials" in line
+
+
+@pytest.mark.parametrize("size", ["[96]", "big", "[96, 2]", "3", "31.5", "{a: 1}", "[8, 8, 3]", "[a, b]"])
+def test_a_wrong_image_size_is_told_by_one_rule(refusal_of, size: str) -> None:
+    (line,) = refusal_of(f"data: {{source: digits, image_size: {size}}}")
+    assert "data.image_size: " in line
+    assert line.endswith(" given; must be a whole number of pixels from 4 to 2048, or [height, width]")
+
+
+def test_an_image_size_of_two_numbers_survives_being_saved() -> None:
+    job = Job.from_dict({"name": "a", "data": {"source": "digits", "image_size": [8, 12]}})
+    assert job.data_spec().size == (8, 12)
+    assert Job.from_dict(yaml.safe_load(job.to_yaml())) == job

@@ -78,7 +78,6 @@ AWKWARD = 'it\'s a "run" 100% %20?x=1#2\n;&'
 def stored(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job whose runs stand in a place that takes care to name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toprung.results.tables.run_lock.SETTLE_SECS", 0.0)
     if request.param == "s3":
         path = request.getfixturevalue("s3").uri("runs/")
     else:

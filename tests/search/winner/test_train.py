@@ -17,7 +17,7 @@ from toprung.search.winner.searched_run import SearchedRun
 from toprung.search.winner.train import gpus_of, micro_batches, winner_training
 from toprung.trainables.data.dataset import load
 from toprung.trainables.trial.report import Outcome
-from toprung.trainables.worker.retraining import retrain_task
+from toprung.trainables.worker.retraining import Phase, retrain_task
 
 TRAIN_IMAGES = 100
 
@@ -81,8 +81,9 @@ def test_another_training_of_the_winner_does_not_continue_from_the_state_of_the_
     dataset = load(run.job.data_spec())
     plan = winner_training(run, WINNER, dataset, 6).plan
     others = [winner_training(run, WINNER, dataset, 7).plan, replace(plan, min_micro_batches=2)]
-    assert len({each.state_name for each in (plan, *others)}) == 3
-    assert winner_training(run, WINNER, dataset, 6).plan.state_name == plan.state_name
+    names = {each.state_name(phase) for each in (plan, *others) for phase in Phase}
+    assert len(names) == 6
+    assert winner_training(run, WINNER, dataset, 6).plan.state_name() == plan.state_name()
 
 
 @pytest.mark.parametrize(("given", "gpus"), [("auto", 0.5), (1, 1.0), (0, 0.0)])

@@ -12,12 +12,12 @@ import pytest
 
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.references import (
-    absolute,
     did_you_mean,
     file_of,
     instance,
     is_reference,
     resolve,
+    with_absolute_path,
 )
 
 CODE = (
@@ -139,7 +139,7 @@ def test_the_file_of_a_reference_is_found_without_running_it(write: Callable[...
 def test_a_class_is_made_without_arguments_and_anything_else_is_left() -> None:
     assert instance(dict, "builtins:dict", "space.name") == {}
     assert instance(len, "builtins:len", "space.name") is len
-    with pytest.raises(InputError, match=r"cannot be made .*without arguments"):
+    with pytest.raises(InputError, match=r"cannot be made: .*without arguments"):
         instance(memoryview, "builtins:memoryview", "space.name")
 
 
@@ -153,8 +153,8 @@ def test_a_reference_is_a_location_and_a_name(text: str, expected: bool) -> None
 
 def test_a_reference_to_a_file_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert absolute("mine.py:Mine") == f"{tmp_path}/mine.py:Mine"
-    assert [absolute(text) for text in ("package.module:Mine", "cnn", "")] == [
+    assert with_absolute_path("mine.py:Mine") == f"{tmp_path}/mine.py:Mine"
+    assert [with_absolute_path(text) for text in ("package.module:Mine", "cnn", "")] == [
         "package.module:Mine",
         "cnn",
         "",

@@ -9,6 +9,7 @@ from toprung.trainables.metrics.classification import (
     SCORES,
     ClassificationEvaluation,
     calibration_error,
+    log_odds,
     one_vs_rest_auc,
 )
 
@@ -78,3 +79,26 @@ def test_a_class_without_images_leaves_every_score_finite() -> None:
         list(ClassificationEvaluation.from_logits(logits, np.zeros(6, int)).scores.values())
     ).all()
     assert one_vs_rest_auc(np.full((3, 2), 0.5), np.zeros(3, int)) == 0.5
+
+
+def test_ranks_survive_where_probabilities_are_rounded_to_one() -> None:
+    """Two images of class 0 are surer of it than the third, of class 1; in float32 all three probabilities are 1."""
+    logits = np.array([[80.0, 0.0, 0.0], [70.0, 0.0, 0.0], [60.0, 0.0, 0.0], [0.0, 5.0, 0.0]], np.float32)
+    found = ClassificationEvaluation.from_logits(logits, np.array([0, 0, 1, 1]))
+    assert len(set(found.probabilities[:3, 0].tolist())) == 1
+    assert found.scores["auc"] == 1.0
+
+
+def test_log_odds_are_those_of_the_probabilities() -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (50, 7))
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert log_odds(logits) == pytest.approx(np.log(chances / (1 - chances)))
+    assert np.isfinite(log_odds(np.array([[300.0, -300.0]], np.float32))).all()
+
+
+def test_the_five_most_probable_classes_are_told_apart_by_their_logits() -> None:
+    logits = np.zeros((1, 8), np.float32)
+    logits[0] = [90, -90, -91, -92, -93, -94, -95, -96]
+    for label, is_among in ((4, True), (5, False)):
+        found = ClassificationEvaluation.from_logits(logits, np.array([label]))
+        assert found.scores["top5_accuracy"] == is_among

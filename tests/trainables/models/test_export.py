@@ -46,10 +46,11 @@ def test_it_loads_without_toprung_and_predicts_the_same(digits: Task, config: di
 def test_what_a_retraining_is_scored_by_computes_as_the_exported_model_does(
     digits: Task, config: dict
 ) -> None:
-    from toprung.search.winner.train import TrainedWinner
     from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.training.trainer import Trainer
     from toprung.trainables.training.trainer_cache import TrainerCache
-    from toprung.trainables.trial.execution import ExecutionRequest
+    from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRequest
+    from toprung.trainables.worker.retraining import in_single_precision
 
     cache, family = TrainerCache(request=ExecutionRequest(precision="mixed_bfloat16")), CnnFamily()
     trainer = cache.trainer(family, config, digits)
@@ -58,9 +59,15 @@ def test_what_a_retraining_is_scored_by_computes_as_the_exported_model_does(
     predicted = trainer.export().predict(digits.val.images, verbose=0)
     half = trainer.evaluate(digits.val).probabilities
     assert np.abs(half - predicted).max() > 1e-4, "half precision rounds"
-    single = TrainedWinner(trainer, cache, family, config, digits).as_saved()
+
+    def made(plan: ExecutionPlan) -> Trainer:
+        single = cache.trainer(family, config, digits, plan, plan.micro_batches)
+        single.reset(config, 0)
+        return single
+
+    single = in_single_precision(trainer, made)
     assert single.evaluate(digits.val).probabilities == pytest.approx(predicted, abs=1e-5)
-    assert TrainedWinner(single, cache, family, config, digits).as_saved() is single
+    assert in_single_precision(single, made) is single
 
 
 def test_training_goes_on_after_an_export(noise: Task, config: dict) -> None:

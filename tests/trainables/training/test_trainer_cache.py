@@ -192,7 +192,7 @@ def test_a_trial_that_does_not_fit_is_trained_in_micro_batches(noise: Task, conf
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.worker.checkpoints import CheckpointStore
     from toprung.trainables.worker.plan import Rules
-    from toprung.trainables.worker.trial_runner import TrialRun
+    from toprung.trainables.worker.trial_runner import TrialRunner
 
     def run_out_of_memory(*_: object) -> None:
         message = (
@@ -217,7 +217,7 @@ def test_a_trial_that_does_not_fit_is_trained_in_micro_batches(noise: Task, conf
             self.cache.clear()
 
     source = Source()
-    run = TrialRun(source, CheckpointStore(str(tmp_path)), Rules(max_epochs=2))
+    run = TrialRunner(source, CheckpointStore(str(tmp_path)), Rules(max_epochs=2))
     run.begin(TrialStart("t00000", 0, 3, config))
     result = run.step()
     assert result.failure is None and result.report is not None and result.report.is_finite

@@ -16,7 +16,7 @@ from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.resource_usage import ResourceUsage
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.plan import Rules
-from toprung.trainables.worker.trial_runner import TrialRun
+from toprung.trainables.worker.trial_runner import TrialRunner
 
 
 class ScriptedTrainer:
@@ -57,6 +57,9 @@ class ScriptedTrainer:
         self.total += self.config.get("gain", 1.0) * epoch
         value = self.config["curve"].get(epoch, 0.2) if "curve" in self.config else self.total
         return {"val_accuracy": math.nan if epoch == self.config.get("nan_at") else value}
+
+    def clean_train_accuracy(self) -> float:
+        return 0.5
 
     def latency_ms(self) -> float:
         self.timed += 1
@@ -101,16 +104,16 @@ def source_type() -> type[OneTrainerSource]:
 
 
 @pytest.fixture
-def new_run() -> Callable[..., TrialRun]:
+def new_run() -> Callable[..., TrialRunner]:
     """A run whose states are in a folder, with rungs at epochs 1, 3 and 9.
 
     It trains with a scripted trainer unless another trainer or source is given.
     """
 
-    def run(root: Path, trainer: Any = None, source: Any = None, **rules: Any) -> TrialRun:
+    def run(root: Path, trainer: Any = None, source: Any = None, **rules: Any) -> TrialRunner:
         defaults = {"max_epochs": 9, "checkpoint_epochs": frozenset({1, 3, 9}), "checkpoint_secs": 1e9}
         source = source or OneTrainerSource(trainer or ScriptedTrainer())
-        return TrialRun(
+        return TrialRunner(
             source, CheckpointStore(str(root)), Rules(**{**defaults, "data_fingerprint": "f", **rules})
         )
 
@@ -128,10 +131,10 @@ def new_start() -> Callable[..., TrialStart]:
 
 
 @pytest.fixture
-def step_values() -> Callable[[TrialRun, int], list[tuple[int, float]]]:
+def step_values() -> Callable[[TrialRunner, int], list[tuple[int, float]]]:
     """The epochs that a run reports as the newest ones of so many steps, with their values."""
 
-    def values(run: TrialRun, count: int) -> list[tuple[int, float]]:
+    def values(run: TrialRunner, count: int) -> list[tuple[int, float]]:
         reports = [run.step().report for _ in range(count)]
         return [(report.epoch, report.metrics["val_accuracy"]) for report in reports if report]
 

@@ -31,9 +31,9 @@ tempfile.tempdir = str(Path.cwd())
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.trial.messages import TrialStart
-from toprung.trainables.worker.trial_runner import TrialRun
+from toprung.trainables.worker.trial_runner import TrialRunner
 plan, config = pickle.loads(Path(sys.argv[1]).read_bytes())
-run = TrialRun(CachedTrainerSource(plan), CheckpointStore("checkpoints"), plan.rules)
+run = TrialRunner(CachedTrainerSource(plan), CheckpointStore("checkpoints"), plan.rules)
 run.begin(TrialStart("t00000", 0, 0, config))
 result = run.step()
 run.end()

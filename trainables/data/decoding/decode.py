@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toprung.trainables.data.sources.base import FORMATS
+from toprung.trainables.data.sources.formats import COMMON, readable_formats
 from toprung.trainables.data.sources.paths import RemotePath
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from PIL import Image as PILImage
 
@@ -45,15 +49,31 @@ def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
         raise UnreadableImageError(_reason(error)) from error
 
 
+@contextmanager
+def own_pixel_limit(spec: DataSpec) -> Iterator[None]:
+    """Let `data.max_image_pixels` decide what is too large in place of Pillow's own limit, and print no warnings."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, spec.max_image_pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", module=r"PIL\."
+            )  # such as of metadata that does not matter here
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-    return "not an image in " + "/".join(FORMATS) if "cannot identify" in text else text
+    return f"not an image: {COMMON}" if "cannot identify" in text else text
 
 
 def _from_array(image: NDArray[np.uint8], spec: DataSpec) -> NDArray[np.uint8]:
     height, width, channels = image.shape
     new_channels = spec.channels or channels
-    if new_channels == channels and spec.image_size in (None, height) and spec.image_size in (None, width):
+    if new_channels == channels and spec.size in (None, (height, width)):
         return image
     from PIL import Image
 
@@ -67,10 +87,14 @@ def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
     content = item.read_bytes() if isinstance(item, Path) else item
     if not content:
         raise UnreadableImageError("empty")
-    image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
-    if spec.image_size:
-        # A JPEG decoder can halve as it decodes; twice the final side leaves the filter enough to work on.
-        image.draft(image.mode, (2 * spec.image_size, 2 * spec.image_size))
+    image = Image.open(io.BytesIO(content), formats=tuple(readable_formats()))
+    width, height = image.size
+    if width * height > spec.max_image_pixels:
+        given = f"{width}x{height} is {width * height:,} pixels"
+        raise UnreadableImageError(f"{given}, more than data.max_image_pixels {spec.max_image_pixels:,}")
+    if spec.size:
+        # A JPEG decoder can halve as it decodes; twice the final size leaves the filter enough to work on.
+        image.draft(image.mode, (2 * spec.size[1], 2 * spec.size[0]))
     image.load()  # damaged pixels raise here
     try:
         return ImageOps.exif_transpose(image)
@@ -82,6 +106,8 @@ def _converted(image: PILImage.Image, channels: int) -> PILImage.Image:
     mode = "L" if channels == 1 else "RGB"
     if image.mode.startswith("I"):
         image = _eight_bit(image)
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # Pillow has no shorter way to grey
     if image.has_transparency_data:
         image = _over_white(image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
@@ -101,17 +127,16 @@ def _over_white(image: PILImage.Image) -> PILImage.Image:
 
 
 def _sized(image: PILImage.Image, spec: DataSpec) -> PILImage.Image:
-    side = spec.image_size
-    if side is None or image.size == (side, side):
+    if spec.size is None or image.size == spec.size[::-1]:
         return image
     from PIL import Image, ImageOps
 
-    bicubic = Image.Resampling.BICUBIC
+    bicubic, size = Image.Resampling.BICUBIC, spec.size[::-1]
     if spec.fit == "pad":
-        return ImageOps.pad(image, (side, side), bicubic, color=0)
+        return ImageOps.pad(image, size, bicubic, color=0)
     if spec.fit == "crop":
-        return ImageOps.fit(image, (side, side), bicubic)
-    return image.resize((side, side), bicubic)
+        return ImageOps.fit(image, size, bicubic)
+    return image.resize(size, bicubic)
 
 
 def _array(image: PILImage.Image) -> NDArray[np.uint8]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.cache.cache import CACHE_VARIABLE
-from toprung.trainables.data.decoding.decode import UnreadableImageError, pixels
+from toprung.trainables.data.decoding.content_keys import CHUNK_IMAGES, MAX_THREADS
+from toprung.trainables.data.decoding.decode import UnreadableImageError, own_pixel_limit, pixels
+from toprung.trainables.data.decoding.ordered_map import in_order
 from toprung.trainables.data.decoding.split_arrays import SplitWriter
-from toprung.trainables.data.decoding.splits import LEFT_OUT, SPLITS, Assignment
+from toprung.trainables.data.decoding.splits import SPLITS, Assignment
 from toprung.trainables.system.resource_limits import whole_cores
 from toprung.trainables.task.task_type import class_counts
 
@@ -29,15 +31,13 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.base import Item, Listing
     from toprung.trainables.data.sources.spec import DataSpec
 
-CHUNK_IMAGES = 64
-MAX_THREADS = 16
 MAX_NAMED = 10  # unreadable images in a message
+FEW_UNREADABLE = 3  # are skipped in a small folder too, where they are at most this share of it:
+FEW_SHARE = 0.1
 PROGRESS_IMAGES = 500  # between two reports of progress
 
 Progress = Callable[[int, int], None]
 """Called with the number of images decoded so far, and of all."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class ImageId(NamedTuple):
@@ -53,12 +53,14 @@ class Decoded:
 
     image: uint8 (H, W, C); None where it cannot be read.
     digest: SHA-256 of its pixels.
+    brightest: its largest value.
     error: why it cannot be read.
     """
 
     id: ImageId
     image: NDArray[np.uint8] | None
     digest: bytes = b""
+    brightest: int = 0
     error: str = ""
 
 
@@ -69,6 +71,7 @@ class Materialization:
     assignments: split of the source -> the split that each of its images goes to.
     writers: split -> its array files; filled when the first image is decoded.
     skipped: the unreadable images so far, each with its reason.
+    brightest: the largest value of all images so far.
     first: the name and shape of the first image, which all others must have too.
     """
 
@@ -78,12 +81,19 @@ class Materialization:
     folder: Path
     writers: dict[str, SplitWriter] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    brightest: int = 0
     first: tuple[str, tuple[int, ...]] | None = None
 
     @property
     def total(self) -> int:
         """The number of images to decode."""
-        return sum(int((assignment != LEFT_OUT).sum()) for assignment in self.assignments.values())
+        return sum(int((assignment >= 0).sum()) for assignment in self.assignments.values())
+
+    @property
+    def max_skipped(self) -> float:
+        """How many unreadable images are skipped before the source is refused."""
+        share = self.spec.max_corrupt_fraction * self.total
+        return max(share, min(FEW_UNREADABLE, FEW_SHARE * self.total)) if share else 0
 
     def run(self, on_progress: Progress | None = None) -> None:
         """Decode all images and write them.
@@ -94,14 +104,15 @@ class Materialization:
         """
         total = self.total
         try:
-            for done, decoded in enumerate(self._decoded(), start=1):
-                self._take(decoded, total)
-                if on_progress and (done % PROGRESS_IMAGES == 0 or done == total):
-                    on_progress(done, total)
+            with own_pixel_limit(self.spec):
+                for done, decoded in enumerate(self._decoded(), start=1):
+                    self._take(decoded, total)
+                    if on_progress and (done % PROGRESS_IMAGES == 0 or done == total):
+                        on_progress(done, total)
         finally:
             for writer in self.writers.values():
                 writer.close()
-        if len(self.skipped) > self.spec.max_corrupt_fraction * total:
+        if len(self.skipped) > self.max_skipped:
             raise self._too_many(str(len(self.skipped)), total)
         problems = self._empty_problems()
         if problems:
@@ -124,7 +135,7 @@ class Materialization:
             yield [
                 (ImageId(split, row), item)
                 for row, item in zip(rows, items, strict=True)
-                if assignment[row] != LEFT_OUT
+                if assignment[row] >= 0
             ]
             start += len(items)
 
@@ -132,12 +143,13 @@ class Materialization:
         name = self.listing.splits[decoded.id.split].images.name(decoded.id.row)
         if decoded.image is None:
             self.skipped.append(f"{name} ({decoded.error})")
-            if len(self.skipped) > self.spec.max_corrupt_fraction * total + MAX_NAMED:
+            if len(self.skipped) > self.max_skipped + MAX_NAMED:
                 raise self._too_many(f"at least {len(self.skipped)}", total)
             return
         self._check_shape(name, decoded.image.shape)
         split = SPLITS[self.assignments[decoded.id.split][decoded.id.row]]
         label = self.listing.splits[decoded.id.split].labels[decoded.id.row].tolist()
+        self.brightest = max(self.brightest, decoded.brightest)
         self.writers[split].append(decoded.image, label, decoded.digest, name)
 
     def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
@@ -165,14 +177,17 @@ class Materialization:
 
     def _too_many(self, count: str, total: int) -> InputError:
         given = f"{count} of {total} images cannot be decoded: {', '.join(self.skipped[:MAX_NAMED])}"
-        fraction = self.spec.max_corrupt_fraction
-        allowed = f"at most {fraction:.3g} of them (data.max_corrupt_fraction)"
+        enough = min(0.99, math.ceil(100 * len(self.skipped) / total) / 100)
+        allowed = f"at most {math.floor(self.max_skipped)}; data.max_corrupt_fraction {enough:g} skips so many by name"
         return InputError.single("data.path", given, allowed)
 
     def _empty_problems(self) -> list[Problem]:
         """The splits, or the classes in train, that the unreadable images leave empty."""
         allowed = f"at least one; skipped as unreadable: {', '.join(self.skipped[:MAX_NAMED])}"
-        empty = [split for split in SPLITS if split not in self.writers or not self.writers[split].labels]
+        wanted = {SPLITS[index] for rows in self.assignments.values() for index in np.unique(rows[rows >= 0])}
+        empty = [
+            split for split in SPLITS if split in wanted and not (self.writers and self.writers[split].labels)
+        ]
         if empty:
             return [Problem("data.path", f"no image is left for {split}", allowed) for split in empty]
         counts = class_counts(self.writers["train"].labels, len(self.listing.classes))
@@ -188,24 +203,7 @@ def decode(image_id: ImageId, item: Item, spec: DataSpec) -> Decoded:
         image = np.ascontiguousarray(pixels(item, spec))
     except UnreadableImageError as error:
         return Decoded(image_id, None, error=str(error))
-    return Decoded(image_id, image, hashlib.sha256(image.data).digest())
-
-
-def in_order(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterator[T], max_ahead: int
-) -> Iterator[R]:
-    """The results of `function` in the order of `items`, with at most `max_ahead` calls submitted ahead."""
-    submitted: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            submitted.append(pool.submit(function, item))
-            if len(submitted) >= max_ahead:
-                yield submitted.popleft().result()
-        while submitted:
-            yield submitted.popleft().result()
-    finally:
-        for future in submitted:
-            future.cancel()
+    return Decoded(image_id, image, hashlib.sha256(image.data).digest(), int(image.max()))
 
 
 def _size(shape: tuple[int, ...]) -> str:

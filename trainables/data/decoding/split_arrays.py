@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_NAMED = 5  # duplicates
 Label = int | list[int]
 """The label of one image: its class number, or 0 and 1 for each class."""
 
@@ -77,20 +76,3 @@ def fingerprint(writers: Mapping[str, SplitWriter], classes: Sequence[str]) -> s
         digest.update(np.asarray(writer.labels, dtype="<i4").tobytes())
         digest.update(b"".join(writer.digests))
     return digest.hexdigest()
-
-
-def duplicates(writers: Mapping[str, SplitWriter]) -> tuple[int, list[str]]:
-    """How many images of val and test are also, pixel for pixel, in an earlier split, and the names of a few."""
-    first_names: dict[bytes, str] = {}
-    count = 0
-    examples: list[str] = []
-    for split in SPLITS:
-        images = list(zip(writers[split].digests, writers[split].names, strict=True))
-        for digest, name in images:
-            if digest in first_names:
-                count += 1
-                if len(examples) < MAX_NAMED:
-                    examples.append(f"{split}: {name} = {first_names[digest]}")
-        for digest, name in images:
-            first_names.setdefault(digest, f"{split}: {name}")
-    return count, examples

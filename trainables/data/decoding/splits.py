@@ -1,8 +1,8 @@
-"""Which image goes to training, validation and test: stratified, drawn by a seed, and the same on every machine."""
+"""Which image goes to training, validation and test: by its content and a seed, and the same on every machine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,180 +12,164 @@ from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.task.task_type import class_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from toprung.trainables.data.decoding.content_keys import Keys
     from toprung.trainables.data.sources.spec import DataSpec
 
 SPLITS = ("train", "val", "test")
-LEFT_OUT = -1
+TRAIN, VAL, TEST = range(3)
 MAX_NAMED = 5  # classes in a message
 
 Labels = NDArray[np.int64]
 """Class numbers (N,), or 0 and 1 for each class (N, classes)."""
 Assignment = NDArray[np.int8]
-"""For each image (N,) the index into SPLITS of the split it goes to, or LEFT_OUT."""
+"""For each image (N,) the index into SPLITS of the split it goes to; -1 - index for one that its split leaves out."""
 
 
 def assign_splits(
-    labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec
+    labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec, keys_of: Callable[[str], Keys]
 ) -> dict[str, Assignment]:
     """The split of each image of each split of the source.
 
-    The splits val and test of the source stay as they are. Those that it lacks are drawn from its train, class by
-    class. `max_train_images` then leaves training images out.
+    The splits val and test of the source stay as they are. Those that it lacks are drawn from its train (see
+    `drawn_splits`). `max_train_images` and `max_val_images` then leave images out.
 
     Args:
         labels: Split of the source -> the labels of its images.
         classes: The class names.
-        spec: Gives the shares to draw, the seed and `max_train_images`.
+        spec: Gives the shares to draw and the limits.
+        keys_of: Split of the source -> the keys of its images; asked where a split is drawn or bounded.
 
     Raises:
         InputError: A class has too few images to be in every split that is drawn, or a split is empty.
     """
-    drawn = [name for name in ("test", "val") if name not in labels]
-    problems = [
-        *_train_problems(labels["train"], classes, ["train", *reversed(drawn)]),
-        *(
-            Problem("data.path", f"no {name} images", "at least one, or no such split")
-            for name, split_labels in labels.items()
-            if name != "train" and not len(split_labels)
-        ),
-    ]
+    problems = split_problems(labels, classes, spec)
     if problems:
         raise InputError(problems)
+    drawn = _drawn_shares(labels, spec)
     assignments = {
         name: np.full(len(split_labels), SPLITS.index(name), np.int8) for name, split_labels in labels.items()
     }
-    fractions = {"val": spec.val_fraction, "test": spec.test_fraction}
-    drawn_fractions = {name: fractions[name] for name in drawn}
-    assignments["train"] = stratified_split(labels["train"], drawn_fractions, spec.seed)
-    _leave_out(assignments["train"], labels["train"], spec)
+    if drawn:
+        assignments["train"] = drawn_splits(labels["train"], keys_of("train")[:, 0], drawn)
+    _bound(assignments, labels, spec, keys_of)
     return assignments
 
 
-def stratified_split(labels: Labels, fractions: Mapping[str, float], seed: int) -> Assignment:
-    """Draw the share of each split from every class, at least one image of it, and leave the rest to train.
+def split_problems(labels: Mapping[str, Labels], classes: Sequence[str], spec: DataSpec) -> list[Problem]:
+    """What keeps images with these labels from being divided, as far as labels tell."""
+    empty = [
+        Problem("data.path", f"no {name} images", "at least one, or no such split")
+        for name, split_labels in labels.items()
+        if name != "train" and not len(split_labels)
+    ]
+    return [*_train_problems(labels["train"], classes, ["train", *_drawn_shares(labels, spec)]), *empty]
 
-    Each class has its own random stream, keyed by (seed, class number), and the splits are cut from its order one after
-    another: another share of a later split moves no image of an earlier one. Where an image may have several labels,
-    the splits are drawn together (see `iterative_stratification`).
+
+def _drawn_shares(labels: Mapping[str, Labels], spec: DataSpec) -> dict[str, float]:
+    """Split that is drawn -> its share of the images."""
+    shares = {"val": spec.val_fraction, "test": spec.test_fraction}
+    return {name: share for name, share in shares.items() if name not in labels and share > 0}
+
+
+def drawn_splits(labels: Labels, positions: NDArray[np.float64], shares: Mapping[str, float]) -> Assignment:
+    """Draw splits: the lowest positions are the test set, the highest the validation set, those between train.
+
+    The split of an image depends on its own position alone, so that another image that is added moves none, and another
+    share of one split moves none of the other. Each class has its share of every split but for chance. There is one
+    exception: a class without an image in a split gets the one that is nearest to it.
 
     Args:
         labels: The labels of the images to split.
-        fractions: Split, without train -> its share of the images, in (0, 1).
-        seed: Seed of the draw.
+        positions: Uniform in [0, 1), (N,).
+        shares: Split, without train -> its share of the images, in (0, 1).
     """
-    if labels.ndim == 2:
-        shares = {"train": 1.0 - sum(fractions.values()), **fractions}
-        sizes = {name: share * len(labels) for name, share in shares.items()}
-        names = iterative_stratification(labels, sizes, np.random.default_rng([seed, 2]))
-        return np.array([SPLITS.index(name) for name in names], np.int8)
-    assignment = np.zeros(len(labels), np.int8)
-    for number in np.unique(labels):
-        rows = np.flatnonzero(labels == number)
-        order = rows[np.random.default_rng([seed, int(number)]).permutation(len(rows))]
-        start = 0
-        for stop, name in zip(_stops(len(rows), list(fractions.values())), fractions, strict=True):
-            assignment[order[start:stop]] = SPLITS.index(name)
-            start = stop
+    low, high = shares.get("test", 0.0), 1.0 - shares.get("val", 0.0)
+    assignment = np.full(len(labels), TRAIN, np.int8)
+    assignment[positions < low] = TEST
+    assignment[positions >= high] = VAL
+    distances = {"train": np.maximum(low - positions, positions - high), "test": positions, "val": -positions}
+    _fill_empty(assignment, labels, {name: distances[name] for name in ("train", *shares)})
     return assignment
 
 
-def iterative_stratification(
-    matrix: Labels, sizes: Mapping[str, float], rng: np.random.Generator
-) -> list[str]:
-    """The subset of each row of a 0/1 matrix, such that every column is shared out in the same proportion.
+def left_out_counts(assignments: Iterable[Assignment]) -> dict[str, int]:
+    """Split -> the number of images that it leaves out, for the splits that leave out any."""
+    counts = dict.fromkeys(SPLITS, 0)
+    for assignment in assignments:
+        for index, name in enumerate(SPLITS):
+            counts[name] += int((assignment == -1 - index).sum())
+    return {name: count for name, count in counts.items() if count}
 
-    Algorithm 1 of Sechidis, Tsoumakas and Vlahavas (2011): the rarest column goes first, and each of its rows to the
-    subset that needs most of it; rows without a 1 are dealt out last. Beyond the paper each subset but the first gets
-    at least one row of every column. Ties go to the first subset.
 
-    Args:
-        matrix: 0 and 1, (N, columns).
-        sizes: Subset -> about how many rows it gets; together N.
-        rng: Draws the order of the rows.
+def _fill_empty(assignment: Assignment, labels: Labels, distances: Mapping[str, NDArray[np.float64]]) -> None:
+    """Move the nearest image to each split that has none of a class, if that leaves no class of it without any."""
+    rows_of = _rows_of_classes(labels)
+    counts = np.array([np.bincount(assignment[rows], minlength=len(SPLITS)) for rows in rows_of])
+    for name, distance in distances.items():
+        split = SPLITS.index(name)
+        for number in np.flatnonzero(counts[:, split] == 0).tolist():
+            rows = rows_of[number]
+            for row in rows[np.argsort(distance[rows], kind="stable")].tolist():
+                own = [labels[row]] if labels.ndim == 1 else np.flatnonzero(labels[row])
+                if (counts[own, assignment[row]] > 1).all():
+                    counts[own, assignment[row]] -= 1
+                    counts[own, split] += 1
+                    assignment[row] = split
+                    break
 
-    Returns:
-        The names of the subsets, one for each row.
+
+def _rows_of_classes(labels: Labels) -> list[NDArray[np.int64]]:
+    """The rows of the images of each class."""
+    if labels.ndim == 2:
+        return [np.flatnonzero(column) for column in labels.T]
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(labels))[:-1])
+
+
+def _filled(labels: Labels) -> list[NDArray[np.int64]]:
+    """The rows of the images of each class that has any."""
+    return [rows for rows in _rows_of_classes(labels) if len(rows)]
+
+
+def _bound(
+    assignments: Mapping[str, Assignment],
+    labels: Mapping[str, Labels],
+    spec: DataSpec,
+    keys_of: Callable[[str], Keys],
+) -> None:
+    """Leave out images of train and val beyond their limits; without a limit val keeps the share that train does."""
+    val_home = "val" if "val" in labels else "train"
+    train = np.flatnonzero(assignments["train"] == TRAIN)
+    val = np.flatnonzero(assignments[val_home] == VAL)
+    limits = {"train": spec.max_train_images, "val": spec.max_val_images}
+    if limits["train"] and limits["val"] is None:
+        share = min(1.0, limits["train"] / len(train))
+        limits["val"] = max(math.ceil(len(val) * share), len(_filled(labels[val_home][val])))
+    for name, home, rows in (("train", "train", train), ("val", val_home, val)):
+        limit = limits[name]
+        if limit is None or len(rows) <= limit:
+            continue
+        kept = _sample(labels[home][rows], keys_of(home)[rows, 1], limit, f"data.max_{name}_images")
+        assignments[home][np.setdiff1d(rows, rows[kept])] = -1 - SPLITS.index(name)
+
+
+def _sample(labels: Labels, ranks: NDArray[np.float64], size: int, key: str) -> NDArray[np.int64]:
+    """The rows of a sample of `size`: every class keeps its share, and one image at least; the lowest ranks are taken.
+
+    Raises:
+        InputError: At `key`: there are more classes than images may remain.
     """
-    names, order = list(sizes), rng.permutation(len(matrix))
-    needs = _Needs.of(matrix, np.array(list(sizes.values()), np.float64))
-    subset = np.full(len(matrix), -1)
-
-    def deal(row: int, number: int) -> None:
-        subset[row] = number
-        needs.subtract(number, matrix[row])
-
-    while True:
-        remaining = matrix[subset < 0].sum(axis=0)
-        if not remaining.any():
-            break
-        column = int(np.argmin(np.where(remaining > 0, remaining, len(matrix) + 1)))
-        for row in order[(matrix[order, column] > 0) & (subset[order] < 0)].tolist():
-            deal(row, int(np.lexsort((-needs.rows, -needs.ones[:, column]))[0]))
-    for row in order[subset[order] < 0].tolist():
-        deal(row, int(np.argmax(needs.rows)))
-    return [names[number] for number in subset]
-
-
-@dataclass
-class _Needs:
-    """What the subsets still lack: c_j and c_j^i of the paper; below 0 where a subset has more than its share.
-
-    rows: rows of each subset, (subsets,).
-    ones: rows with a 1 in each column, (subsets, columns).
-    """
-
-    rows: NDArray[np.float64]
-    ones: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, matrix: Labels, sizes: NDArray[np.float64]) -> _Needs:
-        ones = np.outer(sizes / sizes.sum(), matrix.sum(axis=0))
-        ones[1:] = np.maximum(ones[1:], 1.0)
-        ones[0] = matrix.sum(axis=0) - ones[1:].sum(axis=0)
-        return cls(sizes.copy(), ones)
-
-    def subtract(self, number: int, row: Labels) -> None:
-        self.rows[number] -= 1.0
-        self.ones[number] -= row
-
-
-def _stops(count: int, fractions: Sequence[float]) -> list[int]:
-    """Where each split ends in a class of `count` images: rounded shares, at least one image for each split."""
-    stops, used = [], 0
-    for index, fraction in enumerate(fractions):
-        reserved = len(fractions) - index  # one each for the splits to come, and one for train
-        used += min(max(1, round(count * fraction)), count - used - reserved)
-        stops.append(used)
-    return stops
-
-
-def _leave_out(assignment: Assignment, labels: Labels, spec: DataSpec) -> None:
-    """Leave out training images until `max_train_images` remain: every class keeps its share, and one image at least.
-
-    Raises InputError when there are more classes than images may remain.
-    """
-    train = np.flatnonzero(assignment == SPLITS.index("train"))
-    limit = spec.max_train_images
-    if limit is None or len(train) <= limit:
-        return
-    classes = labels.shape[1] if labels.ndim == 2 else len(np.unique(labels[train]))
-    if limit < classes:
-        allowed = f"{classes} or more: one image for each class"
-        raise InputError.single("data.max_train_images", str(limit), allowed)
-    sample = _sample_multilabel if labels.ndim == 2 else _sample
-    assignment[np.setdiff1d(train, train[sample(labels[train], limit, spec.seed)])] = LEFT_OUT
-
-
-def _sample(labels: Labels, size: int, seed: int) -> NDArray[np.int64]:
-    """The rows of a stratified sample; each class has a random stream of its own, as in `stratified_split`."""
-    numbers, counts = np.unique(labels, return_counts=True)
-    drawn = []
-    for number, count in zip(numbers.tolist(), _apportioned(counts, size).tolist(), strict=True):
-        rows = np.flatnonzero(labels == number)
-        drawn.append(rows[np.random.default_rng([seed, number, 1]).permutation(len(rows))[:count]])
-    return np.concatenate(drawn)
+    rows_of = _filled(labels)
+    if size < len(rows_of):
+        raise InputError.single(key, str(size), f"{len(rows_of)} or more: one image for each class")
+    ranked = [rows[np.argsort(ranks[rows], kind="stable")] for rows in rows_of]
+    if labels.ndim == 1:
+        counts = _apportioned(np.array([len(rows) for rows in ranked]), size)
+        return np.concatenate([rows[:count] for rows, count in zip(ranked, counts.tolist(), strict=True)])
+    one_of_each = [int(rows[0]) for rows in ranked]
+    return np.array(list(dict.fromkeys([*one_of_each, *np.argsort(ranks, kind="stable").tolist()]))[:size])
 
 
 def _apportioned(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -200,17 +184,6 @@ def _apportioned(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     while taken.sum() > size:
         taken[np.argmax(np.where(taken > 1, taken / counts, 0.0))] -= 1
     return taken
-
-
-def _sample_multilabel(labels: Labels, size: int, seed: int) -> NDArray[np.int64]:
-    """The rows of a sample that has every label; `iterative_stratification` draws about `size`, this makes it exact."""
-    rng = np.random.default_rng([seed, 3])
-    subsets = iterative_stratification(
-        labels, {"left out": float(len(labels) - size), "kept": float(size)}, rng
-    )
-    order = np.array(sorted(rng.permutation(len(labels)).tolist(), key=lambda row: subsets[row] != "kept"))
-    one_of_each = order[labels[order].argmax(axis=0)]
-    return np.array(list(dict.fromkeys([*one_of_each.tolist(), *order.tolist()]))[:size])
 
 
 def _train_problems(labels: Labels, classes: Sequence[str], splits: Sequence[str]) -> list[Problem]:

@@ -20,6 +20,13 @@ from toprung.trainables.data.sources.base import (
     listing_of,
     numbered,
 )
+from toprung.trainables.data.sources.text_labels import (
+    is_text,
+    is_unlabelled,
+    left_out,
+    names_of,
+    numbered_texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +38,13 @@ if TYPE_CHECKING:
 Pairs = Mapping[str, tuple[Any, Any]]
 """Split -> images, in the form that a source has them, and array-like labels."""
 ALLOWED = "uint8 images of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
+# What turns an array of another type or shape into one that is allowed.
+TO_BYTES = {
+    "f": "(x * 255).round().astype('uint8') where values run from 0 to 1",
+    "u": "(x // 257).astype('uint8') where values run to 65535",
+    "i": "x.astype('uint8') where values run from 0 to 255",
+    "b": "x.astype('uint8') * 255",
+}
 
 
 @dataclass(frozen=True)
@@ -76,12 +90,24 @@ def checked_shape(
     """
     if dtype != np.uint8:
         given = f"{display_name}: images of type {dtype}"
-        raise InputError.single(where, given, f"{ALLOWED}; values 0 to 255")
+        way_out = f"; save {TO_BYTES[dtype.kind]}" if dtype.kind in TO_BYTES else ""
+        raise InputError.single(where, given, f"{ALLOWED}; values 0 to 255{way_out}")
     full = (*shape, 1) if len(shape) == 3 else shape
     if len(full) != 4 or full[3] not in (1, 3) or 0 in full[1:]:
-        hint = " (channels first?)" if len(full) == 4 and full[1] in (1, 3) else ""
-        raise InputError.single(where, f"{display_name}: images of shape {shape}{hint}", ALLOWED)
+        raise InputError.single(where, f"{display_name}: images of shape {shape}", ALLOWED + _way_out(full))
     return full
+
+
+def _way_out(shape: tuple[int, ...]) -> str:
+    """What turns an array of another shape into one that is allowed; the empty string where nothing is known."""
+    if len(shape) != 4 or 0 in shape:
+        return ""
+    if shape[1] in (1, 3):
+        return "; channels come first here: save x.transpose(0, 2, 3, 1)"
+    return {
+        2: "; grey with transparency: save x[..., :1]",
+        4: "; RGB with transparency: save x[..., :3]",
+    }.get(shape[3], "")
 
 
 def array_listing(
@@ -90,6 +116,7 @@ def array_listing(
     where: str,
     source_name: str,
     images_of: Callable[[Any, str, str], Images] = array_images,
+    notes: Sequence[str] = (),
 ) -> Listing:
     """The listing of arrays.
 
@@ -99,22 +126,29 @@ def array_listing(
         where: The key of the job that an error points at.
         source_name: The file or function in messages.
         images_of: `images_of(images, where, display_name)` checks the images of a split and returns what is decoded.
+        notes: As in `Listing`.
 
     Raises:
         InputError: The problems of all splits.
     """
+    unlabelled = [split for split, (_, labels) in pairs.items() if split != "train" and is_unlabelled(labels)]
+    used = {split: pair for split, pair in pairs.items() if split not in unlabelled}
+    if is_text(used["train"][1]):
+        names = names_of(np.asarray(used["train"][1]).ravel().tolist(), names)
     splits: dict[str, SourceSplit] = {}
     problems: list[Problem] = []
-    for split, (unchecked, labels) in pairs.items():
+    for split, (unchecked, labels) in used.items():
         display_name = f"{source_name} {split}"
         try:
             images = images_of(unchecked, where, display_name)
+            if names is not None and is_text(labels):
+                labels = numbered_texts(np.asarray(labels).ravel().tolist(), names, where, display_name)
             splits[split] = SourceSplit(images, checked_labels(labels, where, display_name, len(images)))
         except InputError as error:
             problems.extend(error.problems)
     if problems:
         raise InputError(problems)
-    return listing_of(splits, names, where)
+    return listing_of(splits, names, where, [*notes, *map(left_out, unlabelled)])
 
 
 class DigitsSource(Source):

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
     from toprung.trainables.data.sources.spec import DataSpec
 
-FORMATS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "BMP": (".bmp",),
-    "GIF": (".gif",),
-    "WEBP": (".webp",),
-}
-"""Image format, as Pillow names it -> the suffixes of its files."""
-SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-
 Item = bytes | Place | NDArray[np.uint8]
 """One image as a source hands it over: encoded bytes, a file, or uint8 pixels (H, W, C)."""
 
@@ -64,11 +54,13 @@ class Listing:
     classes: the class names; class numbers and the columns of a label matrix are indices into them.
     splits: "train", and "val" and "test" where the source has them -> images and labels.
     task_type: the type of task that the job and the labels give (see `trainables.task.task_type`).
+    notes: a line for each kind of content that is not used, or is used in an unusual way.
     """
 
     classes: tuple[str, ...]
     splits: Mapping[str, SourceSplit]
     task_type: TaskType = SOFTMAX
+    notes: tuple[str, ...] = ()
 
 
 class Source(ABC):
@@ -94,6 +86,10 @@ class Source(ABC):
     @abstractmethod
     def stamps(self) -> tuple[str, ...]:
         """Texts that change when the content may have: names, sizes and times of the files. Decodes nothing."""
+
+    def unused(self) -> tuple[str, ...]:
+        """A line for each kind of file or folder that is not used, as far as names tell; read at each start."""
+        return ()
 
     @abstractmethod
     def listing(self) -> Listing:
@@ -142,13 +138,16 @@ def checked_labels(
     return _integers(array, where, display_name, "class numbers: integers from 0", below=2**31)
 
 
-def listing_of(splits: Mapping[str, SourceSplit], names: Sequence[str] | None, where: str) -> Listing:
+def listing_of(
+    splits: Mapping[str, SourceSplit], names: Sequence[str] | None, where: str, notes: Sequence[str] = ()
+) -> Listing:
     """The listing of a source whose labels were checked one split at a time.
 
     Args:
         splits: As in `Listing`.
         names: The class names; None numbers the classes up to the largest training label, or the number of columns.
         where: The key of the job that an error points at.
+        notes: As in `Listing`.
 
     Raises:
         InputError: A problem for each split with a label that has no class, or with labels of another form than train.
@@ -159,7 +158,7 @@ def listing_of(splits: Mapping[str, SourceSplit], names: Sequence[str] | None, w
     )
     if problems:
         raise InputError(problems)
-    return Listing(classes, splits)
+    return Listing(classes, splits, notes=tuple(notes))
 
 
 def _integers(

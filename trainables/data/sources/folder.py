@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -9,19 +10,23 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.base import SUFFIXES, Item, Listing, Source, SourceSplit, file_stamp
+from toprung.trainables.data.sources.base import Item, Listing, Source, SourceSplit, file_stamp
+from toprung.trainables.data.sources.folder_layout import ALLOWED, is_visible, layout_of
+from toprung.trainables.data.sources.formats import (
+    COMMON,
+    SIGNATURE_BYTES,
+    has_image_signature,
+    has_image_suffix,
+    suffix_of,
+)
 from toprung.trainables.data.sources.paths import Place, files_below, located
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from toprung.trainables.data.sources.spec import DataSpec
 
-ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
-# Split -> the names that its folder may have; beside folders that are no splits, and where there are only splits.
-SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
-LOOSE_SPLIT_FOLDERS = {**SPLIT_FOLDERS, "train": ("train", "training"), "test": ("test", "testing")}
-MACOS_METADATA = "__MACOSX"  # a folder that macOS adds to its archives
+MAX_NAMED = 5  # files, folders and suffixes in a note
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,25 @@ class FileImages:
             yield [self.root / file for file in self.files[start : start + length]]
 
 
-class FolderSource(Source):
-    """Class folders under `path`, or under its folders train (training), val (validation, valid) and test (testing).
+@dataclass(frozen=True)
+class ClassFiles:
+    """The files in one class folder and deeper, relative to the root and sorted.
 
-    The names of splits may have capitals. A class has the name of its folder, and its place in the sorted order of
-    the training folders as its number; its images lie in it or deeper. Hidden files and folders, and files with
-    another suffix than `SUFFIXES`, are ignored.
+    folder: the class folder, relative to the root.
+    images: those that Pillow reads, by their suffix, or by their first bytes where they have none.
+    others: the rest, hidden files that look like images included.
+    """
+
+    folder: str
+    images: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+class FolderSource(Source):
+    """Class folders under `path`, or under its folders for the splits (see `folder_layout`).
+
+    A class has the name of its folder, and its place in the sorted order of the training folders as its number; its
+    images lie in it or deeper. What is not used is told by `unused`.
     """
 
     names: ClassVar[tuple[str, ...]] = ("folder",)
@@ -56,106 +74,158 @@ class FolderSource(Source):
         self.root = located(spec.path, "folder", ALLOWED)
         if not self.root.is_dir():
             raise InputError.single("data.path", f"{self.root} is a file", ALLOWED)
+        self.layout = layout_of(self.root)
 
     @cached_property
-    def files(self) -> dict[str, dict[str, tuple[str, ...]]]:
-        """Split -> class -> its files, relative to the root and sorted; classes without files included."""
-        return {split: _class_files(self.root, folder) for split, folder in _split_folders(self.root).items()}
+    def files(self) -> Mapping[str, Mapping[str, ClassFiles]]:
+        """Split -> class -> its files; class folders without files included."""
+        return {
+            split: {name: _class_files(self.root, folder) for name, folder in folders.items()}
+            for split, folders in self.layout.classes.items()
+        }
 
     def stamps(self) -> tuple[str, ...]:
-        all_files = [file for classes in self.files.values() for files in classes.values() for file in files]
-        empty = [name for classes in self.files.values() for name, files in classes.items() if not files]
-        return (str(self.root), *(file_stamp(self.root / file, file) for file in all_files), *empty)
+        groups = [files for classes in self.files.values() for files in classes.values()]
+        images = [file for files in groups for file in files.images]
+        empty = [files.folder for files in groups if not files.images]
+        return (str(self.root), *(file_stamp(self.root / file, file) for file in images), *empty)
+
+    def unused(self) -> tuple[str, ...]:
+        groups = [files for classes in self.files.values() for files in classes.values()]
+        return (
+            *self.layout.notes,
+            *_about_unused_folders(self.root, self.layout.unused),
+            *_about_empty([files.folder for files in groups if not files.images]),
+            *_about_folders_inside(groups),
+            *_about_files_outside(self.layout.outside),
+            *_about_other_files([file for files in groups for file in files.others]),
+        )
 
     def listing(self) -> Listing:
         problems = self._problems()
         if problems:
             raise InputError(problems)
-        classes = tuple(self.files["train"])
-        return Listing(classes, {split: self._split(files, classes) for split, files in self.files.items()})
+        classes = [name for name, files in self.files["train"].items() if files.images]
+        return Listing(
+            tuple(classes), {split: self._split(files, classes) for split, files in self.files.items()}
+        )
 
-    def _split(self, files_by_class: dict[str, tuple[str, ...]], classes: Sequence[str]) -> SourceSplit:
-        all_files = tuple(file for files in files_by_class.values() for file in files)
-        numbers = [
-            np.full(len(files), classes.index(name), np.int64) for name, files in files_by_class.items()
-        ]
+    def _split(self, files_by_class: Mapping[str, ClassFiles], classes: Sequence[str]) -> SourceSplit:
+        filled = {name: files.images for name, files in files_by_class.items() if files.images}
+        numbers = [np.full(len(files), classes.index(name), np.int64) for name, files in filled.items()]
+        all_files = tuple(file for files in filled.values() for file in files)
         return SourceSplit(
             FileImages(self.root, all_files), np.concatenate([*numbers, np.zeros(0, np.int64)])
         )
 
     def _problems(self) -> list[Problem]:
-        classes = self.files["train"]
-        if len(classes) < 2:
-            there = f"one class folder ({next(iter(classes))})" if classes else "no class folder"
+        train = self.files["train"]
+        filled = [name for name, files in train.items() if files.images]
+        unread = [
+            Problem(
+                "data.path",
+                f"class folder {files.folder!r} in {self.root} has no image, but {_counted(files.others)}",
+                COMMON,
+            )
+            for files in train.values()
+            if files.others and not files.images
+        ]
+        if unread:
+            return unread
+        if len(filled) < 2:
+            there = f"one class folder with images ({filled[0]})" if filled else "no class folder with images"
+            if self.layout.outside:
+                there += f", but {_counted(self.layout.outside)} in none"
             return [Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {ALLOWED}")]
         return [
-            problem
-            for split, files_by_class in self.files.items()
-            for name, files in files_by_class.items()
-            if (problem := self._class_problem(split, name, files))
+            Problem(
+                "data.path",
+                f"{split} in {self.root} has a class {name!r} that train has not",
+                f"one of {', '.join(filled)}",
+            )
+            for split, classes in self.files.items()
+            for name, files in classes.items()
+            if files.images and name not in filled
         ]
 
-    def _class_problem(self, split: str, name: str, files: Sequence[str]) -> Problem | None:
-        if not files:
-            given = f"class folder {name!r} of {split} in {self.root} has no image"
-            return Problem("data.path", given, f"files ending in {', '.join(SUFFIXES)}")
-        if name not in self.files["train"]:
-            given = f"{split} in {self.root} has a class {name!r} that train has not"
-            return Problem("data.path", given, f"one of {', '.join(self.files['train'])}")
-        return None
+
+def _class_files(root: Place, folder: str) -> ClassFiles:
+    images: list[str] = []
+    others: list[str] = []
+    for file in files_below(root / folder):
+        parts = file.split("/")
+        name = f"{folder}/{file}"
+        if all(map(is_visible, parts)):
+            (images if _is_image(root, name) else others).append(name)
+        elif has_image_suffix(file) and all(map(is_visible, parts[:-1])):
+            others.append(name)
+    return ClassFiles(folder, tuple(images), tuple(others))
 
 
-def _subfolders(folder: Place) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name != MACOS_METADATA
-    )
+def _is_image(root: Place, file: str) -> bool:
+    if suffix_of(file):
+        return has_image_suffix(file)
+    try:
+        with (root / file).open("rb") as stream:
+            return has_image_signature(stream.read(SIGNATURE_BYTES))
+    except OSError:
+        return False
 
 
-def _split_folders(root: Place) -> dict[str, str]:
-    """Split -> its folder relative to the root; a `train` with no folder inside is a class of that name.
-
-    Raises:
-        InputError: Two folders of one split; or all folders are called like splits, but none is train.
-    """
-    folders = _subfolders(root)
-    named = {
-        split: [name for name in folders if name.lower() in allowed]
-        for split, allowed in LOOSE_SPLIT_FOLDERS.items()
-    }
-    if sum(map(len, named.values())) < len(folders):
-        # Beside other folders "Train" may well be a class of vehicles: only the plain names are splits there.
-        named = {
-            split: [name for name in folders if name in allowed] for split, allowed in SPLIT_FOLDERS.items()
-        }
-    with_classes = {
-        split: [name for name in names if _subfolders(root / name)] for split, names in named.items()
-    }
-    if not with_classes["train"]:
-        if folders and sum(map(len, named.values())) == len(folders):
-            given = f"{root} has {', '.join(folders)}, but no train folder with class folders in it"
-            raise InputError.single("data.path", given, ALLOWED)
-        return {"train": "."}
-    repeated = [
-        Problem("data.path", f"{root} has {' and '.join(names)}", f"one folder for {split}")
-        for split, names in with_classes.items()
-        if len(names) > 1
-    ]
-    if repeated:
-        raise InputError(repeated)
-    return {split: names[0] for split, names in with_classes.items() if names}
+def _about_unused_folders(root: Place, folders: Sequence[str]) -> Iterator[str]:
+    if folders:
+        counts = [(name, sum(map(has_image_suffix, files_below(root / name)))) for name in folders]
+        verb = "folders are" if len(folders) > 1 else "folder is"
+        named = [f"{name} ({count:,} image{'s' * (count != 1)})" for name, count in counts]
+        yield f"{len(folders):,} {verb} beside the splits and not used: {_first(named)}"
 
 
-def _class_files(root: Place, folder: str) -> dict[str, tuple[str, ...]]:
-    start = "" if folder == "." else f"{folder}/"
-    return {
-        name: tuple(f"{start}{name}/{file}" for file in files_below(root / folder / name) if _is_image(file))
-        for name in _subfolders(root / folder)
-    }
+def _about_empty(folders: Sequence[str]) -> Iterator[str]:
+    if folders:
+        verb = "folders have" if len(folders) > 1 else "folder has"
+        yield f"{len(folders):,} class {verb} no image: {_first(folders)}"
 
 
-def _is_image(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES) and not any(name.startswith(".") for name in file.split("/"))
+def _about_folders_inside(groups: Sequence[ClassFiles]) -> Iterator[str]:
+    """Folders in class folders: their images belong to the class, but they may have been meant as classes."""
+    inside = [(files.folder, inner) for files in groups for inner in _inner_folders(files)]
+    homes = {home: tuple(inner for other, inner in inside if other == home) for home, _ in inside}
+    shared = set(homes.values())
+    if len(homes) == len(groups) > 1 and len(shared) == 1 and len(inner := shared.pop()) > 1:
+        yield (
+            f"the class folders {_first(list(homes))} hold folders of the same names, {_first(inner)}: where these are "
+            "the classes, put them together, or give one of the folders as data.path"
+        )
+    elif inside:
+        verb = "folders hold" if len(homes) > 1 else "folder holds"
+        named = _first([f"{home}/{inner}" for home, inner in inside])
+        yield f"class {verb} folders, which are no classes of their own: {named}"
+
+
+def _inner_folders(files: ClassFiles) -> list[str]:
+    """The folders in a class folder that hold images, sorted."""
+    below = (file.removeprefix(f"{files.folder}/") for file in files.images)
+    return sorted({file.partition("/")[0] for file in below if "/" in file})
+
+
+def _about_files_outside(files: Sequence[str]) -> Iterator[str]:
+    if files:
+        verb = "files are" if len(files) > 1 else "file is"
+        yield f"{len(files):,} {verb} in no class folder and not used: {_counted(files)}, such as {files[0]}"
+
+
+def _about_other_files(files: Sequence[str]) -> Iterator[str]:
+    if files:
+        verb = "files are" if len(files) > 1 else "file is"
+        yield f"{len(files):,} {verb} no image that can be read and not used: {_counted(files)}, such as {files[0]}"
+
+
+def _counted(files: Sequence[str]) -> str:
+    """The numbers of files by their suffixes, the most common first."""
+    counts = Counter("hidden" if "/." in file else suffix_of(file) or "without a suffix" for file in files)
+    return _first([f"{count:,} {kind}" for kind, count in counts.most_common()])
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

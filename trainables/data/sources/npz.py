@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -17,23 +18,32 @@ from toprung.spaces.errors import InputError
 from toprung.trainables.data.sources.arrays import array_listing, checked_shape
 from toprung.trainables.data.sources.base import Item, Listing, Source, file_stamp
 from toprung.trainables.data.sources.paths import Place, RemotePath, located
+from toprung.trainables.data.sources.split_names import resolved, split_file
 from toprung.trainables.system.uris import last_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from toprung.trainables.data.sources.spec import DataSpec
 
 BLOCK_BYTES = 4 * 2**20
-# Split -> the names of its images and labels in the file.
-PAIRS = {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")}
+MAX_NAMED = 5  # arrays in a note
+SPLIT_ORDER = ("train", "val", "test")
+IMAGE_WORDS = ("x", "images", "image", "imgs", "data", "pixels")
+LABEL_WORDS = ("y", "labels", "label", "targets", "target")
+NAME_WORDS = ("classes", "class_names", "label_names", "names")
+ALLOWED = "x_train and y_train (and x_test, y_test), train_images and train_labels, or images and labels"
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 class NpzSource(Source):
-    """One NPZ file: x_train, y_train (x_val, y_val, x_test, y_test if there), or images, labels; and classes."""
+    """One NPZ file: x_train, y_train (x_val, y_val, x_test, y_test if there), or images, labels; and classes.
+
+    A name is made of a word for images or labels and one for the split, in either order and any case: X_train,
+    train_images, val_labels, images_test.
+    """
 
     names: ClassVar[tuple[str, ...]] = ("npz",)
 
@@ -50,25 +60,42 @@ class NpzSource(Source):
     def listing(self) -> Listing:
         with _opened(self.path) as file:
             members = {name.removesuffix(".npy"): name for name in file.namelist()}
-            pairs = {split: keys for split, keys in PAIRS.items() if members.keys() >= set(keys)}
-            if "train" not in pairs and {"images", "labels"} <= members.keys():
-                pairs = {"train": ("images", "labels")}
+            pairs = _pairs(members)
             if "train" not in pairs:
-                allowed = "x_train and y_train (and x_test, y_test), or images and labels"
-                raise InputError.single(
-                    "data.path", f"{self.path} holds {', '.join(members) or 'nothing'}", allowed
-                )
-            names = _names(_array(file, members["classes"])) if "classes" in members else None
+                given = f"{self.path} holds {', '.join(members) or 'nothing'}"
+                raise InputError.single("data.path", given, ALLOWED)
+            named = next((name for name in members if name.lower() in NAME_WORDS), None)
+            names = _names(_array(file, members[named])) if named else None
             arrays = {
                 split: ((members[images], _header(file, members[images])), _array(file, members[labels]))
                 for split, (images, labels) in pairs.items()
             }
-        return array_listing(arrays, names, "data.path", self.path.name, self._images)
+        used = {named, *(name for pair in pairs.values() for name in pair)}
+        others = [name for name in members if name not in used]
+        notes = [f"arrays that are not used: {', '.join(others[:MAX_NAMED])}"] if others else []
+        return array_listing(arrays, names, "data.path", self.path.name, self._images, notes)
 
     def _images(self, array: tuple[str, Header], where: str, display_name: str) -> NpzImages:
         member, header = array
         shape = checked_shape(header.shape, header.dtype, where, display_name)
         return NpzImages(self.path, member, shape, display_name)
+
+
+def _pairs(members: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Split -> the names of its images and labels among the arrays of a file."""
+    found: dict[tuple[str, str], str] = {}
+    for name in members:
+        words = re.split(r"[-_. ]+", name.lower())
+        roles = {"images": {*words} & {*IMAGE_WORDS}, "labels": {*words} & {*LABEL_WORDS}}
+        named = [role for role, own in roles.items() if own]
+        split = split_file(name) or ("train" if len(words) == 1 else "")
+        if len(named) == 1 and split and len(words) <= 2:
+            found.setdefault((split, named[0]), name)
+    splits = {split: split for split, role in found if role == "images" and (split, "labels") in found}
+    return {
+        split: (found[word, "images"], found[word, "labels"])
+        for word, split in sorted(resolved(splits).items(), key=lambda item: SPLIT_ORDER.index(item[1]))
+    }
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,9 @@ class RemotePath:
             raise FileNotFoundError(str(self))
         return Stat(found.size, found.mtime_ns)
 
-    def open(self) -> Any:
-        """The content as a seekable binary stream."""
+    def open(self, mode: str = "rb") -> Any:
+        """The content as a seekable binary stream; `mode` is there as for a local path and can only be "rb"."""
+        assert mode == "rb"
         return self.files.checked(self.base, lambda: self.files.storage.open(self.base))
 
     def read_bytes(self) -> bytes:
@@ -160,6 +161,19 @@ def located(path: str | None, source: str, wanted: str) -> Place:
     if not found.exists():
         raise InputError.single("data.path", f"{found} does not exist", wanted)
     return found
+
+
+def entries(folder: Place) -> list[tuple[str, bool]]:
+    """What lies in a folder, sorted: its name, and whether it is a folder; nothing where there is no such folder.
+
+    Raises OSError for a folder that may not be listed.
+    """
+    if not folder.is_dir():
+        return []
+    if isinstance(folder, RemotePath):
+        return [(entry.name, entry.is_dir()) for entry in folder.iterdir()]
+    with os.scandir(folder) as found:
+        return sorted((entry.name, entry.is_dir()) for entry in found)
 
 
 def files_below(folder: Place) -> list[str]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Interval, MinLen
 
@@ -16,9 +17,11 @@ from toprung.trainables.task.task_type import AUTO, RequestedTask
 
 Text = Annotated[str, MinLen(1)]
 Side = Annotated[int, Interval(ge=4, le=2048)]
+ImageSize = Side | tuple[Side, Side]
 Seed = Annotated[int, Interval(ge=0)]
 ImageCount = Annotated[int, Interval(ge=1)]
 Fraction = Annotated[float, Interval(gt=0, lt=1)]
+FractionOrNone = Annotated[float, Interval(ge=0, lt=1)]
 CorruptFraction = Annotated[float, Interval(ge=0, lt=1)]
 Channels = Literal[1, 3]
 Fit = Literal["stretch", "pad", "crop"]
@@ -27,14 +30,19 @@ Fit = Literal["stretch", "pad", "crop"]
 DESCRIPTIONS: dict[str, str] = {
     "source": "Name of a source, or file.py:function; found from `path` if empty.",
     "path": "File or folder of the images, or a URI (s3://, gs://).",
-    "image_size": "Height and width in pixels that images are resized to; if none, their own, the same for all.",
+    "image_size": "Pixels that images are resized to: one number for height and width, or [height, width]; if none, "
+    "their own, the same for all.",
     "channels": "1 for grey, 3 for RGB; the source's own if none.",
-    "fit": "How an image becomes square: stretch it, pad it with black, or crop its middle.",
+    "fit": "How an image gets the shape of image_size: stretch it, pad it with black, or crop its middle.",
     "val_fraction": "Share of the images that selects the winner.",
-    "test_fraction": "Share of the images sealed until the retrain.",
+    "test_fraction": "Share of the images sealed until the retrain; 0 for no test.",
     "seed": "Seed of the splits.",
-    "max_corrupt_fraction": "Share of unreadable images that is skipped, by name, before the job is refused.",
+    "max_corrupt_fraction": "Share of unreadable images that is skipped, by name, before the job is refused; unless it "
+    "is 0, a few of a small folder are skipped in any case.",
+    "max_image_pixels": "Pixels of the largest image that is decoded; a larger one counts as unreadable.",
     "max_train_images": "Training images kept, a stratified sample with every class in it; all if none is given.",
+    "max_val_images": "Validation images kept, sampled likewise; if none is given, the share that max_train_images "
+    "leaves of the training images.",
     "image_column": "Parquet column of the encoded images.",
     "label_column": "Parquet column of class numbers, or lists.",
     "task": "softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
@@ -55,19 +63,23 @@ class DataSpec:
 
     source: Text = "digits"
     path: Text | None = None
-    image_size: Side | None = None
+    image_size: ImageSize | None = None
     channels: Channels | None = None
     fit: Fit = "stretch"
     val_fraction: Fraction = 0.15
-    test_fraction: Fraction = 0.15
+    test_fraction: FractionOrNone = 0.15
     seed: Seed = 0
     max_corrupt_fraction: CorruptFraction = 0.01
+    max_image_pixels: ImageCount = 100_000_000
     max_train_images: ImageCount | None = None
+    max_val_images: ImageCount | None = None
     image_column: Text = "image"
     label_column: Text = "label"
     task: RequestedTask = AUTO
 
     def __post_init__(self) -> None:
+        if isinstance(self.image_size, list):
+            object.__setattr__(self, "image_size", tuple(self.image_size))
         rules = {name: _broken_rule(getattr(self, name), hint) for name, hint in _TYPES.items()}
         problems = [
             Problem(f"data.{name}", repr(getattr(self, name)), rule) for name, rule in rules.items() if rule
@@ -80,6 +92,13 @@ class DataSpec:
         if problems:
             raise InputError(problems)
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """The height and width in pixels that images are resized to; None keeps theirs."""
+        if isinstance(self.image_size, int):
+            return self.image_size, self.image_size
+        return self.image_size
+
 
 _TYPES = get_type_hints(DataSpec, include_extras=True)
 
@@ -91,8 +110,16 @@ def leave_train_images(val_fraction: float, test_fraction: float) -> bool:
 
 def _broken_rule(value: object, hint: Any) -> str:
     """What is allowed in the place of `value`; the empty string where it is of the type `hint`."""
-    if type(None) in get_args(hint):
-        return "" if value is None else _broken_rule(value, get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        rules = [_broken_rule(value, option) for option in get_args(hint) if option is not type(None)]
+        is_valid = "" in rules or (value is None and type(None) in get_args(hint))
+        return "" if is_valid else " or ".join(rules)
+    if get_origin(hint) is tuple:
+        sides = get_args(hint)
+        is_valid = (
+            isinstance(value, tuple) and len(value) == len(sides) and not any(map(_broken_rule, value, sides))
+        )
+        return "" if is_valid else "[height, width]"
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         is_choice = any(value == choice and type(value) is type(choice) for choice in choices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.data.decoding.decode import UnreadableImageError, pixels
+from toprung.trainables.data.decoding.decode import UnreadableImageError, own_pixel_limit, pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,3 +168,102 @@ def test_arrays_of_the_right_shape_pass_through_unchanged() -> None:
     grey = pixels(image[..., :1], replace(SPEC, channels=3))
     assert (grey == image[..., :1]).all()
     assert grey.shape == (4, 4, 3)
+
+
+def test_an_image_may_become_taller_or_wider() -> None:
+    for fit in ("stretch", "pad", "crop"):
+        array = pixels(encoded(quarters(20), "PNG"), replace(SPEC, image_size=(8, 12), fit=fit))
+        assert array.shape == (8, 12, 3)
+    assert pixels(np.zeros((8, 12, 1), np.uint8), replace(SPEC, image_size=(8, 12))).shape == (8, 12, 1)
+    assert pixels(np.zeros((12, 8, 1), np.uint8), replace(SPEC, image_size=(8, 12))).shape == (8, 12, 1)
+
+
+def test_an_image_beyond_the_limit_of_pixels_is_refused_before_it_is_decoded() -> None:
+    spec = replace(SPEC, max_image_pixels=255)
+    with pytest.raises(
+        UnreadableImageError, match=r"16x16 is 256 pixels, more than data\.max_image_pixels 255"
+    ):
+        pixels(encoded(quarters(), "PNG"), spec)
+    assert pixels(encoded(quarters(), "PNG"), replace(spec, max_image_pixels=256)).shape == (16, 16, 3)
+
+
+def test_pillows_own_limit_is_replaced_and_given_back(recwarn: pytest.WarningsRecorder) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    spec = replace(SPEC, max_image_pixels=100)
+    with own_pixel_limit(spec), pytest.raises(UnreadableImageError, match="256 pixels"):
+        pixels(encoded(quarters(), "PNG"), spec)
+    assert before == Image.MAX_IMAGE_PIXELS
+    assert not recwarn.list
+
+
+LOSSLESS = ["PNG", "TIFF", "PPM", "TGA", "JPEG2000", "QOI", "DIB", "SGI"]
+
+
+@pytest.mark.parametrize("file_format", LOSSLESS)
+def test_whatever_pillow_reads_gives_its_colours(file_format: str) -> None:
+    assert corners(pixels(encoded(quarters(), file_format), SPEC)) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize("mode", ["LAB", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colour_spaces_of_print_are_converted(mode: str, channels: int) -> None:
+    array = pixels(
+        encoded(quarters().convert("RGB").convert(mode) if mode != "LAB" else lab(), "TIFF"),
+        replace(SPEC, channels=channels),
+    )
+    assert array.shape == (16, 16, channels)
+    assert array[-2, -2].min() > 250, "white"
+
+
+def lab() -> Image.Image:
+    return Image.new("LAB", (16, 16), (255, 128, 128))
+
+
+DAMAGED = [
+    "PNG",
+    "JPEG",
+    "GIF",
+    "BMP",
+    "WEBP",
+    "TIFF",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+    "TGA",
+    "ICO",
+    "PCX",
+    "DDS",
+    "QOI",
+]
+
+
+@pytest.mark.parametrize("file_format", DAMAGED)
+def test_damaged_bytes_are_pixels_or_one_line(file_format: str) -> None:
+    """Flipped bits, bytes put in between and cut ends: an array of the right shape, or the error with its reason."""
+    rng = random.Random(file_format)
+    content, spec = (
+        encoded(quarters(24), file_format),
+        replace(SPEC, image_size=16, max_image_pixels=1_000_000),
+    )
+    with own_pixel_limit(spec):
+        for _ in range(40):
+            try:
+                array = pixels(mutated(content, rng), spec)
+            except UnreadableImageError as error:
+                assert len(str(error).splitlines()) == 1
+            else:
+                assert (array.shape, array.dtype) == ((16, 16, 3), np.uint8)
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        place = rng.randrange(len(changed))
+        kind = rng.random()
+        if kind < 0.6:
+            changed[place] ^= 1 << rng.randrange(8)
+        elif kind < 0.8:
+            del changed[max(1, place) :]
+        else:
+            changed[place:place] = rng.randbytes(4)
+    return bytes(changed)

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.decoding.materialize import ImageId, Materialization, decode, in_order
-from toprung.trainables.data.decoding.splits import LEFT_OUT
+from toprung.trainables.data.decoding.materialize import ImageId, Materialization, decode
+from toprung.trainables.data.decoding.ordered_map import in_order
 from toprung.trainables.data.sources.base import Item, Listing, SourceSplit
 from toprung.trainables.data.sources.spec import DataSpec
 
 SPEC = DataSpec("folder", "unused", max_corrupt_fraction=0.2)
 TRAIN, VAL, TEST = range(3)
+LEFT_OUT = -1
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,20 @@ def test_unreadable_images_are_skipped_by_name_up_to_the_allowed_share(tmp_path:
 @pytest.mark.parametrize(("broken", "count"), [(3, "3 of 10"), (9, "9 of 10")])
 def test_too_many_unreadable_images_are_refused(broken: int, count: str, tmp_path: Path) -> None:
     items: list[Item] = [b""] * broken + [level(row) for row in range(10 - broken)]
-    with pytest.raises(
-        InputError, match=rf"{count} images cannot be decoded: image 0 \(empty\), .*at most 0\.2"
-    ):
+    rule = rf"at most 2; data\.max_corrupt_fraction 0\.{broken} skips so many by name"
+    with pytest.raises(InputError, match=rf"{count} images cannot be decoded: image 0 \(empty\), .*{rule}"):
         work(items, [TRAIN, VAL, TEST, TRAIN, TRAIN] * 2, tmp_path).run()
+
+
+@pytest.mark.parametrize(("total", "allowed"), [(9, 0), (10, 1), (25, 2), (30, 3), (299, 3), (400, 4)])
+def test_a_few_of_a_small_folder_are_skipped_and_a_share_of_a_large_one(
+    total: int, allowed: int, tmp_path: Path
+) -> None:
+    run = work([level(1)] * total, [TRAIN] * total, tmp_path, DataSpec())
+    assert int(run.max_skipped) == allowed
+    assert (
+        work([level(1)] * total, [TRAIN] * total, tmp_path, DataSpec(max_corrupt_fraction=0)).max_skipped == 0
+    )
 
 
 def test_decoding_ends_soon_after_the_first_image_too_many(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from toprung.trainables.data.decoding.split_arrays import (
-    MAX_NAMED,
     Label,
     SplitWriter,
-    duplicates,
     fingerprint,
     images_file,
     labels_file,
@@ -72,20 +70,3 @@ def test_the_fingerprint_of_a_known_content_never_changes(tmp_path: Path) -> Non
     """Runs keep it: another value would make every earlier run refuse to go on."""
     writers = write(tmp_path / "a", {"train": [1, 2], "val": [3, 4], "test": [5, 6]})
     assert fingerprint(writers, ["x", "y"]) == KNOWN
-
-
-def test_duplicates_are_counted_against_earlier_splits_alone(tmp_path: Path) -> None:
-    writers = write(tmp_path / "a", {"train": [1, 1, 2], "val": [1, 3, 3], "test": [3, 2, 9]})
-    count, examples = duplicates(writers)
-    assert count == 3
-    assert examples == [
-        "val: val0.png = train: train0.png",
-        "test: test0.png = val: val1.png",
-        "test: test1.png = train: train2.png",
-    ]
-
-
-def test_only_a_few_duplicates_are_named(tmp_path: Path) -> None:
-    writers = write(tmp_path / "a", {"train": list(range(20)), "test": list(range(20))})
-    count, examples = duplicates(writers)
-    assert (count, len(examples)) == (20, MAX_NAMED)

@@ -11,8 +11,6 @@ import pytest
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.sources.arrays import ArrayImages
 from toprung.trainables.data.sources.base import (
-    FORMATS,
-    SUFFIXES,
     SourceSplit,
     checked_labels,
     file_stamp,
@@ -121,12 +119,3 @@ def test_a_stamp_changes_with_size_and_time_and_exists_for_an_absent_file(tmp_pa
     present = file_stamp(file, "image.png")
     assert absent == f"{file} absent"
     assert present == f"image.png 1 {file.stat().st_mtime_ns}"
-
-
-def test_suffixes_are_those_of_the_formats_in_pillow() -> None:
-    from PIL import Image
-
-    Image.init()
-    registered = Image.registered_extensions()
-    assert {registered[suffix] for suffix in SUFFIXES} == set(FORMATS)
-    assert all(registered[suffix] == name for name, own in FORMATS.items() for suffix in own)

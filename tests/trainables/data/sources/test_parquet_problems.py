@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,12 +33,21 @@ def make_parquet(root: Path, name: str = "train.parquet", **columns: Any) -> Pat
 
 
 PARQUETS: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "no train file": (lambda root: make_parquet(root, "rows.parquet"), "data.path", "holds rows.parquet; a"),
+    "no train file": (lambda root: make_parquet(root, "test.parquet"), "data.path", "holds test.parquet; a"),
+    "several data sets": (
+        lambda root: [make_parquet(root / name) for name in ("one", "two")], "data.path",
+        "holds the data sets one, two; one of them, as in"),
     "not Parquet": (lambda root: (root.mkdir(), (root / "train.parquet").write_text("x" * 99)), "data.path",
                     "train.parquet cannot be read"),
     "an empty file": (lambda root: (root.mkdir(), (root / "train.parquet").touch()), "data.path", "(empty)"),
-    "a text label": (lambda root: make_parquet(root, label=["cat", "dog"] * 6), "data.label_column",
-                     "'label' of"),
+    "dates for labels": (lambda root: make_parquet(root, label=[date(2026, 1, 1)] * 12), "data.label_column",
+                         "'label' of"),
+    "texts in one file": (
+        lambda root: (make_parquet(root), make_parquet(root, "test.parquet", label=["a", "b"] * 6)),
+        "data.label_column", "numbers in some files and texts in others"),
+    "a text unknown to train": (
+        lambda root: [make_parquet(root, f"{name}.parquet", label=[name, "b"] * 6) for name in ("train", "test")],
+        "data.path", "test.parquet row 0: label 'test'; one of b, train"),
     "a missing label": (lambda root: make_parquet(root, label=[0, None] * 6), "data.path",
                         "train.parquet row 1: no label"),
     "a negative label": (lambda root: make_parquet(root, label=[0, 1, -5] * 4), "data.path",

@@ -50,8 +50,10 @@ def test_job_and_spec_have_the_same_limits(name: str, allowed: Any, refused: Any
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("image_size", 31.5, "31.5; a whole number from 4 to 2048"),
-        ("image_size", 10**400, "a whole number from 4 to 2048"),
+        ("image_size", 31.5, "31.5; a whole number from 4 to 2048 or [height, width]"),
+        ("image_size", (32, 3), "(32, 3); a whole number from 4 to 2048 or [height, width]"),
+        ("image_size", (8, 8, 3), "or [height, width]"),
+        ("image_size", 10**400, "a whole number from 4 to 2048 or [height, width]"),
         ("max_train_images", 0, "0; a whole number from 1"),
         ("val_fraction", float("inf"), "inf; a number above 0 and below 1"),
         ("max_corrupt_fraction", 1, "1; a number from 0 to below 1"),
@@ -84,3 +86,9 @@ def test_shares_that_leave_nothing_to_train_on_are_refused() -> None:
         DataSpec(val_fraction=0.6, test_fraction=0.4)
     with pytest.raises(InputError, match="val \\+ test is 1, and must be below 1"):
         Job.from_dict({"name": "x", "data": {"splits": {"val": 0.6, "test": 0.4}}}, "job.yaml")
+
+
+def test_the_size_is_height_and_width_however_it_is_given() -> None:
+    assert DataSpec(image_size=32).size == (32, 32)
+    assert DataSpec(image_size=[96, 128]).size == DataSpec(image_size=(96, 128)).size == (96, 128)
+    assert DataSpec().size is None

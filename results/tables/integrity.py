@@ -1,0 +1,118 @@
+"""Which rows a run's tables may hold, in themselves and together; what breaks a rule is damage and is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from toprung.results.tables.part_file import DamagedTableError
+from toprung.results.tables.repair_log import trials_without_epochs
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TRIALS
+from toprung.trainables.system.uris import join
+from toprung.trainables.trial.report import Outcome
+from toprung.trainables.trial.trial_id import number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
+    from toprung.trainables.system.storage import Storage
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+KEYS = {PROPOSALS: ["trial_id"], EPOCHS: ["trial_id", "epoch"], TRIALS: ["trial_id"]}
+"""By table, the columns whose values no two rows share."""
+
+_NUMBERS = {
+    PROPOSALS: {"number": 0, "seed": 0},
+    EPOCHS: {"epoch": 1, "arrival_index": 0},
+    TRIALS: {"number": 0},
+}
+"""By table, the columns of whole numbers that no row may lack, and the least value of each."""
+
+_TRIAL_ID = re.compile(r"t[0-9]{5,9}")
+_OUTCOMES = frozenset(map(str, Outcome))
+NAMED = 3
+
+
+def check_rows(table: str, rows: pa.Table, where: str, root: str) -> None:
+    """Raise DamagedTableError with the first kind of rows that cannot be in this table, if there are any."""
+    for rule, broken in broken_rules(table, rows):
+        raise DamagedTableError.of(where, f"{int(broken.sum())} of {rows.num_rows} rows {rule}", root)
+
+
+def broken_rules(table: str, rows: pa.Table) -> Iterator[tuple[str, Mask]]:
+    """What is wrong with rows of a table, and with which of them; nothing for a table without rules."""
+    if table not in KEYS or rows.num_rows == 0:
+        return
+    needed = [*KEYS[table], *_NUMBERS[table], *(["outcome"] if table == TRIALS else [])]
+    if missing := sorted(set(needed) - set(rows.schema.names)):
+        yield f"have no {', '.join(missing)}", np.ones(rows.num_rows, bool)
+        return
+    columns = list(dict.fromkeys([*needed, *([OVERFLOW] if OVERFLOW in rows.schema.names else [])]))
+    frame: pd.DataFrame = rows.select(columns).to_pandas()
+    for rule, broken in _rules(table, frame):
+        if broken.any():
+            yield rule, broken
+
+
+def _rules(table: str, frame: pd.DataFrame) -> Iterator[tuple[str, Mask]]:
+    has_id = _holding(frame["trial_id"], lambda name: _TRIAL_ID.fullmatch(name) is not None)
+    yield "have no trial id such as t00012", ~has_id
+    for name, least in _NUMBERS[table].items():
+        yield f"have no {name} of {least} or more", ~(frame[name].fillna(-1) >= least).to_numpy(bool)
+    if "number" in _NUMBERS[table]:
+        ids = frame["trial_id"].where(has_id, "t00000")
+        other = frame["number"].fillna(-1).to_numpy(np.int64) != np.array([number_of(name) for name in ids])
+        yield "have a number that is not that of the trial id", other & has_id
+    if table == TRIALS:
+        yield "have an unknown outcome", ~_holding(frame["outcome"], _OUTCOMES.__contains__)
+    if OVERFLOW in frame:
+        is_null = frame[OVERFLOW].isna().to_numpy(bool)
+        yield f"have an unreadable {OVERFLOW}", ~(_holding(frame[OVERFLOW], _is_object) | is_null)
+    yield f"repeat the {' and '.join(KEYS[table])} of another", frame.duplicated(KEYS[table]).to_numpy(bool)
+
+
+def check_together(
+    storage: Storage, proposals: pd.DataFrame, epochs: pd.DataFrame, trials: pd.DataFrame
+) -> None:
+    """Raise DamagedTableError where rows of one table need rows of another that are not there.
+
+    The frames are read in the reverse of the order in which they are written, as `read_tables` does.
+    """
+    known = set(proposals["trial_id"])
+    for table, frame in ((EPOCHS, epochs), (TRIALS, trials)):
+        if lost := sorted(set(frame["trial_id"]) - known):
+            _raise_apart(storage, PROPOSALS, f"lacks {_names(lost)} of the table {table}")
+    reached = epochs.groupby("trial_id")["epoch"].count().to_dict()
+    ended = zip(trials["trial_id"], trials["last_epoch"].fillna(0), strict=True)
+    short = sorted(name for name, last in ended if reached.get(name, 0) < last)
+    if short and (lost := sorted(set(short) - trials_without_epochs(storage))):
+        _raise_apart(storage, EPOCHS, f"lacks epochs of {_names(lost)}")
+    if len(proposals) and not storage.list(TRIALS):
+        _raise_apart(storage, TRIALS, "holds no file")
+
+
+def _raise_apart(storage: Storage, table: str, given: str) -> None:
+    raise DamagedTableError.of(join(storage.root, table), given, storage.root)
+
+
+def _names(trial_ids: list[str]) -> str:
+    more = len(trial_ids) - NAMED
+    return ", ".join(trial_ids[:NAMED]) + (f" and {more} more trials" if more > 0 else "")
+
+
+def _holding(column: pd.Series, rule: Callable[[str], bool]) -> Mask:
+    return np.array([isinstance(text, str) and rule(text) for text in column], bool)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

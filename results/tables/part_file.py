@@ -1,0 +1,156 @@
+"""One Parquet part: rows, what it says of other parts, and the digest by which damage is noticed.
+
+Each page has Parquet's own checksum, which every reader can verify. A page's checksum does not cover the footer, which
+names and types the columns, so the footer holds a digest of the rows as they are read, with their names and types, and
+of what the part says of other parts. Two things escape it: the rows of a part that another program has written, which
+has no digest, and a change that leaves rows and names as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from toprung.results.tables.foreign_types import as_written_here
+from toprung.results.tables.schema import SCHEMA_VERSION, run_schemas, schema_version
+from toprung.spaces.errors import InputError, Problem, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_REPLACES, _FOLLOWS, _DIGEST = b"toprung.replaces", b"toprung.follows", b"toprung.rows_sha256"
+
+
+class DamagedTableError(InputError):
+    """A table is damaged, incomplete or holds what is none of its own: repair the run."""
+
+    @classmethod
+    def of(cls, where: str, given: str, root: str) -> DamagedTableError:
+        """The error of a file or table `where`, in the run folder `root`."""
+        rule = f"`toprung repair {root}` keeps what can be read and says what is lost"
+        return cls([Problem(where, given, rule)])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that was read.
+
+    Attributes:
+        rows: Its rows, in the columns' types of this package.
+        replaces: The names of the parts whose rows it holds too.
+        follows: The names of the parts that counted when it was begun.
+    """
+
+    rows: pa.Table
+    replaces: frozenset[str] = frozenset()
+    follows: frozenset[str] = frozenset()
+
+
+def encode_part(rows: pa.Table, replaces: Iterable[str] = (), follows: Iterable[str] = ()) -> pa.Buffer:
+    """The content of a part's file."""
+    metadata = {key: value for key, value in (rows.schema.metadata or {}).items() if key not in _OWN_KEYS}
+    names = {_REPLACES: sorted(replaces), _FOLLOWS: sorted(follows)}
+    metadata |= {key: json.dumps(value).encode() for key, value in names.items() if value}
+    metadata[_DIGEST] = _digest(rows, metadata).encode()
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue()
+
+
+def decode_part(content: pa.Buffer, table: str, where: str, root: str) -> Part:
+    """Read a part's file, and verify what it holds.
+
+    Args:
+        content: The whole file.
+        table: The table it belongs to.
+        where: The file, for messages.
+        root: The run folder, for messages.
+
+    Raises:
+        InputError: It is of another schema version.
+        DamagedTableError: It is damaged, or no part of this table.
+    """
+    try:
+        rows = read_rows(content)
+        metadata = rows.schema.metadata or {}
+        version, digest = schema_version(rows.schema), metadata.get(_DIGEST)
+        intact = digest is None or digest.decode() == _digest(rows, metadata)
+        replaces, follows = (_names(metadata.get(key, b"[]")) for key in (_REPLACES, _FOLLOWS))
+    except Exception as error:  # Arrow, Thrift, Unicode and JSON have errors of their own for a flipped bit
+        raise DamagedTableError.of(where, f"cannot be read ({first_line(error)})", root) from error
+    if not intact and version in (str(SCHEMA_VERSION), None):
+        raise DamagedTableError.of(where, "is damaged: its rows are not those that were written", root)
+    if version != str(SCHEMA_VERSION) and not _is_rewritten(rows, table, version, digest):
+        raise _other_version(where.rpartition("/")[0], version)
+    try:
+        return Part(as_written_here(rows, table), replaces, follows)
+    except ValueError as error:
+        raise DamagedTableError.of(where, f"is no part of this table: {error}", root) from error
+
+
+def read_rows(content: pa.Buffer, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a Parquet file, or some of their columns, each page verified where it has a checksum."""
+    return pq.read_table(pa.BufferReader(content), columns=columns, page_checksum_verification=True)
+
+
+def _is_rewritten(rows: pa.Table, table: str, version: str | None, digest: bytes | None) -> bool:
+    """Whether another program, such as pandas, wrote the part back: without our metadata, with all columns."""
+    expected = run_schemas({}).get(table)
+    if version is not None or digest is not None or expected is None:
+        return False
+    of_the_metric = {name for name in expected.names if name.endswith("_val_accuracy")}
+    return set(expected.names) - of_the_metric <= set(rows.schema.names)
+
+
+def _other_version(where: str, version: str | None) -> InputError:
+    given = f"tables of schema version {version}" if version else "tables without a schema version"
+    rule = f"must be of version {SCHEMA_VERSION}: another version of toprung wrote this run and can read it"
+    return InputError.single(where, given, rule)
+
+
+def _names(text: bytes) -> frozenset[str]:
+    return frozenset(str(name) for name in json.loads(text))
+
+
+def _digest(rows: pa.Table, metadata: dict[bytes, bytes]) -> str:
+    """SHA-256 of the rows and of what the part says of others; the same before and after a file."""
+    hashed = hashlib.sha256()
+    for key in (_REPLACES, _FOLLOWS):
+        hashed.update(key + b"=" + metadata.get(key, b"") + b"\n")
+    for field in rows.schema:
+        hashed.update(f"{field.name}\0{field.type}\0{rows.num_rows}\n".encode())
+        for block in _column_bytes(rows[field.name].combine_chunks()):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def _column_bytes(column: pa.Array) -> Iterator[bytes]:
+    yield np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
+    if pa.types.is_string(column.type):
+        texts = [text.encode() for text in column.fill_null("").to_pylist()]
+        yield np.array([len(text) for text in texts], np.int64).tobytes()
+        yield b"".join(texts)
+        return
+    yield _numbers(column).tobytes()
+
+
+def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    values: np.ndarray[Any, Any] = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "f":
+        values = values + 0.0  # Parquet may take one zero for the other, and one NaN
+        values[np.isnan(values)] = np.nan
+    return values
+
+
+_OWN_KEYS = frozenset({_REPLACES, _FOLLOWS, _DIGEST})

@@ -1,0 +1,24 @@
+"""`toprung repair`: what was kept of a run's tables, and what is lost."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from toprung.results.tables.repair import DAMAGED, repair_run
+from toprung.search.commands.output_path import short_path
+from toprung.trainables.system.uris import absolute, join
+
+
+def show_repair(run: str) -> None:
+    """Repair the tables of a run and print what was kept and lost. Raises what `repair_run` raises."""
+    root = absolute(run)
+    repaired = repair_run(root)
+    for table, count in repaired.rows.items():
+        print(f"{table:<10} {count:,} rows")
+    for line in repaired.lost:
+        print(f"lost       {line}")
+    if repaired.lost:
+        print(f"kept       damaged files are in {join(root, DAMAGED)}")
+    else:
+        print("nothing    was damaged: the tables stay as they are")
+    print(f"next       toprung status {quote(short_path(root))}")

@@ -1,0 +1,165 @@
+"""The Ray task that trains the winner: placed, waited for, and killed where it sends no word."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toprung.cluster.worker_demand import LOOK_EVERY_SECS, amounts
+from toprung.search.driver.progress_display import PROGRESS_LOG
+from toprung.search.driver.search_failure import SearchFailedError
+from toprung.search.winner.train_and_test import train_and_test
+from toprung.spaces.errors import InputError
+from toprung.trainables.worker.preflight import NodeUnfitError, node_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ray import ObjectRef, ObjectRefGenerator
+
+    from toprung.cluster.worker_demand import WorkerDemand
+    from toprung.search.winner.json_files import Report
+    from toprung.search.winner.train_and_test import EpochTrained
+    from toprung.search.winner.winner_training import WinnerTraining
+
+_log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
+KILL_SECS = 10.0
+"""How long the node of a silent process may take to kill it; a node that is frozen as a whole does not answer."""
+
+
+class WorkerLostError(RuntimeError):
+    """The process or the node that trained is gone or silent; another goes on from the saved state."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The training has begun: on a node, whose id is Ray's, in a process."""
+
+    node: str
+    node_id: str
+    pid: int
+
+
+class TrainingTask:
+    """One attempt to train the winner, which follows the task wherever Ray places it.
+
+    Args:
+        work: The run and the winner.
+        demand: Says what the cluster lacks while the task has no node.
+        limit_secs: An epoch, or the set-up before the first one, that takes longer is over: its process is killed.
+    """
+
+    def __init__(self, work: WinnerTraining, demand: WorkerDemand, limit_secs: float) -> None:
+        self._work, self._demand, self._limit_secs = work, demand, limit_secs
+        self._started: Started | None = None
+        self._deadline_secs = 0.0
+        self._said_busy = False
+
+    def messages(self) -> Iterator[EpochTrained | Report]:
+        """Train to the report.
+
+        Raises:
+            WorkerLostError: The task's process or node died, or is silent.
+            NoNodeError: No node that can hold it came in time.
+            SearchFailedError, InputError, NodeUnfitError: What the training raised.
+        """
+        import ray
+
+        stream = self._submit()
+        try:
+            while (reference := self._next(stream)) is not None:
+                message = ray.get(reference)
+                if isinstance(message, BaseException):
+                    raise message
+                if isinstance(message, Started):
+                    self._begin(message)
+                else:
+                    self._deadline_secs = time.monotonic() + self._limit_secs
+                    yield message
+        except ray.exceptions.RayTaskError as error:
+            raise SearchFailedError(_lines(error)[-1]) from None
+        except ray.exceptions.RayError as error:
+            raise WorkerLostError(_lines(error)[0]) from None
+        finally:
+            ray.cancel(stream, force=True)
+
+    def _submit(self) -> ObjectRefGenerator:
+        import ray
+
+        trial = self._work.plan.trial
+        # A process gives a GPU's memory back only when it ends: one task each. Ray's own retries would drop as many
+        # messages as the first attempt sent, though the second begins in the middle.
+        task = ray.remote(
+            num_cpus=trial.cpus, num_gpus=trial.gpus, max_calls=1, max_retries=0, num_returns="streaming"
+        )(_messages)
+        return task.options(name=f"retrain {self._work.run_name}").remote(self._work)
+
+    def _next(self, stream: ObjectRefGenerator) -> ObjectRef | None:
+        """The next message; None after the last one."""
+        import ray
+
+        while not ray.wait([stream], timeout=LOOK_EVERY_SECS, fetch_local=False)[0]:
+            self._look()
+        return next(stream, None)
+
+    def _begin(self, started: Started) -> None:
+        self._started = started
+        # The set-up and the first epoch, each within the limit.
+        self._deadline_secs = time.monotonic() + 2 * self._limit_secs
+        _progress_log.info("training %s on %s", self._work.winner.trial_id, started.node)
+
+    def _look(self) -> None:
+        if self._started is None:
+            self._demand.check(0)
+            if self._demand.fits and not self._said_busy:
+                self._said_busy = True
+                trial = self._work.plan.trial
+                _log.warning(
+                    f"waiting for {amounts(trial.cpus, trial.gpus)}: other work has the cluster's nodes"
+                )
+        elif time.monotonic() > self._deadline_secs:
+            _kill(self._started)
+            raise WorkerLostError(
+                f"no word from {self._started.node} for {self._limit_secs / 3600:.3g} hours "
+                "(resources.max_epoch_hours)"
+            )
+
+
+def _messages(work: WinnerTraining) -> Iterator[Started | EpochTrained | Report | BaseException]:
+    """What the driver is sent; errors of the project as values, since Ray would wrap them into its own."""
+    import ray
+
+    if problem := node_problem(work.plan.trial):
+        yield NodeUnfitError(problem.line)
+        return
+    yield Started(socket.gethostname(), ray.get_runtime_context().get_node_id(), os.getpid())
+    try:
+        yield from train_and_test(work, in_worker=True)
+    except (SearchFailedError, InputError) as error:
+        yield error
+
+
+def _kill(started: Started) -> None:
+    """Kill the process from its own node: Ray's cancelling asks the process itself, which may be stopped."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(started.node_id, soft=False)
+    kill = ray.remote(num_cpus=0, max_retries=0)(_kill_process).options(scheduling_strategy=there)
+    with suppress(ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
+        ray.get(kill.remote(started.pid), timeout=KILL_SECS)
+
+
+def _kill_process(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _lines(error: BaseException) -> list[str]:
+    return str(error).strip().splitlines() or [type(error).__name__]

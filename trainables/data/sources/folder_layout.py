@@ -1,0 +1,186 @@
+"""Which folders are splits and which are classes, in a folder of class folders; and which are neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.data.sources.formats import SYSTEM_FILES, has_image_suffix
+from toprung.trainables.data.sources.paths import entries
+from toprung.trainables.data.sources.split_names import split_folders
+
+if TYPE_CHECKING:
+    from toprung.trainables.data.sources.paths import Place
+
+ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
+MAX_WRAPPERS = 5  # folders around folders that are passed through
+PLAIN_NAMES = ("train", "val", "validation", "test")
+
+ClassFolders = Mapping[str, Mapping[str, str]]
+"""Split -> class -> its folder, relative to the root."""
+
+
+@dataclass
+class FolderLayout:
+    """The class folders below a root.
+
+    classes: as `ClassFolders`; "train" is always there.
+    notes: lines about folders that are used in an unusual way.
+    outside: files in no class folder, relative to the root.
+    unused: folders beside the splits that are not used, relative to the root.
+    """
+
+    classes: ClassFolders
+    notes: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder below the root: its path from there, its folders and its files, without hidden ones."""
+
+    path: str
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @classmethod
+    def read(cls, root: Place, path: str) -> _Folder:
+        found = [(name, is_folder) for name, is_folder in entries(root / path) if is_visible(name)]
+        folders = tuple(name for name, is_folder in found if is_folder)
+        return cls(path, folders, tuple(name for name, is_folder in found if not is_folder))
+
+    @property
+    def has_images(self) -> bool:
+        """Whether images lie in the folder itself."""
+        return any(map(has_image_suffix, self.files))
+
+    def paths(self) -> list[str]:
+        """The paths of the files from the root."""
+        return list(map(self.below, self.files))
+
+    def below(self, name: str) -> str:
+        """The path of a name in this folder, from the root."""
+        return name if self.path == "." else f"{self.path}/{name}"
+
+
+def is_visible(name: str) -> bool:
+    """Whether a file or folder is neither hidden nor one that a system leaves behind."""
+    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
+
+
+def layout_of(root: Place) -> FolderLayout:
+    """Find the class folders below `root`.
+
+    Splits are the folders that are named as such and hold folders; where every class folder holds folders that are
+    named as splits, these. A folder that holds nothing but one folder with folders in it is passed through.
+
+    Raises:
+        InputError: Two folders of one split; or all folders are named as splits, but none is train.
+    """
+    wrappers: list[_Folder] = []
+    top = _passed_through(root, _Folder.read(root, "."), wrappers)
+    layout = _layout_in(root, top)
+    return replace(
+        layout, outside=[*(path for folder in wrappers for path in folder.paths()), *layout.outside]
+    )
+
+
+def _layout_in(root: Place, top: _Folder) -> FolderLayout:
+    by_split = _folders_by_split(root, top)
+    if "train" in by_split:
+        return _with_split_folders(root, top, by_split)
+    inner = _splits_inside(root, top)
+    if len(inner) > 1:
+        return _with_splits_inside(root, top, inner)
+    notes = [f"the class folders are those in {top.path}"] if top.path != "." else []
+    classes = {name: top.below(name) for name in top.folders}
+    return FolderLayout({"train": classes}, notes, top.paths())
+
+
+def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
+    """Split -> its folder; a folder without folders in it is no split, but a class or unlabelled images."""
+    meant = split_folders(top.folders)
+    holding = {name: split for name, split in meant.items() if _Folder.read(root, top.below(name)).folders}
+    if "train" not in holding.values():
+        if top.folders and len(meant) == len(top.folders):
+            given = f"{root} has {', '.join(top.folders)}, but no train folder with class folders in it"
+            raise InputError.single("data.path", given, ALLOWED)
+        return {}
+    by_split: dict[str, list[str]] = {}
+    for name, split in holding.items():
+        by_split.setdefault(split, []).append(name)
+    repeated = [
+        Problem("data.path", f"{root} has {' and '.join(names)}", f"one folder for {split}")
+        for split, names in by_split.items()
+        if len(names) > 1
+    ]
+    if repeated:
+        raise InputError(repeated)
+    return {split: by_split[split][0] for split in ("train", "val", "test") if split in by_split}
+
+
+def _with_split_folders(root: Place, top: _Folder, by_split: Mapping[str, str]) -> FolderLayout:
+    others = [top]
+    homes = {
+        split: _passed_through(root, _Folder.read(root, top.below(name)), others)
+        for split, name in by_split.items()
+    }
+    classes = {split: {name: home.below(name) for name in home.folders} for split, home in homes.items()}
+    outside = [path for folder in (*others, *homes.values()) for path in folder.paths()]
+    notes = []
+    if any(home.path not in PLAIN_NAMES for home in homes.values()):
+        notes.append(
+            "splits by folder: " + ", ".join(f"{split} is {home.path}" for split, home in homes.items())
+        )
+    unused = [top.below(name) for name in top.folders if name not in by_split.values()]
+    for split in ("val", "test"):
+        strangers = classes.get(split, {}).keys() - classes["train"].keys()
+        if strangers and len(classes[split]) == 1:
+            # A folder such as test/unknown holds what nobody has labelled.
+            notes.append(f"{homes[split].path} has no labels: its only class folder is {strangers.pop()!r}")
+            unused.append(top.below(by_split[split]))
+            del classes[split]
+    return FolderLayout(classes, notes, outside, unused)
+
+
+def _splits_inside(root: Place, top: _Folder) -> dict[str, dict[str, str]]:
+    """Class folder -> its folders that are splits -> which; nothing unless train is among them in every class."""
+    inner: dict[str, dict[str, str]] = {}
+    for name in top.folders:
+        inner[name] = split_folders(_Folder.read(root, top.below(name)).folders)
+        if "train" not in inner[name].values():
+            return {}
+    return inner
+
+
+def _with_splits_inside(root: Place, top: _Folder, inner: Mapping[str, Mapping[str, str]]) -> FolderLayout:
+    """Class folders that hold their splits: cats/train, cats/test, dogs/train, ..."""
+    classes: dict[str, dict[str, str]] = {"train": {}}
+    outside, unused = top.paths(), []
+    for name, splits in inner.items():
+        home = _Folder.read(root, top.below(name))
+        outside += home.paths()
+        unused += [home.below(folder) for folder in home.folders if folder not in splits]
+        for folder, split in splits.items():
+            if name in classes.setdefault(split, {}):
+                given = f"{root} has {classes[split][name]} and {home.below(folder)}"
+                raise InputError.single("data.path", given, f"one folder for {split}")
+            classes[split][name] = home.below(folder)
+    notes = [f"the splits are the folders in each class folder: {', '.join(classes)}"]
+    return FolderLayout(classes, notes, outside, unused)
+
+
+def _passed_through(root: Place, folder: _Folder, wrappers: list[_Folder]) -> _Folder:
+    """The folder, or where it holds no image and one folder that holds folders, that one; `wrappers` get the others."""
+    for _ in range(MAX_WRAPPERS):
+        if len(folder.folders) != 1 or folder.has_images:
+            break
+        inner = _Folder.read(root, folder.below(folder.folders[0]))
+        if not inner.folders:
+            break
+        wrappers.append(folder)
+        folder = inner
+    return folder

@@ -1,0 +1,67 @@
+"""A saved model loaded into this process, with its description. Keras is imported when a model is loaded."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.references import is_reference, resolve
+from toprung.spaces.user_code.source_files import unpack_source
+from toprung.trainables.saved_model.description import ModelDescription, description_of
+from toprung.trainables.saved_model.fresh_reader import load_keras
+from toprung.trainables.saved_model.predictions import Predictions
+from toprung.trainables.system.imports import silence_native_stderr
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A Keras model that takes uint8 images (N, H, W, C), and what it says about itself."""
+
+    model: keras.Model
+    description: ModelDescription
+
+    @classmethod
+    def load(cls, path: Path, where: str = "MODEL") -> LoadedModel:
+        """Load a model.keras, and the user's code that its layers are made of.
+
+        Raises:
+            InputError: Pointing at `where`: it is no such file, or its code fails.
+        """
+        description = description_of(path, where)
+        with silence_native_stderr():
+            import keras  # noqa: F401
+        module = None
+        if is_reference(description.code.reference):
+            family = resolve(unpack_source(description.code), where)
+            module = inspect.getmodule(family if inspect.isclass(family) else type(family))
+        try:
+            return cls(load_keras(str(path), module), description)
+        except Exception as error:  # Keras, h5py and the user's layers raise whatever they like
+            reason = str(error).strip().partition("\n")[0]
+            given = f"{path} cannot be loaded ({type(error).__name__}: {reason})"
+            raise InputError.single(where, given, "must be a model.keras that is complete") from error
+
+    def predict(self, images: np.ndarray, batch: int = BATCH) -> Predictions:
+        """What the model says about uint8 images (N, H, W, C) of its size, N at least 1.
+
+        Args:
+            images: The images.
+            batch: How many are computed together. One at a time an image is answered the same to the last bit whatever
+                stands beside it.
+        """
+        outputs = [
+            np.asarray(self.model.predict_on_batch(np.asarray(images[start : start + batch])))
+            for start in range(0, len(images), batch)
+        ]
+        return Predictions.of(np.concatenate(outputs), self.description.task)

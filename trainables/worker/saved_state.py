@@ -1,0 +1,68 @@
+"""Whether a trial can go on from a saved state: what it says of itself is one course of the training, and finite."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toprung.trainables.trial.report import EpochReport
+from toprung.trainables.worker.checkpoints import UnusableStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toprung.trainables.worker.checkpoints import Checkpoint
+
+STEP = "step"  # the array of a state that counts the steps
+
+
+def checked_history(checkpoint: Checkpoint, max_epochs: int) -> list[EpochReport]:
+    """The reports of the epochs up to a state from which a trial can go on.
+
+    Args:
+        checkpoint: The state.
+        max_epochs: The last epoch of the trial.
+
+    Raises:
+        UnusableStateError: The state contradicts itself, lies behind the end, or holds NaN.
+    """
+    epoch = checkpoint.epoch
+    if not _is_count(epoch) or not 1 <= epoch <= max_epochs:
+        raise UnusableStateError(f"is of epoch {epoch!r}, and the training has {max_epochs}")
+    reports = [_report(row) for row in checkpoint.history]
+    if [report.epoch for report in reports] != list(range(1, epoch + 1)):
+        raise UnusableStateError(f"is of epoch {epoch}, and has not the reports of epochs 1 to {epoch}")
+    if any(report.trial_id != checkpoint.trial_id for report in reports):
+        raise UnusableStateError("has the reports of another trial")
+    best = checkpoint.best_epoch
+    if best is not None and not (_is_count(best) and 1 <= best <= epoch):
+        raise UnusableStateError(f"names {best!r} as its best epoch")
+    for name, array in checkpoint.arrays.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise UnusableStateError(f"holds NaN in {name}")
+    step = checkpoint.arrays.get(STEP)
+    if step is not None and not (step.dtype.kind in "iu" and step.shape == () and step >= 0):
+        raise UnusableStateError("counts its steps wrongly")
+    return reports
+
+
+def _report(row: Any) -> EpochReport:
+    try:
+        report = EpochReport(**row)
+        numbers = [report.epoch_secs, report.elapsed_secs, *report.metrics.values()]
+        is_sound = _is_count(report.epoch) and _are_finite(numbers) and min(numbers[:2]) >= 0
+    except (TypeError, AttributeError) as error:
+        raise UnusableStateError("has a report that is none") from error
+    if not is_sound:
+        raise UnusableStateError("has a report with values that cannot be")
+    return report
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_finite(values: Sequence[float]) -> bool:
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
