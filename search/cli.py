@@ -110,29 +110,12 @@ def simulate(options: argparse.Namespace) -> None:
     show_forecasts(job, options.workers, options.run, options.epoch_secs, options.out, conditions)
 
 
-def repair(options: argparse.Namespace) -> None:
-    """`toprung repair RUN`."""
-    from toprung.search.commands.repair_output import show_repair
-
-    show_repair(options.run)
-
-
-def sync(options: argparse.Namespace) -> None:
-    """`toprung sync RUN`."""
-    from toprung.search.commands.sync import sync as sync_run
-    from toprung.search.runs.run_folder import RunFolder
-
-    sync_run(RunFolder(options.run), options.overrides)
-
-
 COMMANDS = {
     "init": init,
     "check": check,
     "search": search,
     **RESULT_COMMANDS,
     "simulate": simulate,
-    "repair": repair,
-    "sync": sync,
     **MODEL_COMMANDS,
 }
 

@@ -54,10 +54,27 @@ def export_study(options: argparse.Namespace) -> None:
         print(line)
 
 
+def repair(options: argparse.Namespace) -> None:
+    """`toprung repair RUN`."""
+    from toprung.search.commands.repair_output import show_repair
+
+    show_repair(options.run)
+
+
+def sync(options: argparse.Namespace) -> None:
+    """`toprung sync RUN`."""
+    from toprung.search.commands.sync import sync as sync_run
+    from toprung.search.runs.run_folder import RunFolder
+
+    sync_run(RunFolder(options.run), options.overrides)
+
+
 RESULT_COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "status": status,
     "table": table,
     "compare": compare,
     "report": report,
     "export-study": export_study,
+    "repair": repair,
+    "sync": sync,
 }

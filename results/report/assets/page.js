@@ -52,8 +52,11 @@ async function begin() {
   let width = window.innerWidth;
   window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; page.draw(); } });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.draw());
-  window.addEventListener("beforeprint", () => { document.documentElement.dataset.print = "1"; page.draw(); });
-  window.addEventListener("afterprint", () => { delete document.documentElement.dataset.print; page.draw(); });
+  // A canvas that is drawn anew as printing begins comes out blank: what the screen shows is printed, dark turned light.
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.dataset.print = matchMedia("(prefers-color-scheme: dark)").matches ? "inverted" : "as it is";
+  });
+  window.addEventListener("afterprint", () => { delete document.documentElement.dataset.print; });
   if (data.refresh_secs) setTimeout(() => location.reload(), 1000 * data.refresh_secs);
   document.documentElement.dataset.ready = "1";
 }
