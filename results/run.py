@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.analysis.leaderboard import leaderboard, progress
+from toprung.results.analysis.leaderboard import as_of_now, leaderboard, progress, without_empty
 from toprung.results.run_actions import run_actions
 from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.rows import config_of
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS
+from toprung.results.tables.run_lock import present_holder
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, SPACE, TRIALS
 from toprung.trainables.system.uris import absolute, without_trailing_slash
 
 if TYPE_CHECKING:
@@ -57,19 +58,32 @@ class Run:
         return read_table(self.root, TRIALS)
 
     @property
+    def space(self) -> pd.DataFrame:
+        """One row for each parameter of the space."""
+        return read_table(self.root, SPACE)
+
+    @property
+    def rungs(self) -> pd.DataFrame:
+        """One row for each decision at a rung, in order."""
+        return read_table(self.root, RUNGS)
+
+    @property
     def job(self) -> RunJob:
         """The effective job, a `toprung.search.Job`."""
         return run_actions().job(self.root)
 
     def leaderboard(self, top: int | None = None) -> pd.DataFrame:
-        """One row for each trial, best first: value, epoch, outcome (RUNNING until it has ended), configuration.
+        """One row for each trial, best first: value, epoch, outcome, configuration; no columns without any value.
+
+        A trial that has not ended is RUNNING while a search writes the run, else INTERRUPTED.
 
         With several objectives, the column `pareto` marks the trials that no other trial beats in all of them.
 
         Args:
             top: Number of rows; None for all.
         """
-        return leaderboard(*read_tables(self.root), self.job.search.optimized, top)
+        board = leaderboard(*read_tables(self.root), self.job.search.optimized, top)
+        return without_empty(as_of_now(board, present_holder(self.root) is not None))
 
     @property
     def best(self) -> BestTrial | None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WRONG_INPUT = 2
+TABLE_FORMATS = ("rich", "csv", "json", "parquet", "markdown")
+CONDITION = "only rows that meet a condition, as in \"outcome == 'COMPLETED' and val_accuracy > 0.9\""
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
 QUANTIZATIONS = ("float16", "int8")
 
@@ -50,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("search", "run a job's search, or continue it", _search)
     add("status", "show progress and leaders of a run, from its tables", _status)
     add("table", "show the trials of a run, best first", _table)
+    add("compare", "show several runs beside each other, and what differs", _compare)
+    add("report", "write the page of a run as one HTML file, or of several runs", _report)
+    add("export-study", "write a run as an Optuna study", _export_study)
     add("simulate", "predict what a search would cost and find", _simulate)
     add("retrain", "train the winner again, test it once, save it", _retrain)
     add("repair", "repair damaged tables of a run: keep what can be read, say what is lost", _run)
@@ -88,11 +93,37 @@ def _status(parser: argparse.ArgumentParser) -> None:
 def _table(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     parser.add_argument("--top", metavar="N", type=_count, help="number of rows (all)")
-    parser.add_argument("--format", choices=("rich", "csv", "json", "parquet"), default="rich")
+    parser.add_argument("--format", choices=TABLE_FORMATS, default="rich")
+    parser.add_argument("--where", metavar="EXPR", default="", help=CONDITION)
+    parser.add_argument(
+        "--sort", metavar="COLUMN", default="", help="sort by a column; --sort=-NAME: largest first"
+    )
+    names = "only these columns, separated by commas"
+    parser.add_argument("--columns", metavar="NAMES", type=_columns, default=(), help=names)
     parser.add_argument("--epochs", action="store_true", help="every epoch instead of every trial")
     unbeaten = "only trials that no other trial beats in every objective"
     parser.add_argument("--pareto", action="store_true", help=unbeaten)
     parser.add_argument("--retrained", action="store_true", help="the retrained models instead of the trials")
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    _runs(parser)
+    parser.add_argument("--format", choices=("rich", "markdown"), default="rich")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    _runs(parser)
+    parser.add_argument("--out", metavar="FILE", help="the HTML file (report.html in the run)")
+    parser.add_argument(
+        "--live", action="store_true", help="write it again every ten seconds while the search runs"
+    )
+    parser.add_argument("--png", metavar="FOLDER", help="also write each chart as a picture")
+
+
+def _export_study(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    target = "an Optuna storage, as in sqlite:///study.db (the default, with the run's name), or a .log file"
+    parser.add_argument("storage", metavar="STORAGE", nargs="?", help=target)
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
@@ -164,6 +195,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=_root, help="the run folder or URI, as in runs/quickstart")
 
 
+def _runs(parser: argparse.ArgumentParser) -> None:
+    text = "run folders or URIs, as in runs/quickstart"
+    parser.add_argument("runs", metavar="RUN", type=_root, nargs="+", help=text)
+
+
 def _overrides(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=C", help=text)
 
@@ -182,6 +218,10 @@ def _root(text: str) -> str:
     if rule := broken_path_rule(text):
         raise argparse.ArgumentTypeError(f"the path {rule}")
     return without_trailing_slash(text)  # shell completion ends a folder's name with a slash
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
 def _names(allowed: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
+from toprung.search.commands.result_commands import RESULT_COMMANDS
 from toprung.search.job_commands import JOB_COMMANDS
-from toprung.search.model_commands import MODEL_COMMANDS, retrained_models
+from toprung.search.model_commands import MODEL_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
@@ -77,47 +78,10 @@ def search(options: argparse.Namespace) -> None:
     show_result(run_search(job, options.address, retry_failed=options.retry_failed), job)
 
 
-def status(options: argparse.Namespace) -> None:
-    """`toprung status RUN`."""
-    from toprung.search.commands.output import show_status
-    from toprung.search.runs.run_folder import RunFolder
-
-    show_status(RunFolder(options.run), options.top)
-
-
-def table(options: argparse.Namespace) -> None:
-    """`toprung table RUN`."""
-    from toprung.search.commands.output import show_table
-    from toprung.search.runs.run_folder import RunFolder
-
-    if options.retrained:
-        retrained_models(options)
-        return
-    show_table(RunFolder(options.run), options.top, options.format, options.epochs, options.pareto)
-
-
-def repair(options: argparse.Namespace) -> None:
-    """`toprung repair RUN`."""
-    from toprung.search.commands.repair_output import show_repair
-
-    show_repair(options.run)
-
-
-def sync(options: argparse.Namespace) -> None:
-    """`toprung sync RUN`."""
-    from toprung.search.commands.sync import sync as sync_run
-    from toprung.search.runs.run_folder import RunFolder
-
-    sync_run(RunFolder(options.run), options.overrides)
-
-
 COMMANDS = {
     **JOB_COMMANDS,
     "search": search,
-    "status": status,
-    "table": table,
-    "repair": repair,
-    "sync": sync,
+    **RESULT_COMMANDS,
     **MODEL_COMMANDS,
 }
 

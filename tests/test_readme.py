@@ -12,16 +12,21 @@ import numpy as np
 import pytest
 import yaml
 
-from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
-from toprung.results.tables.trial_details import TrialDetails
+from toprung.results.tables.schema import SPACE, TABLES, run_schemas
+from toprung.results.tables.space_rows import space_rows
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import COMMANDS
+from toprung.search.driver.checkpoint_retention import CheckpointRetention
+from toprung.search.driver.recorder import Recorder, SharedFacts
+from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
 from toprung.search.jobs.schema import Job
+from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.definition.introspection import describe
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.registry import load_space
+from toprung.trainables.trial.messages import TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome
+from toprung.trainables.worker.checkpoints import CheckpointStore
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -51,8 +56,8 @@ def test_the_two_commands_set_themselves_up() -> None:
 
 
 def test_every_toprung_command_shown_is_one() -> None:
-    shown = re.findall(r"(?:^|&& |-- )toprung (\w+)", "\n".join(blocks("")), flags=re.MULTILINE)
-    commands = set(shown) | set(re.findall(r"`toprung (\w+)", README))
+    shown = re.findall(r"(?:^|&& |-- )toprung ([\w-]+)", "\n".join(blocks("")), flags=re.MULTILINE)
+    commands = set(shown) | set(re.findall(r"`toprung ([\w-]+)", README))
     assert commands == set(COMMANDS), "the README shows every command, and no other"
 
 
@@ -63,20 +68,52 @@ def test_the_job_shown_is_valid_and_names_every_section() -> None:
     assert set(yaml.safe_load(text)) == set(Job.model_fields)
 
 
-def test_the_query_shown_runs_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    config = {"learning_rate": 0.01}
-    with RunWriter(tmp_path / "runs" / "quickstart", run_schemas(kinds_of([config]))) as writer:
-        for number in range(3):
-            trial_id = f"t{number:05d}"
-            report = EpochReport(trial_id, 1, {"val_accuracy": 0.5 + number / 10}, 1.0, 1.0)
-            writer.append(PROPOSALS, proposal_row(trial_id, config, number))
-            writer.append(EPOCHS, epoch_row(report, number, "KEEP"))
-            row = trial_row(trial_id, config, Outcome.STOPPED, [report], TrialDetails(seed=number))
-            writer.append(TRIALS, row)
+def write_run(root: Path, values: list[float], ends: bool = True) -> RunWriter:
+    """A search of trials with one value each, the last of which still runs unless it `ends`; the writer is open."""
+
+    def space(trial: Any) -> dict[str, Any]:
+        return {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True), "blocks": 2}
+
+    strategy = Strategy.for_space(space, 3, 0)
+    writer = RunWriter(root, run_schemas({"learning_rate": "float", "blocks": "int"}))
+    retention = CheckpointRetention(CheckpointStore(f"{root}/checkpoints"), strategy.objectives.main)
+    recorder = Recorder(writer, strategy, retention, SharedFacts(strategy.objectives, "f", 1.0, 0.0))
+    for row in space_rows(space):
+        writer.append(SPACE, row)
+    for number, value in enumerate(values):
+        proposal: Any = strategy.ask()
+        start = TrialStart(proposal.trial_id, number, number, proposal.config)
+        metrics = {"val_accuracy": value, "train_accuracy": value + 0.1}
+        report = EpochReport(proposal.trial_id, 1, metrics, 1.0, 1.0)
+        recorder.proposed(start, "random")
+        recorder.reported(report, strategy.report(report))
+        if ends or number + 1 < len(values):
+            trial = ActiveTrial(start, [report], worker=Worker("node", 1 + number % 2))
+            recorder.ended(trial, TrialEnd(Outcome.STOPPED, "cut"))
+    writer.flush()
+    return writer
+
+
+def test_the_queries_shown_run_on_a_run_and_on_several_while_they_are_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (query,) = [code for code in blocks("python") if code.startswith("import pandas")]
-    exec(compile(query, "README.md", "exec"), {})
-    assert "t00002" in capsys.readouterr().out
+    values = [0.5, 0.6, 0.7, 0.4, 0.65, 0.55, 0.8, 0.3]
+    queries = [code for code in blocks("python") if re.match(r"import (pandas|duckdb|polars)", code)]
+    assert [number for code in queries for number in re.findall(r"^# (\d+)\. ", code, re.MULTILINE)] == [
+        str(number) for number in range(1, 11)
+    ]
+    writers = [
+        write_run(tmp_path / "runs" / "quickstart", values, ends=False),
+        write_run(tmp_path / "runs" / "b", [0.9]),
+    ]
+    for query in queries:
+        exec(compile(query, "README.md", "exec"), {})
+    for writer in writers:
+        writer.close()
+    printed = capsys.readouterr().out
+    assert "t00006" in printed and "learning_rate" in printed and "quickstart" in printed
+    assert "RUNNING" in printed, "the last trial has not ended"
 
 
 def test_the_model_shown_is_a_family_with_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +169,9 @@ def test_files_and_folders_named_exist() -> None:
 
 def test_columns_named_are_those_of_the_tables() -> None:
     schemas = run_schemas({})
-    for table in (PROPOSALS, EPOCHS, TRIALS):
+    for table in TABLES:
         row = next(line for line in README.splitlines() if line.startswith(f"| `{table}`"))
-        for name in re.findall(r"\b[a-z]+_(?:id|at|secs|epochs|count|per_sec|rate|fingerprint)\b", row):
+        for name in re.findall(
+            r"\b[a-z]+_(?:id|at|secs|epochs?|count|per_sec|rate|fingerprint|kind|reason|index|value)\b", row
+        ):
             assert name in schemas[table].names, f"{table} has no {name}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from toprung.trainables.trial.objectives import Objective
 
 RUNNING = "RUNNING"
+INTERRUPTED = "INTERRUPTED"
+"""What `as_of_now` calls a trial that has not ended and that no search trains."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,16 @@ def leaderboard(
     head = ["rank", "trial_id", "outcome", *objectives.metrics, *pareto]
     shown = [*head, "best_epoch", "last_epoch", "train_secs", *config, OVERFLOW]
     return board[shown].head(len(board) if top is None else top)
+
+
+def as_of_now(board: pd.DataFrame, is_written: bool) -> pd.DataFrame:
+    """The leaderboard as people see it: without a search that writes the run no trial is running."""
+    return board if is_written else board.assign(outcome=board["outcome"].replace(RUNNING, INTERRUPTED))
+
+
+def without_empty(board: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard without columns that have no value in any row; one without rows as it is."""
+    return board.loc[:, board.notna().any()] if len(board) else board
 
 
 def progress(

@@ -1,4 +1,4 @@
-"""A leaderboard for people (rich) and for programs (csv, json, parquet)."""
+"""A leaderboard for people (rich, markdown) and for programs (csv, json, parquet)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-Format = Literal["rich", "csv", "json", "parquet"]
+Format = Literal["rich", "csv", "json", "parquet", "markdown"]
+KEYS = ("rank", "trial_id", "epoch")
 CONFIG_CHARS = 32  # with less room beside the table, configurations go below it
-FORMATS: tuple[Format, ...] = ("rich", "csv", "json", "parquet")
+FORMATS: tuple[Format, ...] = ("rich", "csv", "json", "parquet", "markdown")
 
 
 def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, color: bool = False) -> bytes:
@@ -29,7 +30,8 @@ def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, 
 
     csv, json (one object a row, times in ISO 8601) and parquet hold every column. rich is for `width`
     characters and joins the config/ columns in one, each trial with the parameters it has: what all of them share
-    stands once below the table, and so do all configurations where there is no room beside it.
+    stands once below the table, and so do all configurations where there is no room beside it. A table that is wider is
+    broken into several, each with the trial; no value is cut. markdown has a column for each parameter that varies.
     """
     if fmt == "csv":
         return frame.to_csv(index=False).encode()
@@ -42,6 +44,8 @@ def render(frame: pd.DataFrame, fmt: Format, title: str = "", width: int = 100, 
         sink = io.BytesIO()
         frame.to_parquet(sink, index=False)
         return sink.getvalue()
+    if fmt == "markdown":
+        return _markdown(frame).encode()
     return _rich(frame, title, width, color).encode()
 
 
@@ -82,21 +86,63 @@ def _rich(frame: pd.DataFrame, title: str, width: int, color: bool) -> str:
     cells = [["" if pd.isna(record[name]) else _text(record[name]) for name in plain] for record in records]
     texts, shared = _configurations(records)
     is_beside = any(texts) and width - _width(plain, cells) >= CONFIG_CHARS
-    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
-    for name in plain:
-        is_number = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(Text(_heading(name)), justify="right" if is_number else "left", no_wrap=True)
-    if is_beside:
-        table.add_column(Text(_heading("configuration")), overflow="fold")
-    for row, text in zip(cells, texts, strict=True):
-        table.add_row(*map(Text, [*row, text] if is_beside else row))
+    blocks = _blocks(plain, cells, width)
+    tables = []
+    for block in blocks:
+        table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
+        for i in block:
+            is_number = pd.api.types.is_numeric_dtype(frame[plain[i]])
+            heading = Text(_heading(plain[i]))
+            table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+        if is_beside:
+            table.add_column(Text(_heading("configuration")), overflow="fold")
+        for row, text in zip(cells, texts, strict=True):
+            shown = [row[i] for i in block]
+            table.add_row(*map(Text, [*shown, text] if is_beside else shown))
+        tables.append(table)
     console = Console(file=io.StringIO(), width=width, force_terminal=color, no_color=True)
     with console.capture() as captured:
-        console.print(table)
+        for table in tables:
+            console.print(table)
     names = [] if is_beside else [str(record.get("trial_id", "")) for record in records]
     lines = [*zip(names, texts, strict=False), ("in all", shared)]
     below = [_folded(name, text, width) for name, text in lines if text]
     return captured.get() + "".join(f"{text}\n" for text in below)
+
+
+def _blocks(names: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """The columns of each table that fits into the width; all but the first begin with the trial, and its epoch."""
+    keys = [i for i, name in enumerate(names) if name in KEYS]
+    blocks: list[list[int]] = [[]]
+    for i in range(len(names)):
+        grown = [*blocks[-1], i]
+        if (
+            blocks[-1]
+            and _width([names[j] for j in grown], [[row[j] for j in grown] for row in cells]) - 2 > width
+        ):
+            if i in keys and all(j in keys for j in blocks[-1]):
+                blocks[-1] = grown
+                continue
+            grown = [*(j for j in keys if j < i), i]
+            blocks.append(grown)
+        else:
+            blocks[-1] = grown
+    return blocks
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    """A table of Markdown: values as `rich` shows them, without the parameters that all rows share."""
+    config = [name for name in frame.columns if str(name).startswith(CONFIG)]
+    same = [name for name in config if len(frame) > 1 and frame[name].astype(str).nunique(dropna=False) == 1]
+    shown = frame.drop(columns=[*same, *({OVERFLOW} & {*frame.columns})])
+    lines = ["| " + " | ".join(str(name).removeprefix(CONFIG) for name in shown.columns) + " |"]
+    lines.append("|" + "---|" * len(shown.columns))
+    for row in shown.astype(object).to_numpy().tolist():
+        cells = [
+            "" if pd.isna(value) else _text(value).replace("|", "\\|").replace("\n", " ") for value in row
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _configurations(records: Sequence[dict[str, Any]]) -> tuple[list[str], str]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from toprung.results.tables.integrity import check_rows, check_together
 from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
 from toprung.results.tables.rows import reports_of
-from toprung.results.tables.schema import EPOCHS, TABLES, empty_frame, merged, run_schemas
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, empty_frame, merged, run_schemas
 from toprung.spaces.errors import first_line
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import join
@@ -103,8 +103,7 @@ def read_tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     So a trial seen as ended has all its epochs here, and an epoch has its proposal. Raises what `read_table` raises,
     and DamagedTableError where the tables do not belong together.
     """
-    frames = {table: read_table(root, table) for table in reversed(TABLES)}
-    proposals, epochs, trials = (frames[table] for table in TABLES)
+    trials, epochs, proposals = (read_table(root, table) for table in (TRIALS, EPOCHS, PROPOSALS))
     check_together(Storage.at(root), proposals, epochs, trials)
     return proposals, epochs, trials
 

@@ -25,7 +25,7 @@ from toprung.results.tables.repair_log import log_repair
 from toprung.results.tables.rows import Row, rows_table
 from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.salvage import salvaged
-from toprung.results.tables.schema import CONFIG, OVERFLOW, PROPOSALS, TABLES, TRIALS, run_schemas
+from toprung.results.tables.schema import CONFIG, EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS, run_schemas
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Root, Storage
 
@@ -99,7 +99,7 @@ def repair_run(root: Root) -> Repaired:
     with RunLock(root):
         tables = {name: _found(storage, name) for name in names}
         _refuse_other_version(list(tables.values()))
-        without_epochs = _made_consistent(*(tables[name] for name in TABLES))
+        without_epochs = _made_consistent(*(tables[name] for name in (PROPOSALS, EPOCHS, TRIALS)))
         changed = [table for table in tables.values() if table.is_changed]
         lost = [line for table in changed for line in table.lost]
         if changed:

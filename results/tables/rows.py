@@ -41,6 +41,15 @@ NOT_METRICS = frozenset(
 """The columns of `epochs` that are no metrics."""
 
 
+class Inactive(NamedTuple):
+    """A value of a configuration that was not chosen: its parameter is searched in other trials, not in this one.
+
+    Its column is null, as that of a parameter that the trial does not have; the value stands in `overflow_json`.
+    """
+
+    value: Any
+
+
 class EpochValue(NamedTuple):
     """A value and the epoch it was measured at; never one without the other."""
 
@@ -126,6 +135,11 @@ def best_of(values: Iterable[tuple[float | None, int]], objective: Objective) ->
     return max(finite, key=lambda one: (objective.score(one.value), -one.epoch), default=None)
 
 
+def marked_inactive(config: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The configuration with the values of these parameters as `Inactive`, for a row."""
+    return {**config, **{name: Inactive(config[name]) for name in names if name in config}}
+
+
 def config_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration in a row of `proposals` or `trials` (a dict or a frame's row), as it was proposed.
 
@@ -188,6 +202,9 @@ def _cells(row: Row, types: Mapping[str, pa.DataType]) -> Row:
     cells: Row = {}
     overflow: Row = {}
     for name, given in row.items():
+        if isinstance(given, Inactive):
+            overflow[name] = _writable(given.value)
+            continue
         value = _writable(given)
         column = types.get(name)
         if column is not None and _fits(value, column, is_config=name.startswith(CONFIG)):

@@ -1,4 +1,4 @@
-"""The columns of the three append-only tables: proposals, epochs, trials.
+"""The columns of the append-only tables: space, proposals, epochs, rungs, trials.
 
 Every part of a run has the same full schema, known before the first row: `pandas.read_parquet("RUN/trials")`
 takes its columns from the first file alone, so a conditional parameter that first appears in a later part
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Kind = Literal["int", "float", "bool", "str"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column gets another name or meaning: a reader refuses the tables of another version."""
 
-PROPOSALS, EPOCHS, TRIALS = "proposals", "epochs", "trials"
-TABLES = (PROPOSALS, EPOCHS, TRIALS)
-"""In the order they are written: an epoch on disk has its proposal, an ended trial has all its epochs."""
+SPACE, PROPOSALS, EPOCHS, RUNGS, TRIALS = "space", "proposals", "epochs", "rungs", "trials"
+TABLES = (SPACE, PROPOSALS, EPOCHS, RUNGS, TRIALS)
+"""In the order they are written: an epoch on disk has its proposal, a rung's decision its epoch, and an ended trial all
+of them."""
 
 RUN = "run"
 """The column of the run's name, with which the rows of many runs can be read together."""
@@ -44,6 +45,7 @@ METRICS = (
 )
 VAL_ACCURACY = Objectives.named(["val_accuracy"])
 
+_SPACE_TEXTS = ("choices", "condition", "fixed")
 _VERSION_KEY = b"toprung.schema_version"
 _INT, _FLOAT, _BOOL, _STR = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
@@ -82,7 +84,37 @@ def proposals_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     """
     head = {RUN: _STR, "trial_id": _STR, "number": _INT, "seed": _INT, "proposal_reason": _STR}
     origin = {"proposed_at": _TIME, "data_fingerprint": _STR}
-    return _schema({**head, **origin, **_config_columns(kinds), OVERFLOW: _STR})
+    predicted = {"predicted_mean": _FLOAT, "predicted_deviation": _FLOAT}
+    source = {"proposal_kind": _STR, "model_rung_epoch": _INT, **predicted}
+    return _schema({**head, **origin, **source, **_config_columns(kinds), OVERFLOW: _STR})
+
+
+def space_schema() -> pa.Schema:
+    """One row for each parameter of the space; `choices` and `fixed` are JSON, `condition` an expression."""
+    bounds = {"low": _FLOAT, "high": _FLOAT, "log": _BOOL, "step": _FLOAT}
+    return _schema(
+        {RUN: _STR, "name": _STR, "kind": _STR, **bounds, **dict.fromkeys(_SPACE_TEXTS, _STR), OVERFLOW: _STR}
+    )
+
+
+def rungs_schema() -> pa.Schema:
+    """One row for each decision at a rung, in order: the rung as it was after the trial's result.
+
+    `value` is what the trial was ranked by and `threshold` the least good value that was kept, of one objective in the
+    units of its metric, of several the number of trials that dominate it.
+    """
+    head = {
+        RUN: _STR,
+        "trial_id": _STR,
+        "rung_epoch": _INT,
+        "epoch": _INT,
+        "event_index": _INT,
+        "decision": _STR,
+    }
+    state = {"value": _FLOAT, "threshold": _FLOAT, "results": _INT, "passed": _INT}
+    predicts = {"next_rank_correlation": _FLOAT, "last_rank_correlation": _FLOAT}
+    use = {"in_use": _BOOL, "first_rung_epoch": _INT}
+    return _schema({**head, **state, **predicts, **use, "decided_at": _TIME, OVERFLOW: _STR})
 
 
 def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
@@ -115,8 +147,10 @@ def run_schemas(
 ) -> dict[str, pa.Schema]:
     """The schemas of a run by table name, in writing order; `metrics` are measured beside the standard ones."""
     return {
+        SPACE: space_schema(),
         PROPOSALS: proposals_schema(kinds),
         EPOCHS: epochs_schema([*objectives.metrics, *metrics]),
+        RUNGS: rungs_schema(),
         TRIALS: trials_schema(kinds, objectives),
     }
 

@@ -20,16 +20,21 @@ BESIDE_TRAINING = (
 class TrialDetails:
     """Measurements of an ended trial that are not in its reports; None where something was not measured.
 
-    Times are UTC. `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting
-    included; `input_wait_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what
-    the worker held, `failed_allocation_bytes` the size of the allocation that failed; `worker_recycled`: the worker,
+    Times are UTC. `rung_decision` to `rung_threshold` are of the last decision at `highest_rung_epoch`; the table
+    `rungs` has all of them. `worker_index` numbers the worker processes of the run in the order in which they ended
+    a trial. `overhead_secs` is, unless given, the sum of the known seconds beside the training, waiting included;
+    `input_wait_secs` and `validation_secs` are parts of the training. `rss_bytes` and `device_bytes` are what the
+    worker held, `failed_allocation_bytes` the size of the allocation that failed; `worker_recycled`: the worker,
     too large, was replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how
-    long the trial waited for another worker after a death. `device` to `micro_batch_size` say how it was computed; the
-    last, in images, only where batches were divided. `reports_before_end`: how many epochs of all trials had been
+    long the trial waited for another worker after a death. `device` to `micro_batch_size` say how it was computed;
+    the last, in images, only where batches were divided. `reports_before_end`: how many epochs of all trials had been
     reported when it ended, which places its end among the `arrival_index` of `epochs`.
     """
 
     highest_rung_epoch: int = 0
+    rung_decision: str | None = None
+    rung_value: float | None = None
+    rung_threshold: float | None = None
     input_wait_secs: float | None = None
     validation_secs: float | None = None
     overhead_secs: float | None = None
@@ -39,6 +44,7 @@ class TrialDetails:
     trial_setup_secs: float | None = None
     checkpoint_secs: float | None = None
     idle_secs: float | None = None
+    worker_index: int | None = None
     worker_node: str | None = None
     worker_pid: int | None = None
     cpus: float | None = None

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from toprung.results.tables.parts import read_parts
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TRIALS
 from toprung.results.tracking.mlflow_runs import Tracking, load_mlflow
 from toprung.results.tracking.mlflow_sqlite import sqlite_file
 from toprung.results.tracking.search_end import SearchEnd
@@ -49,6 +49,7 @@ LAST_WORD_SECS = 5.0
 SILENCE_SECS = 10.0
 DRIVER_GONE = "its driver was killed"
 NICENESS = 10
+MIRRORED = (PROPOSALS, EPOCHS, TRIALS)
 ERROR_CHARS = 200
 
 
@@ -73,11 +74,11 @@ class TableCursor:
 
     def __init__(self, root: Root) -> None:
         self._storage = Storage.at(root)
-        self._rows_read = dict.fromkeys(TABLES, 0)
+        self._rows_read = dict.fromkeys(MIRRORED, 0)
 
     def new_rows(self) -> dict[str, list[Row]]:
         """New rows by table. A trial that is there as ended has all its epochs, an epoch has its proposal."""
-        new = {table: self._new_rows_of(table) for table in reversed(TABLES)}
+        new = {table: self._new_rows_of(table) for table in reversed(MIRRORED)}
         # Only now: where one table cannot be read, all rows are new the next time.
         for table, rows in new.items():
             self._rows_read[table] += len(rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toprung.results.analysis.render import write
-from toprung.search.commands.output import short_path
+from toprung.search.commands.output_path import short_path
 from toprung.search.export.measure import BATCH
 
 if TYPE_CHECKING:

@@ -1,27 +1,16 @@
-"""What the commands print about a run: progress, leaders, tables, the retrained winner."""
+"""What the commands print at the end of a search and of a retraining."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from toprung.results.analysis.leaderboard import leaderboard, progress
-from toprung.results.analysis.render import Format, write
-from toprung.results.analysis.winner import rank_trials
-from toprung.results.tables.parts import read_tables
-from toprung.results.tables.run_lock import present_holder
-from toprung.results.tables.schema import OVERFLOW, RUN, TRIALS
-from toprung.search.driver.failed_trials import failure_summary
-from toprung.search.driver.progress import per_time, preemptions_in_words
-from toprung.spaces.errors import InputError
+from toprung.search.commands.run_views import next_step, view_of
+from toprung.search.commands.status import show_status
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import Job
-    from toprung.search.runs.run_folder import RunFolder
 
 RESULT_LEADERS = 5
 
@@ -31,75 +20,12 @@ def show_result(ended: SearchResult, job: Job) -> None:
     show_status(ended.folder, RESULT_LEADERS)
     if ended.stop_reason:
         print(f"ended because the {ended.stop_reason}")
-    print(f"tables     trials, epochs and proposals in {ended.folder.root} (Parquet)")
+    print(f"tables     space, proposals, epochs, rungs and trials in {ended.folder.root} (Parquet)")
     if job.tracking.enabled:
         print(f"mlflow     {_mlflow(ended.folder.tracking(job).uri)}")
-    print(f"next       {_next_step(ended.folder, job)}")
-
-
-def _next_step(folder: RunFolder, job: Job) -> str:
-    _, epochs, trials = read_tables(folder.root)
-    if rank_trials(trials, epochs, job.search.optimized.main).empty:
-        return f"no trial can be retrained: the column `reason` of {short_path(folder.path(TRIALS))} says why"
-    return f"toprung retrain {quote(short_path(folder.root))}"
+    print(f"next       {next_step(ended.folder, view_of(ended.folder))}")
 
 
 def _mlflow(uri: str) -> str:
     """The address of a server, or the command that serves a local store."""
     return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {quote(uri)}"
-
-
-def show_status(folder: RunFolder, top: int) -> None:
-    """Print progress and leaders, from the tables alone."""
-    job = folder.job()
-    proposals, epochs, trials = read_tables(folder.root)
-    now = progress(proposals, epochs, trials, job.search.optimized.main)
-    trials_in_all = max(job.search.trials, now.proposed)  # a continued run may ask for fewer than it has
-    line = f"{now.ended} of {trials_in_all} trials ended: {now.completed} completed, {now.stopped} stopped"
-    rate = f", {per_time(now.epochs_per_sec)}" if now.running and now.epochs_per_sec else ""
-    preemptions = int(trials["preemptions"].sum()) if "preemptions" in trials else 0
-    preempted = f", {preemptions_in_words(preemptions)}" if preemptions else ""
-    print(
-        f"{job.name}: {line}, {now.failed} failed{preempted}; {now.running} not ended; {now.epochs} epochs{rate}"
-    )
-    holder = present_holder(folder.root)
-    if holder and holder.workers:
-        print(f"workers    {holder.workers} ({holder})")
-    board = leaderboard(proposals, epochs, trials, job.search.optimized, top)
-    if len(board):
-        write(board, "rich")
-    _show_failures(trials)
-
-
-def show_table(
-    folder: RunFolder, top: int | None, layout: Format, epochs_wanted: bool, pareto: bool = False
-) -> None:
-    """Print the trials, best first, or every epoch, as a table or in a format for programs.
-
-    With `pareto` only the trials that no other beats in every objective. Raises `InputError` where the job has a
-    single objective.
-    """
-    job = folder.job()
-    if pareto and not job.search.optimized.secondary:
-        raise InputError.single(
-            "--pareto", f"{job.name} has one objective", "search.objectives names several"
-        )
-    proposals, epochs, trials = read_tables(folder.root)
-    board = leaderboard(proposals, epochs, trials, job.search.optimized)
-    hidden = [OVERFLOW, RUN] if layout == "rich" else [OVERFLOW]
-    frame = epochs.sort_values("arrival_index").drop(columns=hidden) if epochs_wanted else board
-    if pareto:
-        frame = frame[frame["trial_id"].isin(board.loc[board["pareto"], "trial_id"])]
-    write(frame.head(top or len(frame)), layout)
-    if layout == "rich":
-        _show_failures(trials)
-
-
-def _show_failures(trials: pd.DataFrame) -> None:
-    if failures := failure_summary(trials):
-        print(f"failed     {failures}")
-
-
-def short_path(root: str) -> str:
-    """The root relative to the working folder where it is inside of it."""
-    return root.removeprefix(f"{Path.cwd()}/")

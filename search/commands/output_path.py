@@ -1,4 +1,4 @@
-"""The file that a picture is saved to, checked before any work is done for it."""
+"""The files that commands write, checked before any work is done for them, and paths as people read them."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def picture_target(path: str | Path, option: str, suffixes: Sequence[str] = PICT
     if target.is_dir() or not os.access(target if target.exists() else folder, os.W_OK):
         raise InputError.single(option, f"{target} cannot be written", "must be a file that can be written")
     return target
+
+
+def short_path(root: str) -> str:
+    """The root relative to the working folder where it is inside of it."""
+    return root.removeprefix(f"{Path.cwd()}/")

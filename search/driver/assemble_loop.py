@@ -8,6 +8,7 @@ from toprung.search.driver.budgets import BudgetLimits
 from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.driver.search_loop import LoopSettings, SearchLoop
+from toprung.spaces.definition.introspection import describe
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def assemble_loop(run: OpenRun, gpus: float) -> SearchLoop:
     """
     job, strategy = run.job, run.prepared.strategy
     objectives = job.search.optimized
-    shared = SharedFacts(objectives, run.prepared.dataset.fingerprint, job.resources.cpus, gpus)
+    parameters = frozenset(describe(run.prepared.space))
+    fingerprint = run.prepared.dataset.fingerprint
+    shared = SharedFacts(objectives, fingerprint, job.resources.cpus, gpus, parameters)
     recorder = Recorder(run.writer, strategy, _retention(run), shared, run.resumed)
     settings = LoopSettings(
         objective=objectives.main,

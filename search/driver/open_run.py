@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_table
-from toprung.results.tables.schema import TRIALS, run_schemas
+from toprung.results.tables.schema import SPACE, TRIALS, run_schemas
+from toprung.results.tables.space_rows import space_rows
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.tracker import Tracker
@@ -73,6 +74,9 @@ def open_run(prepared: PreparedJob, retry_failed: bool = False) -> Iterator[Open
         measured = validation_metrics(len(prepared.dataset.classes), prepared.dataset.task_type)
         schemas = run_schemas(prepared.kinds, job.search.optimized, measured)
         writer = stack.enter_context(RunWriter(folder.root, schemas, lock=lock))
+        if read_table(folder.root, SPACE).empty:
+            for row in space_rows(prepared.space):
+                writer.append(SPACE, row)
         yield OpenRun(prepared, folder, writer, resumed)
 
 

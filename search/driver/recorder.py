@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS
+from toprung.results.tables.rows import epoch_row, marked_inactive, proposal_row, trial_row
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, TRIALS
 from toprung.results.tables.trial_details import TrialDetails
+from toprung.search.driver.rung_rows import in_units, rung_row
 from toprung.search.driver.trial_state import ResumedState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toprung.results.tables.rows import Row
     from toprung.results.tables.writer import RunWriter
     from toprung.search.driver.checkpoint_retention import CheckpointRetention
-    from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+    from toprung.search.driver.trial_state import ActiveTrial, RungKey, TrialEnd
     from toprung.search.strategy.strategy import Decision, Strategy
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.trial.objectives import Objectives
@@ -23,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """What the rows of all trials of a search share: objectives, images, and the resources of each trial."""
+    """What the rows of all trials of a search share: objectives, images, and the resources of each trial.
+
+    `parameters` are the names that the space suggests in any trial.
+    """
 
     objectives: Objectives
     data_fingerprint: str
     cpus: float
     gpus: float
+    parameters: frozenset[str] = frozenset()
 
 
 class Recorder:
@@ -47,6 +55,13 @@ class Recorder:
         self._next_arrival_index = resumed.next_arrival_index
         self._started_at = dict(resumed.started_at)
         self._notes_recorded = len(strategy.notes())
+        self._workers: dict[tuple[str, int], int] = {}
+        self._first_worker_index = resumed.workers
+        self._events_recorded = 0
+        self._next_event_index = len(resumed.recorded_rungs)
+        self._record_rungs(
+            resumed.recorded_rungs
+        )  # those that an earlier driver decided and did not live to write
 
     def proposed(self, start: TrialStart, reason: str) -> None:
         """Write the proposal before its trial begins to train."""
@@ -54,8 +69,9 @@ class Recorder:
         self._started_at[start.trial_id] = now
         suggested = self._strategy.suggested(start.trial_id)
         fingerprint = self._shared.data_fingerprint
-        row = proposal_row(start.trial_id, start.config, start.seed, reason, now, fingerprint, suggested)
-        self._writer.append(PROPOSALS, row)
+        config = self._columns_of(start)
+        row = proposal_row(start.trial_id, config, start.seed, reason, now, fingerprint, suggested)
+        self._writer.append(PROPOSALS, {**row, **self._origin(start.trial_id)})
 
     def reported(self, report: EpochReport, decision: Decision) -> None:
         """Write one epoch, with what the strategy found out from it."""
@@ -64,6 +80,7 @@ class Recorder:
         row = epoch_row(report, self._next_arrival_index, str(decision), note="; ".join(notes) or None)
         self._writer.append(EPOCHS, row)
         self._next_arrival_index += 1
+        self._record_rungs()
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """Write the trial's row, and keep or delete its checkpoint."""
@@ -71,7 +88,7 @@ class Recorder:
         objectives = self._shared.objectives
         row = trial_row(
             trial.trial_id,
-            trial.start.config,
+            self._columns_of(trial.start),
             end.outcome,
             trial.reports,
             self._details(trial, end, keeps_checkpoint),
@@ -84,16 +101,60 @@ class Recorder:
         else:
             self._retention.delete(trial)
 
+    def _record_rungs(self, recorded: frozenset[RungKey] = frozenset()) -> None:
+        for event in self._strategy.rung_events(self._events_recorded):
+            self._events_recorded += 1
+            row = rung_row(event, self._next_event_index, self._shared.objectives)
+            if (row["trial_id"], row["rung_epoch"], row["epoch"], row["decision"]) not in recorded:
+                self._writer.append(RUNGS, row)
+                self._next_event_index += 1
+
+    def _columns_of(self, start: TrialStart) -> Mapping[str, object]:
+        """The configuration, the values of parameters that other trials search and this one does not marked."""
+        if active := self._strategy.parameters_of(start.trial_id):
+            return marked_inactive(start.config, self._shared.parameters - active)
+        return start.config
+
+    def _origin(self, trial_id: str) -> Row:
+        origin, objectives = self._strategy.origin(trial_id), self._shared.objectives
+        mean = origin.mean
+        return {
+            "proposal_kind": str(origin.kind),
+            "model_rung_epoch": origin.rung_epoch,
+            "predicted_mean": None if mean is None else objectives.main.value(mean),
+            "predicted_deviation": origin.deviation,
+        }
+
+    def _last_rung(self, trial_id: str) -> Row:
+        decided = self._strategy.last_decision(trial_id)
+        if decided is None:
+            return {}
+        objectives = self._shared.objectives
+        return {
+            "rung_decision": str(decided.decision),
+            "rung_value": in_units(decided.score, objectives),
+            "rung_threshold": in_units(decided.cutoff, objectives),
+        }
+
+    def _worker_index(self, trial: ActiveTrial) -> int | None:
+        """The number of the worker process, counted over all drivers of the run; None for a trial without a worker."""
+        if not trial.worker.pid:
+            return None
+        process = (trial.worker.node, trial.worker.pid)
+        return self._workers.setdefault(process, self._first_worker_index + len(self._workers))
+
     def _details(self, trial: ActiveTrial, end: TrialEnd, keeps_checkpoint: bool) -> TrialDetails:
         return TrialDetails(
             seed=trial.start.seed,
             highest_rung_epoch=self._strategy.rung_of(trial.trial_id),
+            **self._last_rung(trial.trial_id),
             **vars(trial.resource_usage),
             **(vars(trial.execution) if trial.execution else {}),
             failed_allocation_bytes=trial.failed_allocation_bytes,
             worker_recycled=trial.worker.recycled,
             preemptions=trial.preemptions,
             wait_secs=trial.wait_secs,
+            worker_index=self._worker_index(trial),
             worker_node=trial.worker.node or None,
             worker_pid=trial.worker.pid or None,
             cpus=self._shared.cpus,

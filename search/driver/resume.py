@@ -7,10 +7,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from toprung.results.tables.parts import read_reports, read_tables
+from toprung.results.tables.parts import read_reports, read_table, read_tables
 from toprung.results.tables.rows import configs_of
+from toprung.results.tables.schema import RUNGS
 from toprung.search.driver.budgets import BudgetUsage
-from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState
+from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState, RungKey
 from toprung.search.runs.trial_records import outcomes_of, records_of
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import TrialStart
@@ -41,13 +42,16 @@ class RecordedSearch:
     reports: Sequence[EpochReport]
     trials: pd.DataFrame
     next_arrival_index: int = 0
+    rungs: frozenset[RungKey] = frozenset()
 
     @classmethod
     def read(cls, root: Root) -> Self:
         """The tables in a run folder, empty where there are none yet. Raises what `read_tables` raises."""
         proposals, epochs, trials = read_tables(root)
         next_arrival_index = int(epochs["arrival_index"].max()) + 1 if len(epochs) else 0
-        return cls(proposals, read_reports(root), trials, next_arrival_index)
+        rungs = read_table(root, RUNGS)[["trial_id", "rung_epoch", "epoch", "decision"]]
+        keys = frozenset(map(tuple, rungs.to_numpy().tolist()))
+        return cls(proposals, read_reports(root), trials, next_arrival_index, keys)
 
 
 def resume(
@@ -85,6 +89,8 @@ def resume(
         outcomes=Counter(outcomes.values()),
         leader=leader,
         gpus=last_gpus,
+        workers=1 + int(trials["worker_index"].max()) if trials["worker_index"].notna().any() else 0,
+        recorded_rungs=recorded.rungs,
     )
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from toprung.trainables.trial.messages import EpochResult
 
 
+RungKey = tuple[str, int, int, str]
+"""Trial id, epoch of the rung, epoch of the report and the decision."""
+
+
 class Leader(NamedTuple):
     """The best value of a search, and where it was measured."""
 
@@ -80,7 +84,8 @@ class ResumedState:
     """What an earlier driver of the run left; empty for a new run.
 
     `already_decided` names the unfinished trials whose reports had decided their end, and the outcome; `usage` counts
-    them as ended. `gpus` is the share of the last trial to end.
+    them as ended. `gpus` is the share of the last trial to end, `workers` how many worker
+    processes have ended trials, `recorded_rungs` are the decisions that the table `rungs` holds.
     """
 
     unfinished: Sequence[ActiveTrial] = ()
@@ -91,3 +96,5 @@ class ResumedState:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     leader: Leader | None = None
     gpus: float = 0.0
+    workers: int = 0
+    recorded_rungs: frozenset[RungKey] = frozenset()

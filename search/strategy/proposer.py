@@ -16,6 +16,7 @@ from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, sa
 from toprung.search.strategy.settings import StrategySettings
 from toprung.search.strategy.surrogate.evidence import Evidence
 from toprung.search.strategy.surrogate.model import RungModel
+from toprung.search.strategy.trials import ProposalKind, ProposalOrigin
 
 ENOUGH_RESULTS = 4  # a model of fewer results knows less than an even spread, whatever the space
 
@@ -30,10 +31,19 @@ REDRAWS = 100  # a space that gives no new configuration in so many draws is tak
 
 
 class Proposed(NamedTuple):
-    """A point to try, and one line on where it comes from."""
+    """A point to try, and where it comes from."""
 
     point: Point
-    reason: str
+    origin: ProposalOrigin
+
+    @property
+    def reason(self) -> str:
+        """Where it comes from, in one line."""
+        return self.origin.reason
+
+
+Draw = Callable[[int], Proposed]
+"""The draw of a proposal at a given attempt: 0 at first, more where the configuration was proposed before."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +79,16 @@ class Proposer:
         """A point that is not `taken` (see `config_key`); None when the space has no new point."""
         if number < len(self.initial_configs):
             point = self.completed(number, self.initial_configs[number])
-            return Proposed(point, "initial: given by the job, or the first configuration of its space")
-        reason, draw = self._source(number, evidence)
+            reason = "initial: given by the job, or the first configuration of its space"
+            return Proposed(point, ProposalOrigin(ProposalKind.FIRST, reason))
+        draw = self._source(number, evidence)
         for attempt in range(REDRAWS):
-            point = draw(attempt) if attempt < MODEL_DRAWS else self._draw("random", number, attempt)
-            if config_key(point.config) not in taken:
-                return Proposed(point, reason)
+            proposed = draw(attempt)
+            if attempt >= MODEL_DRAWS:
+                reason = f"{proposed.reason}; random, as its {MODEL_DRAWS} draws were not new"
+                proposed = self._random(number, reason)(attempt)
+            if config_key(proposed.point.config) not in taken:
+                return proposed
         return None
 
     def completed(self, number: int, params: Mapping[str, Any]) -> Point:
@@ -86,24 +100,28 @@ class Proposer:
         if self.sampler == DEFAULT and (modelled := self._modelled(evidence)):
             self.model.prepare(modelled)
 
-    def _source(self, number: int, evidence: Evidence) -> tuple[str, Callable[[int], Point]]:
-        """The reason of a proposal, and its draw at a given attempt."""
+    def _source(self, number: int, evidence: Evidence) -> Draw:
+        """How the proposal is drawn."""
         known = OPTUNA_SAMPLERS.get(self.sampler)
         if known is not None and not known.uses_results:
-            return self.sampler, lambda attempt: self._draw(self.sampler, number, attempt)
+            return self._random(number, self.sampler, self.sampler)
         modelled = self._modelled(evidence.weighted(subseed(self.seed, "weights", number)))
         if modelled is None:
-            reason = "random: no rung has enough results to model yet"
-            return reason, lambda attempt: self._draw("random", number, attempt)
+            return self._random(number, "random: no rung has enough results to model yet")
         if subseed(self.seed, "share", number) % RANDOM_SHARE == 0:
-            reason = f"random: one proposal in {RANDOM_SHARE} ignores the model"
-            return reason, lambda attempt: self._draw("random", number, attempt)
+            return self._random(number, f"random: one proposal in {RANDOM_SHARE} ignores the model")
         top = modelled.levels[-1]
+        kind = ProposalKind.MODEL if modelled.rungs else ProposalKind.WARM_START
         reason = f"{self.sampler}: model of {len(top)} results at rung {top.epoch}"
+        origin = ProposalOrigin(kind, reason, top.epoch)
         if self.sampler == DEFAULT:
-            return reason, lambda attempt: self._draw_from_model(number, attempt, modelled)
+            return lambda attempt: self._draw_from_model(number, attempt, modelled, origin)
         history = modelled.observations(top)
-        return reason, lambda attempt: self._draw(self.sampler, number, attempt, history)
+        return lambda attempt: Proposed(self._draw(self.sampler, number, attempt, history), origin)
+
+    def _random(self, number: int, reason: str, sampler: str = "random") -> Draw:
+        origin = ProposalOrigin(ProposalKind.RANDOM, reason)
+        return lambda attempt: Proposed(self._draw(sampler, number, attempt), origin)
 
     def _modelled(self, evidence: Evidence) -> Evidence | None:
         """The evidence with the rungs to model alone; None while there are too few results."""
@@ -117,10 +135,17 @@ class Proposer:
         modelled = evidence.at_least(ENOUGH_TO_CORRECT)
         return modelled if modelled.levels else None
 
-    def _draw_from_model(self, number: int, attempt: int, evidence: Evidence) -> Point:
-        params = self.model.propose(evidence, np.random.default_rng((self.seed, number, attempt)))
+    def _draw_from_model(
+        self, number: int, attempt: int, evidence: Evidence, origin: ProposalOrigin
+    ) -> Proposed:
+        candidate = self.model.propose(evidence, np.random.default_rng((self.seed, number, attempt)))
+        if candidate is None:
+            return Proposed(self._draw("random", number, attempt), origin)
         # A value that the choice of another parameter has made impossible is drawn again, at random.
-        return self._draw("random", number, attempt, fixed=params)
+        point = self._draw("random", number, attempt, fixed=candidate.params)
+        if len(evidence.levels[-1].weights) > 1:  # the score of a proposal that weighs objectives is its own
+            return Proposed(point, origin)
+        return Proposed(point, replace(origin, mean=candidate.mean, deviation=candidate.deviation))
 
     def _draw(
         self,

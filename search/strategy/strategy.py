@@ -8,21 +8,29 @@ from typing import Any, NamedTuple, Self
 
 from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving
 from toprung.search.strategy.early_stopping.cut_reason import cut_reason
-from toprung.search.strategy.early_stopping.pareto import ParetoRung
 from toprung.search.strategy.early_stopping.rung_correlation import RungCorrelations
+from toprung.search.strategy.early_stopping.rung_log import RungEvent, RungLog
 from toprung.search.strategy.notes import Notes
 from toprung.search.strategy.proposer import Proposer
 from toprung.search.strategy.sampling.points import Point, Space
 from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.search.strategy.settings import StrategySettings
 from toprung.search.strategy.surrogate.evidence import Evidence
-from toprung.search.strategy.trials import TrialRecord, Trials, TrialState, in_order
+from toprung.search.strategy.trials import (
+    FROM_OUTSIDE,
+    FROM_TABLES,
+    ProposalOrigin,
+    TrialRecord,
+    Trials,
+    TrialState,
+    in_order,
+)
 from toprung.search.strategy.warm_start import WarmStart
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import number_of, trial_id
 
-__all__ = ["Decision", "Proposal", "Strategy", "TrialRecord"]
+__all__ = ["Decision", "Proposal", "RungDecision", "RungEvent", "Strategy", "TrialRecord"]
 
 
 class Proposal(NamedTuple):
@@ -58,6 +66,7 @@ class Strategy:
         self._proposer = proposer
         self._halving = halving
         self._rung_correlations = RungCorrelations(halving.rungs)
+        self._rung_log = RungLog(halving.rungs)
         self._warm_start = warm_start
         self.max_trials = max_trials
         self._trials = Trials()
@@ -153,7 +162,7 @@ class Strategy:
             self.is_space_used_up = True
             return None
         config = proposed.point.config
-        self._trials.add(number, config, proposed.point, proposed.reason)
+        self._trials.add(number, config, proposed.point, proposed.origin)
         return Proposal(trial_id(number), config)
 
     def resume(self) -> str | None:
@@ -168,7 +177,7 @@ class Strategy:
         """Take in a trial that somebody else chose, as if it were proposed; parameters left out are drawn."""
         number = self._trials.next_number
         point = self._proposer.completed(number, params)
-        self._trials.add(number, point.config, point, "given from outside")
+        self._trials.add(number, point.config, point, FROM_OUTSIDE)
         return Proposal(trial_id(number), point.config)
 
     def point(self, trial_id: str) -> Point | None:
@@ -197,6 +206,7 @@ class Strategy:
             elif decision := self._halving.report(number, report.epoch, score):
                 trial.last_decision = decision
                 self._act_on(number, decision)
+                self._rung_log.add(number, report.epoch, decision, self._halving.first_rung)
         return self._decision_for(number, trial)
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
@@ -222,7 +232,7 @@ class Strategy:
         for record in records:
             point = locate_in_space(self._proposer.space, record.config, record.suggested)
             config = dict(record.config) if point is None else point.config
-            self._trials.add(number_of(record.trial_id), config, point, "read from the tables of the run")
+            self._trials.add(number_of(record.trial_id), config, point, FROM_TABLES)
         for fact in in_order(reports, records):
             if isinstance(fact, EpochReport):
                 self.report(fact)
@@ -235,8 +245,9 @@ class Strategy:
 
     def pareto_front(self) -> list[str]:
         """With several objectives, the trials that no other dominates at the highest rung that has results."""
-        reached = [rung for rung in self._halving.rungs if isinstance(rung, ParetoRung) and len(rung)]
-        return list(map(trial_id, reached[-1].front())) if reached else []
+        reached = [rung for rung in self._halving.rungs if len(rung)]
+        is_traded = reached and self.objectives.secondary
+        return list(map(trial_id, reached[-1].front())) if is_traded else []
 
     def notes(self) -> list[str]:
         """Lines for the log on what the search found out about itself, oldest first."""
@@ -253,8 +264,25 @@ class Strategy:
         if trial.outcome is Outcome.STOPPED and trial.last_decision is not None:
             return cut_reason(self.objectives, trial.last_decision, self._halving.reduction_factor)
         if trial.outcome is not None and trial.outcome.counts_against_config:
-            return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposal: {trial.proposal_reason}"
-        return trial.proposal_reason
+            return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposal: {trial.origin.reason}"
+        return trial.origin.reason
+
+    def origin(self, trial_id: str) -> ProposalOrigin:
+        """Where the trial's configuration came from, and what the model predicted of it."""
+        return self._trials[number_of(trial_id)].origin
+
+    def parameters_of(self, trial_id: str) -> frozenset[str]:
+        """The parameters that the space suggests for the trial: those that are active in it."""
+        point = self._trials.points.get(number_of(trial_id))
+        return frozenset() if point is None else frozenset(point.params)
+
+    def rung_events(self, since: int = 0) -> list[RungEvent]:
+        """Every decision at a rung in order, those of a replay included, without the first `since`."""
+        return self._rung_log.events[since:]
+
+    def last_decision(self, trial_id: str) -> RungDecision | None:
+        """The last decision at a rung about the trial; None before its first rung."""
+        return self._trials[number_of(trial_id)].last_decision
 
     def _act_on(self, number: int, decision: RungDecision) -> None:
         if decision.arrived:
@@ -280,6 +308,7 @@ class Strategy:
         if not outcome.may_win:
             # A training that cannot be finished shows nothing by its early scores, and must cut no healthy one.
             self._halving.forget(number)
+            self._rung_log.remove(number)
 
     def _decision_for(self, number: int, trial: TrialState) -> Decision:
         if trial.outcome is None:

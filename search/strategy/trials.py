@@ -1,4 +1,4 @@
-"""The trials of a search: what was proposed, and how far each has come."""
+"""The trials of a search: what was proposed, where that came from, and how far each has come."""
 
 from __future__ import annotations
 
@@ -6,11 +6,52 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from toprung.search.strategy.early_stopping.asha import RungDecision
 from toprung.search.strategy.sampling.points import Point, config_key
 from toprung.trainables.trial.report import EpochReport, Outcome
+
+
+class ProposalKind(StrEnum):
+    """Where a configuration came from.
+
+    FIRST: given by the job or its space; RANDOM: a random draw, or one of a sampler that ignores results; MODEL: a
+    model of this run's results; WARM_START: a model of earlier runs' results alone; UNKNOWN: read from the tables.
+    """
+
+    FIRST = "first"
+    RANDOM = "random"
+    MODEL = "model"
+    WARM_START = "warm start"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ProposalOrigin:
+    """Where a proposal came from.
+
+    Attributes:
+        kind: Which source made it.
+        reason: The same in one line.
+        rung_epoch: The epoch at which the model predicts; None without a model.
+        mean: The score that the model predicts there, higher is better; None where no single score is predicted.
+        deviation: The standard deviation of that prediction.
+    """
+
+    kind: ProposalKind
+    reason: str
+    rung_epoch: int | None = None
+    mean: float | None = None
+    deviation: float | None = None
+
+
+FROM_TABLES = ProposalOrigin(ProposalKind.UNKNOWN, "read from the tables of the run")
+"""The origin of a proposal of an earlier driver: the table `proposals` holds the true one."""
+
+FROM_OUTSIDE = ProposalOrigin(ProposalKind.FIRST, "given from outside")
+"""The origin of a configuration that the caller chose."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +104,7 @@ class TrialState:
     """How far one trial has come; its scores are at the rungs."""
 
     config: dict[str, Any]
-    proposal_reason: str
+    origin: ProposalOrigin
     epoch: int = -1
     outcome: Outcome | None = None
     last_decision: RungDecision | None = None
@@ -93,9 +134,9 @@ class Trials:
     def __getitem__(self, number: int) -> TrialState:
         return self._states[number]
 
-    def add(self, number: int, config: dict[str, Any], point: Point | None, proposal_reason: str) -> None:
+    def add(self, number: int, config: dict[str, Any], point: Point | None, origin: ProposalOrigin) -> None:
         """Take in a proposal; the point is None where the space does not allow the configuration."""
-        self._states[number] = TrialState(config, proposal_reason)
+        self._states[number] = TrialState(config, origin)
         if point is not None:
             self.points[number] = point
         self.config_keys.add(config_key(config))

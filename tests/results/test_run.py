@@ -15,6 +15,7 @@ import pytest
 from toprung.results import Run, load
 from toprung.results.run_actions import GROUP, RunActions, run_actions
 from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
+from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
@@ -63,7 +64,9 @@ def test_a_run_is_seen_growing(root: str) -> None:
     assert [len(frame) for frame in (run.proposals, run.epochs, run.trials)] == [3, 6, 2]
     board = run.leaderboard()
     assert board["trial_id"].tolist() == ["t00002", "t00000", "t00001"]
-    assert board["outcome"].tolist() == ["RUNNING", "COMPLETED", "DIVERGED"]
+    assert board["outcome"].tolist() == ["INTERRUPTED", "COMPLETED", "DIVERGED"], "nobody trains the first"
+    with RunLock(root):
+        assert run.leaderboard()["outcome"].tolist() == ["RUNNING", "COMPLETED", "DIVERGED"]
     assert board["pareto"].tolist() == [True, False, False]
     assert run.leaderboard(1)["trial_id"].tolist() == ["t00002"]
 

@@ -78,6 +78,14 @@ class Rung:
         kept = (number for number in self.arrived[:arrivals] if number not in gone)
         return [{number: self._score_ever(number) for number in kept}]
 
+    def front(self) -> list[int]:
+        """The trials that no other is better than: of one objective the best alone."""
+        return list(self._numbers[:1])
+
+    def by_objective(self) -> list[Rung]:
+        """A rung for each objective alone: here this rung, as there is one objective."""
+        return [self]
+
     def add(self, number: int, score: Score) -> None:
         """Record the score of a trial; O(log n) comparisons."""
         own = _single(score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
@@ -15,6 +15,14 @@ CANDIDATES = 128  # spread over the space, and as many around the best
 CENTRES = 10  # known trials that candidates are placed around
 
 
+class Candidate(NamedTuple):
+    """Parameters to try, and the score that the model predicts for them, with its standard deviation."""
+
+    params: dict[str, Any]
+    mean: float
+    deviation: float
+
+
 def propose(
     encoding: Encoding,
     model: MultiFidelityModel,
@@ -22,7 +30,7 @@ def propose(
     leaders: np.ndarray,
     rng: np.random.Generator,
     cost: EpochCost | None = None,
-) -> dict[str, Any]:
+) -> Candidate:
     """The candidate of the greatest expected improvement over the best predicted leader.
 
     Half the candidates are spread over the space, half lie around the best leaders. A category that decides which
@@ -37,7 +45,7 @@ def propose(
         cost: Where it is given, the improvement is divided by the relative time of an epoch.
 
     Returns:
-        The candidate's parameters.
+        The candidate.
     """
     means = model.mean(leaders)
     best = leaders[np.argsort(-means, kind="stable")[:CENTRES]]
@@ -46,7 +54,9 @@ def propose(
     gain = expected_improvement(mean, variance, float(means.max()))
     if cost is not None:
         gain = gain / cost.factors(encoding.features(candidates))
-    return encoding.params(candidates[int(np.argmax(gain))])
+    chosen = int(np.argmax(gain))
+    params = encoding.params(candidates[chosen])
+    return Candidate(params, float(mean[chosen]), float(np.sqrt(variance[chosen])))
 
 
 def expected_improvement(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:

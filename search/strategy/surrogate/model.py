@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Point
-from toprung.search.strategy.surrogate.acquisition import propose
+from toprung.search.strategy.surrogate.acquisition import Candidate, propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
 from toprung.search.strategy.surrogate.evidence import Evidence
@@ -53,7 +52,7 @@ class RungModel:
             with _single_thread():
                 self._scales(evidence.levels)
 
-    def propose(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Any]:
+    def propose(self, evidence: Evidence, rng: np.random.Generator) -> Candidate | None:
         """The parameters of the candidate with the greatest expected improvement.
 
         Args:
@@ -61,15 +60,15 @@ class RungModel:
             rng: Draws the candidates.
 
         Returns:
-            Values by parameter name; empty where no result has a point, or no parameter leaves a choice.
+            The candidate; None where no result has a point, or no parameter leaves a choice.
         """
         self._encode(evidence.points)
         if not self._encoding.columns:
-            return {}
+            return None
         with _single_thread():
             return self._propose(evidence, rng)
 
-    def _propose(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Any]:
+    def _propose(self, evidence: Evidence, rng: np.random.Generator) -> Candidate | None:
         running, failed = sorted(evidence.running)[-UNFINISHED:], sorted(evidence.failed)[-UNFINISHED:]
         # Trials that the space no longer allows have no row; a rung of such trials alone has nothing to model.
         rungs = [rung for rung in evidence.rungs if any(number in self._points for number in rung.scores)]
@@ -77,7 +76,7 @@ class RungModel:
         prior = self._helpful(evidence.prior, rungs, own)
         data = [*(self._data(rung, [], []) for rung in prior), *own]
         if not data:
-            return {}
+            return None
         # A trial has results at several rungs; the model predicts each trial once, and only the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)

@@ -24,7 +24,9 @@ def frames(search: Any) -> Frames:
         [{"learning_rate": 0.1, "optimizer": "x", "momentum": 0.1, "blocks": 1, "nesterov": True}]
     )
     schemas = run_schemas(kinds)
-    proposals, epochs, trials = (rows_table(search.rows[name], schemas[name]).to_pandas() for name in schemas)
+    proposals, epochs, trials = (
+        rows_table(search.rows[name], schemas[name]).to_pandas() for name in search.rows
+    )
     return proposals, epochs, trials
 
 

@@ -23,9 +23,12 @@ from toprung.results.tables.rows import (
     trial_row,
 )
 from toprung.results.tables.schema import TABLES, kinds_of, merged, proposals_schema, run_schemas
+from toprung.results.tables.space_rows import space_rows
 from toprung.results.tables.trial_details import TrialDetails
+from toprung.search.driver.rung_rows import rung_row
+from toprung.search.strategy.strategy import Decision, RungDecision, RungEvent
 from toprung.trainables.system.storage import Storage
-from toprung.trainables.trial.objectives import Objective
+from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
@@ -163,9 +166,13 @@ def test_the_best_value_is_finite_and_no_other_is_better(
 
 def test_every_value_that_a_search_records_has_a_column() -> None:
     report = EpochReport("t00000", 1, {"val_accuracy": 0.5}, 1.0, 1.0)
+    decided = RungDecision(Decision.KEEP, 1, 0.5, 0.5, 1, arrived=True)
+    event = RungEvent(0, 1, decided, 1, 1, 0.5, 0.5)
     rows = {
+        "space": space_rows(lambda trial: {"a": trial.suggest_int("a", 0, 1)})[0],
         "proposals": proposal_row("t00000", {"a": 1}, 0, "random", data_fingerprint="f"),
         "epochs": epoch_row(report, 0, "keep", note="a rung misleads"),
+        "rungs": rung_row(event, 0, Objectives.named(["val_accuracy"])),
         "trials": trial_row(
             "t00000", {"a": 1}, Outcome.STOPPED, [report], TrialDetails(highest_rung_epoch=1)
         ),

@@ -20,7 +20,7 @@ from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.parts import part_names, read_reports, read_table, read_tables
 from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.run_lock import RunBusyError, RunLock
-from toprung.results.tables.schema import TABLES, run_schemas
+from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter, TableWriteError
 from toprung.trainables.system.storage import Storage
@@ -81,9 +81,9 @@ def test_the_rows_of_many_runs_can_be_read_together(tmp_path: Path, s3: Any, sea
     search.trial([0.5])
     for root in roots:
         with RunWriter(root, SCHEMAS) as writer:
-            for table in TABLES:
-                writer.append(table, search.rows[table][0])
-    for table in TABLES:
+            for table, rows in search.rows.items():
+                writer.append(table, rows[0])
+    for table in search.rows:
         together = pd.concat([read_table(root, table) for root in roots])
         assert together.groupby("run")["trial_id"].count().to_dict() == {"first": 1, "second?": 1, "third": 1}
 
@@ -178,7 +178,10 @@ def test_a_wider_space_on_resume_keeps_old_rows_and_reads_with_plain_pandas(tmp_
 
 
 def test_a_table_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with RunWriter(tmp_path, SCHEMAS) as writer, pytest.raises(KeyError, match=r"proposals, epochs, trials"):
+    with (
+        RunWriter(tmp_path, SCHEMAS) as writer,
+        pytest.raises(KeyError, match=r"space, proposals, epochs, rungs, trials"),
+    ):
         writer.append("epoch", {})
 
 
@@ -221,7 +224,7 @@ def test_what_was_flushed_survives_kill_9_at_any_moment(tmp_path: Path) -> None:
         held = sequences(tmp_path)
         assert held == list(range(len(held)))
         assert len(held) >= flushed
-        for table in TABLES[:2]:
+        for table in ("proposals", "epochs"):
             assert set(pd.read_parquet(tmp_path / table)["trial_id"]) == set(
                 read_table(tmp_path, table)["trial_id"]
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from toprung.results.tables.part_file import DamagedTableError
-from toprung.results.tables.schema import TABLES, kinds_of, run_schemas
+from toprung.results.tables.schema import kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mirror import DriverCommands, Mirror, TableCursor, follow
 from toprung.results.tracking.search_end import SearchEnd
@@ -79,8 +79,8 @@ def writer(tmp_path: Path) -> Iterator[RunWriter]:
 
 def append(writer: RunWriter, rows: dict[str, list[dict[str, Any]]], trial_id: str = "") -> None:
     """Put the rows into the tables, those of one trial or all."""
-    for table in TABLES:
-        for row in rows[table]:
+    for table, of_table in rows.items():
+        for row in of_table:
             if row["trial_id"].startswith(trial_id):
                 writer.append(table, row)
     writer.flush()

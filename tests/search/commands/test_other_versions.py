@@ -15,7 +15,7 @@ from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 
 
-@pytest.fixture(params=["2", None], ids=["newer", "older"])
+@pytest.fixture(params=["3", "1", None], ids=["newer", "older", "oldest"])
 def job(request: pytest.FixtureRequest, job_file: Callable[..., Path], tmp_path: Path) -> tuple[Path, str]:
     """A job file whose run is of a version with other tables, and what is to be said of it."""
     path = job_file()
@@ -48,5 +48,5 @@ def test_every_command_says_which_version_the_tables_have(
     root = tmp_path / "runs" / "small"
     assert main([command, str(path if command in {"search", "check"} else root)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"toprung: {root}/") and f"{given}; must be of version 1" in line
+    assert line.startswith(f"toprung: {root}/") and f"{given}; must be of version 2" in line
     assert any(f"{root}/{table}: " in line for table in TABLES)

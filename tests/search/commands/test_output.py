@@ -13,7 +13,8 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.commands.output import show_result, show_table
+from toprung.search.commands.output import show_result
+from toprung.search.commands.table import TableQuery, show_table
 from toprung.search.driver.run_search import SearchResult
 from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import config_kinds, prepared_space
@@ -99,6 +100,6 @@ def test_the_pareto_set_can_be_shown_epoch_by_epoch(
             for report in reports:
                 writer.append(EPOCHS, epoch_row(report, 2 * number + report.epoch, "KEEP"))
             writer.append(TRIALS, trial_row(trial_id, {}, Outcome.COMPLETED, reports, TrialDetails()))
-    show_table(folder, None, "json", epochs_wanted=True, pareto=True)
+    show_table(folder, TableQuery(layout="json", epochs=True, pareto=True))
     rows = json.loads(capsys.readouterr().out)
     assert [(row["trial_id"], row["epoch"]) for row in rows] == [("t00000", 1), ("t00000", 2)]

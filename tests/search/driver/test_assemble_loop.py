@@ -40,7 +40,7 @@ def test_checkpoints_of_stopped_trials_do_not_outlive_the_driver_that_was_killed
     store.save(Checkpoint("t00003", 1, "", (), {}))  # its proposal was still to be written
     store.wait()
     dataset = SimpleNamespace(fingerprint="f")
-    prepared: Any = SimpleNamespace(job=job, strategy=new_strategy(job, space), dataset=dataset)
+    prepared: Any = SimpleNamespace(job=job, space=space, strategy=new_strategy(job, space), dataset=dataset)
     with RunWriter(folder.root, schemas) as writer:
         loop = assemble_loop(OpenRun(prepared, folder, writer, resume_run(folder, prepared)), gpus=0.0)
     assert loop.outcomes == {Outcome.COMPLETED: 1, Outcome.STOPPED: 1}

@@ -38,7 +38,12 @@ def store(tmp_path: Path) -> CheckpointStore:
 
 @pytest.fixture
 def strategy() -> Strategy:
-    return Strategy.for_space(lambda trial: {"rate": trial.suggest_float("rate", 0, 1)}, 3, seed=0)
+    searching = Strategy.for_space(
+        lambda trial: {"rate": trial.suggest_float("rate", 0, 1)}, 3, seed=0, objectives=OBJECTIVES
+    )
+    for _ in range(3):
+        searching.ask()
+    return searching
 
 
 def recorder_of(

@@ -24,7 +24,9 @@ def peak(rows: np.ndarray, at: float) -> np.ndarray:
 def test_a_proposal_lies_where_the_model_expects_the_most() -> None:
     rows = np.random.default_rng(0).random((40, 2))
     model = MultiFidelityModel(PLANE, [RungData(rows, peak(rows, 0.7), NO_ROWS)], [None])
-    proposed = [propose(PLANE, model, rows, rows, np.random.default_rng(seed))["x"] for seed in range(5)]
+    proposed = [
+        propose(PLANE, model, rows, rows, np.random.default_rng(seed)).params["x"] for seed in range(5)
+    ]
     assert proposed == pytest.approx([0.7] * 5, abs=0.15)
 
 

@@ -47,7 +47,8 @@ def evidence(points: Mapping[int, Point], rungs: Sequence[Rung], **others: Any) 
 
 
 def propose(known: Evidence, seed: int = 0, model: RungModel | None = None) -> dict[str, Any]:
-    return (model or RungModel()).propose(known, np.random.default_rng(seed))
+    found = (model or RungModel()).propose(known, np.random.default_rng(seed))
+    return {} if found is None else found.params
 
 
 def test_nothing_is_proposed_where_no_parameter_leaves_a_choice() -> None:

@@ -1,0 +1,129 @@
+"""Best so far, rungs, cost and the time that is left, from made-up tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toprung.results.analysis.cost import failures
+from toprung.results.analysis.eta import SearchPlan, remaining_secs
+from toprung.results.analysis.incumbents import incumbents
+from toprung.results.analysis.rung_table import rung_table
+from toprung.trainables.trial.objectives import Objective
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def epochs_of(values: list[float | None], trials: list[str] | None = None) -> pd.DataFrame:
+    """One epoch a second, each of another trial unless said otherwise."""
+    names = trials or [f"t{i:05d}" for i in range(len(values))]
+    counts: dict[str, int] = {}
+    rows = []
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        counts[name] = counts.get(name, 0) + 1
+        at = START + timedelta(seconds=i + 1)
+        rows.append({"trial_id": name, "epoch": counts[name], "arrival_index": i, "val_accuracy": value,
+                     "epoch_secs": 1.0, "reported_at": at})  # fmt: skip
+    frame = pd.DataFrame(rows)
+    frame["val_accuracy"] = frame["val_accuracy"].astype(float)
+    return frame
+
+
+def trials_of(**outcomes: str) -> pd.DataFrame:
+    return pd.DataFrame({"trial_id": list(outcomes), "outcome": list(outcomes.values())})
+
+
+@given(
+    st.lists(
+        st.one_of(st.floats(0, 1), st.just(float("nan")), st.just(float("inf"))), min_size=1, max_size=40
+    )
+)
+def test_the_best_so_far_only_gets_better_and_ends_with_the_last_report(values: list[float]) -> None:
+    for mode, sign in (("max", 1.0), ("min", -1.0)):
+        found = incumbents(epochs_of(list(values)), trials_of(), Objective("val_accuracy", mode))  # type: ignore[arg-type]
+        finite = [value for value in values if np.isfinite(value)]
+        if not finite:
+            assert found.empty
+            continue
+        scores = sign * found["value"]
+        assert scores.is_monotonic_increasing and found["epochs"].is_monotonic_increasing
+        assert found["value"].iloc[-1] == (max if mode == "max" else min)(finite)
+        assert found["epochs"].iloc[-1] == len(values)
+        assert found["hours"].iloc[-1] == pytest.approx(len(values) / 3600)
+
+
+def test_a_trial_that_diverged_is_no_best() -> None:
+    epochs = epochs_of([0.5, 0.9, 0.6], ["t00000", "t00001", "t00002"])
+    found = incumbents(epochs, trials_of(t00001="DIVERGED"), Objective("val_accuracy", "max"))
+    assert found["trial_id"].tolist() == ["t00000", "t00002"]
+
+
+def test_the_rungs_are_told_as_they_are_now_with_the_moment_of_the_last_change() -> None:
+    facts = {"passed": 1, "threshold": 0.5, "next_rank_correlation": None, "last_rank_correlation": None}
+    moments = [pd.Timestamp(START) + pd.Timedelta(i, "h") for i in range(5)]
+    rows = [
+        {
+            "event_index": i,
+            "rung_epoch": rung,
+            "results": i,
+            "first_rung_epoch": first,
+            "decided_at": moment,
+            **facts,
+        }
+        for i, (rung, first, moment) in enumerate(zip([1, 3, 1, 3, 1], [1, 1, 3, 3, 1], moments, strict=True))
+    ]
+    table = rung_table(pd.DataFrame(rows))
+    assert table["rung_epoch"].tolist() == [1, 3] and table["results"].tolist() == [4, 3]
+    assert table["in_use"].tolist() == [True, True]
+    assert table["since"].iloc[0] == moments[4] and pd.isna(table["since"].iloc[1])
+    passed_over = rung_table(pd.DataFrame(rows[:4]))
+    assert passed_over["in_use"].tolist() == [False, True]
+    assert passed_over["since"].iloc[0] == moments[2]
+
+
+def test_failures_of_one_kind_are_told_once() -> None:
+    trials = pd.DataFrame(
+        {
+            "trial_id": ["t00000", "t00001", "t00002", "t00003"],
+            "outcome": ["DIVERGED", "DIVERGED", "FAILED", "STOPPED"],
+            "reason": ["epoch 3 reported NaN", "epoch 5 reported NaN", "ValueError", "cut"],
+        }
+    )
+    found = failures(trials)
+    assert found["trials"].tolist() == [2, 1] and found["latest"].tolist() == ["t00001", "t00002"]
+
+
+def ended(count: int, lasting: float) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = [
+        {"trial_id": f"t{i:05d}", "started_at": pd.Timestamp(START),
+         "ended_at": pd.Timestamp(START) + pd.Timedelta(lasting, "s")} for i in range(count)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["trial_id", "started_at", "ended_at"])
+
+
+def test_what_is_left_is_played_through_with_the_workers_that_train_now() -> None:
+    proposals = pd.DataFrame({"trial_id": [f"t{i:05d}" for i in range(6)]})
+    names = [f"t{i:05d}" for i in range(6) for _ in range(5 if i < 4 else 1)]
+    epochs = epochs_of([0.5] * len(names), names).assign(reported_at=pd.Timestamp(START))
+    plan = SearchPlan(12, (5,), 3)
+    # Each trains 5 epochs of 1 s and takes 10 s; two run and have 4 epochs left, then each worker has three to train.
+    assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, START) == pytest.approx(4.0 + 3 * 10.0)
+    later = START + timedelta(seconds=3)
+    assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, later) == pytest.approx(1.0 + 3 * 10.0)
+    assert remaining_secs(proposals, epochs, ended(6, 10.0), SearchPlan(6, (5,), 3), START) is None
+    assert remaining_secs(proposals, epochs.head(0), ended(0, 10.0), plan, START) is None
+
+
+@given(st.integers(1, 40), st.integers(1, 200), st.integers(2, 4))
+def test_ten_times_as_many_trials_take_longer(more: int, trials: int, factor: int) -> None:
+    proposals = pd.DataFrame({"trial_id": ["t00000", "t00001"]})
+    epochs = epochs_of([0.5, 0.5], ["t00000", "t00001"]).assign(reported_at=pd.Timestamp(START))
+    plans = [SearchPlan(2 + count, (1, 3, 9), factor) for count in (trials, 10 * trials + more)]
+    few, many = (remaining_secs(proposals, epochs, ended(1, 10.0), plan, START) for plan in plans)
+    assert few is not None and many is not None and 0.0 < few < many
