@@ -78,6 +78,7 @@ def test_a_run_may_end_in_a_slash_and_have_more_trials_than_its_job_asks_for_by_
     report, config = EpochReport("t00001", 1, {"val_accuracy": 0.5}, 1.0, 1.0), {"learning_rate": 0.2}
     with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
         writer.append(PROPOSALS, proposal_row("t00001", config, 0))
+        writer.append(EPOCHS, epoch_row(report, 1, "STOP"))
         writer.append(TRIALS, trial_row("t00001", config, Outcome.STOPPED, [report], TrialDetails()))
     assert main(["status", f"{folder.root}/"]) == 0
     assert capsys.readouterr().out.startswith("a: 2 of 2 trials ended: 1 completed, 1 stopped")
