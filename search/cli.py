@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
+from toprung.search.commands.job_commands import JOB_COMMANDS
 from toprung.search.commands.result_commands import RESULT_COMMANDS
-from toprung.search.job_commands import JOB_COMMANDS
 from toprung.search.model_commands import MODEL_COMMANDS
 
 if TYPE_CHECKING:

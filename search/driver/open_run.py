@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.schema import SPACE, TRIALS, run_schemas
 from toprung.results.tables.space_rows import space_rows
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.search_end import SearchEnd
-from toprung.results.tracking.tracker import Tracker
 from toprung.search.driver.earlier_failures import keep_code_and_retry
 from toprung.search.driver.resume import RecordedSearch, resume
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.runs.tracked_search import search_description
 from toprung.trainables.metrics.classification import validation_metrics
 
 if TYPE_CHECKING:
@@ -25,13 +21,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from toprung.results.tracking.mlflow_runs import Tracking
     from toprung.search.driver.trial_state import ResumedState
     from toprung.search.jobs.schema import Job
     from toprung.search.preparation.prepare import PreparedJob
-
-_log = logging.getLogger("toprung")
-TRACKER_TIMEOUT_SECS = 5.0  # for MLflow, once the search has been interrupted
 
 
 @dataclass(frozen=True)
@@ -85,30 +77,3 @@ def resume_run(folder: RunFolder, prepared: PreparedJob) -> ResumedState:
     job = prepared.job
     recorded = RecordedSearch.read(folder.root)
     return resume(prepared.strategy, recorded, job.search.optimized.main, fixed_gpu_share(job))
-
-
-@contextmanager
-def mirrored_to_mlflow(run: OpenRun) -> Iterator[None]:
-    """Have MLflow follow the tables for the block, if the job wants it; `recorded_end` within it says how it ended."""
-    job = run.job
-    if not job.tracking.enabled:
-        yield
-        return
-    tracker = Tracker(_tracking(run), run.folder.root, warn=_log.warning)
-    try:
-        yield
-    except BaseException:
-        tracker.close(_end(run), timeout_secs=TRACKER_TIMEOUT_SECS)
-        raise
-    tracker.close(_end(run))
-
-
-def _tracking(run: OpenRun) -> Tracking:
-    """Where MLflow writes, the ranges of the space among what it is told."""
-    tracking = run.folder.tracking(run.job)
-    search = search_description(run.job, run.prepared.space)
-    return replace(tracking, search=search)
-
-
-def _end(run: OpenRun) -> SearchEnd:
-    return SearchEnd.read(run.folder.root) or SearchEnd.now("KILLED")

@@ -116,7 +116,7 @@ class Recorder:
         return start.config
 
     def _origin(self, trial_id: str) -> Row:
-        origin, objectives = self._strategy.origin(trial_id), self._shared.objectives
+        origin, objectives = self._strategy.state(trial_id).origin, self._shared.objectives
         mean = origin.mean
         return {
             "proposal_kind": str(origin.kind),
@@ -126,7 +126,7 @@ class Recorder:
         }
 
     def _last_rung(self, trial_id: str) -> Row:
-        decided = self._strategy.last_decision(trial_id)
+        decided = self._strategy.state(trial_id).last_decision
         if decided is None:
             return {}
         objectives = self._shared.objectives

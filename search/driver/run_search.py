@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from toprung.search.driver.assemble_loop import assemble_loop
 from toprung.search.driver.checkpoint_retention import trials_with_checkpoint
-from toprung.search.driver.open_run import OpenRun, mirrored_to_mlflow, open_run
+from toprung.search.driver.mlflow_mirror import mirrored_to_mlflow
+from toprung.search.driver.open_run import OpenRun, open_run
 from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
 from toprung.search.driver.recorded_end import recorded_end

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving
-from toprung.search.strategy.early_stopping.cut_reason import cut_reason
-from toprung.search.strategy.early_stopping.rung_correlation import RungCorrelations
 from toprung.search.strategy.early_stopping.rung_log import RungEvent, RungLog
+from toprung.search.strategy.first_rung import FirstRung
 from toprung.search.strategy.notes import Notes
 from toprung.search.strategy.proposer import Proposer
 from toprung.search.strategy.sampling.points import Point, Space
 from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.search.strategy.settings import StrategySettings
 from toprung.search.strategy.surrogate.evidence import Evidence
+from toprung.search.strategy.trial_reason import trial_reason
 from toprung.search.strategy.trials import (
     FROM_OUTSIDE,
     FROM_TABLES,
-    ProposalOrigin,
     TrialRecord,
     Trials,
     TrialState,
@@ -65,12 +64,12 @@ class Strategy:
         self.weighs_time = True
         self._proposer = proposer
         self._halving = halving
-        self._rung_correlations = RungCorrelations(halving.rungs)
         self._rung_log = RungLog(halving.rungs)
         self._warm_start = warm_start
         self.max_trials = max_trials
         self._trials = Trials()
         self._notes = Notes(is_weighted=bool(objectives.secondary))
+        self._first_rung = FirstRung(halving, self._notes)
         self.is_space_used_up = False
 
     @classmethod
@@ -239,15 +238,12 @@ class Strategy:
             else:
                 self.finish(fact.trial_id, fact.outcome)
         self.prepare()
-        unfinished = [record.trial_id for record in records if record.outcome is None]
-        outcomes = {name: self._trials[number_of(name)].outcome for name in unfinished}
-        return {name: outcome for name, outcome in outcomes.items() if outcome is not None}
+        unfinished = (record.trial_id for record in records if record.outcome is None)
+        return {name: outcome for name in unfinished if (outcome := self.state(name).outcome) is not None}
 
     def pareto_front(self) -> list[str]:
         """With several objectives, the trials that no other dominates at the highest rung that has results."""
-        reached = [rung for rung in self._halving.rungs if len(rung)]
-        is_traded = reached and self.objectives.secondary
-        return list(map(trial_id, reached[-1].front())) if is_traded else []
+        return list(map(trial_id, self._halving.front())) if self.objectives.secondary else []
 
     def notes(self) -> list[str]:
         """Lines for the log on what the search found out about itself, oldest first."""
@@ -260,16 +256,11 @@ class Strategy:
 
     def reason(self, trial_id: str) -> str:
         """One line: why the trial was cut or has failed, else why it was proposed."""
-        trial = self._trials[number_of(trial_id)]
-        if trial.outcome is Outcome.STOPPED and trial.last_decision is not None:
-            return cut_reason(self.objectives, trial.last_decision, self._halving.reduction_factor)
-        if trial.outcome is not None and trial.outcome.counts_against_config:
-            return f"{trial.outcome} at epoch {max(trial.epoch, 0)}; proposal: {trial.origin.reason}"
-        return trial.origin.reason
+        return trial_reason(self.objectives, self.state(trial_id), self._halving.reduction_factor)
 
-    def origin(self, trial_id: str) -> ProposalOrigin:
-        """Where the trial's configuration came from, and what the model predicted of it."""
-        return self._trials[number_of(trial_id)].origin
+    def state(self, trial_id: str) -> TrialState:
+        """How far the trial has come, where its configuration came from, and the last decision about it."""
+        return self._trials[number_of(trial_id)]
 
     def parameters_of(self, trial_id: str) -> frozenset[str]:
         """The parameters that the space suggests for the trial: those that are active in it."""
@@ -280,27 +271,13 @@ class Strategy:
         """Every decision at a rung in order, those of a replay included, without the first `since`."""
         return self._rung_log.events[since:]
 
-    def last_decision(self, trial_id: str) -> RungDecision | None:
-        """The last decision at a rung about the trial; None before its first rung."""
-        return self._trials[number_of(trial_id)].last_decision
-
     def _act_on(self, number: int, decision: RungDecision) -> None:
         if decision.arrived:
-            self._update_first_rung(decision.rung)
+            self._first_rung.update(decision.rung)
         if decision.decision is Decision.STOP:
             self._end(number, Outcome.STOPPED)
         elif decision.rung == self._halving.rungs[-1].epoch:
             self._end(number, Outcome.COMPLETED)
-
-    def _update_first_rung(self, epoch: int) -> None:
-        """Raise or lower the first rung after a result at the rung of this epoch."""
-        if not self._rung_correlations.update(epoch):
-            return
-        first, misleading = self._rung_correlations.first_useful()
-        before = self._halving.first_rung
-        if first != before:
-            self._notes.add_first_rung(first, before, misleading)
-            self._halving.first_rung = first
 
     def _end(self, number: int, outcome: Outcome) -> None:
         self._trials.end(number, outcome)

@@ -129,6 +129,11 @@ class SuccessiveHalving:
         self.paused.discard(number)
         self._none_promotable = False
 
+    def front(self) -> list[int]:
+        """The trials that no other dominates at the highest rung that has results."""
+        reached = [rung for rung in self.rungs if len(rung)]
+        return list(reached[-1].front()) if reached else []
+
     def promotable(self) -> int | None:
         """The paused trial to resume: the best within the top 1/reduction_factor of the highest rung that has one.
 
