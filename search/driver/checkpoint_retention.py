@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from toprung.trainables.trial.report import Outcome
+from toprung.trainables.worker.checkpoints import CheckpointStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
     from toprung.trainables.trial.messages import Worker
     from toprung.trainables.trial.objectives import Objective
-    from toprung.trainables.worker.checkpoints import CheckpointStore
 
 
 class CheckpointRetention:
@@ -90,3 +90,9 @@ def trials_with_checkpoint(trials: pd.DataFrame, metric: str) -> dict[str, float
         return {}
     best = [None if math.isnan(value) else float(value) for value in with_checkpoint[f"best_{metric}"]]
     return dict(zip(with_checkpoint["trial_id"].map(str), best, strict=True))
+
+
+def keep_recorded(checkpoints: str, trials: pd.DataFrame, metric: str) -> None:
+    """Delete the checkpoints in a folder or at a URI but those of `trials_with_checkpoint`."""
+    kept = trials_with_checkpoint(trials, metric)
+    CheckpointStore(checkpoints).keep_only(frozenset(kept))

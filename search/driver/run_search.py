@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.assemble_loop import assemble_loop
-from toprung.search.driver.checkpoint_retention import trials_with_checkpoint
+from toprung.search.driver.checkpoint_retention import keep_recorded
 from toprung.search.driver.mlflow_mirror import mirrored_to_mlflow
 from toprung.search.driver.open_run import OpenRun, open_run
 from toprung.search.driver.progress import SearchProgress
@@ -20,7 +20,6 @@ from toprung.search.driver.worker_allocation import allocate_workers
 from toprung.search.preparation.job_warnings import job_warnings
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
-from toprung.trainables.worker.checkpoints import CheckpointStore
 
 if TYPE_CHECKING:
     from toprung.search.driver.search_loop import SearchLoop
@@ -82,5 +81,4 @@ def run_search(
 def _finish(loop: SearchLoop, run: OpenRun) -> None:
     loop.close()
     run.writer.compact()
-    kept = trials_with_checkpoint(run.trials(), run.job.search.metric)
-    CheckpointStore(run.folder.checkpoints).keep_only(frozenset(kept))
+    keep_recorded(run.folder.checkpoints, run.trials(), run.job.search.metric)

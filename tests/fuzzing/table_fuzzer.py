@@ -27,7 +27,7 @@ def write_run(root: Path, rows: dict[str, list[Row]]) -> None:
     schemas = run_schemas({"learning_rate": "float", "optimizer": "str", "blocks": "int", "nesterov": "bool"})
     with RunWriter(root, schemas) as writer:
         for table in TABLES:
-            for row in rows[table]:
+            for row in rows.get(table, []):
                 writer.append(table, row)
         writer.flush()
 

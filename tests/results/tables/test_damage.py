@@ -70,7 +70,7 @@ def test_lost_proposals_are_rebuilt_from_the_trials_that_ended(run: Path) -> Non
     with pytest.raises(DamagedTableError, match=r"proposals: lacks t00000, t00001, t00002 and 3 more trials"):
         read_tables(run)
     repaired = repair_run(run)
-    assert repaired.rows == {"proposals": 5, "epochs": 15, "trials": 5}
+    assert repaired.rows == {"proposals": 5, "epochs": 15, "trials": 5, "space": 0, "rungs": 0}
     proposals, epochs, trials = read_tables(run)
     kept = before[0].iloc[:5]
     config = [name for name in kept if name.startswith("config/")]

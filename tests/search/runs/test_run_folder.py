@@ -99,7 +99,15 @@ def test_a_run_may_stand_anywhere(stored: Job, tmp_path: Path) -> None:
     confirming = RunFolder(again.path("confirm", "b"))
     confirming.claim(stored).release()
     assert Storage.at(folder.root).exists("confirm/b/job.yaml")
-    assert Storage.at(folder.root).folders("") == ("code", "confirm", "epochs", "proposals", "trials")
+    assert Storage.at(folder.root).folders("") == (
+        "code",
+        "confirm",
+        "epochs",
+        "proposals",
+        "rungs",
+        "space",
+        "trials",
+    )
     assert {path.name for path in tmp_path.iterdir()} <= {AWKWARD}, "nothing is left elsewhere"
 
 

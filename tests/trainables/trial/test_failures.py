@@ -26,9 +26,9 @@ MESSAGES = [
 @pytest.mark.parametrize(("message", "size"), MESSAGES)
 def test_the_size_of_the_failed_allocation_is_read_from_the_message(message: str, size: int | None) -> None:
     assert failed_allocation_bytes(message) == size
-    assert failure_of(ResourceExhaustedError(message)) == Failure(
-        Outcome.OOM, failure_of(ResourceExhaustedError(message)).error, size
-    )
+    failure = failure_of(ResourceExhaustedError(message))
+    assert (failure.outcome, failure.failed_allocation_bytes) == (Outcome.OOM, size)
+    assert failure.reason == f"ResourceExhaustedError: {message}"
 
 
 def test_numpys_own_error_states_the_size() -> None:
