@@ -270,8 +270,9 @@ def test_photographs_of_many_sizes_with_their_own_validation_split(tmp_path: Pat
 @pytest.mark.slow
 def test_cifar_keeps_its_test_split_and_its_class_names(tmp_path: Path) -> None:
     dataset = load(DataSpec("parquet", str(SHARED / "cifar10_jpeg"), val_fraction=0.1), tmp_path)
-    assert dataset.class_counts["train"] == (4500,) * 10
-    assert dataset.class_counts["val"] == (500,) * 10
+    # Each image is drawn by its content: 5,000 draws of one in ten, whose deviation is 21; five of them.
+    assert np.allclose(dataset.class_counts["train"], 4500, atol=106)
+    assert np.allclose(dataset.class_counts["val"], 500, atol=106)
     assert dataset.class_counts["test"] == (1000,) * 10
     assert dataset.classes[0] == "airplane"
     assert dataset.image_shape == (32, 32, 3)
