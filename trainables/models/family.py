@@ -86,8 +86,9 @@ def check_model(model: keras.Model, task: Task) -> keras.Model:
         raise InputError.single(
             where, given, f"must be {images}: start it with keras.Input(task.image_shape)"
         )
-    if isinstance(model.output, dict | list | tuple):
-        given = f"build returned a model whose output is a {type(model.output).__name__}"
+    output = getattr(model, "output", None)  # a Sequential that was never called has one, and no name for it
+    if isinstance(output, dict | list | tuple):
+        given = f"build returned a model whose output is a {type(output).__name__}"
         raise InputError.single(where, given, "must be one tensor: keras.Model(inputs, logits)")
     if tuple(model.output_shape) != (None, outputs):
         given = f"build returned a model with outputs {model.output_shape}"

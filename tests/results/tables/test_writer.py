@@ -194,9 +194,10 @@ from toprung.results.tables.writer import RunWriter
 from toprung.trainables.trial.report import EpochReport, Outcome
 root = sys.argv[1]
 writer = RunWriter(root, run_schemas({"a": "int"}), flush_secs=0.005)
-number = len(read_table(root, "epochs"))
+number, proposed = len(read_table(root, "epochs")), len(read_table(root, "proposals"))
 while True:
-    writer.append("proposals", proposal_row(f"t{number:05d}", {"a": number}, seed=0))
+    if number >= proposed:
+        writer.append("proposals", proposal_row(f"t{number:05d}", {"a": number}, seed=0))
     writer.append("epochs", epoch_row(EpochReport(f"t{number:05d}", 1), number, "keep"))
     number += 1
     if number % 50 == 0:

@@ -45,8 +45,8 @@ def test_a_training_that_was_cut_short_goes_on_and_ends_as_one_that_ran_through(
 
     images = np.zeros((4, 8, 8, 1), np.uint8)
     np.testing.assert_array_equal(whole.export()(images), resumed.export()(images))
-    test = resumed.evaluate_test()
+    test = resumed.evaluate(resumed.dataset.test())
     assert len(test.labels) == counts["test"]
-    assert test.accuracy == whole.evaluate_test().accuracy
+    assert test.accuracy == whole.evaluate(whole.dataset.test()).accuracy
     resumed.discard_state()
     assert not list((tmp_path / "cut").iterdir())
