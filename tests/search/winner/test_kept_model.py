@@ -22,8 +22,8 @@ from PIL import Image
 
 from toprung.results.analysis.winner import Winner
 from toprung.results.tables.parts import read_table
-from toprung.results.tables.rows import trial_row
-from toprung.results.tables.schema import EPOCHS, TRIALS, kinds_of, run_schemas
+from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
@@ -69,7 +69,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     RunFolder(str(folder)).claim(job).release()
     details = TrialDetails(seed=7, data_fingerprint=load(DIGITS).fingerprint)
     with RunWriter(str(folder), run_schemas(kinds_of([CONFIG]))) as writer:
-        reports = [EpochReport("t00001", 3, {"val_accuracy": 0.9})]
+        reports = [EpochReport("t00001", epoch, {"val_accuracy": 0.3 * epoch}) for epoch in (1, 2, 3)]
+        writer.append(PROPOSALS, proposal_row("t00001", CONFIG, 7))
+        for number, epoch in enumerate(reports):
+            writer.append(EPOCHS, epoch_row(epoch, number, "KEEP"))
         writer.append(TRIALS, trial_row("t00001", CONFIG, Outcome.COMPLETED, reports, details))
     *epochs, report = train_and_test(winner_training(folder))
     assert [each.line.split(":")[0] for each in epochs if isinstance(each, EpochTrained)] == [
@@ -156,7 +159,9 @@ def test_report_predictions_curve_card_and_pictures_are_beside_the_model(run: Pa
     assert report["read_back"]["largest_difference"] < report["read_back"]["tolerance"]
     assert evaluation["validation"]["accuracy"] > 0.5
     calibration = evaluation["calibration"]
-    assert calibration["temperature"] != 1.0 and calibration["fitted_on_images"] == 269
+    assert (
+        calibration["temperature"] != 1.0 and calibration["fitted_on_images"] == report["trained_on"]["val"]
+    )
     assert calibration["after"]["loss"] < calibration["before"]["loss"], "label smoothing made it unsure"
     curve, held_out = (read_epochs(folder, name) for name in (EPOCHS, "held_out_epochs"))
     assert curve["epoch"].tolist() == held_out["epoch"].tolist() == [1, 2, 3]
