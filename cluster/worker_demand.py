@@ -84,7 +84,7 @@ class WorkerDemand:
                 _log.warning(f"waiting for {self._missing()}")
         if now_secs - self._waiting_since_secs >= self._wait_secs:
             raise NoNodeError(
-                f"there was no node for {self._wait_secs / 60:g} minutes (resources.wait_minutes): the search needs "
+                f"there was no node for {self._wait_secs / 60:g} minutes (resources.wait_minutes): waited for "
                 f"{self._missing()}; the same command goes on where it stopped"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ray import ObjectRef, ObjectRefGenerator
+    from ray.util.placement_group import PlacementGroup
 
     from toprung.cluster.worker_demand import WorkerDemand
     from toprung.search.winner.json_files import Report
@@ -58,7 +60,7 @@ class TrainingTask:
     def __init__(self, work: WinnerTraining, demand: WorkerDemand, limit_secs: float) -> None:
         self._work, self._demand, self._limit_secs = work, demand, limit_secs
         self._started: Started | None = None
-        self._deadline_secs = 0.0
+        self._deadline_secs = math.inf
         self._said_busy = False
 
     def messages(self) -> Iterator[EpochTrained | Report]:
@@ -71,9 +73,12 @@ class TrainingTask:
         """
         import ray
 
-        stream = self._submit()
+        trial = self._work.plan.trial
+        # An autoscaler sees its demand as that of a worker, and Ray says of it whether it has a node.
+        place = ray.util.placement_group([{"CPU": trial.cpus, **({"GPU": trial.gpus} if trial.gpus else {})}])
+        stream = self._submit(place)
         try:
-            while (reference := self._next(stream)) is not None:
+            while (reference := self._next(stream, place)) is not None:
                 message = ray.get(reference)
                 if isinstance(message, BaseException):
                     raise message
@@ -88,9 +93,11 @@ class TrainingTask:
             raise WorkerLostError(_lines(error)[0]) from None
         finally:
             ray.cancel(stream, force=True)
+            ray.util.remove_placement_group(place)
 
-    def _submit(self) -> ObjectRefGenerator:
+    def _submit(self, place: PlacementGroup) -> ObjectRefGenerator:
         import ray
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         trial = self._work.plan.trial
         # A process gives a GPU's memory back only when it ends: one task each. Ray's own retries would drop as many
@@ -98,14 +105,16 @@ class TrainingTask:
         task = ray.remote(
             num_cpus=trial.cpus, num_gpus=trial.gpus, max_calls=1, max_retries=0, num_returns="streaming"
         )(_messages)
-        return task.options(name=f"retrain {self._work.run_name}").remote(self._work)
+        strategy = PlacementGroupSchedulingStrategy(place)
+        named = task.options(name=f"retrain {self._work.run_name}", scheduling_strategy=strategy)
+        return named.remote(self._work)
 
-    def _next(self, stream: ObjectRefGenerator) -> ObjectRef | None:
+    def _next(self, stream: ObjectRefGenerator, place: PlacementGroup) -> ObjectRef | None:
         """The next message; None after the last one."""
         import ray
 
         while not ray.wait([stream], timeout=LOOK_EVERY_SECS, fetch_local=False)[0]:
-            self._look()
+            self._look(place)
         return next(stream, None)
 
     def _begin(self, started: Started) -> None:
@@ -114,21 +123,33 @@ class TrainingTask:
         self._deadline_secs = time.monotonic() + 2 * self._limit_secs
         _progress_log.info("training %s on %s", self._work.winner.trial_id, started.node)
 
-    def _look(self) -> None:
-        if self._started is None:
-            self._demand.check(0)
-            if self._demand.fits and not self._said_busy:
-                self._said_busy = True
-                trial = self._work.plan.trial
-                _log.warning(
-                    f"waiting for {amounts(trial.cpus, trial.gpus)}: other work has the cluster's nodes"
-                )
+    def _look(self, place: PlacementGroup) -> None:
+        """Called while there is no message: says what is waited for, and ends a process that sends no word."""
+        if self._started is None and not _has_node(place):
+            self._deadline_secs = math.inf
+            self._say_waiting()
+        elif self._deadline_secs == math.inf:
+            self._deadline_secs = time.monotonic() + 2 * self._limit_secs
         elif time.monotonic() > self._deadline_secs:
-            _kill(self._started)
+            if self._started is not None:
+                _kill(self._started)
+            where = self._started.node if self._started else "its node"
             raise WorkerLostError(
-                f"no word from {self._started.node} for {self._limit_secs / 3600:.3g} hours "
-                "(resources.max_epoch_hours)"
+                f"no word from {where} for {self._limit_secs / 3600:.3g} hours (resources.max_epoch_hours)"
             )
+
+    def _say_waiting(self) -> None:
+        self._demand.check(0)
+        if self._demand.fits and not self._said_busy:
+            self._said_busy = True
+            trial = self._work.plan.trial
+            _log.warning(f"waiting for {amounts(trial.cpus, trial.gpus)}: other work has the cluster's nodes")
+
+
+def _has_node(place: PlacementGroup) -> bool:
+    from ray.util import placement_group_table
+
+    return bool(placement_group_table(place)["state"] == "CREATED")
 
 
 def _messages(work: WinnerTraining) -> Iterator[Started | EpochTrained | Report | BaseException]:

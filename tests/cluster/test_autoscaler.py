@@ -65,7 +65,7 @@ LAUNCHER = {
 
 
 @pytest.fixture
-def head(tmp_path: Path) -> Iterator[tuple[hosts.Host, dict[str, str]]]:
+def head() -> Iterator[tuple[hosts.Host, dict[str, str]]]:
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # sockets want short paths
     (folder / "token").write_text(secrets.token_hex(32))
     (folder / "launcher.yaml").write_text(json.dumps(LAUNCHER))
@@ -105,7 +105,10 @@ def test_nodes_come_for_a_search_and_go_after_it(
         tmp_path / "log",
         tmp_path / "runs" / "scaled",
     )
-    raylets = lambda: len(host.processes("raylet/raylet"))  # noqa: E731
+
+    def raylets() -> int:
+        return len(host.processes("raylet/raylet"))
+
     assert raylets() == 1, "the head alone"
     command = [sys.executable, "-P", "-m", "toprung.search", "search", str(job), "--address",
                f"{host.address}:6379"]  # fmt: skip

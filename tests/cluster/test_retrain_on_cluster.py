@@ -36,6 +36,16 @@ CONFIG = {"blocks": 1, "convs_per_block": 1, "filters": 8, "kernel_size": 3, "de
           "batch_norm": False, "pooling": "max", "filter_growth": 1.0, "batch_size": 32, "optimizer": "adamw",
           "learning_rate": 0.01}  # fmt: skip
 TRAINING = "ray::retrain"
+HOLD = """
+import ray, time
+ray.init("{}:6379", log_to_driver=False)
+@ray.remote(num_cpus=1)
+class Holder:
+    def hold(self): return "held"
+holder = Holder.remote()
+print(ray.get(holder.hold.remote()), flush=True)
+time.sleep(300)
+"""
 
 
 class Cluster:
@@ -91,6 +101,9 @@ class Command:
         found = re.search(f".*{pattern}.*", self._log.read_text())
         assert found
         return found.group()
+
+    def text(self) -> str:
+        return self._log.read_text()
 
     def loads_tensorflow(self) -> bool:
         (driver,) = (p for p in self._head.processes("toprung.search retrain") if "nsenter" not in p.name())
@@ -149,6 +162,7 @@ def test_a_retraining_survives_the_death_of_its_driver_and_of_its_worker(
     assert first.wait_for("training t00000").endswith("on node1")
     first.wait_for("epoch 8/60")
     assert not first.loads_tensorflow(), "the head has no GPU and less memory"
+    assert "other work" not in first.text(), "a process that starts has its place"
     first.kill()
     wait_until(lambda: not cluster.node.processes(TRAINING), str)
     second = Command(cluster, tmp_path / "second.log", "retrain", run)
@@ -169,7 +183,14 @@ def test_a_retraining_survives_a_process_that_is_stopped_and_the_death_of_its_no
     cluster: Cluster, run: Path, tmp_path: Path
 ) -> None:
     limit = ("--set", f"resources.max_epoch_hours={8 / 3600}", "--set", "retrain.epochs=150")
+    other = cluster.head.start(
+        [sys.executable, "-c", HOLD.format(cluster.head.address)], cluster.env, tmp_path / "other"
+    )
+    wait_until(lambda: "held" in (tmp_path / "other").read_text(), (tmp_path / "other").read_text)
     command = Command(cluster, tmp_path / "retrain.log", "retrain", run, *limit)
+    command.wait_for("waiting for 1 CPU: other work has the cluster's nodes")
+    other.kill()
+    cluster.head.signal(signal.SIGKILL, "ray.init")
     command.wait_for("epoch 8/150")
     stopped = cluster.node.processes(TRAINING)
     assert cluster.node.signal(signal.SIGSTOP, TRAINING) == 1

@@ -24,7 +24,9 @@ def printed(toprung: Callable[..., Any], *arguments: Any, cwd: Path) -> str:
     return str(done.stdout)
 
 
-def test_a_run_in_a_folder_of_any_name(on_cluster: Any, job_file: Any, tmp_path: Path, capsys: Any) -> None:
+def test_a_run_in_a_folder_of_any_name(
+    toprung: Any, on_cluster: Any, job_file: Any, tmp_path: Path, capsys: Any
+) -> None:
     runs, here = tmp_path / 'it\'s a "run" 100% %20?x=1#2\n;&', tmp_path / "here"
     here.mkdir()
     job = job_file(search=SHORT, storage={"path": str(runs)}, tracking={"enabled": True})
@@ -32,7 +34,7 @@ def test_a_run_in_a_folder_of_any_name(on_cluster: Any, job_file: Any, tmp_path:
     run = runs / "small"
     assert main(["table", str(run), "--format", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
-    assert "registered small version 1" in printed(on_cluster, "retrain", run, cwd=here)
+    assert "registered small version 1" in printed(toprung, "retrain", run, cwd=here)
     with closing(sqlite3.connect(run / "mlflow.db")) as database:
         (runs_logged,) = database.execute("select count(*) from runs").fetchone()
     assert runs_logged == 4, "the search, two trials and the retraining"
