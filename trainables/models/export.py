@@ -59,7 +59,9 @@ def stock_model(model: keras.Model, final: str = "softmax", temperature: float =
             _copy_weights(old, new)
     inputs = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     # Layers cast floating point alone, and the copied model may begin with any of them.
-    outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs))
+    # Without `training`, layers that default to training (keras.layers.Resizing is one) would hand it on to those after
+    # them, and `model(images)` would normalize by its batch and change the model.
+    outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs), training=False)
     is_probability = ends_in(model, final)
     if temperature != 1.0:
         logits = _logits(outputs, final) if is_probability else outputs

@@ -40,7 +40,8 @@ def main(model_file: str, images_file: str, outputs_file: str, user_code: str = 
 
     model = load_keras(model_file, module)
     images = np.load(images_file, mmap_mode="r")
-    outputs = [np.asarray(model(images[start : start + BATCH])) for start in range(0, len(images), BATCH)]
+    batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    outputs = [np.asarray(model(batch, training=False)) for batch in batches]
     np.save(outputs_file, np.concatenate(outputs))
 
 

@@ -126,6 +126,14 @@ def nested_model() -> Any:
     return keras.Model(images, keras.Sequential([RuntimeDropout("rate")])(x), name="block")
 
 
+def nested_model_that_resizes() -> Any:
+    import keras
+
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Resizing(12, 12)(images))
+    return keras.Model(images, keras.layers.BatchNormalization()(x), name="block")
+
+
 def nested_model_of_its_own_kind() -> Any:
     import keras
 
@@ -168,6 +176,18 @@ def test_a_model_within_keeps_its_own_way_of_computing(noise: Task) -> None:
     trainer.train_epoch(1)
     exported = np.asarray(trainer.export()(noise.val.images))
     assert exported == pytest.approx(trainer.evaluate(noise.val).probabilities, abs=1e-6)
+
+
+def test_an_exported_model_that_resizes_does_not_train_when_it_is_called(noise: Task) -> None:
+    from toprung.trainables.training.trainer import Trainer
+
+    trainer = Trainer(RuntimeFamily(nested_model_that_resizes()), {"batch_size": 16}, noise)
+    trainer.reset({"batch_size": 16}, 1)
+    trainer.train_epoch(1)
+    model = trainer.export()
+    for _ in range(2):  # the first call must not change what the second one answers
+        exported = np.asarray(model(noise.val.images))
+        assert exported == pytest.approx(trainer.evaluate(noise.val).probabilities, abs=1e-6)
 
 
 @pytest.mark.parametrize("made", [nested_model, block])
