@@ -100,7 +100,8 @@ def _rest(
     own_secs = later.groupby("trial_id")["epoch_secs"].mean().reindex(running).fillna(overall)
     silent = (now - known["last"]).dt.total_seconds().fillna(0.0).clip(lower=0.0)
     lasted = (trials["ended_at"] - trials["started_at"]).dt.total_seconds()
-    spare = (lasted - trials["trial_id"].map(epochs.groupby("trial_id")["epoch_secs"].sum())).dropna()
+    trained = trials["trial_id"].map(epochs.groupby("trial_id")["epoch_secs"].sum()).astype(float)
+    spare = (lasted - trained).dropna()
     return _Rest(
         reached=known["reached"].fillna(0).to_numpy(dtype=np.int64),
         epoch_secs=own_secs.to_numpy(dtype=float),

@@ -80,7 +80,6 @@ def _log_model(tracking: Tracking, model_file: Path, run_id: str) -> Any:
     import mlflow.pyfunc
 
     mlflow.set_tracking_uri(tracking.uri)
-    mlflow.set_registry_uri(tracking.uri)
     with mlflow.start_run(run_id=run_id, log_system_metrics=False):
         return mlflow.pyfunc.log_model(name="model", **pyfunc_settings(model_file))
 

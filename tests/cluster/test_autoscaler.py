@@ -117,6 +117,5 @@ def test_nodes_come_for_a_search_and_go_after_it(
     assert search.wait(200) == 0, log.read_text()
     trials = pd.read_parquet(run / "trials")
     assert list(trials["outcome"]) == ["COMPLETED"] * 6 and trials["worker_pid"].nunique() == MAX_NODES
-    assert "waiting for a node with 1 CPU; the cluster has 1 node with 0 CPUs" in log.read_text()
     wait_until(lambda: raylets() == 1, lambda: f"{raylets()} raylets are left")
     assert not host.signal(signal.SIGKILL, "toprung.search"), "no process is left"

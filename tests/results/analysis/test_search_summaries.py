@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,16 @@ def test_what_is_left_is_played_through_with_the_workers_that_train_now() -> Non
     assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, later) == pytest.approx(1.0 + 3 * 10.0)
     assert remaining_secs(proposals, epochs, ended(6, 10.0), SearchPlan(6, (5,), 3), START) is None
     assert remaining_secs(proposals, epochs.head(0), ended(0, 10.0), plan, START) is None
+
+
+def test_what_is_left_is_told_before_the_first_trial_ends(tmp_path: Path) -> None:
+    proposals = pd.DataFrame({"trial_id": ["t00000", "t00001"]})
+    epochs = epochs_of([0.5], ["t00000"]).assign(reported_at=pd.Timestamp(START))
+    ended(0, 10.0).astype({"trial_id": "str"}).to_parquet(tmp_path / "trials")
+    none_ended = pd.read_parquet(tmp_path / "trials")
+    none_ended = none_ended.astype({"started_at": "datetime64[us, UTC]", "ended_at": "datetime64[us, UTC]"})
+    left_secs = remaining_secs(proposals, epochs, none_ended, SearchPlan(2, (5,), 3), START)
+    assert left_secs is not None and left_secs > 0.0
 
 
 @given(st.integers(1, 40), st.integers(1, 200), st.integers(2, 4))

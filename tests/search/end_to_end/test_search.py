@@ -140,7 +140,7 @@ def test_from_a_job_file_to_a_trained_registered_winner(
         "rank",
         "learning_rate=",
         f"next       toprung retrain {run}",
-        f"proposals in {run} (Parquet)",
+        f"trials in {run} (Parquet)",
     ):
         assert text in found.stdout
     assert "Traceback" not in found.stderr
