@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from toprung.cluster.worker_demand import LOOK_EVERY_SECS, amounts
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.winner.train_and_test import train_and_test
+from toprung.search.winner.train_and_test import EpochTrained, train_and_test
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.preflight import NodeUnfitError, node_problem
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
     from toprung.cluster.worker_demand import WorkerDemand
     from toprung.search.winner.json_files import Report
-    from toprung.search.winner.train_and_test import EpochTrained
     from toprung.search.winner.winner_training import WinnerTraining
 
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 KILL_SECS = 10.0
 """How long the node of a silent process may take to kill it; a node that is frozen as a whole does not answer."""
+FINISH_SECS = 3600.0
+"""How long what follows the last epoch may take: the file is read back in a new process and tested."""
 
 
 class WorkerLostError(RuntimeError):
@@ -85,7 +86,7 @@ class TrainingTask:
                 if isinstance(message, Started):
                     self._begin(message)
                 else:
-                    self._deadline_secs = time.monotonic() + self._limit_secs
+                    self._deadline_secs = time.monotonic() + self._secs_after(message)
                     yield message
         except ray.exceptions.RayTaskError as error:
             raise SearchFailedError(_lines(error)[-1]) from None
@@ -122,6 +123,11 @@ class TrainingTask:
         # The set-up and the first epoch, each within the limit.
         self._deadline_secs = time.monotonic() + 2 * self._limit_secs
         _progress_log.info("training %s on %s", self._work.winner.trial_id, started.node)
+
+    def _secs_after(self, message: EpochTrained | Report) -> float:
+        """How long the next message may take."""
+        is_last = isinstance(message, EpochTrained) and message.epoch == self._work.epochs
+        return max(self._limit_secs, FINISH_SECS) if is_last else self._limit_secs
 
     def _look(self, place: PlacementGroup) -> None:
         """Called while there is no message: says what is waited for, and ends a process that sends no word."""
