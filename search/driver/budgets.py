@@ -43,6 +43,15 @@ class BudgetLimits:
             return f"no new best in {usage.trials_since_best} trials"
         return None
 
+    def trial_secs_left(self, usage: BudgetUsage, gpus: float) -> float:
+        """For how long a trial with a share `gpus` of a GPU can train at most; infinite without such a limit."""
+        left_secs = math.inf
+        if self.wall_clock_hours is not None:
+            left_secs = 3600 * (self.wall_clock_hours - usage.wall_clock_hours)
+        if self.gpu_hours is not None and gpus:
+            left_secs = min(left_secs, 3600 * (self.gpu_hours - usage.gpu_hours) / gpus)
+        return left_secs
+
     def secs_left(self, at_start: BudgetUsage, now: BudgetUsage) -> float | None:
         """Seconds until the first limit on epochs or hours is reached, at the rate since the start.
 

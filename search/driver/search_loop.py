@@ -6,10 +6,11 @@ import math
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from itertools import dropwhile
 from typing import TYPE_CHECKING, Protocol
 
 from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
+from toprung.search.driver.epoch_pace import EpochPace
+from toprung.search.driver.failed_trials import last_exception_line
 from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
@@ -75,6 +76,7 @@ class SearchLoop:
         self._clock = clock
         self._started_secs = clock()
         self._usage = BudgetUsage()
+        self._pace = EpochPace()
         self._active = {trial.trial_id: trial for trial in resumed.unfinished}
         self._not_begun: set[str] = set()
         self._failures_in_a_row = 0
@@ -245,7 +247,7 @@ class SearchLoop:
             self._end(trial, Outcome.STOPPED, self._strategy.reason(trial.trial_id))
         elif report.epoch >= max_epochs:
             self._end(trial, Outcome.COMPLETED, f"trained all {max_epochs} epochs")
-        elif reason := self._patience_reason(trial):
+        elif (reason := self._patience_reason(trial)) or (reason := self._too_slow_reason(report)):
             self._end(trial, Outcome.STOPPED, reason)
         elif decision is Decision.KEEP and self._is_limit_reached() and not self._is_nearly_done(report):
             self._end(trial, Outcome.STOPPED, str(self.stop_reason))
@@ -257,8 +259,14 @@ class SearchLoop:
         objective, first_rung = self._settings.objective, self._strategy.rung_epochs[0]
         return patience_stop_reason(trial.reports, trial.start.config, objective, first_rung)
 
+    def _too_slow_reason(self, report: EpochReport) -> str | None:
+        secs_left = self.limits.trial_secs_left(self.usage, self._settings.gpus)
+        epochs_left = self._settings.max_epochs - report.epoch
+        return self._pace.too_slow(report.trial_id, epochs_left, secs_left)
+
     def _count(self, trial: ActiveTrial, report: EpochReport) -> None:
         trial.reports.append(report)
+        self._pace.add(report.trial_id, report.epoch, report.epoch_secs)
         best, trials_since_best = self._usage.best, self._usage.trials_since_best
         objective = self._settings.objective
         value = report.metrics.get(objective.metric)
@@ -306,12 +314,3 @@ class SearchLoop:
 def trial_seed(seed: int, number: int) -> int:
     """The seed of a trial's weights, shuffling and augmentation: distinct for each trial of a search."""
     return (seed * 1_000_003 + number) % 2**31
-
-
-def last_exception_line(error: str) -> str:
-    """The exception at the end of a traceback, its type and whole message, on one line."""
-    lines = error.rstrip().splitlines()
-    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
-    after = dropwhile(lambda line: line.startswith("  "), lines[frames[-1] :] if frames else [])
-    # A traceback that was cut within its message has no frame left: its last line says most.
-    return " ".join(" ".join(list(after) or lines[-1:]).split()) or "no message"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.search_loop import LoopSettings, SearchLoop, last_exception_line, trial_seed
+from toprung.search.driver.failed_trials import last_exception_line
+from toprung.search.driver.search_loop import LoopSettings, SearchLoop, trial_seed
 from toprung.search.driver.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.trainables.trial.execution import ExecutionRecord
@@ -69,6 +70,32 @@ def test_a_search_ends_with_every_trial_accounted_for(recorded_facts) -> None:
         assert (end.outcome is Outcome.COMPLETED) == end.trained_fully == is_complete, (
             "a stopped trial is never called complete"
         )
+
+
+def test_a_slow_trial_that_cannot_end_in_the_hours_that_are_left_is_stopped(recorded_facts) -> None:
+    facts = recorded_facts()
+    strategy = new_strategy(min_epochs=MAX_EPOCHS)
+    loop = loop_of(facts, strategy, limits=BudgetLimits(gpu_hours=100 / 3600), gpus=1.0)
+    starts = [loop.next_trial() for _ in range(5)]
+    for start, epoch_secs in zip(starts, [1.0, 1.0, 1.0, 2.0, 8.0], strict=True):
+        assert start is not None
+        decisions = [
+            loop.report(start.trial_id, EpochResult(EpochReport(
+                start.trial_id, epoch, {"val_accuracy": 0.5}, epoch_secs, epoch * epoch_secs)))
+            for epoch in (1, 2)
+        ]  # fmt: skip
+        # 10 s are used before the last one, and 16 s by it: 7 epochs of 8 s fit into 74 s, and of 11 s they do not.
+        assert decisions[-1] is Decision.KEEP
+    start = loop.next_trial()
+    assert start is not None
+    for epoch, expected in ((1, Decision.KEEP), (2, Decision.STOP)):
+        report = EpochReport(start.trial_id, epoch, {"val_accuracy": 0.5}, 11.0, epoch * 11.0)
+        assert loop.report(start.trial_id, EpochResult(report)) is expected
+    end = facts.ends[start.trial_id]
+    assert end.outcome is Outcome.STOPPED
+    assert end.reason == (
+        "an epoch takes 11 s, 11.0 times the median; its 7 epochs cannot end in the 52 s that are left"
+    )
 
 
 def test_the_leader_is_the_best_report_with_its_epoch(recorded_facts) -> None:

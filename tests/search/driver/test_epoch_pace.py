@@ -1,0 +1,48 @@
+"""A trial is too slow where its epochs take many times the usual and do not fit into what is left of the budget."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toprung.search.driver.epoch_pace import EpochPace
+
+SECS = st.floats(0.01, 100.0)
+
+
+def pace_of(*epoch_secs: float) -> EpochPace:
+    """The second epochs of trials t0, t1, ..."""
+    pace = EpochPace()
+    for number, secs in enumerate(epoch_secs):
+        pace.add(f"t{number}", 2, secs)
+    return pace
+
+
+def test_a_slow_trial_is_told_what_it_takes_and_what_is_left() -> None:
+    reason = pace_of(17.5, 2.8, 2.5, 3.0).too_slow("t0", epochs_left=25, secs_left=200.0)
+    assert reason == (
+        "an epoch takes 17.5 s, 6.2 times the median; its 25 epochs cannot end in the 200 s that are left"
+    )
+
+
+@given(st.lists(SECS, min_size=4, max_size=8), st.integers(1, 100))
+def test_without_a_limit_no_trial_is_too_slow(epoch_secs: list[float], epochs_left: int) -> None:
+    assert pace_of(*epoch_secs).too_slow("t0", epochs_left, math.inf) is None
+
+
+@given(st.lists(SECS, min_size=4, max_size=8), st.floats(0.0, 1000.0))
+def test_the_fastest_trial_is_never_too_slow(epoch_secs: list[float], secs_left: float) -> None:
+    fastest = min(range(len(epoch_secs)), key=epoch_secs.__getitem__)
+    assert pace_of(*epoch_secs).too_slow(f"t{fastest}", 10**6, secs_left) is None
+
+
+def test_few_trials_say_nothing_of_what_is_usual() -> None:
+    assert pace_of(50.0, 1.0, 1.0).too_slow("t0", 100, 1.0) is None
+
+
+def test_the_first_epoch_says_nothing_of_the_pace() -> None:
+    pace = pace_of(1.0, 1.0, 1.0)
+    pace.add("t9", 1, 60.0)
+    assert pace.too_slow("t9", 100, 1.0) is None
