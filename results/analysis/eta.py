@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -66,7 +68,7 @@ def remaining_secs(
     now: datetime,
     seed: int = 0,
 ) -> float | None:
-    """Seconds until the last trial ends; None before the first epoch, and when nothing is left.
+    """Seconds until the last trial ends; None before the first epoch, where hours end it, and when nothing is left.
 
     Args:
         proposals: The table.
@@ -79,7 +81,7 @@ def remaining_secs(
     proposed = proposals["trial_id"].drop_duplicates()
     running = proposed[~proposed.isin(trials["trial_id"])]
     to_begin = max(0, plan.trials - len(proposed))
-    if epochs.empty or not (len(running) or to_begin):
+    if epochs.empty or plan.trials >= AS_MANY_AS_FIT or not (len(running) or to_begin):
         return None
     rest = _rest(running, epochs, trials, to_begin, now)
     hazard = _hazard(epochs, trials, plan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from toprung.results.analysis.leaderboard import RUNNING
 from toprung.results.report.winner_charts import test_interval
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, trials_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +29,13 @@ def verdict(view: RunView) -> Iterator[tuple[str, str, str]]:
     """(name, value, what is to be known of it)."""
     counts = view.board["outcome"].value_counts()
     running = int(counts.get(RUNNING, 0))
-    is_short = running or len(view.trials) < view.job.trials
+    is_short = running or len(view.trials) < view.job.trials < AS_MANY_AS_FIT
     state = "running" if view.job.is_active else "ended early" if is_short else "ended"
     fates = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     yield (
         "Search",
         state,
-        f"{len(view.board) - running:,} of {max(view.job.trials, len(view.board)):,} trials: {fates}",
+        f"{trials_in_words(len(view.board) - running, max(view.job.trials, len(view.board)))}: {fates}",
     )
     leader = view.leader
     if leader is None:

@@ -78,15 +78,19 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
         yield f"weights    {line}"
     rungs = prepared.strategy.rung_epochs
     yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
-    epochs = expected_epochs(search.trials, rungs, search.reduction_factor)
-    full = search.trials * search.max_epochs
-    yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
+    if search.is_ended_by_hours:
+        yield "epochs     of as many trials as fit into the budgets (search.trials limits them)"
+    else:
+        epochs = expected_epochs(search.trials, rungs, search.reduction_factor)
+        full = search.trials * search.max_epochs
+        yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
     yield f"budgets    {_budgets(job)}"
     if best := min(retrain.confirm, search.trials):
         more = best * retrain.seeds * search.max_epochs
         trainings = f"the best {best:,} with {retrain.seeds} new seeds each before one is retrained"
         yield f"confirm    {trainings}: {more:,} epochs"
-    yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
+    if not search.is_ended_by_hours:
+        yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
 
 
 def _unreachable_storage(folder: RunFolder, prepared: PreparedJob) -> list[str]:

@@ -27,7 +27,8 @@ def show_forecasts(
     simulated = forecast(job, workers, run, epoch_secs, conditions)
     basis = f"curves of {run}" if run else f"typical curves, {epoch_secs:g} s an epoch"
     advice = "" if run else "; give --from RUN for real ones"
-    print(f"{job.name}: {job.search.trials} trials of up to {job.search.max_epochs} epochs; {basis}{advice}")
+    trials = "as many trials as fit," if job.search.is_ended_by_hours else f"{job.search.trials} trials"
+    print(f"{job.name}: {trials} of up to {job.search.max_epochs} epochs; {basis}{advice}")
     print("workers      hours  gpu hours     epochs  completed       best")
     forecasts = []
     for each in simulated:

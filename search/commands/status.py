@@ -17,6 +17,7 @@ from toprung.results.tables.run_lock import present_holder
 from toprung.search.commands.run_views import view_of
 from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import duration, per_time, preemptions_in_words
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, trials_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +48,8 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
     """The lines above the leaders."""
     job = view.job
     seen = progress(view.proposals, view.epochs, view.trials, job.objectives.main, now=now)
-    trials_in_all = max(job.trials, seen.proposed)  # a continued run may ask for fewer than it has
-    counts = (
-        f"{seen.ended} of {trials_in_all} trials ended: {seen.completed} completed, {seen.stopped} stopped"
-    )
+    tried = trials_in_words(seen.ended, max(job.trials, seen.proposed))  # a continued run may ask for fewer
+    counts = f"{tried} ended: {seen.completed} completed, {seen.stopped} stopped"
     rate = f", {per_time(seen.epochs_per_sec)}" if seen.running and seen.epochs_per_sec else ""
     preemptions = int(view.trials["preemptions"].sum())
     preempted = f", {preemptions_in_words(preemptions)}" if preemptions else ""
@@ -62,7 +61,8 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
         yield "state      no search writes this run: the same `toprung search` goes on with it"
     if job.is_active:
         left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now)
-        yield f"left       {'not known yet' if left is None else f'about {duration(left)}'}"
+        unknown = "until its hours are over" if job.trials >= AS_MANY_AS_FIT else "not known yet"
+        yield f"left       {unknown if left is None else f'about {duration(left)}'}"
     if not len(view.epochs):
         return
     yield from _best(view)

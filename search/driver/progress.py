@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from toprung.search.driver.worker_presence import WorkerPresence
 from toprung.trainables.trial.report import Outcome
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,10 @@ class ProgressSnapshot:
         )
         preempted = f", {preemptions_in_words(self.preemptions)}" if self.preemptions else ""
         missing = "" if self.workers.all_here else f"; workers: {self.workers}"
-        trials = f"{self.ended}/{self.trials} trials, {counts}{failed}{preempted}{missing}"
+        tried = (
+            f"{self.ended} trials" if self.trials >= AS_MANY_AS_FIT else f"{self.ended}/{self.trials} trials"
+        )
+        trials = f"{tried}, {counts}{failed}{preempted}{missing}"
         epochs = f"{self.epochs} epochs{self.rate}"
         return f"{duration(self.elapsed_secs)}: {trials}; {best}; {epochs}{self.outlook}"
 

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from toprung.search.driver.progress import duration, preemptions_in_words
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, trials_in_words
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -120,14 +121,15 @@ def panel_of(now: ProgressSnapshot, metric: str) -> RenderableType:
     best = f"{now.best.value:.4f}  ({now.best.trial_id}, epoch {now.best.epoch})" if now.best else "-"
     preempted = f"; {preemptions_in_words(now.preemptions)}" if now.preemptions else ""
     rows: list[tuple[str, RenderableType]] = [
-        ("trials", ProgressBar(total=now.trials, completed=now.ended, width=40)),
-        ("", f"{now.ended} of {now.trials} ended: {now.completed} completed, {now.stopped} stopped, "
+        ("", f"{trials_in_words(now.ended, now.trials)} ended: {now.completed} completed, {now.stopped} stopped, "
              f"{now.failed} failed; {now.running} running" + preempted),
         (f"best {metric}", best),
         ("epochs", f"{now.epochs}{now.rate}"),
         ("workers", str(now.workers)),
         ("time", duration(now.elapsed_secs) + now.outlook),
     ]  # fmt: skip
+    if now.trials < AS_MANY_AS_FIT:
+        rows.insert(0, ("trials", ProgressBar(total=now.trials, completed=now.ended, width=40)))
     grid = Table.grid(padding=(0, 2))
     for name, value in rows:
         grid.add_row(name, value)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from toprung.search.jobs.section import CodeReference, Section, StorePath
 from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 # The space itself refuses .inf and .nan, and says what the parameter may be.
 JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
@@ -29,6 +30,9 @@ class SpaceSection(Section):
     ranges: dict[str, Any] = Field(
         {}, description="Parameters with a narrower range: [low, high], {low, high} or {choices: [...]}."
     )
+
+
+HOURS = ("wall_clock_hours", "gpu_hours")
 
 
 class Budgets(Section):
@@ -55,8 +59,9 @@ class Budgets(Section):
 class SearchSection(Section):
     """How the space is searched."""
 
-    trials: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
-        32, description="Number of configurations to try."
+    trials: Annotated[int, Field(gt=0, le=AS_MANY_AS_FIT)] = Field(
+        32,
+        description="Number of configurations to try; left out where budgets names hours, as many as fit into them.",
     )
     max_epochs: Annotated[int, Field(gt=0, le=100_000)] = Field(27, description="Epochs of a full training.")
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
@@ -90,6 +95,13 @@ class SearchSection(Section):
     )
     budgets: Budgets = Budgets()
 
+    @model_validator(mode="before")
+    @classmethod
+    def hours_decide_where_trials_is_left_out(cls, given: Any) -> Any:
+        budgets = given.get("budgets") if isinstance(given, dict) else None
+        is_timed = isinstance(budgets, dict) and any(budgets.get(name) is not None for name in HOURS)
+        return {"trials": AS_MANY_AS_FIT, **given} if is_timed else given
+
     @model_validator(mode="after")
     def objectives_include_the_metric(self) -> SearchSection:
         if not self.objectives:
@@ -106,6 +118,11 @@ class SearchSection(Section):
         if self.min_epochs > self.max_epochs:
             raise ValueError(f"min_epochs is {self.min_epochs}, and max_epochs {self.max_epochs} is less")
         return self
+
+    @property
+    def is_ended_by_hours(self) -> bool:
+        """Whether as many trials are tried as fit into the budget."""
+        return self.trials >= AS_MANY_AS_FIT
 
     @property
     def optimized(self) -> Objectives:

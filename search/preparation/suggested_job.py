@@ -123,10 +123,6 @@ def _search(survey: ImageSurvey) -> Iterator[str]:
     is_large = survey.images >= MANY
     is_transfer = space_name(survey) == TRANSFER
     yield _line(
-        f"trials: {16 if is_transfer else 32}",
-        "configurations to try; --set search.trials=+16 adds some later",
-    )
-    yield _line(
         f"max_epochs: {9 if is_transfer else 27}",
         "of a whole training; weak ones are stopped at rungs before",
     )
@@ -134,7 +130,7 @@ def _search(survey: ImageSurvey) -> Iterator[str]:
     minutes = 120 if is_large else 30
     yield _line(
         f"budgets: {{wall_clock_hours: {minutes / 60:g}}}",
-        f"{minutes} minutes; the same command goes on later",
+        f"{minutes} minutes; `trials: 32` beside it would end the search earlier",
     )
 
 

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
     from toprung.search.preparation.prepare import PreparedJob
 
+MOST_SAMPLED = 1000  # configurations, which say as much of a worker's models as more would
+
 
 def typical_workload(prepared: PreparedJob, workers: int) -> Workload:
     """The epochs that a job's trials train on average, and as many examples as each of `workers` will train."""
     search = prepared.job.search
     rungs = prepared.strategy.rung_epochs
     epochs = expected_epochs(search.trials, rungs, search.reduction_factor) / search.trials
-    trials_per_worker = max(1, search.trials // max(1, workers))
+    trials_per_worker = min(MOST_SAMPLED, max(1, search.trials // max(1, workers)))
     return Workload(epochs, tuple(islice(sampled_configs(prepared.space), trials_per_worker)))
 
 

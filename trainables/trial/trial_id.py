@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+AS_MANY_AS_FIT = 1_000_000
+"""The most trials of a search, and the number of one that its hours end."""
+
+
+def trials_in_words(count: int, planned: int) -> str:
+    """How many of the planned trials: 3 of 18 trials, or 3 trials where as many are tried as fit."""
+    return f"{count:,} trials" if planned >= AS_MANY_AS_FIT else f"{count:,} of {planned:,} trials"
+
 
 def trial_id(number: int) -> str:
     """The id of a proposal number: t00042."""

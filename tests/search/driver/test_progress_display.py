@@ -104,7 +104,7 @@ def test_a_panel_names_the_best_trial_and_the_time_left() -> None:
         console.print(panel_of(NOW, "val_accuracy"))
     text = captured.get()
     assert "best val_accuracy" in text and "0.7500  (t00003, epoch 2)" in text
-    assert "4 of 40 ended: 1 completed, 3 stopped, 0 failed; 2 running" in text
+    assert "4 of 40 trials ended: 1 completed, 3 stopped, 0 failed; 2 running" in text
     assert "15 min 0 s, about 45 min 0 s left" in text
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from toprung.search.jobs.schema import Job
 from toprung.spaces.errors import InputError
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 CONTENT = {"name": "digits", "data": "digits", "space": "transfer", "search": {"trials": 8}}
 
@@ -50,3 +51,20 @@ def test_trials_cannot_be_added_where_the_run_is_not_read(tmp_path: Path) -> Non
     file.write_text("data: digits")
     with pytest.raises(InputError, match=r"--set search.trials: '\+4' given; must be a number here"):
         Job.from_file(file, ["search.trials=+4"])
+
+
+@pytest.mark.parametrize(
+    ("search", "trials"),
+    [
+        ({}, 32),
+        ({"budgets": {"wall_clock_hours": 0.1}}, AS_MANY_AS_FIT),
+        ({"budgets": {"gpu_hours": 8}}, AS_MANY_AS_FIT),
+        ({"budgets": {"wall_clock_hours": None, "epochs": 100}}, 32),
+        ({"budgets": {"wall_clock_hours": 0.1}, "trials": 5}, 5),
+    ],
+)
+def test_where_trials_is_left_out_hours_decide(search: dict[str, object], trials: int) -> None:
+    job = Job(name="timed", data="digits", search=search)
+    assert job.search.trials == trials
+    assert job.search.is_ended_by_hours == (trials == AS_MANY_AS_FIT)
+    assert Job.from_dict(yaml.safe_load(job.to_yaml())) == job
