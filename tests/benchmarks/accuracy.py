@@ -1,12 +1,14 @@
 """What a search and a retrain are worth against well-known networks, each in the same minutes of computing.
 
     python tests/benchmarks/accuracy.py --data FOLDER --minutes 5 --images 4000
+    python tests/benchmarks/accuracy.py --source digits --size 16 --minutes 2 --only first search --seeds 0 1 2
 
-FOLDER holds CIFAR-10 as train.parquet and test.parquet. On a CPU the minutes are of one core; with --clock wall,
-for an accelerator, of the wall. A search spends 60% of them on trials in this process, the rest on the winner,
-trained on train and validation for as many epochs as fit: the best trial of those that the rest can train again for
-as long as the search did. Each preset is trained at its own recipe, on the same images, for as many epochs as fit. The
-test images are looked at once for each line.
+FOLDER holds train.parquet and test.parquet, or with --source folder a folder for each class. `first` is the
+configuration that the search tries first, trained for all the minutes: what a search has to beat. On a CPU the minutes
+are of one core; with --clock wall, for an accelerator, of the wall. A search spends 60% of them on trials in this
+process, the rest on the winner, trained on train and validation for as many epochs as fit: the best trial of those that
+the rest can train again for as long as the search did. Each preset is trained at its own recipe, on the same images,
+for as many epochs as fit. The test images are looked at once for each line.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 Clock = Callable[[], float]
 SEARCH_SHARE = 0.6
 MAX_EPOCHS = 9
-PROBED_SHARE = 8  # an eighth of the images tells how long an epoch of all takes
+PROBED_SHARE = (
+    2  # half of the images tell how long an epoch of all takes: what an epoch costs beside them is small
+)
 
 
 class Found(NamedTuple):
@@ -58,13 +62,19 @@ def main() -> None:
 
     limit_threads(1)
     clock: Clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
-    data = load(DataSpec("parquet", arguments.data, image_size=32, max_train_images=arguments.images))
+    spec = DataSpec(
+        arguments.source, arguments.data, image_size=arguments.size, max_train_images=arguments.images
+    )
+    data = load(spec)
     secs = arguments.minutes * 60
     task = task_of(data, 1)
     counts = f"{len(task.train.labels):,} + {len(task.val.labels):,} of {data.counts['train']:,} images"
     print(f"{counts}, {arguments.minutes:g} minutes each", flush=True)
-    if "search" in arguments.only:
-        show(searched(data, arguments.space, secs, clock, arguments.seed))
+    if "first" in arguments.only:
+        first = first_config(arguments.space)
+        show(trained(f"first {arguments.space}", arguments.space, first, data, secs, clock))
+    for seed in arguments.seeds if "search" in arguments.only else ():
+        show(searched(data, arguments.space, secs, clock, seed))
     for name, preset in PRESETS.items():
         if "presets" in arguments.only or name in arguments.only:
             show(trained(name, "cnn", preset.config, data, secs, clock))
@@ -77,6 +87,15 @@ def show(line: ResultLine) -> None:
         f"{line.parameters:>10,} parameters  {line.minutes:.1f} minutes",
         flush=True,
     )
+
+
+def first_config(space_name: str) -> Mapping[str, Any]:
+    """The whole configuration of the first trial of a search."""
+    from toprung.search.strategy.initial_configs import allowed_subset, completed
+    from toprung.spaces.families.registry import load_space
+
+    space = load_space(space_name)
+    return completed(space, 0, 0, allowed_subset(space, space.first_config)).config
 
 
 def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> ResultLine:
@@ -94,14 +113,25 @@ def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: in
     )
     task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), TrainerCache(4)
     found, until = list[Found](), began + secs * SEARCH_SHARE
+    kinds = list[str]()
     while clock() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)
         trainer.reset(proposal.config, seed * 1000 + len(found))
         accuracy, spent = one_trial(strategy, trainer, proposal.trial_id, until, clock)
         found.append(Found(accuracy, spent, proposal.config))
+        kinds.append(strategy.state(proposal.trial_id).origin.kind)
     left = began + secs - clock()
     best = winner(found, left * len(task.train.labels) / (len(task.train.labels) + len(task.val.labels)))
     print(f"{len(found)} trials, best on validation {best.accuracy:.4f}: {best.config}", flush=True)
+    for kind in sorted(set(kinds)):
+        of_kind = [one for one, its in zip(found, kinds, strict=True) if its == kind]
+        best_of_kind = max(one.accuracy for one in of_kind)
+        won = " and the winner" if best in of_kind else ""
+        print(
+            f"  {kind:8} {len(of_kind):3} trials, {sum(one.secs for one in of_kind):5.0f} s, best "
+            f"{best_of_kind:.4f}{won}",
+            flush=True,
+        )
     line = trained(f"search {space_name}", space_name, best.config, data, began + secs - clock(), clock)
     return line._replace(minutes=(clock() - began) / 60)
 
@@ -184,14 +214,19 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", required=True, help="folder with train.parquet and test.parquet")
+    parser.add_argument("--data", help="folder with train.parquet and test.parquet, or with a folder a class")
+    parser.add_argument("--source", default="parquet", help="of the data, as in a job")
+    parser.add_argument("--size", type=int, default=32, help="of the images, in pixels")
     parser.add_argument("--minutes", type=float, default=5.0, help="for the search, and for each preset")
     parser.add_argument("--images", type=int, default=None, help="training images kept; all if not given")
     parser.add_argument("--space", default="cnn", help="the space that is searched")
-    parser.add_argument("--seed", type=int, default=0, help="of the search")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the searches, one each")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu", help="whose minutes are counted")
     parser.add_argument(
-        "--only", nargs="+", default=["search", "presets"], help="search, presets, or a preset's name"
+        "--only",
+        nargs="+",
+        default=["first", "search", "presets"],
+        help="first, search, presets, or a preset's name",
     )
     return parser.parse_args()
 
