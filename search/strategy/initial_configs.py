@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from toprung.search.strategy.sampling.distributions import allows
-from toprung.search.strategy.sampling.points import Point, Space
+from toprung.search.strategy.sampling.points import Point, Space, subseed
 from toprung.search.strategy.sampling.samplers import sample
 from toprung.spaces.definition.validation import bounds_rule
 from toprung.spaces.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+DRAWS = 32  # of the values that a configuration leaves out, until one allows those it has
+KEPT_SHARE = 0.7  # of the values of a configuration, near it
 
 
 def check_initial_configs(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
@@ -41,9 +46,34 @@ class _Fit:
     drawn: Point
 
 
+def completed(space: Space, seed: int, number: int, config: Mapping[str, Any]) -> Point:
+    """The point of trial `number` with the values of a configuration; those that it leaves out are drawn at random.
+
+    Whether a value is allowed may depend on one that is drawn, as a learning rate on the optimizer: of some draws the
+    one is taken that allows the most, the first of them.
+    """
+    best, fewest_lost = None, len(config) + 1
+    for attempt in range(DRAWS):
+        point = sample(space, "random", subseed(seed, attempt) if attempt else seed, number, fixed=config)
+        lost = sum(name not in point.config or point.config[name] != value for name, value in config.items())
+        if lost < fewest_lost:
+            best, fewest_lost = point, lost
+        if not lost:
+            break
+    assert best is not None, "at least one draw loses no more than everything"
+    return best
+
+
+def near(space: Space, seed: int, number: int, config: Mapping[str, Any]) -> Point:
+    """A point of trial `number` that has most values of a configuration, and draws the others at random."""
+    rng = np.random.default_rng((seed, number))
+    kept = {name: value for name, value in config.items() if rng.random() < KEPT_SHARE}
+    return completed(space, seed, number, kept)
+
+
 def _fit(space: Space, number: int, config: Mapping[str, Any]) -> _Fit:
     # The draw keeps the values that are allowed, so that conditions are those which the configuration itself sets.
-    drawn = sample(space, "random", 0, number, fixed=config)
+    drawn = completed(space, 0, number, config)
     suggested = {name: one for name, one in drawn.distributions.items() if name in config}
     allowed = {name: config[name] for name, one in suggested.items() if allows(one, config[name])}
     refused = {name: f"must be {_rule(one)}" for name, one in suggested.items() if name not in allowed}

@@ -17,11 +17,13 @@ from toprung.trainables.trial.report import EpochReport, Outcome
 class ProposalKind(StrEnum):
     """Where a configuration came from.
 
-    FIRST: given by the job or its space; RANDOM: a random draw, or one of a sampler that ignores results; MODEL: a
-    model of this run's results; WARM_START: a model of earlier runs' results alone; UNKNOWN: read from the tables.
+    FIRST: given by the job or its space; PRIOR: near one of those; RANDOM: a random draw, or one of a sampler that
+    ignores results; MODEL: a model of this run's results; WARM_START: a model of earlier runs' results alone; UNKNOWN:
+    read from the tables.
     """
 
     FIRST = "first"
+    PRIOR = "prior"
     RANDOM = "random"
     MODEL = "model"
     WARM_START = "warm start"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
     from toprung.search.strategy.sampling.points import Point
 
-Key = tuple[str, tuple[Any, ...] | None]
+Key = tuple[str, tuple[Any, ...]]
+
+MOST_RANGES = 8  # ranges of one number that have a column each; more are bounds that follow another number
 
 
 def column_key(name: str, distribution: BaseDistribution) -> Key:
-    """What makes two parameters share a column: the name, and of a categorical one the choices."""
-    return name, getattr(distribution, "choices", None)
+    """What makes two parameters share a column: the name, and the choices or the range."""
+    choices = getattr(distribution, "choices", None)
+    return name, (distribution.low, distribution.high) if choices is None else choices  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,13 @@ class Column:
 class Encoding:
     """The columns of a history.
 
-    A number whose distribution changes from trial to trial keeps its first one. A categorical parameter has one
-    column for each set of choices it was suggested with, NaN where it had another set.
+    A parameter has one column for each range or set of choices it was suggested with, NaN where it had another. The
+    ranges of a number (a learning rate by optimizer) are one feature: the quantile in the range of the trial. A number
+    of more than MOST_RANGES ranges keeps its first one.
     """
 
     columns: tuple[Column, ...]
+    unsteady: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, points: Iterable[Point]) -> Encoding:
@@ -61,7 +67,14 @@ class Encoding:
             for name, distribution in point.distributions.items():
                 if not distribution.single():
                     found.setdefault(column_key(name, distribution), Column(name, distribution))
-        return cls(tuple(sorted(found.values(), key=lambda column: column.name)))
+        ranges = Counter(column.name for column in found.values() if not column.choices)
+        unsteady = frozenset(name for name, count in ranges.items() if count > MOST_RANGES)
+        kept, seen = list[Column](), set[str]()
+        for column in found.values():
+            if column.choices or column.name not in unsteady or column.name not in seen:
+                kept.append(column)
+                seen.add(column.name)
+        return cls(tuple(sorted(kept, key=lambda column: column.name)), unsteady)
 
     @cached_property
     def categorical(self) -> np.ndarray:
@@ -71,16 +84,26 @@ class Encoding:
     @cached_property
     def width(self) -> int:
         """How many features a row becomes."""
-        return sum(max(1, column.choices) for column in self.columns)
+        return len(self._features[0])
 
     @cached_property
     def _keys(self) -> frozenset[Key]:
-        return frozenset(column.key for column in self.columns)
+        return frozenset(map(self._key_of, self.columns))
+
+    @cached_property
+    def _ranges(self) -> tuple[np.ndarray, ...]:
+        """The columns of each number that has several, int, each with shape (ranges,)."""
+        by_name: dict[str, list[int]] = {}
+        for i, column in enumerate(self.columns):
+            if not column.choices:
+                by_name.setdefault(column.name, []).append(i)
+        return tuple(np.array(group) for group in by_name.values() if len(group) > 1)
 
     @cached_property
     def _features(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of every feature, shape (features,), int: its column, the choice it represents, how many (0: a number)."""
-        in_column = [max(1, column.choices) for column in self.columns]
+        repeated = {int(i) for group in self._ranges for i in group[1:]}
+        in_column = [0 if i in repeated else max(1, column.choices) for i, column in enumerate(self.columns)]
         source = np.repeat(np.arange(len(self.columns)), in_column)
         choice = np.concatenate([np.arange(count) for count in in_column] or [np.zeros(0, dtype=int)])
         return source, choice, np.array([column.choices for column in self.columns], dtype=int)[source]
@@ -88,20 +111,21 @@ class Encoding:
     def lacks(self, point: Point) -> bool:
         """Whether the point has a parameter that leaves a choice and has no column."""
         return any(
-            column_key(name, distribution) not in self._keys and not distribution.single()
+            self._key_of(Column(name, distribution)) not in self._keys and not distribution.single()
             for name, distribution in point.distributions.items()
         )
 
     def row(self, point: Point) -> np.ndarray:
         """Quantiles, shape (columns,), NaN where the parameter is missing."""
         values = {
-            column_key(name, distribution): point.params[name]
+            self._key_of(Column(name, distribution)): point.params[name]
             for name, distribution in point.distributions.items()
         }
+        keys = map(self._key_of, self.columns)
         return np.array(
             [
-                to_unit(values[column.key], column.distribution) if column.key in values else np.nan
-                for column in self.columns
+                to_unit(values[key], column.distribution) if key in values else np.nan
+                for key, column in zip(keys, self.columns, strict=True)
             ]
         )
 
@@ -145,12 +169,20 @@ class Encoding:
         A missing number becomes 0.5, which is no distance from the average trial; a missing category all zeros.
         """
         source, choice, choices = self._features
+        if self._ranges:
+            rows = rows.copy()
+            for group in self._ranges:
+                rows[:, group[0]] = np.fmax.reduce(rows[:, group], axis=1)
         units = rows[:, source]
         missing = np.isnan(units)
         is_chosen = np.floor(np.where(missing, -1.0, units) * choices) == choice
         # Two different choices are as far apart as the two ends of a number: sqrt(1/2 + 1/2) = 1.
         one_hot = np.where(is_chosen, np.sqrt(0.5), 0.0)
         return np.where(choices > 0, one_hot, np.where(missing, 0.5, units))
+
+    def _key_of(self, column: Column) -> Key:
+        is_unsteady = not column.choices and column.name in self.unsteady
+        return (column.name, ()) if is_unsteady else column.key
 
 
 def _decides(values: np.ndarray, missing: np.ndarray) -> bool:

@@ -41,7 +41,7 @@ def test_each_technique_has_a_row_that_says_whether_the_job_uses_it() -> None:
 
 def test_a_job_that_searches_everything_says_so() -> None:
     usage = AugmentationUsage.of(load_space("cnn"))
-    assert usage.headline() == "this job searches strengths from 0.0 to 1.0"
+    assert usage.headline() == "this job searches strengths from 0.0 to 0.6"
     assert {row.note for row in sheet_rows(usage)} == {"in some trials"}
 
 

@@ -23,7 +23,7 @@ def test_a_finished_search_is_told_by_rungs_cost_and_failures(
     lines = told.splitlines()
     assert lines[0].startswith("made: 30 of 30 trials ended")
     assert any(line.startswith("best       val_accuracy 0.") and BLOCKS[-1] in line for line in lines)
-    assert "rungs      epoch 1: 27 results, " in told and "epoch 9: " in told
+    assert "rungs      epoch 1: 26 results, " in told and "epoch 9: " in told
     assert "of training: " in told and "by the best trial" in told
     assert "failed     " in told and "2 x FAILED, ValueError: <b> & co" in told
     assert "RUNNING" not in told and "state " not in told

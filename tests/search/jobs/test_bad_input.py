@@ -145,8 +145,10 @@ def test_fixed_numbers_that_nothing_trains_with(refusal_of) -> None:
 
 
 def test_first_configurations_outside_the_space(refusal_of) -> None:
-    (line,) = refusal_of({"data": "digits", "search": {"initial_configs": [{"learning_rate": 5}]}})
-    assert line.endswith("initial_configs[0].learning_rate: 5; must be a finite number within [0.0001, 0.1]")
+    (line,) = refusal_of(
+        {"data": "digits", "search": {"initial_configs": [{"optimizer": "sgd", "learning_rate": 5}]}}
+    )
+    assert line.endswith("initial_configs[0].learning_rate: 5; must be a finite number within [0.003, 0.1]")
 
 
 def test_an_earlier_run_that_is_none(refusal_of) -> None:

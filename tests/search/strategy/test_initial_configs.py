@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from toprung.search.strategy.initial_configs import allowed_subset, check_initial_configs
+from toprung.search.strategy.initial_configs import allowed_subset, check_initial_configs, completed
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.errors import InputError
 
@@ -56,3 +56,16 @@ def test_a_value_that_the_space_computes_may_be_repeated_but_not_changed() -> No
     check_initial_configs(computed, [{"depth": 2, "kind": "cnn"}])
     with pytest.raises(InputError, match="kind: 'mlp'; must be one of depth"):
         check_initial_configs(computed, [{"depth": 2, "kind": "mlp"}])
+
+
+def test_a_value_that_only_another_choice_allows_decides_what_is_drawn() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        optimizer = trial.suggest_categorical("optimizer", ["a", "b", "c", "sgd"])
+        low, high = (0.1, 1.0) if optimizer == "sgd" else (0.001, 0.01)
+        return {"optimizer": optimizer, "rate": trial.suggest_float("rate", low, high)}
+
+    for seed in range(10):
+        assert completed(space, seed, 0, {"rate": 0.5}).config == {"optimizer": "sgd", "rate": 0.5}
+    check_initial_configs(space, [{"rate": 0.5}, {"rate": 0.005}])
+    with pytest.raises(InputError, match=r"rate: 0.5; must be a finite number within \[0.001, 0.01\]"):
+        check_initial_configs(space, [{"optimizer": "a", "rate": 0.5}])

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from toprung.search.strategy.early_stopping.rung import Rung
+from toprung.search.strategy.initial_configs import KEPT_SHARE
 from toprung.search.strategy.proposer import ENOUGH_RESULTS, Proposer
 from toprung.search.strategy.sampling.points import Point, config_key
 from toprung.search.strategy.sampling.samplers import sample
 from toprung.search.strategy.settings import StrategySettings
 from toprung.search.strategy.surrogate.evidence import Evidence
+from toprung.search.strategy.trials import ProposalKind
 from toprung.spaces.errors import InputError
 
 
@@ -158,3 +161,26 @@ def test_a_value_of_the_model_that_its_condition_excludes_is_drawn_again(conditi
         assert proposed is not None
         config = proposed.point.config
         assert ("layers" in config) == (config["family"] == "deep") != ("dropout" in config)
+
+
+def test_every_other_proposal_before_the_model_is_near_a_first_configuration() -> None:
+    def wide(trial: Any) -> dict[str, Any]:
+        return {f"p{i}": trial.suggest_float(f"p{i}", 0.0, 1.0) for i in range(20)}
+
+    first = {f"p{i}": 0.5 for i in range(20)}
+    proposer = Proposer(wide, "stacked", 0, (first,))
+    shared = {ProposalKind.PRIOR: list[int](), ProposalKind.RANDOM: list[int]()}
+    for number in range(1, 81):
+        proposed = proposer.propose(number, NOTHING, ())
+        assert proposed is not None
+        same = sum(proposed.point.config[name] == value for name, value in first.items())
+        shared[proposed.origin.kind].append(same)
+    assert max(shared[ProposalKind.RANDOM]) == 0 and len(shared[ProposalKind.PRIOR]) == 40
+    # Of 20 values 14 are kept on average; the mean over 40 trials has a standard error of sqrt(20 * 0.21 / 40) = 0.32.
+    assert np.mean(shared[ProposalKind.PRIOR]) == pytest.approx(20 * KEPT_SHARE, abs=5 * 0.33)
+
+
+def test_without_first_configurations_there_is_no_prior() -> None:
+    proposer = Proposer(plane, "stacked", 0)
+    found = [proposer.propose(number, NOTHING, ()) for number in range(8)]
+    assert {one.origin.kind for one in found if one} == {ProposalKind.RANDOM}

@@ -11,6 +11,7 @@ from toprung.spaces.definition.introspection import RecordingTrial, describe
 from toprung.spaces.definition.overrides import Interval, OverriddenTrial
 from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS, RECIPE, SCHEDULES
 from toprung.spaces.families import training_recipe
+from toprung.spaces.families.training_recipe import USEFUL_RANGES
 
 ALWAYS = {
     "optimizer", "learning_rate", "schedule", "warmup_share", "weight_decay", "momentum", "label_smoothing",
@@ -64,3 +65,16 @@ def test_the_first_configuration_is_one_of_the_space() -> None:
     config, suggested = drawn(dict(training_recipe.FIRST_CONFIG), {})
     assert config.items() >= training_recipe.FIRST_CONFIG.items()
     assert not set(suggested) & set(training_recipe.FIRST_CONFIG)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_rates_and_decays_are_those_at_which_the_optimizer_trains(optimizer: str) -> None:
+    useful = USEFUL_RANGES[optimizer]
+    for seed in range(30):
+        config, _ = drawn({"optimizer": optimizer}, {}, seed)
+        assert useful.learning_rate[0] <= config["learning_rate"] <= useful.learning_rate[1]
+        assert useful.weight_decay[0] <= config["weight_decay"] <= useful.weight_decay[1]
+    wider = [
+        drawn({"optimizer": optimizer}, {"learning_rate": Interval(0.2, 0.9)}, seed)[0] for seed in range(5)
+    ]
+    assert all(0.2 <= config["learning_rate"] <= 0.9 for config in wider), "a job widens for every optimizer"

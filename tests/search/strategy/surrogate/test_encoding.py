@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from toprung.search.strategy.sampling.points import Point
@@ -63,3 +64,37 @@ def test_two_choices_are_as_far_apart_as_the_ends_of_a_number() -> None:
 def test_a_parameter_without_a_choice_has_no_column() -> None:
     point = Point({}, {"a": 1, "b": 2}, {"a": IntDistribution(1, 1), "b": IntDistribution(1, 3)})
     assert [column.name for column in Encoding.of([point]).columns] == ["b"]
+
+
+def by_optimizer(trial: Any) -> dict[str, Any]:
+    optimizer = trial.suggest_categorical("optimizer", ["adam", "lion", "sgd"])
+    low, high = {"adam": (1e-4, 1e-2), "lion": (1e-5, 1e-3), "sgd": (1e-2, 1.0)}[optimizer]
+    return {"optimizer": optimizer, "rate": trial.suggest_float("rate", low, high, log=True)}
+
+
+def test_a_range_that_follows_from_a_category_is_one_feature_and_the_category_decides_it() -> None:
+    points = [sample(by_optimizer, "random", 0, number) for number in range(30)]
+    encoding = Encoding.of(points)
+    rows = np.array([encoding.row(point) for point in points])
+    assert [column.name for column in encoding.columns] == ["optimizer", "rate", "rate", "rate"]
+    assert encoding.gating_columns(rows).tolist() == [True, False, False, False]
+    assert (~np.isnan(rows)).sum(axis=1).tolist() == [2] * 30
+    features = encoding.features(rows)
+    assert features.shape == (30, encoding.width) == (30, 3 + 1)
+    for point, row, rate in zip(points, rows, features[:, -1], strict=True):
+        # The middle of each range, on its log scale, is the same to the model.
+        low = {"adam": -4.0, "lion": -5.0, "sgd": -2.0}[point.config["optimizer"]]
+        assert rate == pytest.approx((np.log10(point.config["rate"]) - low) / 2)
+        assert encoding.params(row) == pytest.approx(point.params)
+
+
+def test_bounds_that_follow_another_number_share_one_column() -> None:
+    def space(trial: Any) -> dict[str, Any]:
+        first = trial.suggest_int("first", 10, 100)
+        return {"first": first, "second": trial.suggest_int("second", 1, first)}
+
+    points = [sample(space, "random", 0, number) for number in range(40)]
+    encoding = Encoding.of(points)
+    assert [column.name for column in encoding.columns] == ["first", "second"]
+    assert not any(encoding.lacks(point) for point in points)
+    assert not np.isnan([encoding.row(point) for point in points]).any()
