@@ -18,8 +18,8 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import COMMANDS
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
-from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
 from toprung.search.jobs.schema import Job
+from toprung.search.loop.trial_state import ActiveTrial, TrialEnd
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.definition.introspection import describe
 from toprung.spaces.errors import InputError

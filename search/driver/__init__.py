@@ -1,1 +1,1 @@
-"""The running search: the loop, the dispatcher of its workers, budgets, tables, progress and resume."""
+"""The running search: a run is opened, its tables are written, its progress is told, it is resumed and ended."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toprung.search.driver.budgets import BudgetLimits
 from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
 from toprung.search.driver.recorder import Recorder, SharedFacts
-from toprung.search.driver.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.budgets import BudgetLimits
+from toprung.search.loop.search_loop import LoopSettings, SearchLoop
 from toprung.spaces.definition.introspection import describe
 from toprung.trainables.worker.checkpoints import CheckpointStore
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+    from toprung.search.loop.trial_state import ActiveTrial, TrialEnd
     from toprung.trainables.trial.messages import Worker
     from toprung.trainables.trial.objectives import Objective
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import dropwhile
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
@@ -32,12 +31,3 @@ def commonest_reasons(trials: pd.DataFrame) -> str:
     reasons = Counter(f"{row.outcome}, {row.reason}" for row in trials.itertuples())
     commonest = reasons.most_common(REASONS_NAMED)
     return "; ".join(f"{count} x {shorten(reason, REASON_CHARS)}" for reason, count in commonest)
-
-
-def last_exception_line(error: str) -> str:
-    """The exception at the end of a traceback, its type and whole message, on one line."""
-    lines = error.rstrip().splitlines()
-    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
-    after = dropwhile(lambda line: line.startswith("  "), lines[frames[-1] :] if frames else [])
-    # A traceback that was cut within its message has no frame left: its last line says most.
-    return " ".join(" ".join(list(after) or lines[-1:]).split()) or "no message"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from toprung.search.driver.trial_state import ResumedState
     from toprung.search.jobs.schema import Job
+    from toprung.search.loop.trial_state import ResumedState
     from toprung.search.preparation.prepare import PreparedJob
 
 

@@ -7,15 +7,15 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from toprung.search.driver.worker_presence import WorkerPresence
+from toprung.search.workers.presence import WorkerPresence
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from toprung.search.driver.search_loop import SearchLoop
-    from toprung.search.driver.trial_state import Leader
+    from toprung.search.loop.search_loop import SearchLoop
+    from toprung.search.loop.trial_state import Leader
 
 WINDOW_SECS, WINDOW_EPOCHS = 30.0, 10
 UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from toprung.search.driver.open_run import OpenRun
-    from toprung.search.driver.search_loop import SearchLoop
+    from toprung.search.loop.search_loop import SearchLoop
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from toprung.results.tables.rows import epoch_row, marked_inactive, proposal_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, TRIALS
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.search.driver.rung_rows import in_units, rung_row
-from toprung.search.driver.trial_state import ResumedState
+from toprung.search.loop.trial_state import ResumedState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toprung.results.tables.rows import Row
     from toprung.results.tables.writer import RunWriter
     from toprung.search.driver.checkpoint_retention import CheckpointRetention
-    from toprung.search.driver.trial_state import ActiveTrial, RungKey, TrialEnd
+    from toprung.search.loop.trial_state import ActiveTrial, RungKey, TrialEnd
     from toprung.search.strategy.strategy import Decision, Strategy
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.trial.objectives import Objectives

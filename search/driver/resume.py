@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from toprung.results.tables.parts import read_reports, read_table, read_tables
 from toprung.results.tables.rows import configs_of
 from toprung.results.tables.schema import RUNGS
-from toprung.search.driver.budgets import BudgetUsage
-from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState, RungKey
+from toprung.search.loop.budgets import BudgetUsage
+from toprung.search.loop.trial_state import ActiveTrial, Leader, ResumedState, RungKey
 from toprung.search.runs.trial_records import outcomes_of, records_of
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import TrialStart

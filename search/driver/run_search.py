@@ -15,15 +15,15 @@ from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
 from toprung.search.driver.recorded_end import recorded_end
 from toprung.search.driver.search_failure import SearchFailedError, failure_of
-from toprung.search.driver.tune_workers import run_workers
-from toprung.search.driver.worker_allocation import allocate_workers
 from toprung.search.preparation.job_warnings import job_warnings
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.workers.allocation import allocate_workers
+from toprung.search.workers.tune_workers import run_workers
 
 if TYPE_CHECKING:
-    from toprung.search.driver.search_loop import SearchLoop
     from toprung.search.jobs.schema import Job
+    from toprung.search.loop.search_loop import SearchLoop
 
 _log = logging.getLogger("toprung")
 
@@ -61,7 +61,7 @@ def run_search(
         _log.warning(warning)
     with ExitStack() as stack:
         run = stack.enter_context(open_run(prepared, retry_failed))
-        workers = stack.enter_context(allocate_workers(run, address))
+        workers = stack.enter_context(allocate_workers(prepared, run.folder, run.resumed.gpus, address))
         # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
         prepared.strategy.weighs_time = workers.capacity.proposes_early
         stack.enter_context(mirrored_to_mlflow(run))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toprung.search.driver.open_run import OpenRun
-    from toprung.search.driver.search_loop import SearchLoop
+    from toprung.search.loop.search_loop import SearchLoop
 
 
 class SearchFailedError(RuntimeError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.search_loop import LoopSettings, SearchLoop
-from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+from toprung.search.loop.budgets import BudgetLimits
+from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.trial_state import ActiveTrial, TrialEnd
 from toprung.search.strategy.strategy import Decision, Proposal, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.report import EpochReport, Outcome

@@ -45,7 +45,8 @@ def job_of(options: argparse.Namespace, folder: str) -> Any:
 
 def run_loop(options: argparse.Namespace, folder: str) -> int:
     """Our driver alone; returns the number of reports."""
-    from toprung.search.driver import run_search, worker_allocation
+    from toprung.search.driver import run_search
+    from toprung.search.workers import allocation
 
     reports = 0
 
@@ -58,7 +59,7 @@ def run_loop(options: argparse.Namespace, folder: str) -> int:
               "the rest is writing what MLflow has not taken yet", flush=True)  # fmt: skip
 
     run_search.run_workers = drive  # type: ignore[assignment]
-    worker_allocation.connected = no_cluster(options.at_once)  # type: ignore[assignment]
+    allocation.connected = no_cluster(options.at_once)  # type: ignore[assignment]
     run_search.run_search(job_of(options, folder), live=False)
     return reports
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DRIVER = """
 import json, sys, ray
-from toprung.search.driver.ray_metrics import *
+from toprung.search.workers.ray_metrics import *
 
 class Counts:
     epochs = 0.0

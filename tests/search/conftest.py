@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from search_loop_fakes import fake_loop, recorded_facts
 
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.report import EpochReport, Outcome
+
+__all__ = ["fake_loop", "recorded_facts"]  # fixtures of the tests of the loop, its workers and its driver
 
 
 def space(trial: Any) -> dict[str, Any]:

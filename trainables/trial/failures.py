@@ -6,6 +6,7 @@ import math
 import re
 import traceback
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import printable
@@ -107,3 +108,12 @@ def failed_allocation_bytes(message: str) -> int | None:
     if amount := _AMOUNT.search(message):
         return int(float(amount[1]) * _UNITS[amount[2]])
     return None
+
+
+def last_exception_line(error: str) -> str:
+    """The exception at the end of a traceback, its type and whole message, on one line."""
+    lines = error.rstrip().splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    after = dropwhile(lambda line: line.startswith("  "), lines[frames[-1] :] if frames else [])
+    # A traceback that was cut within its message has no frame left: its last line says most.
+    return " ".join(" ".join(list(after) or lines[-1:]).split()) or "no message"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
-from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+from toprung.search.loop.trial_state import ActiveTrial, TrialEnd
 from toprung.trainables.trial.messages import TrialStart, Worker
 from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import EpochReport, Outcome

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
 from toprung.search.driver.progress import EpochRate, SearchProgress, duration, per_time
-from toprung.search.driver.trial_state import Leader
+from toprung.search.loop.budgets import BudgetLimits, BudgetUsage
+from toprung.search.loop.trial_state import Leader
 from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import Outcome
 

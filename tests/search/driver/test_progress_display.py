@@ -15,8 +15,8 @@ import pytest
 from toprung.search.driver import progress_display
 from toprung.search.driver.progress import ProgressSnapshot
 from toprung.search.driver.progress_display import LineSchedule, ProgressDisplay, panel_of
-from toprung.search.driver.trial_state import Leader
-from toprung.search.driver.worker_presence import WorkerPresence
+from toprung.search.loop.trial_state import Leader
+from toprung.search.workers.presence import WorkerPresence
 
 NOW = ProgressSnapshot(
     running=2,

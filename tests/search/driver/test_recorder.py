@@ -12,7 +12,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
-from toprung.search.driver.trial_state import ActiveTrial, ResumedState, TrialEnd
+from toprung.search.loop.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.execution import ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart, Worker

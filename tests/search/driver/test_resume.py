@@ -13,7 +13,7 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.driver.resume import RecordedSearch, resume
-from toprung.search.driver.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.search_loop import LoopSettings, SearchLoop
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.messages import EpochResult

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toprung.cluster.session import ClusterUnreachableError
-from toprung.search.driver.orphaned_trials import OrphanedTrials
-from toprung.search.driver.proposal_queue import ProposalQueue
-from toprung.search.driver.worker_slots import WorkerEnd, WorkerSlot, WorkerSlots
+from toprung.search.loop.proposal_queue import ProposalQueue
 from toprung.search.strategy.strategy import Decision
+from toprung.search.workers.orphaned_trials import OrphanedTrials
+from toprung.search.workers.slots import WorkerEnd, WorkerSlot, WorkerSlots
 from toprung.trainables.trial.messages import (
     EpochResult,
     Instruction,
@@ -29,7 +29,7 @@ from toprung.trainables.worker.preflight import NodeProblem, NodeUnfitError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from toprung.search.driver.search_loop import SearchLoop
+    from toprung.search.loop.search_loop import SearchLoop
     from toprung.trainables.worker.connection import Connection
 
 _log = logging.getLogger("toprung")

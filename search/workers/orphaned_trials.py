@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from toprung.search.driver.worker_slots import WorkerEnd
+from toprung.search.workers.slots import WorkerEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from toprung.search.driver.search_loop import SearchLoop
+    from toprung.search.loop.search_loop import SearchLoop
     from toprung.trainables.trial.messages import TrialStart
 
 SETTLE_SECS = 90.0  # Ray may take a minute to find out that a node is dead

@@ -10,17 +10,18 @@ from toprung.cluster.first_node import wait_for_first_node
 from toprung.cluster.placements import this_job
 from toprung.cluster.session import Capacity, TrialResources, capacity_of, connected, joined_capacity
 from toprung.cluster.worker_demand import WorkerDemand
-from toprung.search.driver.fair_share import FairShare
-from toprung.search.driver.worker_presence import WorkerPresence
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share, measure_gpu_share
 from toprung.search.preparation.trial_plan import trial_plan
 from toprung.search.preparation.workload import typical_workload
+from toprung.search.workers.fair_share import FairShare
+from toprung.search.workers.presence import WorkerPresence
 from toprung.trainables.worker.preflight import announce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.search.driver.open_run import OpenRun
+    from toprung.search.preparation.prepare import PreparedJob
+    from toprung.search.runs.run_folder import RunFolder
     from toprung.trainables.worker.plan import TrialPlan
 
 
@@ -46,24 +47,32 @@ class WorkerAllocation:
 
 
 @contextmanager
-def allocate_workers(run: OpenRun, address: str | None) -> Iterator[WorkerAllocation]:
+def allocate_workers(
+    prepared: PreparedJob, folder: RunFolder, earlier_gpus: float, address: str | None
+) -> Iterator[WorkerAllocation]:
     """Connect to the Ray cluster at `address` for the block, see `connected`, and fit the job's workers to it.
+
+    Args:
+        prepared: The job.
+        folder: Its run.
+        earlier_gpus: The share of a GPU that trials of an earlier driver had; 0 without one.
+        address: As of `connected`.
 
     Raises:
         ClusterUnreachableError: No cluster answers at the address, or no node came in time.
         RayStartError: There is no address, and Ray does not start on this machine.
         InputError: No node can ever hold a single worker.
     """
-    job, prepared = run.job, run.prepared
-    plan = replace(trial_plan(prepared, run.folder), preflight=announce(run.folder.root))
+    job = prepared.job
+    plan = replace(trial_plan(prepared, folder), preflight=announce(folder.root))
     gpus = fixed_gpu_share(job)
     resources = TrialResources(job.resources.cpus, gpus or 0.0, job.resources.concurrent)
     with connected(address, resources) as capacity:
         wait_secs = 60 * job.resources.wait_minutes
-        if gpus is None and capacity.is_joined and not run.resumed.gpus:
+        if gpus is None and capacity.is_joined and not earlier_gpus:
             wait_for_first_node(resources, wait_secs)
         if gpus is None:
-            measured = measure_gpu_share(prepared, plan, resources, run.resumed.gpus)
+            measured = measure_gpu_share(prepared, plan, resources, earlier_gpus)
             resources = replace(resources, gpus=measured)
             capacity = (joined_capacity if capacity.is_joined else capacity_of)(resources, capacity.host)
         workload = typical_workload(prepared, capacity.concurrent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from toprung.search.driver.budgets import BudgetUsage
+from toprung.search.loop.budgets import BudgetUsage
 from toprung.trainables.trial.execution import ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome

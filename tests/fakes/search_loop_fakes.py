@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from toprung.search.driver.trial_state import ActiveTrial, TrialEnd
+from toprung.search.loop.trial_state import ActiveTrial, TrialEnd
 from toprung.search.strategy.strategy import Decision
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome

@@ -8,11 +8,11 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
-from toprung.search.driver.epoch_pace import EpochPace
-from toprung.search.driver.failed_trials import last_exception_line
-from toprung.search.driver.trial_state import ActiveTrial, Leader, ResumedState, TrialEnd
+from toprung.search.loop.budgets import BudgetLimits, BudgetUsage
+from toprung.search.loop.epoch_pace import EpochPace
+from toprung.search.loop.trial_state import ActiveTrial, Leader, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy
+from toprung.trainables.trial.failures import last_exception_line
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
 from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome

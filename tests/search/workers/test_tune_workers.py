@@ -10,7 +10,7 @@ import pytest
 
 from toprung.cluster.session import TrialResources
 from toprung.cluster.worker_demand import WorkerDemand
-from toprung.search.driver.worker_slots import WorkerEnd
+from toprung.search.workers.slots import WorkerEnd
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ class FakeDispatcher:
 
 
 def searcher_of(dispatcher: FakeDispatcher, wanted: int = 2) -> Any:
-    from toprung.search.driver.tune_workers import WorkerSlotSearcher
+    from toprung.search.workers.tune_workers import WorkerSlotSearcher
 
     demand = WorkerDemand(TrialResources(1, 0, wanted), nodes=lambda: [{"CPU": 2.0}])
     return WorkerSlotSearcher(dispatcher, demand)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_the_dispatcher_hears_whether_a_worker_shut_down_or_died() -> None:
     ],
 )
 def test_the_text_of_rays_error_tells_whether_the_node_died(error: str, end: WorkerEnd, cause: str) -> None:
-    from toprung.search.driver.tune_workers import end_of_worker
+    from toprung.search.workers.tune_workers import end_of_worker
 
     assert end_of_worker(error) == (end, cause)
 

@@ -15,8 +15,8 @@ import pytest
 
 from toprung.cluster.session import ClusterUnreachableError
 from toprung.cluster.worker_server import accept_workers
-from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
-from toprung.search.driver.worker_slots import WorkerEnd
+from toprung.search.workers.dispatcher import Dispatcher, DispatchRules
+from toprung.search.workers.slots import WorkerEnd
 from toprung.trainables.trial.messages import (
     EpochResult,
     Instruction,

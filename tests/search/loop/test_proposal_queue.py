@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toprung.search.driver.proposal_queue import ProposalQueue
+from toprung.search.loop.proposal_queue import ProposalQueue
 
 
 def taken(queue: ProposalQueue, times: int = 1, worker_is_idle: bool = True) -> list[int | None]:

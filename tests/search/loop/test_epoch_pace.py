@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.search.driver.epoch_pace import EpochPace
+from toprung.search.loop.epoch_pace import EpochPace
 
 SECS = st.floats(0.01, 100.0)
 

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.search.driver.budgets import BudgetLimits, BudgetUsage
+from toprung.search.loop.budgets import BudgetLimits, BudgetUsage
 from toprung.trainables.trial.objectives import Objective
 
 ACCURACY, LOSS = Objective.named("val_accuracy"), Objective.named("val_loss")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from toprung.cluster.worker_demand import WorkerDemand
-    from toprung.search.driver.dispatcher import Dispatcher
-    from toprung.search.driver.search_loop import SearchLoop
+    from toprung.search.loop.search_loop import SearchLoop
+    from toprung.search.workers.dispatcher import Dispatcher
 
 PERIOD_SECS = 2.0
 TRIALS, EPOCHS, PREEMPTIONS = "toprung_trials", "toprung_epochs", "toprung_preemptions"

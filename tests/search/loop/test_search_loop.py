@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.failed_trials import last_exception_line
-from toprung.search.driver.search_loop import LoopSettings, SearchLoop, trial_seed
-from toprung.search.driver.trial_state import ActiveTrial, ResumedState, TrialEnd
+from toprung.search.loop.budgets import BudgetLimits
+from toprung.search.loop.search_loop import LoopSettings, SearchLoop, trial_seed
+from toprung.search.loop.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.trainables.trial.execution import ExecutionRecord
-from toprung.trainables.trial.failures import catch_failure
+from toprung.trainables.trial.failures import catch_failure, last_exception_line
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import EpochReport, Outcome

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toprung.cluster.placements import JobPlacement
-from toprung.search.driver.fair_share import (
+from toprung.search.workers.fair_share import (
     HELD_FREE_SECS,
     LOOK_EVERY_SECS,
     PATIENCE_SECS,

@@ -24,9 +24,9 @@ from toprung.cluster.interrupts import restore_signal_handlers
 from toprung.cluster.session import alive_node_names
 from toprung.cluster.withheld_credentials import aws_keys_withheld
 from toprung.cluster.worker_server import accept_workers
-from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
-from toprung.search.driver.ray_metrics import SearchCounts, published_to_ray
-from toprung.search.driver.worker_slots import WorkerEnd
+from toprung.search.workers.dispatcher import Dispatcher, DispatchRules
+from toprung.search.workers.ray_metrics import SearchCounts, published_to_ray
+from toprung.search.workers.slots import WorkerEnd
 from toprung.trainables.worker.ray_trainable import WORKER_SLOT
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
     from toprung.cluster.worker_demand import WorkerDemand
-    from toprung.search.driver.search_loop import SearchLoop
-    from toprung.search.driver.worker_allocation import WorkerAllocation
+    from toprung.search.loop.search_loop import SearchLoop
+    from toprung.search.workers.allocation import WorkerAllocation
 
 # Ray Tune without what the tables already do; how many workers it starts is the dispatcher's choice.
 TUNE_SETTINGS = {

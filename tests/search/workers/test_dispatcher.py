@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from toprung.cluster.worker_server import accept_workers
-from toprung.search.driver.dispatcher import Dispatcher, DispatchRules
-from toprung.search.driver.worker_slots import WorkerEnd
 from toprung.search.strategy.strategy import Decision
+from toprung.search.workers.dispatcher import Dispatcher, DispatchRules
+from toprung.search.workers.slots import WorkerEnd
 from toprung.trainables.trial.messages import (
     EpochResult,
     Instruction,

@@ -6,8 +6,8 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
-from toprung.search.driver.ray_metrics import SearchCounts
-from toprung.search.driver.trial_state import Leader
+from toprung.search.loop.trial_state import Leader
+from toprung.search.workers.ray_metrics import SearchCounts
 from toprung.trainables.trial.report import Outcome
 
 

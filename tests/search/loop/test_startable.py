@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from toprung.search.driver.budgets import BudgetLimits
-from toprung.search.driver.search_loop import LoopSettings, SearchLoop
-from toprung.search.driver.trial_state import ActiveTrial, ResumedState
+from toprung.search.loop.budgets import BudgetLimits
+from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.trial_state import ActiveTrial, ResumedState
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.objectives import Objective

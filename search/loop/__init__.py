@@ -1,0 +1,1 @@
+"""The search without Ray: proposals become trials, reports decisions, budgets an end."""
