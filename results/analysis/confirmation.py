@@ -25,8 +25,8 @@ class ConfirmedMean:
     """What a trial's configuration is worth: `score` is the mean of the objective on validation over new seeds.
 
     The interval from `low` to `high` holds the mean over all seeds, on these validation images, with 95%
-    confidence: `half_width` on both sides, as far as there are such values. All three are NaN where no configuration
-    was trained twice. All are measured at `epoch`.
+    confidence: `half_width` on both sides, as far as there are such values. `standard_error` is that of the mean. All
+    four are NaN where no configuration was trained twice. All are measured at `epoch`.
     """
 
     trial_id: str
@@ -36,6 +36,7 @@ class ConfirmedMean:
     half_width: float
     epoch: int
     seeds: int
+    standard_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,12 @@ def confirmed(
     values = {
         name: np.array([row[epochs[name] - 1] for row in rows], dtype=float) for name, rows in trained.items()
     }
-    half_widths = _half_widths(values)
+    errors, reach = _standard_errors(values)
     means = []
     for name, value in values.items():
-        mean, half_width = float(value.mean()), half_widths[name]
+        mean, half_width = float(value.mean()), reach * errors[name]
         low, high = map(float, np.clip([mean - half_width, mean + half_width], *limits))
-        means.append(ConfirmedMean(name, mean, low, high, half_width, epochs[name], len(value)))
+        means.append(ConfirmedMean(name, mean, low, high, half_width, epochs[name], len(value), errors[name]))
     return sorted(means, key=lambda one: -objective.score(one.score))
 
 
@@ -110,13 +111,17 @@ def _measured_epoch(curves: NDArray[np.float64], objective: Objective, epoch: in
     return steady_epoch(curves.mean(axis=0), objective)
 
 
-def _half_widths(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """By name, half the interval around the mean of its values; NaN where none has two values."""
+def _standard_errors(values: Mapping[str, NDArray[np.float64]]) -> tuple[dict[str, float], float]:
+    """By name, the standard error of the mean of its values, and how many of them reach to the ends of an interval.
+
+    All are NaN where no name has two values.
+    """
     degrees = sum(len(value) - 1 for value in values.values())
     if degrees < 1:
-        return dict.fromkeys(values, float("nan"))
+        return dict.fromkeys(values, math.nan), math.nan
     from scipy.stats import t
 
     squares = sum(float(((value - value.mean()) ** 2).sum()) for value in values.values())
-    reach = float(t.ppf((1 + LEVEL) / 2, degrees)) * np.sqrt(squares / degrees)
-    return {name: float(reach / np.sqrt(len(value))) for name, value in values.items()}
+    deviation = math.sqrt(squares / degrees)
+    errors = {name: deviation / math.sqrt(len(value)) for name, value in values.items()}
+    return errors, float(t.ppf((1 + LEVEL) / 2, degrees))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -80,6 +80,11 @@ class RetrainSection(Section):
     )
     seeds: Annotated[int, Field(ge=2, le=100)] = Field(
         3, description="Number of new seeds for each confirmed trial; each trains for max_epochs."
+    )
+    prefer: Literal["best", "smallest", "fastest"] = Field(
+        "best",
+        description="The winner among the trials within one standard error of the best: the best itself, the one with "
+        "the fewest parameters, or the one with the shortest epochs.",
     )
     epochs: Annotated[int, Field(gt=0)] | None = Field(
         None,
