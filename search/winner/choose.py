@@ -64,16 +64,15 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
     return winner if trial_id is None else replace(winner, why=f"chosen by its name: {winner.why}")
 
 
-def announce(winner: Winner, trial_id: str | None, val_images: int) -> None:
-    """Say which trial is retrained and why, and where its lead is no more than noise.
+def announce(winner: Winner, val_images: int = 0) -> None:
+    """Say which trial is the winner and why, and where its lead is no more than noise.
 
     Args:
-        winner: What is retrained.
-        trial_id: The trial that the user chose; None where its value did.
-        val_images: The number of images that the trials were compared on.
+        winner: The winner.
+        val_images: The number of images that the trials were compared on; 0 says nothing of noise.
     """
     _progress_log.info("winner %s: %s", winner.trial_id, winner.why)
-    if trial_id is None and (doubt := doubt_of_lead(winner, val_images)):
+    if val_images and (doubt := doubt_of_lead(winner, val_images)):
         _progress_log.info("note: %s", doubt)
 
 

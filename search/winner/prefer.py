@@ -78,11 +78,11 @@ class Preferring:
 
     def _why(self, choice: Choice, within: str, best: str) -> str:
         chosen, passed = choice.chosen, choice.best
-        among = f"{self.preference} of {choice.within} {within}"
         cost = cost_in_words(self.preference, chosen.cost)
         if chosen is passed:
-            return f"{best}; {among}: {cost}"
+            others = f"{self.preference} of {choice.within}" if choice.within > 1 else "no other of the"
+            return f"{best}; {others} {within}: {cost}"
         metric = self.run.job.search.metric
         ahead = abs(passed.value - chosen.value)
         over = f"passed over {passed.trial_id} ({cost_in_words(self.preference, passed.cost)}), {ahead:.4f} better"
-        return f"{among}: {metric} {chosen.value:.4f}, {cost}; {over}"
+        return f"{self.preference} of {choice.within} {within}: {metric} {chosen.value:.4f}, {cost}; {over}"

@@ -90,11 +90,13 @@ def retrain_winner(
     winner = choose_winner(run, trial_id, address)
     earlier = earlier_model(kept, winner, retrain, trial_id)
     if earlier:
+        if earlier.report["trial_id"] == winner.trial_id:
+            announce(winner)
         _update_report(earlier, winner)
         model = earlier
     else:
         dataset = run.checked_dataset()
-        announce(winner, trial_id, dataset.counts["val"])
+        announce(winner, 0 if trial_id else dataset.counts["val"])
         work = winner_training(run, winner, dataset, retrain.epochs or winner.train_epochs)
         model = KeptModel(work.model_folder, train_test_and_save(run, work, address))
     decision = decide(folder, model, promote)
