@@ -45,5 +45,5 @@ def doubt_of_lead(winner: Winner, images: int) -> str | None:
         return None
     return (
         f"{winner.trial_id} is {lead:.4f} ahead of {winner.runner_up}, within {noise}: "
-        "--set retrain.confirm=3 compares the best over new seeds"
+        "--set retrain.confirm=3 compares the best over new seeds, --set data.folds=5 over other validation images too"
     )

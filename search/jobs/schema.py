@@ -32,6 +32,10 @@ MLFLOW_CREDENTIALS = (
 )
 
 
+FOLDED_FINALISTS = 3
+"""How many trials `data.folds` cross-validates where `retrain.confirm` does not say."""
+
+
 class StorageSection(Section):
     """Where the run folder is, and which training states it keeps."""
 
@@ -79,7 +83,8 @@ class RetrainSection(Section):
         description="Number of the best trials to train with new seeds, whose mean picks the winner; 0 for none.",
     )
     seeds: Annotated[int, Field(ge=2, le=100)] = Field(
-        3, description="Number of new seeds for each confirmed trial; each trains for max_epochs."
+        3,
+        description="Number of new seeds for each confirmed trial, where data.folds is 0; each trains for max_epochs.",
     )
     prefer: Literal["best", "smallest", "fastest"] = Field(
         "best",
@@ -184,6 +189,11 @@ class Job(Section):
     def run_root(self) -> str:
         """The run folder: `storage.path`/`name`, absolute where it is local."""
         return join(absolute(self.storage.path), self.name)
+
+    @property
+    def finalists(self) -> int:
+        """How many of the best trials are trained again before one of them is the winner; 0 for none."""
+        return self.retrain.confirm or (FOLDED_FINALISTS if self.data.folds else 0)
 
     @property
     def split_seed(self) -> int:

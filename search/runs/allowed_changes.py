@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 TRIALS_KEY = "search.trials"
 
 # How much more to spend, where, and what happens afterwards.
-_WHEN_CONTINUED = (TRIALS_KEY, "search.budgets", "resources", "storage", "tracking", "retrain", "data.path")
-_WHEN_RETRAINED = ("retrain", "resources", "tracking", "data.path", "storage.checkpoint_secs")
+_WHEN_CONTINUED = (
+    *(TRIALS_KEY, "search.budgets", "resources", "storage", "tracking", "retrain", "data.path", "data.folds"),
+)
+_WHEN_RETRAINED = ("retrain", "resources", "tracking", "data.path", "data.folds", "storage.checkpoint_secs")
 _WHEN_RERUN = ("data.path",)
 
 

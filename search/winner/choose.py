@@ -43,20 +43,22 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
     objective = run.job.search.optimized.main
     winner = pick_winner(run.trials, run.epochs, objective, trial_id)
     prefers_cheap = run.job.retrain.prefer != BEST and trial_id is None
-    if not run.job.retrain.confirm:
+    if not run.job.finalists:
         board = eligible(run.trials, run.epochs, objective)
         return Preferring(run).among_trials(winner, board) if prefers_cheap else winner
 
     def train(job: Job) -> None:
         run.checked_dataset()
         trainings = f"{job.search.trials} trainings of {job.search.max_epochs} epochs"
-        _progress_log.info("confirming the best: %s, tables in %s", trainings, job.run_root)
+        part = "" if job.data.fold is None else f", fold {job.data.fold + 1} of {job.data.folds}"
+        _progress_log.info("confirming the best%s: %s, tables in %s", part, trainings, job.run_root)
         run_search(job, address)
 
     board = eligible(run.trials, run.epochs, objective, trial_id)
     candidates = board if trial_id is None else board.head(1)
     confirmation = confirm(run.job, run.folder, candidates, train)
-    for line in ("confirmed, means over new seeds:", *describe(confirmation, board, objective.metric)):
+    over = "the folds" if run.job.data.folds else "new seeds"
+    for line in (f"confirmed, means over {over}:", *describe(confirmation, board, objective.metric)):
         _progress_log.info("%s", line)
     winner = confirmed_winner(winner, run.trials, confirmation.means, objective)
     if prefers_cheap:
@@ -77,7 +79,7 @@ def announce(winner: Winner, val_images: int = 0) -> None:
 
 
 def earlier_model(
-    kept: Sequence[KeptModel], winner: Winner, retrain: RetrainSection, trial_id: str | None
+    kept: Sequence[KeptModel], winner: Winner, job: Job, trial_id: str | None
 ) -> KeptModel | None:
     """The model of an earlier retraining that this one would only repeat; None where there is something to train.
 
@@ -86,16 +88,17 @@ def earlier_model(
     Args:
         kept: The models of the run.
         winner: The winner by now.
-        retrain: The settings of the retraining.
+        job: The run's, with the settings of the retraining.
         trial_id: The trial that the user chose; None for the best.
 
     Raises:
         InputError: The earlier model was confirmed, but not against this winner, which may be better by chance only.
     """
+    retrain = job.retrain
     for model in kept:
         if _is_same_training(model.report, winner, retrain):
             return model
-    is_default = not (trial_id or retrain.confirm or retrain.epochs or retrain.prefer != BEST)
+    is_default = not (trial_id or job.finalists or retrain.epochs or retrain.prefer != BEST)
     confirmed = [model for model in kept if model.report.get("winner", {}).get("confirmed")]
     if not (is_default and confirmed):
         return None

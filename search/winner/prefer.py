@@ -68,7 +68,8 @@ class Preferring:
         order = sorted(means, key=lambda mean: mean.trial_id != choice.chosen.trial_id)
         objective = self.run.job.search.optimized.main
         chosen = confirmed_winner(winner, self.run.trials, order, objective)
-        within = f"configurations within one standard error (+-{error:.4f}) of the best mean of {means[0].seeds} seeds"
+        repeats = f"{means[0].seeds} {means[0].repeats}"
+        within = f"configurations within one standard error (+-{error:.4f}) of the best mean of {repeats}"
         return replace(chosen, confirmed=tuple(means), why=self._why(choice, within, winner.why))
 
     def _choice(self, values: dict[str, float], standard_error: float) -> Choice:

@@ -88,7 +88,7 @@ def retrain_winner(
         decide(folder, adopted)
     kept = kept_models(folder)
     winner = choose_winner(run, trial_id, address)
-    earlier = earlier_model(kept, winner, retrain, trial_id)
+    earlier = earlier_model(kept, winner, run.job, trial_id)
     if earlier:
         if earlier.report["trial_id"] == winner.trial_id:
             announce(winner)

@@ -47,7 +47,7 @@ def test_the_noise_is_that_of_a_share_and_covers_as_often_as_one_standard_error_
 def test_a_lead_below_one_standard_error_is_told_with_what_would_tell() -> None:
     assert doubt_of_lead(winner(0.783, 0.766), 120) == (
         "t00001 is 0.0170 ahead of t00002, within the noise of 120 validation images (+-0.0376, one standard error): "
-        "--set retrain.confirm=3 compares the best over new seeds"
+        "--set retrain.confirm=3 compares the best over new seeds, --set data.folds=5 over other validation images too"
     )
     assert doubt_of_lead(winner(0.783, 0.783), 120) is not None, "no lead at all"
 
