@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("predict", "classify image files with a retrained model", _predict)
     add("export", "write a retrained model in other formats and compare each with it", _export)
     add("serve", "answer HTTP requests with a retrained model", _serve)
+    add("rerun", "train a trial of a run again and compare what comes out", _rerun)
     return parser
 
 
@@ -184,6 +185,12 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     listen = "address to listen at (127.0.0.1)"
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help=listen)
     parser.add_argument("--port", metavar="N", type=_count, default=5000, help="port to listen at (5000)")
+
+
+def _rerun(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("trial", metavar="TRIAL", help="a trial that has ended, as in t00012")
+    _overrides(parser, "where the images are now, as in data.path=FOLDER")
 
 
 def _job(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The commands about retrained models: one function for each, as in `cli`."""
+"""The commands that train trials again, and about retrained models: one function for each, as in `cli`."""
 
 from __future__ import annotations
 
@@ -54,4 +54,18 @@ def serve(options: argparse.Namespace) -> None:
     serve_model(options.run, options.host, options.port)
 
 
-MODEL_COMMANDS = {"retrain": retrain, "predict": predict, "export": export, "serve": serve}
+def rerun(options: argparse.Namespace) -> None:
+    """`toprung rerun RUN TRIAL`."""
+    from toprung.search.commands.rerun import rerun_and_show
+    from toprung.search.runs.run_folder import RunFolder
+
+    rerun_and_show(RunFolder(options.run), options.trial, options.overrides)
+
+
+MODEL_COMMANDS = {
+    "retrain": retrain,
+    "predict": predict,
+    "export": export,
+    "serve": serve,
+    "rerun": rerun,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +25,11 @@ class ConfirmedMean:
     """What a trial's configuration is worth: `score` is the mean of the objective on validation over new seeds.
 
     The interval from `low` to `high` holds the mean over all seeds, on these validation images, with 95%
-    confidence: `half_width` on both sides, as far as there are such values. All three are NaN where no configuration
-    was trained twice. All are measured at `epoch`.
+    confidence: `half_width` on both sides, as far as there are such values. `standard_error` is that of the mean. All
+    four are NaN where no configuration was trained twice. All are measured at `epoch`.
+    `repeats` says what its `seeds` trainings differ in: "seeds", or "folds" where each had other validation images too:
+    what makes a fold hard is common to all configurations, and `lead_half_width` is the half width without it, which
+    counts for the difference of two means.
     """
 
     trial_id: str
@@ -36,6 +39,9 @@ class ConfirmedMean:
     half_width: float
     epoch: int
     seeds: int
+    standard_error: float = math.nan
+    repeats: str = "seeds"
+    lead_half_width: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,12 @@ def confirmed(
     values = {
         name: np.array([row[epochs[name] - 1] for row in rows], dtype=float) for name, rows in trained.items()
     }
-    half_widths = _half_widths(values)
+    errors, reach = _standard_errors(values)
     means = []
     for name, value in values.items():
-        mean, half_width = float(value.mean()), half_widths[name]
+        mean, half_width = float(value.mean()), reach * errors[name]
         low, high = map(float, np.clip([mean - half_width, mean + half_width], *limits))
-        means.append(ConfirmedMean(name, mean, low, high, half_width, epochs[name], len(value)))
+        means.append(ConfirmedMean(name, mean, low, high, half_width, epochs[name], len(value), errors[name]))
     return sorted(means, key=lambda one: -objective.score(one.score))
 
 
@@ -93,8 +99,40 @@ def mean_difference(first: ConfirmedMean, second: ConfirmedMean, objective: Obje
     """How far the first is ahead of the second."""
     difference = objective.score(first.score) - objective.score(second.score)
     # Both half widths are t s / sqrt(n) of the same t and s: squares add up.
-    half_width = math.hypot(first.half_width, second.half_width)
+    half_width = math.hypot(_half_width_of_lead(first), _half_width_of_lead(second))
     return MeanDifference(difference, difference - half_width, difference + half_width)
+
+
+def across_folds(
+    means: Sequence[ConfirmedMean], values: Mapping[str, Sequence[float]]
+) -> list[ConfirmedMean]:
+    """The means of trainings that were validated by one fold each, the same for all configurations.
+
+    The variance of a difference is that of the residuals of a two-way layout, configurations by folds (Fisher 1925).
+    Folds share most of their training images, so that the intervals are somewhat too narrow (Bengio & Grandvalet 2004).
+
+    Args:
+        means: As of `confirmed`.
+        values: By trial id, the values of the mean, one a fold in one order. Where some lack a fold, no difference is
+            paired.
+    """
+    named = [replace(mean, repeats="folds") for mean in means]
+    rows = [values[mean.trial_id] for mean in named]
+    if len(rows) < 2 or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:
+        return named
+    from scipy.stats import t
+
+    table = np.asarray(rows, dtype=float)
+    configurations, folds = table.shape
+    residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    degrees = (configurations - 1) * (folds - 1)
+    deviation = math.sqrt(float((residuals**2).sum()) / degrees)
+    reach = float(t.ppf((1 + LEVEL) / 2, degrees)) * deviation / math.sqrt(folds)
+    return [replace(mean, lead_half_width=reach) for mean in named]
+
+
+def _half_width_of_lead(mean: ConfirmedMean) -> float:
+    return mean.half_width if mean.lead_half_width is None else mean.lead_half_width
 
 
 def _aligned(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
@@ -110,13 +148,17 @@ def _measured_epoch(curves: NDArray[np.float64], objective: Objective, epoch: in
     return steady_epoch(curves.mean(axis=0), objective)
 
 
-def _half_widths(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """By name, half the interval around the mean of its values; NaN where none has two values."""
+def _standard_errors(values: Mapping[str, NDArray[np.float64]]) -> tuple[dict[str, float], float]:
+    """By name, the standard error of the mean of its values, and how many of them reach to the ends of an interval.
+
+    All are NaN where no name has two values.
+    """
     degrees = sum(len(value) - 1 for value in values.values())
     if degrees < 1:
-        return dict.fromkeys(values, float("nan"))
+        return dict.fromkeys(values, math.nan), math.nan
     from scipy.stats import t
 
     squares = sum(float(((value - value.mean()) ** 2).sum()) for value in values.values())
-    reach = float(t.ppf((1 + LEVEL) / 2, degrees)) * np.sqrt(squares / degrees)
-    return {name: float(reach / np.sqrt(len(value))) for name, value in values.items()}
+    deviation = math.sqrt(squares / degrees)
+    errors = {name: deviation / math.sqrt(len(value)) for name, value in values.items()}
+    return errors, float(t.ppf((1 + LEVEL) / 2, degrees))

@@ -142,13 +142,17 @@ def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, objective: Object
 
 
 def _why_confirmed(first: ConfirmedMean, rest: Sequence[ConfirmedMean], objective: Objective) -> str:
-    mean = f"{objective.metric} {first.score:.4f} over {first.seeds} new seeds at epoch {first.epoch}"
+    mean = f"{objective.metric} {first.score:.4f} over {first.seeds} {_repeats(first)} at epoch {first.epoch}"
     if not rest:
         return f"{mean}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
     ahead = mean_difference(first, rest[0], objective)
     doubt = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
     lead = f"{ahead.difference:.4f} ahead of {rest[0].trial_id}"
     return f"best of {1 + len(rest)} confirmed: {mean}, {lead}{doubt}"
+
+
+def _repeats(mean: ConfirmedMean) -> str:
+    return mean.repeats if mean.repeats == "folds" else f"new {mean.repeats}"
 
 
 def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:

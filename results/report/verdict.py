@@ -51,8 +51,9 @@ def verdict(view: RunView) -> Iterator[tuple[str, str, str]]:
         one for one in report["winner"].get("confirmed", ()) if one["trial_id"] == report["trial_id"]
     ]
     for one in confirmed:
-        seeds = f"{one['low']:.4f} to {one['high']:.4f} with 95% confidence over {one['seeds']} new seeds"
-        yield f"Confirmed {view.metric}", f"{one['score']:.4f}", f"{report['trial_id']}: {seeds}"
+        repeats = "folds" if one.get("repeats") == "folds" else "new seeds"
+        over = f"{one['low']:.4f} to {one['high']:.4f} with 95% confidence over {one['seeds']} {repeats}"
+        yield f"Confirmed {view.metric}", f"{one['score']:.4f}", f"{report['trial_id']}: {over}"
     if report["test_accuracy"] is None:
         yield "Test", "none", "the job has no test images"
         return

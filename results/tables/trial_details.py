@@ -27,7 +27,9 @@ class TrialDetails:
     worker held, `failed_allocation_bytes` the size of the allocation that failed; `worker_recycled`: the worker,
     too large, was replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how
     long the trial waited for another worker after a death. `device` to `micro_batch_size` say how it was computed;
-    the last, in images, only where batches were divided. `reports_before_end`: how many epochs of all trials had been
+    the last, in images, only where batches were divided; `deterministic` whether every operation had to repeat exactly.
+    `code_fingerprint` names the user's file of the model (see `RUN/code`), `versions` are those of Python, toprung,
+    Keras, its backend and Ray, as JSON. `reports_before_end`: how many epochs of all trials had been
     reported when it ended, which places its end among the `arrival_index` of `epochs`.
     """
 
@@ -54,6 +56,7 @@ class TrialDetails:
     xla: bool | None = None
     steps_per_call: int | None = None
     micro_batch_size: int | None = None
+    deterministic: bool | None = None
     rss_bytes: int | None = None
     device_bytes: int | None = None
     failed_allocation_bytes: int | None = None
@@ -63,6 +66,8 @@ class TrialDetails:
     parameter_count: int | None = None
     seed: int | None = None
     data_fingerprint: str | None = None
+    code_fingerprint: str | None = None
+    versions: str | None = None
     checkpoint: str | None = None
     error: str | None = None
     started_at: datetime | None = None

@@ -85,9 +85,11 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
         full = search.trials * search.max_epochs
         yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
     yield f"budgets    {_budgets(job)}"
-    if best := min(retrain.confirm, search.trials):
-        more = best * retrain.seeds * search.max_epochs
-        trainings = f"the best {best:,} with {retrain.seeds} new seeds each before one is retrained"
+    if best := min(job.finalists, search.trials):
+        folds = job.data.folds
+        more = best * (folds or retrain.seeds) * search.max_epochs
+        each = f"by each of {folds} folds" if folds else f"with {retrain.seeds} new seeds each"
+        trainings = f"the best {best:,} {each} before one is retrained"
         yield f"confirm    {trainings}: {more:,} epochs"
     if not search.is_ended_by_hours:
         yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"

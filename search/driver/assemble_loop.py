@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
@@ -9,7 +10,9 @@ from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.loop.budgets import BudgetLimits
 from toprung.search.loop.search_loop import LoopSettings, SearchLoop
 from toprung.spaces.definition.introspection import describe
+from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.worker.checkpoints import CheckpointStore
+from toprung.trainables.worker.preflight import installed_versions
 
 if TYPE_CHECKING:
     from toprung.search.driver.open_run import OpenRun
@@ -24,7 +27,16 @@ def assemble_loop(run: OpenRun, gpus: float) -> SearchLoop:
     objectives = job.search.optimized
     parameters = frozenset(describe(run.prepared.space))
     fingerprint = run.prepared.dataset.fingerprint
-    shared = SharedFacts(objectives, fingerprint, job.resources.cpus, gpus, parameters)
+    shared = SharedFacts(
+        objectives,
+        fingerprint,
+        job.resources.cpus,
+        gpus,
+        parameters,
+        deterministic=job.resources.deterministic,
+        code_fingerprint=pack_source(job.family).fingerprint,
+        versions=json.dumps(installed_versions()),
+    )
     recorder = Recorder(run.writer, strategy, _retention(run), shared, run.resumed)
     settings = LoopSettings(
         objective=objectives.main,

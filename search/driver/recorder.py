@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """What the rows of all trials of a search share: objectives, images, and the resources of each trial.
+    """What the rows of all trials of a search share: objectives, images, the resources of each trial, and its code.
 
-    `parameters` are the names that the space suggests in any trial.
+    `parameters` are the names that the space suggests in any trial; `code_fingerprint` names the user's file of the
+    model, empty without one; `versions` are those of the packages, as JSON.
     """
 
     objectives: Objectives
@@ -37,6 +38,9 @@ class SharedFacts:
     cpus: float
     gpus: float
     parameters: frozenset[str] = frozenset()
+    deterministic: bool = False
+    code_fingerprint: str = ""
+    versions: str | None = None
 
 
 class Recorder:
@@ -161,6 +165,9 @@ class Recorder:
             gpus=self._shared.gpus,
             parameter_count=trial.parameter_count,
             data_fingerprint=self._shared.data_fingerprint,
+            deterministic=self._shared.deterministic,
+            code_fingerprint=self._shared.code_fingerprint or None,
+            versions=self._shared.versions,
             checkpoint=f"checkpoints/{trial.trial_id}.npz" if keeps_checkpoint else None,
             error=end.error or None,
             started_at=self._started_at.pop(trial.trial_id, None),

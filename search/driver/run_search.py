@@ -30,10 +30,14 @@ _log = logging.getLogger("toprung")
 
 @dataclass(frozen=True)
 class SearchResult:
-    """How a search ended: its folder, and the limit that ended it if it was not the number of trials."""
+    """How a search ended: its folder, and the limit that ended it if it was not the number of trials.
+
+    `val_images` is the number of validation images that its trials were compared on.
+    """
 
     folder: RunFolder
     stop_reason: str | None
+    val_images: int = 0
 
 
 def run_search(
@@ -75,7 +79,8 @@ def run_search(
             _finish(loop, run)
     if failure := failure_of(loop, run):
         raise SearchFailedError(failure)
-    return SearchResult(run.folder, loop.stop_reason or loop.used_up_reason)
+    val_images = prepared.dataset.counts["val"]
+    return SearchResult(run.folder, loop.stop_reason or loop.used_up_reason, val_images)
 
 
 def _finish(loop: SearchLoop, run: OpenRun) -> None:

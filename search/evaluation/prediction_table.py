@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 PROBABILITY, SCORE = "probability/", "score"
 
 
-def tested_table(evaluation: Evaluation, classes: Sequence[str], split: str = "test") -> pd.DataFrame:
-    """The predictions on a split: split, index, label, predicted, score, confidence, `probability/CLASS`.
+def tested_table(
+    evaluation: Evaluation, classes: Sequence[str], files: Sequence[str], split: str = "test"
+) -> pd.DataFrame:
+    """The predictions on a split: split, index, file, label, predicted, score, confidence, `probability/CLASS`.
 
-    `index` is the image's place in the split. Several labels of an image are joined by " + "; `score` is 1 where the
+    `index` is the image's place in the split, `file` what it is called in its source: a file relative to `data.path`,
+    or a file and a row. Several labels of an image are joined by " + "; `score` is 1 where the
     prediction is right, 0 where it is wrong, and of several labels the share that is right.
     """
     said = Predictions(evaluation.predictions, evaluation.probabilities)
@@ -30,8 +33,9 @@ def tested_table(evaluation: Evaluation, classes: Sequence[str], split: str = "t
     truth = label_texts(labels, classes)
     rows.insert(0, "split", [split] * len(rows))
     rows.insert(1, "index", np.arange(len(rows)))
-    rows.insert(2, "label", truth)
-    rows.insert(4, SCORE, image_scores(labels, evaluation.predictions))
+    rows.insert(2, "file", [_writable(name) for name in files])
+    rows.insert(3, "label", truth)
+    rows.insert(5, SCORE, image_scores(labels, evaluation.predictions))
     return rows
 
 
@@ -40,3 +44,8 @@ def predicted_table(said: Predictions, classes: Sequence[str]) -> pd.DataFrame:
     head = {"predicted": label_texts(said.labels, classes), "confidence": said.confidence}
     each = {f"{PROBABILITY}{name}": said.probabilities[:, number] for number, name in enumerate(classes)}
     return pd.DataFrame({**head, **each})
+
+
+def _writable(name: str) -> str:
+    # A file name that is not UTF-8 has characters that no Parquet file holds.
+    return name.encode("utf-8", "backslashreplace").decode()

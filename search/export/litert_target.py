@@ -12,6 +12,7 @@ import numpy as np
 from toprung.search.export.saved_model_target import OUTPUTS, SERVE
 from toprung.search.export.target import NONE, file_stem
 from toprung.trainables.saved_model.description import ENTRY
+from toprung.trainables.system.imports import silence_native_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,9 @@ class LiteRtTarget:
         """LiteRT on the CPU."""
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(str(path), num_threads=threads)
+        with silence_native_stderr():
+            interpreter = Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
         given, made = (
             interpreter.get_input_details()[0]["index"],
             interpreter.get_output_details()[0]["index"],
@@ -53,7 +56,6 @@ class LiteRtTarget:
             interpreter.invoke()
             return np.array(interpreter.get_tensor(made), np.float32)
 
-        interpreter.allocate_tensors()
         return run
 
 
@@ -79,7 +81,8 @@ def _converted(original: Original, quantization: Quantization) -> bytes:
             converter.target_spec.supported_types = [tf.float16]
         if quantization == "int8":
             converter.representative_dataset = lambda: _each(original.calibration_images)
-        return bytes(converter.convert())
+        with silence_native_stderr():
+            return bytes(converter.convert())
 
 
 def _each(images: np.ndarray) -> Iterator[list[np.ndarray]]:

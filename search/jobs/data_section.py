@@ -23,6 +23,8 @@ from toprung.trainables.data.sources.spec import (
     CorruptFraction,
     DataSpec,
     Fit,
+    FoldCount,
+    FoldNumber,
     Fraction,
     FractionOrNone,
     ImageCount,
@@ -82,8 +84,18 @@ class DataSection(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
         None, description="Seed of the splits; null for the job's seed."
     )
+    folds: FoldCount = _setting("folds")
+    fold: FoldNumber | None = _setting("fold")
     max_corrupt_fraction: CorruptFraction = _setting("max_corrupt_fraction")
     max_image_pixels: ImageCount = _setting("max_image_pixels")
+
+    @model_validator(mode="after")
+    def has_the_fold(self) -> DataSection:
+        if self.folds == 1:
+            raise ValueError("folds is 1, and must be 0, or from 2 to 20")
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold is {self.fold}, and must be below folds, which is {self.folds}")
+        return self
 
     def spec(self, seed: int) -> DataSpec:
         """The section in the form that the data layer of the trials takes, paths made absolute for other processes."""
@@ -104,4 +116,7 @@ class DataSection(Section):
             test_fraction=self.splits.test,
             seed=seed,
             max_corrupt_fraction=self.max_corrupt_fraction,
+            # The search's own split does not depend on the number of folds.
+            folds=0 if self.fold is None else self.folds,
+            fold=self.fold,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -30,6 +30,10 @@ MLFLOW_CREDENTIALS = (
     "must hold no password or key: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, "
     "PGPASSWORD or an option file for a database"
 )
+
+
+FOLDED_FINALISTS = 3
+"""How many trials `data.folds` cross-validates where `retrain.confirm` does not say."""
 
 
 class StorageSection(Section):
@@ -79,7 +83,13 @@ class RetrainSection(Section):
         description="Number of the best trials to train with new seeds, whose mean picks the winner; 0 for none.",
     )
     seeds: Annotated[int, Field(ge=2, le=100)] = Field(
-        3, description="Number of new seeds for each confirmed trial; each trains for max_epochs."
+        3,
+        description="Number of new seeds for each confirmed trial, where data.folds is 0; each trains for max_epochs.",
+    )
+    prefer: Literal["best", "smallest", "fastest"] = Field(
+        "best",
+        description="The winner among the trials within one standard error of the best: the best itself, the one with "
+        "the fewest parameters, or the one with the shortest epochs.",
     )
     epochs: Annotated[int, Field(gt=0)] | None = Field(
         None,
@@ -179,6 +189,11 @@ class Job(Section):
     def run_root(self) -> str:
         """The run folder: `storage.path`/`name`, absolute where it is local."""
         return join(absolute(self.storage.path), self.name)
+
+    @property
+    def finalists(self) -> int:
+        """How many of the best trials are trained again before one of them is the winner; 0 for none."""
+        return self.retrain.confirm or (FOLDED_FINALISTS if self.data.folds else 0)
 
     @property
     def split_seed(self) -> int:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import part_names, read_table
 from toprung.results.tables.run_lock import RunLock, is_locked
@@ -20,11 +19,9 @@ from toprung.search.jobs.yaml_text import read_mapping
 from toprung.search.runs.allowed_changes import TRIALS_KEY, may_change
 from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.errors import InputError, Problem
+from toprung.spaces.user_code.source_files import SourceFile
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import join, last_name
-
-if TYPE_CHECKING:
-    from toprung.spaces.user_code.source_files import SourceFile
 
 JOB_FILE = "job.yaml"
 CODE = "code"
@@ -154,6 +151,17 @@ class RunFolder:
             return None
         return f"{file} has changed since trials of this run began ({earlier} in {self.path(CODE)})"
 
+    def kept_code(self, reference: str, fingerprint: str) -> SourceFile | None:
+        """The version of a model's file with this fingerprint, as `keep_code` kept it; None where it is not there."""
+        storage = Storage.at(self.root)
+        version = f"{CODE}/{_stem(reference)}-{fingerprint[:8]}"
+        if not storage.exists(f"{version}.py"):
+            return None
+        siblings = [entry.name for entry in storage.entries(version, recursive=True) if not entry.is_folder]
+        texts = {name: _text(storage, f"{version}/{name}") for name in siblings}
+        found = SourceFile(reference, _text(storage, f"{version}.py"), texts)
+        return found if found.fingerprint == fingerprint else None
+
     def check_same(self, job: Job, fingerprint: str | None = None) -> None:
         """Raise `InputError` with what keeps the job from continuing the run that is there, if one is."""
         storage = Storage.at(self.root)
@@ -208,7 +216,15 @@ def code_name(code: SourceFile) -> str | None:
     """The name under which a run keeps this version of a model's file; None where the model is in no file."""
     if code.source is None:
         return None
-    return f"{Path(code.reference.rpartition(':')[0]).stem}-{code.fingerprint[:8]}.py"
+    return f"{_stem(code.reference)}-{code.fingerprint[:8]}.py"
+
+
+def _stem(reference: str) -> str:
+    return Path(reference.rpartition(":")[0]).stem
+
+
+def _text(storage: Storage, name: str) -> str:
+    return bytes(storage.read(name)).decode("utf-8", "replace")
 
 
 def _reason(error: OSError) -> str:

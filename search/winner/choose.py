@@ -6,10 +6,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from toprung.results.analysis.image_noise import doubt_of_lead
+from toprung.results.analysis.preference import BEST
 from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, pick_winner
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.driver.run_search import run_search
 from toprung.search.winner.confirm import confirm, describe
+from toprung.search.winner.prefer import Preferring
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ _progress_log = logging.getLogger(PROGRESS_LOG)
 def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | None = None) -> Winner:
     """The best trial of the run, or the trial that the user chose.
 
-    With `retrain.confirm` in the job the best trials are trained with new seeds first, and their means decide.
+    With `retrain.confirm` in the job the best trials are trained with new seeds first, and their means decide. With
+    `retrain.prefer` a cheaper one takes the place of the best where noise alone may set them apart.
 
     Args:
         run: The run to retrain.
@@ -33,46 +37,68 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         address: The Ray cluster that trains the new seeds, see `run_search`.
 
     Raises:
-        InputError: No trial may win, or the chosen one may not.
+        InputError: No trial may win, or the chosen one may not, or no noise is known to prefer a cheaper one by.
         SearchFailedError: No configuration could be confirmed.
     """
     objective = run.job.search.optimized.main
     winner = pick_winner(run.trials, run.epochs, objective, trial_id)
-    if not run.job.retrain.confirm:
-        return winner
+    prefers_cheap = run.job.retrain.prefer != BEST and trial_id is None
+    if not run.job.finalists:
+        board = eligible(run.trials, run.epochs, objective)
+        return Preferring(run).among_trials(winner, board) if prefers_cheap else winner
 
     def train(job: Job) -> None:
         run.checked_dataset()
         trainings = f"{job.search.trials} trainings of {job.search.max_epochs} epochs"
-        _progress_log.info("confirming the best: %s, tables in %s", trainings, job.run_root)
+        part = "" if job.data.fold is None else f", fold {job.data.fold + 1} of {job.data.folds}"
+        _progress_log.info("confirming the best%s: %s, tables in %s", part, trainings, job.run_root)
         run_search(job, address)
 
     board = eligible(run.trials, run.epochs, objective, trial_id)
     candidates = board if trial_id is None else board.head(1)
     confirmation = confirm(run.job, run.folder, candidates, train)
-    for line in ("confirmed, means over new seeds:", *describe(confirmation, board, objective.metric)):
+    over = "the folds" if run.job.data.folds else "new seeds"
+    for line in (f"confirmed, means over {over}:", *describe(confirmation, board, objective.metric)):
         _progress_log.info("%s", line)
     winner = confirmed_winner(winner, run.trials, confirmation.means, objective)
+    if prefers_cheap:
+        return Preferring(run).among_confirmed(winner, confirmation.means)
     return winner if trial_id is None else replace(winner, why=f"chosen by its name: {winner.why}")
 
 
+def announce(winner: Winner, val_images: int = 0) -> None:
+    """Say which trial is the winner and why, and where its lead is no more than noise.
+
+    Args:
+        winner: The winner.
+        val_images: The number of images that the trials were compared on; 0 says nothing of noise.
+    """
+    _progress_log.info("winner %s: %s", winner.trial_id, winner.why)
+    if val_images and (doubt := doubt_of_lead(winner, val_images)):
+        _progress_log.info("note: %s", doubt)
+
+
 def earlier_model(
-    kept: Sequence[KeptModel], winner: Winner, retrain: RetrainSection, is_default: bool
+    kept: Sequence[KeptModel], winner: Winner, job: Job, trial_id: str | None
 ) -> KeptModel | None:
     """The model of an earlier retraining that this one would only repeat; None where there is something to train.
 
+    Where the user asks for nothing in particular, a model that was confirmed stays.
+
     Args:
-        kept: The models of the run; where the user asks for nothing in particular the last one is looked at first.
+        kept: The models of the run.
         winner: The winner by now.
-        retrain: The settings of the retraining.
-        is_default: Whether the user asked for the best trial without a confirmation and without a number of epochs.
+        job: The run's, with the settings of the retraining.
+        trial_id: The trial that the user chose; None for the best.
 
     Raises:
         InputError: The earlier model was confirmed, but not against this winner, which may be better by chance only.
     """
+    retrain = job.retrain
     for model in kept:
         if _is_same_training(model.report, winner, retrain):
             return model
+    is_default = not (trial_id or job.finalists or retrain.epochs or retrain.prefer != BEST)
     confirmed = [model for model in kept if model.report.get("winner", {}).get("confirmed")]
     if not (is_default and confirmed):
         return None

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.analysis.confirmation import ConfirmedMean, confirmed
+from toprung.results.analysis.confirmation import ConfirmedMean, across_folds, confirmed
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import config_of, suggested_of
 from toprung.results.tables.schema import PROPOSALS
@@ -49,10 +49,11 @@ class Confirmation:
 
 
 def confirm(job: Job, folder: RunFolder, board: pd.DataFrame, train: Callable[[Job], object]) -> Confirmation:
-    """Train the first `job.retrain.confirm` configurations of the board with `job.retrain.seeds` new seeds each.
+    """Train the first `job.finalists` configurations of the board again.
 
-    Trainings of earlier confirmations of this run count. A configuration that diverges or runs out of memory with any
-    of the seeds is left out, since another training may end like that.
+    Each is trained with `job.retrain.seeds` new seeds; with `job.data.folds` once for each fold of train + validation,
+    which then is the validation set. Trainings of earlier confirmations of this run count. A configuration that
+    diverges or runs out of memory in any of them is left out, since another training may end like that.
 
     Args:
         job: The run's job.
@@ -61,18 +62,13 @@ def confirm(job: Job, folder: RunFolder, board: pd.DataFrame, train: Callable[[J
         train: Runs a job, or continues it.
 
     Raises:
-        InputError: The space does not allow one of the configurations any more.
+        InputError: The space does not allow one of the configurations any more, or there are too few images for folds.
         SearchFailedError: No configuration has two trainings, so that there is no spread to estimate.
     """
-    points = candidates_of(job, folder, board, job.retrain.confirm)
+    points = candidates_of(job, folder, board, job.finalists)
+    for fold in folds_of(job):
+        _train_missing(job, folder, points, fold, train)
     runs = list(confirm_runs(folder, job))
-    missing = _job_for_missing(job, folder, points, [run for run in runs if run.has_ended])
-    if missing and missing.run_root not in [run.folder.root for run in runs]:
-        # No unfinished run trains exactly these: count what any of them has trained, and train the rest anew.
-        missing = _job_for_missing(job, folder, points, runs)
-    if missing:
-        train(missing)
-        runs = list(confirm_runs(folder, job))
     for run in runs:
         if run.has_ended:
             CheckpointStore(run.folder.checkpoints).keep_only(
@@ -82,13 +78,40 @@ def confirm(job: Job, folder: RunFolder, board: pd.DataFrame, train: Callable[[J
     return _confirmation(job, folder, {name: known[point_key(params)] for name, params in points.items()})
 
 
+def folds_of(job: Job) -> Sequence[int | None]:
+    """The folds that validate in turn; None stands for the run's own validation set."""
+    return range(job.data.folds) if job.data.folds else [None]
+
+
+def _train_missing(
+    job: Job,
+    folder: RunFolder,
+    points: Mapping[str, Mapping[str, Any]],
+    fold: int | None,
+    train: Callable[[Job], object],
+) -> None:
+    """Train what earlier confirmations with this fold have not."""
+    runs = [run for run in confirm_runs(folder, job) if run.fold == fold]
+    missing = _job_for_missing(job, folder, points, [run for run in runs if run.has_ended], fold)
+    if missing and missing.run_root not in [run.folder.root for run in runs]:
+        # No unfinished run trains exactly these: count what any of them has trained, and train the rest anew.
+        missing = _job_for_missing(job, folder, points, runs, fold)
+    if missing:
+        train(missing)
+
+
 def _job_for_missing(
-    job: Job, folder: RunFolder, points: Mapping[str, Mapping[str, Any]], runs: Sequence[ConfirmRun]
+    job: Job,
+    folder: RunFolder,
+    points: Mapping[str, Mapping[str, Any]],
+    runs: Sequence[ConfirmRun],
+    fold: int | None,
 ) -> Job | None:
     """The job of the trainings that these runs do not have; None when they have enough of each."""
     known = trainings_by_point(runs, job.search.metric)
-    missing = [p for p in points.values() for _ in range(job.retrain.seeds - len(known[point_key(p)]))]
-    return confirm_job(job, folder, missing, len(runs)) if missing else None
+    wanted = job.retrain.seeds if fold is None else 1
+    missing = [p for p in points.values() for _ in range(wanted - len(known[point_key(p)]))]
+    return confirm_job(job, folder, missing, len(runs), fold) if missing else None
 
 
 def _confirmation(job: Job, folder: RunFolder, found: Mapping[str, Sequence[Training]]) -> Confirmation:
@@ -100,7 +123,7 @@ def _confirmation(job: Job, folder: RunFolder, found: Mapping[str, Sequence[Trai
     }
     left_out |= {name: "no training ended well" for name, trainings in found.items() if not trainings}
     curves = {
-        name: [training.curve for training in trainings]
+        name: [training.curve for training in sorted(trainings, key=_fold)]
         for name, trainings in found.items()
         if name not in left_out
     }
@@ -110,11 +133,19 @@ def _confirmation(job: Job, folder: RunFolder, found: Mapping[str, Sequence[Trai
             f"no configuration could be confirmed ({reasons}); see the column `reason` of the trials of the runs in "
             f"{folder.path(FOLDER)}; the same command tries again what failed or lost its worker"
         )
-    missing = sum(max(0, job.retrain.seeds - len(trainings)) for trainings in found.values())
+    wanted = job.data.folds or job.retrain.seeds
+    missing = sum(max(0, wanted - len(trainings)) for trainings in found.values())
     objective = job.search.optimized.main
     limits = (0.0, math.inf if objective.metric == "val_loss" else 1.0)
     means = confirmed(curves, objective, job.retrain.epochs, limits)
+    if job.data.folds:
+        values = {mean.trial_id: [row[mean.epoch - 1] for row in curves[mean.trial_id]] for mean in means}
+        means = across_folds(means, values)
     return Confirmation(tuple(means), left_out, missing)
+
+
+def _fold(training: Training) -> int:
+    return -1 if training.fold is None else training.fold
 
 
 def candidates_of(job: Job, folder: RunFolder, board: pd.DataFrame, count: int) -> dict[str, dict[str, Any]]:
@@ -147,7 +178,7 @@ def describe(confirmation: Confirmation, board: pd.DataFrame, metric: str) -> li
     searched = dict(zip(board["trial_id"], board[metric], strict=True))
     lines = [
         f"  {mean.trial_id}  {metric} {mean.score:.4f} ({mean.low:.4f} to {mean.high:.4f}) "
-        f"at epoch {mean.epoch}, {mean.seeds} seeds; {searched[mean.trial_id]:.4f} in the search"
+        f"at epoch {mean.epoch}, {mean.seeds} {mean.repeats}; {searched[mean.trial_id]:.4f} in the search"
         for mean in confirmation.means
     ]
     lines += [f"  {name}  left out: {reason}" for name, reason in confirmation.left_out.items()]

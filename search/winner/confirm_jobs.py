@@ -31,21 +31,28 @@ NAME_CHARS = 80  # characters of the run's name in the names of its confirmation
 
 @dataclass(frozen=True)
 class Training:
-    """One training with a new seed: its outcome, and the objective's value at each of its epochs."""
+    """One training with a new seed: its outcome, and the objective's value at each of its epochs.
+
+    `fold` is the one that validated it; None for the run's own validation set.
+    """
 
     outcome: Outcome
     curve: tuple[float, ...]
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
 class ConfirmRun:
-    """The run of a confirmation; `has_ended` when all of its trials have."""
+    """The run of a confirmation; `has_ended` when all of its trials have, `fold` as of its trainings."""
 
     folder: RunFolder
     has_ended: bool
+    fold: int | None = None
 
 
-def confirm_job(job: Job, folder: RunFolder, points: Sequence[Params], earlier_runs: int) -> Job:
+def confirm_job(
+    job: Job, folder: RunFolder, points: Sequence[Params], earlier_runs: int, fold: int | None = None
+) -> Job:
     """The job that trains each of these points of the space once to its last epoch, on the same images.
 
     Name and seed follow from what a run may not change, so that the same request continues the same run, and a
@@ -56,6 +63,7 @@ def confirm_job(job: Job, folder: RunFolder, points: Sequence[Params], earlier_r
         folder: That run.
         points: Parameters of each training; a point that is given twice is trained with two seeds.
         earlier_runs: Number of confirmations so far, which makes the seeds differ from theirs.
+        fold: The fold that validates; None for the run's own validation set.
     """
     search = {
         "trials": len(points),
@@ -71,7 +79,7 @@ def confirm_job(job: Job, folder: RunFolder, points: Sequence[Params], earlier_r
     tracking = {"uri": folder.tracking(job).uri} if job.tracking.enabled else {}
     unnamed = job.model_copy(
         update={
-            "data": job.data.model_copy(update={"seed": job.split_seed}),
+            "data": job.data.model_copy(update={"seed": job.split_seed, "fold": fold}),
             "search": job.search.model_copy(update=search),
             "storage": job.storage.model_copy(update=storage),
             "tracking": job.tracking.model_copy(update=tracking),
@@ -83,6 +91,7 @@ def confirm_job(job: Job, folder: RunFolder, points: Sequence[Params], earlier_r
         unnamed.search.model_dump(mode="json"),
         _code_version(job),
         earlier_runs,
+        *([] if fold is None else [fold]),
     ]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     name = f"{job.name[:NAME_CHARS]}-confirm-{digest[:8]}"
@@ -99,7 +108,8 @@ def confirm_runs(folder: RunFolder, job: Job) -> Iterator[ConfirmRun]:
             continue
         run_job = run.job()
         if _shared_settings(run_job) == _shared_settings(job):
-            yield ConfirmRun(run, len(read_table(run.root, TRIALS)) >= run_job.search.trials)
+            has_ended = len(read_table(run.root, TRIALS)) >= run_job.search.trials
+            yield ConfirmRun(run, has_ended, run_job.data.fold)
 
 
 def trainings_by_point(runs: Sequence[ConfirmRun], metric: str) -> defaultdict[str, list[Training]]:
@@ -114,7 +124,7 @@ def trainings_by_point(runs: Sequence[ConfirmRun], metric: str) -> defaultdict[s
         for row in trials.sort_values("trial_id").itertuples():
             outcome, trial_id = Outcome(str(row.outcome)), str(row.trial_id)
             if outcome is Outcome.COMPLETED or outcome.rules_out_config:
-                training = Training(outcome, curve_of(epochs, trial_id, metric))
+                training = Training(outcome, curve_of(epochs, trial_id, metric), run.fold)
                 found[point_key(points[number_of(trial_id)])].append(training)
     return found
 
@@ -126,7 +136,7 @@ def point_key(params: Params) -> str:
 
 def _shared_settings(job: Job) -> list[Any]:
     """What trainings must have in common to be compared; images may have moved, but not changed."""
-    data = job.data.model_dump(mode="json", exclude={"path", "seed"})
+    data = job.data.model_dump(mode="json", exclude={"path", "seed", "fold"})
     return [data, job.space.model_dump(mode="json"), job.search.max_epochs, job.split_seed]
 
 

@@ -42,7 +42,7 @@ def keep_model(work: WinnerTraining, training: Retraining, path: Path, by: Train
     folder.put(MODEL, path.read_bytes())
     if test:
         sink = io.BytesIO()
-        tested_table(test.evaluation, data.classes).to_parquet(sink, index=False)
+        tested_table(test.evaluation, data.classes, data.names("test")).to_parquet(sink, index=False)
         folder.put(PREDICTIONS, sink.getvalue())
         folder.put("confusion.png", confusion_picture(test.evaluation, data.classes))
         folder.put("reliability.png", reliability_picture(test.details["calibration"]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.preparation.job_placement import check_gpus
 from toprung.search.winner.champion import decide, decisions
-from toprung.search.winner.choose import choose_winner, earlier_model
+from toprung.search.winner.choose import announce, choose_winner, earlier_model
 from toprung.search.winner.kept_models import KeptModel, adopt_earlier_model, kept_models
 from toprung.search.winner.registration import register
 from toprung.search.winner.remote_training import Patience, train_on_cluster
@@ -88,14 +88,15 @@ def retrain_winner(
         decide(folder, adopted)
     kept = kept_models(folder)
     winner = choose_winner(run, trial_id, address)
-    is_default = not (trial_id or retrain.confirm or retrain.epochs)
-    earlier = earlier_model(kept, winner, retrain, is_default)
+    earlier = earlier_model(kept, winner, run.job, trial_id)
     if earlier:
+        if earlier.report["trial_id"] == winner.trial_id:
+            announce(winner)
         _update_report(earlier, winner)
         model = earlier
     else:
         dataset = run.checked_dataset()
-        _progress_log.info("winner %s: %s", winner.trial_id, winner.why)
+        announce(winner, 0 if trial_id else dataset.counts["val"])
         work = winner_training(run, winner, dataset, retrain.epochs or winner.train_epochs)
         model = KeptModel(work.model_folder, train_test_and_save(run, work, address))
     decision = decide(folder, model, promote)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_tables
@@ -38,12 +39,16 @@ class SearchedRun:
         return cls(folder, job, trials, epochs)
 
     def checked_dataset(self) -> Dataset:
-        """The images of the search.
+        """The images of the search, looked for once: large folders take minutes to list.
 
         Raises:
             InputError: The retraining would fail at its end: the run cannot be written, its record of test reads is
                 damaged, or the images have changed.
         """
+        return self._dataset
+
+    @cached_property
+    def _dataset(self) -> Dataset:
         self.folder.check_writable("RUN")
         check_test_reads(self.folder)
         dataset = load(self.job.data_spec())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -20,6 +20,8 @@ from toprung.trainables.worker.retraining import RetrainPlan
 from toprung.trainables.worker.trial_runner import MICRO_BATCHES_AFTER_OOM
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from toprung.results.analysis.winner import Winner
     from toprung.search.winner.searched_run import SearchedRun
     from toprung.trainables.data.dataset import Dataset
@@ -61,7 +63,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
         dict(winner.config),
         seed,
         max(job.search.max_epochs, epochs),
-        micro_batches(run.trials, winner, dataset.counts["train"]),
+        micro_batches(row_of(run.trials, winner.trial_id), winner.config, dataset.counts["train"]),
     )
     model_folder = new_folder(folder, winner.trial_id, seed)
     return WinnerTraining(model_folder, job.name, winner, plan, job.retrain.calibrate)
@@ -72,23 +74,28 @@ def gpus_of(run: SearchedRun, winner: Winner) -> float:
     gpus = run.job.resources.gpus
     if gpus != "auto":
         return gpus
-    row = run.trials[run.trials["trial_id"] == winner.trial_id].iloc[-1]
+    row = row_of(run.trials, winner.trial_id)
     return 0.0 if pd.isna(row["gpus"]) else float(row["gpus"])
 
 
-def micro_batches(trials: pd.DataFrame, winner: Winner, train_images: int) -> int:
-    """Into how many micro-batches the winner's batches were split in the search for lack of memory; 1 for not at all.
+def row_of(trials: pd.DataFrame, trial_id: str) -> dict[str, Any]:
+    """The row of an ended trial in the table `trials`."""
+    row = trials[trials["trial_id"] == trial_id].iloc[-1]
+    return {str(name): value for name, value in row.items()}
+
+
+def micro_batches(row: Mapping[str, Any], config: Mapping[str, Any], train_images: int) -> int:
+    """Into how many micro-batches a trial's batches were split in the search for lack of memory; 1 for not at all.
 
     Args:
-        trials: The run's table `trials`.
-        winner: One of its trials.
+        row: The trial's row in the table `trials`.
+        config: Its configuration.
         train_images: Training images of the search; a batch had at most as many.
     """
-    row = trials[trials["trial_id"] == winner.trial_id].iloc[-1]
     size = row.get("micro_batch_size")
-    if size is None or pd.isna(size) or "batch_size" not in winner.config:
+    if size is None or pd.isna(size) or "batch_size" not in config:
         return 1
-    batch = min(winner.config["batch_size"], train_images)
+    batch = min(config["batch_size"], train_images)
     # The last micro-batch is padded, so that several numbers may give this size: the search tries these alone.
     same_size = (number for number in MICRO_BATCHES_AFTER_OOM if math.ceil(batch / number) == size)
     return next(same_size, math.ceil(batch / size))

@@ -18,7 +18,7 @@ from toprung.trainables.data.cache.integrity import check_intact, is_intact, rea
 from toprung.trainables.data.decoding.content_keys import content_keys
 from toprung.trainables.data.decoding.flaws import duplicates, flaws
 from toprung.trainables.data.decoding.materialize import Materialization
-from toprung.trainables.data.decoding.split_arrays import fingerprint, images_file, labels_file
+from toprung.trainables.data.decoding.split_arrays import fingerprint, images_file, labels_file, names_file
 from toprung.trainables.data.decoding.splits import (
     SPLITS,
     Assignment,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.base import Listing, Source
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "labelled_listing", "load"]
-LAYOUT = 5  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
+LAYOUT = 6  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,10 @@ class Dataset:
         """
         check_intact(self.folder, (images_file("test"), labels_file("test")))
         return self._split("test")
+
+    def names(self, split: str) -> tuple[str, ...]:
+        """What the images of a split are called where they came from: a file, or a file and a row."""
+        return tuple(json.loads((self.folder / names_file(split)).read_text(encoding="ascii")))
 
     def task(self, max_epochs: int, train: Split | None = None) -> Task:
         """The classification task of these images, trained on `train` where it is given."""

@@ -78,12 +78,16 @@ def paired_change(before: np.ndarray, after: np.ndarray) -> PairedChange:
 def unpaired_change(before: float, before_images: int, after: float, after_images: int) -> PairedChange:
     """Compare two shares that were counted apart; `images` is the smaller number."""
     variance = sum(
-        _variance(share, count) for share, count in ((before, before_images), (after, after_images))
+        share_error(share, count) ** 2 for share, count in ((before, before_images), (after, after_images))
     )
     return PairedChange(after - before, math.sqrt(variance), min(before_images, after_images))
 
 
-def _variance(share: float, count: int) -> float:
-    """The variance of a share with one success and one failure added, as for the paired change."""
+def share_error(share: float, count: int) -> float:
+    """The standard error of a share of `count` images.
+
+    It is binomial, with one success and one failure added as for the paired change: a share of 1 of few images is not
+    known exactly.
+    """
     adjusted = (share * count + 1) / (count + 2)
-    return adjusted * (1 - adjusted) / (count + 2)
+    return math.sqrt(adjusted * (1 - adjusted) / (count + 2))

@@ -54,6 +54,24 @@ def test_a_search_ends_with_the_next_command(
     assert next_step in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("second", "val_images", "is_noise"), [(0.88, 120, True), (0.7, 120, False), (0.88, 0, False)]
+)
+def test_a_lead_that_so_few_validation_images_cannot_show_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], second: float, val_images: int, is_noise: bool
+) -> None:
+    job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
+    folder, config = run_of(job, Outcome.COMPLETED), {"learning_rate": 0.2}
+    report = EpochReport("t00001", 1, {"val_accuracy": second}, 1.0, 1.0)
+    with RunWriter(folder.root, run_schemas(config_kinds(prepared_space(job)))) as writer:
+        writer.append(PROPOSALS, proposal_row("t00001", config, 1))
+        writer.append(EPOCHS, epoch_row(report, 1, "STOP"))
+        writer.append(TRIALS, trial_row("t00001", config, Outcome.STOPPED, [report], TrialDetails()))
+    show_result(SearchResult(folder, None, val_images), job)
+    told = "note       t00000 is 0.0200 ahead of t00001, within the noise of 120 validation images (+-0.0279"
+    assert (told in capsys.readouterr().out) is is_noise
+
+
 def test_the_commands_shown_can_be_typed_as_they_are_and_a_server_is_shown_as_its_address(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,3 +151,20 @@ def test_each_version_of_the_models_file_is_kept_and_a_change_is_told(tmp_path: 
     assert line is not None and line.startswith("my_models.py has changed")
     kept = sorted(path.read_text() for path in (tmp_path / "run" / "code").iterdir())
     assert kept == ["a = 1\n", "a = 2\n"]
+
+
+def test_a_version_that_is_kept_is_found_by_its_fingerprint_with_the_modules_beside_it(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(str(tmp_path / "run"))
+    code = SourceFile(
+        "my_models.py:Mine", "import parts.deep\n", {"parts/deep.py": "b = 2\n", "c.py": "c = 'ü'\n"}
+    )
+    folder.keep_code(code)
+    assert folder.kept_code("elsewhere/my_models.py:Mine", code.fingerprint) == SourceFile(
+        "elsewhere/my_models.py:Mine", code.source, code.siblings
+    )
+    assert folder.kept_code("my_models.py:Mine", "0" * 64) is None
+    for file in (tmp_path / "run" / "code").rglob("c.py"):
+        file.write_text("c = 3\n")
+    assert folder.kept_code("my_models.py:Mine", code.fingerprint) is None, "damaged"

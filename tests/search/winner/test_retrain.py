@@ -115,7 +115,7 @@ def test_an_earlier_model_stays_where_it_is_the_same_or_was_confirmed_against_th
     folder = searched(tmp_path)
     keep(folder, "t00000-s0", epochs=epochs, winner=winner, calibrated=True)
     before = kept_models(folder)
-    dataset = SimpleNamespace(fingerprint="a" * 20, counts={"train": 100})
+    dataset = SimpleNamespace(fingerprint="a" * 20, counts={"train": 100, "val": 20})
     monkeypatch.setattr(SearchedRun, "checked_dataset", lambda _: dataset)
     trained = {"trial_id": "t00000", "test_accuracy": 0.5}
 

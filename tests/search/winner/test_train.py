@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from toprung.results.analysis.winner import Winner
 from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.searched_run import SearchedRun
-from toprung.search.winner.train import gpus_of, micro_batches, winner_training
+from toprung.search.winner.train import gpus_of, micro_batches, row_of, winner_training
 from toprung.trainables.data.dataset import load
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.worker.retraining import Phase, retrain_task
@@ -39,11 +38,10 @@ def test_the_number_of_micro_batches_is_read_from_the_winners_row(
 ) -> None:
     sizes = pd.array([pd.NA, micro_batch_size], dtype="Int64")
     trials = pd.DataFrame({"trial_id": ["t00000", "t00001"], "micro_batch_size": sizes})
-    winner: Any = SimpleNamespace(trial_id="t00001", config=config)
-    assert micro_batches(trials, winner, TRAIN_IMAGES) == number
-    assert micro_batches(trials.drop(columns="micro_batch_size"), winner, TRAIN_IMAGES) == 1, (
-        "rows of an earlier version"
-    )
+    row = row_of(trials, "t00001")
+    assert micro_batches(row, config, TRAIN_IMAGES) == number
+    del row["micro_batch_size"]
+    assert micro_batches(row, config, TRAIN_IMAGES) == 1, "rows of an earlier version"
 
 
 WINNER = Winner(

@@ -276,3 +276,14 @@ def test_cifar_keeps_its_test_split_and_its_class_names(tmp_path: Path) -> None:
     assert dataset.class_counts["test"] == (1000,) * 10
     assert dataset.classes[0] == "airplane"
     assert dataset.image_shape == (32, 32, 3)
+
+
+def test_each_image_keeps_the_name_it_has_in_its_source(pictures: Path, tmp_path: Path) -> None:
+    found = load(DataSpec(source="folder", path=str(pictures)), tmp_path / "cache")
+    for split, part in (("train", found.train()), ("val", found.val()), ("test", found.test())):
+        names = found.names(split)
+        assert len(names) == len(part) == found.counts[split]
+        for name, image in zip(names, part.images, strict=True):
+            assert np.array_equal(np.asarray(Image.open(pictures / name)), image)
+    every = [name for split in ("train", "val", "test") for name in found.names(split)]
+    assert sorted(every) == sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.png"))

@@ -29,11 +29,17 @@ def labels_file(split: str) -> str:
     return f"{split}_labels.npy"
 
 
+def names_file(split: str) -> str:
+    return f"{split}_names.json"
+
+
 class SplitWriter:
     """Writes SPLIT_images.npy, uint8 (N, H, W, C), image by image, and SPLIT_labels.npy, int32 (N,) or (N, classes).
 
+    SPLIT_names.json holds the names of the images in their source, a list of N texts.
+
     Args:
-        folder: The folder of both files.
+        folder: The folder of the files.
         split: The name of the split.
         shape: The shape (H, W, C) of every image.
     """
@@ -54,11 +60,12 @@ class SplitWriter:
         self.names.append(name)
 
     def close(self) -> None:
-        """Complete both files."""
+        """Complete the files."""
         self._file.seek(0)
         self._write_header()
         self._file.close()
         np.save(self.folder / labels_file(self.split), np.asarray(self.labels, dtype=np.int32))
+        (self.folder / names_file(self.split)).write_text(json.dumps(self.names), encoding="ascii")
 
     def _write_header(self) -> None:
         # NumPy pads the header so that the first axis can grow to any length in place.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.data.decoding.folds import check_folds, fold_numbers
 from toprung.trainables.task.task_type import class_counts
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ def assign_splits(
     """The split of each image of each split of the source.
 
     The splits val and test of the source stay as they are. Those that it lacks are drawn from its train (see
-    `drawn_splits`). `max_train_images` and `max_val_images` then leave images out.
+    `drawn_splits`). `max_train_images` and `max_val_images` then leave images out. With a `fold` the images of
+    train and val that are left are divided anew (see `fold_numbers`).
 
     Args:
         labels: Split of the source -> the labels of its images.
         classes: The class names.
-        spec: Gives the shares to draw and the limits.
-        keys_of: Split of the source -> the keys of its images; asked where a split is drawn or bounded.
+        spec: Gives the shares to draw, the limits and the fold.
+        keys_of: Split of the source -> the keys of its images; asked where a split is drawn, bounded or divided.
 
     Raises:
         InputError: A class has too few images to be in every split that is drawn, or a split is empty.
@@ -54,6 +56,8 @@ def assign_splits(
     if drawn:
         assignments["train"] = drawn_splits(labels["train"], keys_of("train")[:, 0], drawn)
     _bound(assignments, labels, spec, keys_of)
+    if spec.fold is not None:
+        _validate_fold(assignments, labels, classes, spec, keys_of)
     return assignments
 
 
@@ -153,6 +157,29 @@ def _bound(
             continue
         kept = _sample(labels[home][rows], keys_of(home)[rows, 1], limit, f"data.max_{name}_images")
         assignments[home][np.setdiff1d(rows, rows[kept])] = -1 - SPLITS.index(name)
+
+
+def _validate_fold(
+    assignments: Mapping[str, Assignment],
+    labels: Mapping[str, Labels],
+    classes: Sequence[str],
+    spec: DataSpec,
+    keys_of: Callable[[str], Keys],
+) -> None:
+    """Make one fold of train and val the validation set, and train on the others.
+
+    Raises:
+        InputError: There are too few images.
+    """
+    kept = {home: np.flatnonzero(np.isin(chosen, (TRAIN, VAL))) for home, chosen in assignments.items()}
+    homes = [home for home, rows in kept.items() if len(rows)]
+    pooled = np.concatenate([labels[home][kept[home]] for home in homes])
+    check_folds(pooled, classes, spec.folds)
+    ranks = np.concatenate([keys_of(home)[kept[home], 1] for home in homes])
+    target = np.where(fold_numbers(pooled, ranks, spec.folds) == spec.fold, VAL, TRAIN)
+    ends = np.cumsum([len(kept[home]) for home in homes])[:-1]
+    for home, divided in zip(homes, np.split(target, ends), strict=True):
+        assignments[home][kept[home]] = divided
 
 
 def _sample(labels: Labels, ranks: NDArray[np.float64], size: int, key: str) -> NDArray[np.int64]:

@@ -21,6 +21,8 @@ ImageSize = Side | tuple[Side, Side]
 Seed = Annotated[int, Interval(ge=0)]
 ImageCount = Annotated[int, Interval(ge=1)]
 Fraction = Annotated[float, Interval(gt=0, lt=1)]
+FoldCount = Annotated[int, Interval(ge=0, le=20)]
+FoldNumber = Annotated[int, Interval(ge=0)]
 FractionOrNone = Annotated[float, Interval(ge=0, lt=1)]
 CorruptFraction = Annotated[float, Interval(ge=0, lt=1)]
 Channels = Literal[1, 3]
@@ -37,6 +39,8 @@ DESCRIPTIONS: dict[str, str] = {
     "val_fraction": "Share of the images that selects the winner.",
     "test_fraction": "Share of the images sealed until the retrain; 0 for no test.",
     "seed": "Seed of the splits.",
+    "folds": "Parts of train + validation by which a retraining cross-validates the best trials first; 0 for none.",
+    "fold": "The part of them, from 0, that is the validation set instead; null for the split as it is.",
     "max_corrupt_fraction": "Share of unreadable images that is skipped, by name, before the job is refused; unless it "
     "is 0, a few of a small folder are skipped in any case.",
     "max_image_pixels": "Pixels of the largest image that is decoded; a larger one counts as unreadable.",
@@ -76,6 +80,8 @@ class DataSpec:
     image_column: Text = "image"
     label_column: Text = "label"
     task: RequestedTask = AUTO
+    folds: FoldCount = 0
+    fold: FoldNumber | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.image_size, list):
@@ -89,6 +95,9 @@ class DataSpec:
             given = f"{self.val_fraction} + test_fraction {self.test_fraction}"
             allowed = "together below 1, so that images to train on remain"
             problems.append(Problem("data.val_fraction", given, allowed))
+        if not (rules["folds"] or rules["fold"]) and self.fold is not None and self.fold >= self.folds:
+            allowed = f"below data.folds, which is {self.folds}"
+            problems.append(Problem("data.fold", repr(self.fold), allowed))
         if problems:
             raise InputError(problems)
 
