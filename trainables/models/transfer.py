@@ -5,7 +5,6 @@ Imports keras at the top: only processes that train load this file.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -42,6 +41,8 @@ class TransferFamily:
             "deep_share",
             "deep_rate",
             "cache_features",
+            "head_passes",
+            "depth_decay",
         }
     )
 
@@ -75,14 +76,17 @@ class TransferFamily:
         settings = {**transfer.DEFAULTS, **config}
         if settings["weights"] == "none":
             return (Phase(1, max_epochs),)
-        lengths = [
-            (settings["head_epochs"], 0.0, 1.0),
-            (settings["top_epochs"], settings["top_share"], settings["top_rate"]),
-            (max_epochs, settings["deep_share"], settings["deep_rate"]),
-        ]
-        phases = consecutive_phases(lengths, max_epochs)
-        caches = settings["cache_features"]
-        return tuple(replace(phase, augmented=not (caches and phase.open_share == 0.0)) for phase in phases)
+        decay = settings["depth_decay"]
+        head = Phase(
+            1,
+            settings["head_epochs"],
+            open_share=0.0,
+            augmented=not settings["cache_features"],
+            passes=settings["head_passes"],
+        )
+        top = Phase(1, settings["top_epochs"], settings["top_share"], settings["top_rate"], depth_decay=decay)
+        deep = Phase(1, max_epochs, settings["deep_share"], settings["deep_rate"], depth_decay=decay)
+        return consecutive_phases((head, top, deep), max_epochs)
 
     def frozen(self, model: keras.Model, config: Mapping[str, Any]) -> FrozenBoundary | None:
         """The end of the pretrained network, which does not change while the head alone trains."""
