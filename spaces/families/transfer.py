@@ -29,6 +29,7 @@ BACKBONES = (
 CORE_BACKBONES = ("EfficientNetV2B0", "MobileNetV2", "ResNet50")
 COMMON_BACKBONES = (*CORE_BACKBONES, "EfficientNetB0", "MobileNetV3Large", "VGG16", "ConvNeXtTiny")
 WEIGHT_FILES = (".weights.h5", ".h5")
+HEAD_RATE = 3e-3
 HEAD_PASSES = 30  # enough to fit a head to some hundred images; a pass over kept features takes milliseconds
 
 
@@ -46,6 +47,8 @@ DEFAULTS: Mapping[str, Value] = {
     "deep_rate": 0.01,
     "cache_features": False,
     "head_passes": 1,
+    "head_rate": 0.0,
+    "head_l2": 0.0,
     "depth_decay": 1.0,
 }
 """The values of keys that a configuration leaves out."""
@@ -92,40 +95,42 @@ CONSTRAINTS = Constraints(
         "deep_share": SHARE,
         "deep_rate": Bounds(),
         "head_passes": POSITIVE,
+        "head_rate": Bounds(),
+        "head_l2": Bounds(),
         "depth_decay": SHARE,
     },
     text_checks={"backbone": checked_backbone, "weights": checked_weights},
 )
 
 
-# A head fitted on the frozen network, then all layers at a tenth of its learning rate (LP-FT, Kumar et al. 2022).
+# A head fitted on the frozen network, then all layers at a small rate (LP-FT, Kumar et al. 2022).
 FIRST_CONFIG: Mapping[str, Value] = {
     **training_recipe.FIRST_CONFIG,
     **augmentation.FIRST_CONFIG,
     "flip": True,
     "head_dropout": 0.2,
+    "head_l2": 0.1,
     "deep_share": 1.0,
-    "deep_rate": 0.1,
-    "depth_decay": 0.3,
+    "depth_decay": 1.0,
     "optimizer": "adamw",
-    "learning_rate": 3e-3,
+    "learning_rate": 1e-4,
     "warmup_share": 0.1,
+    "weight_decay": 1e-2,
 }
 
-# The head's learning rate and the weight decay, by optimizer: what moves a head and does not throw it about. Lion's
-# steps and those of RMSprop with momentum are about ten times Adam's; L2 decay acts through Adam's scale, unlike
-# decoupled decay.
+# The rate that tunes the network and the weight decay, by optimizer: above, the first steps break what the network
+# knows; below, they change nothing. Lion's steps and those of RMSprop with momentum are about ten times Adam's.
 RECIPES: Mapping[str, Mapping[str, Range]] = {
-    "adamw": {"learning_rate": Interval(1e-3, 1e-2), "weight_decay": Interval(1e-4, 1e-1)},
-    "adam": {"learning_rate": Interval(1e-3, 1e-2), "weight_decay": Interval(1e-6, 1e-3)},
-    "sgd": {"learning_rate": Interval(3e-3, 3e-2), "weight_decay": Interval(1e-6, 1e-3)},
-    "rmsprop": {"learning_rate": Interval(1e-4, 1e-3), "weight_decay": Interval(1e-6, 1e-3)},
-    "lion": {"learning_rate": Interval(1e-4, 1e-3), "weight_decay": Interval(1e-3, 1.0)},
+    "adamw": {"learning_rate": Interval(2e-5, 5e-4), "weight_decay": Interval(1e-4, 1e-1)},
+    "adam": {"learning_rate": Interval(2e-5, 5e-4), "weight_decay": Interval(1e-6, 1e-3)},
+    "sgd": {"learning_rate": Interval(2e-4, 5e-3), "weight_decay": Interval(1e-6, 1e-2)},
+    "rmsprop": {"learning_rate": Interval(2e-6, 5e-5), "weight_decay": Interval(1e-6, 1e-3)},
+    "lion": {"learning_rate": Interval(2e-6, 5e-5), "weight_decay": Interval(1e-3, 1.0)},
 }
+FROM_SCRATCH: Mapping[str, Range] = {"learning_rate": Interval(1e-4, 1e-2)}
 USUAL: Mapping[str, Range] = {
-    "head_dropout": Interval(0.0, 0.5),
     "deep_share": Interval(0.3, 1.0),
-    "deep_rate": Interval(0.02, 0.5),
+    "head_l2": Interval(0.01, 0.5),
     "depth_decay": Interval(0.1, 1.0),
     "warmup_share": Interval(0.05, 0.2),
     "batch_size": Choices((16, 32, 64)),
@@ -141,17 +146,19 @@ WIDEST: Mapping[str, Range] = {"batch_size": Choices((8, 16, 32, 64, 128, 256))}
 def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 
-    `learning_rate` is that of the head on the frozen network, and its range depends on the optimizer. `weights`,
-    `alpha` (the width of MobileNets), `input_size` (pixels that the model scales its images to, 0: their own size),
-    `dense_units` and `cache_features` are searched only where the job names them. With `cache_features`, as is usual,
-    the head-only epochs do not augment, and run the pretrained network once for each image.
+    `learning_rate` tunes the network; its range depends on the optimizer. `weights`, `alpha` (the width of MobileNets),
+    `input_size` (pixels that the model scales its images to, 0: their own size), `dense_units` and some of `phases`
+    are searched only where the job names them. With `cache_features`, as is usual, the head-only epochs do not augment,
+    and run the pretrained network once for each image.
     """
+    drawn = network(trial)
     optimizer = trial.suggest_categorical("optimizer", list(OPTIMIZERS))
-    usual = {**USUAL, **RECIPES.get(optimizer, RECIPES["adamw"])}
+    tuning = RECIPES.get(optimizer, RECIPES["adamw"])
+    usual = {**USUAL, **(FROM_SCRATCH if drawn["weights"] == "none" else tuning)}
     free = {name: allowed for name, allowed in usual.items() if not is_requested(trial, name)}
     narrowed = OverriddenTrial(trial, {"optimizer": optimizer}, {**WIDEST, **free})
     return {
-        **network(narrowed),
+        **drawn,
         **phases(narrowed),
         **augmentation.space(narrowed),
         **training_recipe.space(narrowed),
@@ -164,7 +171,7 @@ def network(trial: OptunaTrial) -> dict[str, Any]:
     drawn: dict[str, Any] = {
         "backbone": trial.suggest_categorical("backbone", list(backbones)),
         "weights": "imagenet",
-        "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.8),
+        "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.5),
     }
     rare: dict[str, list[Value]] = {
         "weights": ["imagenet", "none"],
@@ -183,29 +190,42 @@ def network(trial: OptunaTrial) -> dict[str, Any]:
 def phases(trial: OptunaTrial) -> dict[str, Any]:
     """Draw how much of the pretrained network is trained, when, and how fast.
 
-    The first `head_epochs` train the head alone, `head_passes` times on each image where features are kept. The next
-    `top_epochs` also train the uppermost `top_share` of the pretrained layers, at `top_rate` times the learning rate.
-    The rest of the training also trains the uppermost `deep_share` of them, at `deep_rate` times the learning rate.
-    `depth_decay` is the share of these rates at the deepest layer. One head-only epoch and no top epochs, unless the
-    job names them.
+    The first `head_epochs` train the head alone, `head_passes` times on each image where features are kept: by Adam
+    with an L2 penalty of `head_l2`, at `head_rate`, or by the recipe where that is 0. The next `top_epochs` also train
+    the uppermost `top_share` of the pretrained layers, at `top_rate` times the learning rate. The rest of the training
+    also trains the uppermost `deep_share` of them, at `deep_rate` times the learning rate. `depth_decay` is the share
+    of these rates at the deepest layer.
     """
     drawn: dict[str, Any] = {
         "head_epochs": 1,
         "head_passes": HEAD_PASSES,
+        "head_rate": HEAD_RATE,
+        "head_l2": trial.suggest_float("head_l2", 1e-4, 10.0, log=True),
         "cache_features": True,
         "top_epochs": 0,
         "deep_share": trial.suggest_float("deep_share", 0.0, 1.0),
-        "deep_rate": trial.suggest_float("deep_rate", 0.001, 1.0, log=True),
+        "deep_rate": 1.0,
         "depth_decay": trial.suggest_float("depth_decay", 0.01, 1.0, log=True),
     }
     if is_requested(trial, "head_epochs"):
         drawn["head_epochs"] = trial.suggest_int("head_epochs", 0, 9)
     if is_requested(trial, "head_passes"):
         drawn["head_passes"] = trial.suggest_int("head_passes", 1, 100, log=True)
+    if is_requested(trial, "head_rate"):
+        drawn["head_rate"] = trial.suggest_float("head_rate", 1e-4, 1e-1, log=True)
     if is_requested(trial, "cache_features"):
         drawn["cache_features"] = trial.suggest_categorical("cache_features", [False, True])
-    if any(is_requested(trial, name) for name in ("top_epochs", "top_share", "top_rate")):
-        drawn["top_epochs"] = trial.suggest_int("top_epochs", 0, 9)
-        drawn["top_share"] = trial.suggest_float("top_share", 0.05, 0.5)
-        drawn["top_rate"] = trial.suggest_float("top_rate", 0.01, 1.0, log=True)
-    return drawn
+    if is_requested(trial, "deep_rate"):
+        drawn["deep_rate"] = trial.suggest_float("deep_rate", 0.001, 1.0, log=True)
+    return drawn | _top_phase(trial)
+
+
+def _top_phase(trial: OptunaTrial) -> dict[str, Any]:
+    """A phase between the head alone and the rest, where the job names one of its parameters."""
+    if not any(is_requested(trial, name) for name in ("top_epochs", "top_share", "top_rate")):
+        return {}
+    return {
+        "top_epochs": trial.suggest_int("top_epochs", 0, 9),
+        "top_share": trial.suggest_float("top_share", 0.05, 0.5),
+        "top_rate": trial.suggest_float("top_rate", 0.01, 1.0, log=True),
+    }

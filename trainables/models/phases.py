@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from toprung.trainables.backend.tensors import Tensor
 
@@ -23,6 +23,7 @@ class Phase:
         next to nothing; elsewhere an epoch is one pass.
     depth_decay: the learning rate of a weight at depth 1, as a share of that at depth 0; a power of it in between
         (discriminative rates, Howard & Ruder 2018).
+    recipe: fields of the recipe that are others in this phase.
     """
 
     first_epoch: int
@@ -32,6 +33,7 @@ class Phase:
     augmented: bool = True
     passes: int = 1
     depth_decay: float = 1.0
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 def consecutive_phases(phases: Iterable[Phase], max_epochs: int) -> tuple[Phase, ...]:

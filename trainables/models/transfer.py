@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 LAYERS = keras.layers
 
 
+def head_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is special in the training of the head alone: a logistic regression by Adam, whatever tunes the network."""
+    if not settings["head_rate"]:
+        return {}
+    return {
+        "optimizer": "adam",
+        "momentum": 0.9,
+        "learning_rate": settings["head_rate"],
+        "schedule": "cosine",
+        "weight_decay": settings["head_l2"],
+    }
+
+
 class TransferFamily:
     """A network of `keras.applications` under a head of up to two dense layers (Yosinski et al. 2014).
 
@@ -42,6 +55,8 @@ class TransferFamily:
             "deep_rate",
             "cache_features",
             "head_passes",
+            "head_rate",
+            "head_l2",
             "depth_decay",
         }
     )
@@ -65,7 +80,9 @@ class TransferFamily:
             if width:
                 x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = RuntimeDropout("head_dropout")(x)
-        return keras.Model(inputs, LAYERS.Dense(task.outputs, name="logits")(x))
+        # A regression begins at zero: in the directions that few images leave open, random weights would stay as noise.
+        start = "glorot_uniform" if settings["weights"] == "none" else "zeros"
+        return keras.Model(inputs, LAYERS.Dense(task.outputs, kernel_initializer=start, name="logits")(x))
 
     def pretrained(self, model: keras.Model) -> list[InferenceOnly]:
         """The layers that start from loaded weights."""
@@ -83,6 +100,7 @@ class TransferFamily:
             open_share=0.0,
             augmented=not settings["cache_features"],
             passes=settings["head_passes"],
+            recipe=head_recipe(settings),
         )
         top = Phase(1, settings["top_epochs"], settings["top_share"], settings["top_rate"], depth_decay=decay)
         deep = Phase(1, max_epochs, settings["deep_share"], settings["deep_rate"], depth_decay=decay)

@@ -60,7 +60,8 @@ class EpochSchedule:
         self.epoch = epoch
         self.phase = phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
-        recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
+        recipe = replace(self._recipe, **phase.recipe)
+        recipe = replace(recipe, learning_rate=recipe.learning_rate * phase.rate * lowered)
         self.hyperparameters = RuntimeHyperparameters.from_recipe(
             recipe, self._steps_per_pass * self.passes * phase.epochs, self._class_weights
         )
