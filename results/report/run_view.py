@@ -38,6 +38,7 @@ class JobFacts:
         yaml: The job as a job file.
         retrained: The report of a retraining; None without one.
         is_active: Whether a driver writes the run now.
+        space: The name of the space.
     """
 
     name: str
@@ -46,6 +47,7 @@ class JobFacts:
     yaml: str = ""
     retrained: Mapping[str, Any] | None = None
     is_active: bool = False
+    space: str = ""
 
     @property
     def trials(self) -> int:

@@ -30,6 +30,7 @@ def view_of(folder: RunFolder) -> RunView:
         name=folder.name,
         objectives=job.search.optimized,
         plan=SearchPlan(search.trials, rungs, search.reduction_factor),
+        space=job.space.name,
         yaml=job.to_yaml(),
         retrained=None if model is None else model.report,
         is_active=present_holder(folder.root) is not None,

@@ -10,13 +10,16 @@ import pandas as pd
 
 from toprung.results.analysis.cost import cost_of
 from toprung.results.analysis.eta import remaining_secs
+from toprung.results.analysis.head_reference import head_reference
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.analysis.leaderboard import as_of_now, progress
 from toprung.results.analysis.render import write
+from toprung.results.tables.rows import configs_of
 from toprung.results.tables.run_lock import present_holder
 from toprung.search.commands.run_views import view_of
 from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import duration, per_time, preemptions_in_words
+from toprung.spaces.families.transfer import TRANSFER, head_only_epochs
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, trials_in_words
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
     if not len(view.epochs):
         return
     yield from _best(view)
+    yield from _head(view)
     yield from _rungs(view)
     yield from _cost(view)
 
@@ -90,6 +94,16 @@ def _best(view: RunView) -> Iterator[str]:
     drawn = curve(values, at, view.job.objectives.main.mode == "max")
     span = f"  {drawn} over {int(at[-1])} epochs, from {values[0]:.4g}" if drawn else ""
     yield f"best       {view.metric} {leader.value:.4f} ({leader.trial_id}, epoch {leader.epoch}){span}"
+
+
+def _head(view: RunView) -> Iterator[str]:
+    if view.job.space != TRANSFER:
+        return
+    configs = configs_of(view.proposals)
+    head_epochs = {trial_id: head_only_epochs(config) for trial_id, config in configs.items()}
+    reference = head_reference(view.epochs, view.trials, head_epochs, view.job.objectives.main)
+    if reference:
+        yield f"head       {reference.line(view.metric)}"
 
 
 def _rungs(view: RunView) -> Iterator[str]:

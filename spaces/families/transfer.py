@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toprung.spaces.definition.bounds import COUNT, RATE, SHARE, Bounds
+from toprung.spaces.definition.bounds import COUNT, POSITIVE, RATE, SHARE, Bounds
 from toprung.spaces.definition.constraints import Constraints
 from toprung.spaces.definition.first_config import tried_first
-from toprung.spaces.definition.overrides import Interval, OverriddenTrial
+from toprung.spaces.definition.overrides import Choices, Interval, OverriddenTrial, Range
+from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS
 from toprung.spaces.definition.trial import OptunaTrial, Value, is_requested
 from toprung.spaces.families import augmentation, training_recipe
 from toprung.spaces.user_code.references import did_you_mean
 
+TRANSFER = "transfer"  # the name of the space
 BACKBONES = (
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121",
     "DenseNet169", "DenseNet201", "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3",
@@ -27,6 +29,8 @@ BACKBONES = (
 CORE_BACKBONES = ("EfficientNetV2B0", "MobileNetV2", "ResNet50")
 COMMON_BACKBONES = (*CORE_BACKBONES, "EfficientNetB0", "MobileNetV3Large", "VGG16", "ConvNeXtTiny")
 WEIGHT_FILES = (".weights.h5", ".h5")
+HEAD_RATE = 3e-3
+HEAD_PASSES = 30  # enough to fit a head to some hundred images; a pass over kept features takes milliseconds
 
 
 DEFAULTS: Mapping[str, Value] = {
@@ -42,6 +46,10 @@ DEFAULTS: Mapping[str, Value] = {
     "deep_share": 0.5,
     "deep_rate": 0.01,
     "cache_features": False,
+    "head_passes": 1,
+    "head_rate": 0.0,
+    "head_l2": 0.0,
+    "depth_decay": 1.0,
 }
 """The values of keys that a configuration leaves out."""
 
@@ -67,6 +75,12 @@ def checked_weights(text: str) -> str:
     return os.fspath(path)
 
 
+def head_only_epochs(config: Mapping[str, Any]) -> int:
+    """In how many of its first epochs a configuration trains the head alone, on the frozen network."""
+    settings = {**DEFAULTS, **config}
+    return 0 if settings["weights"] == "none" else int(settings["head_epochs"])
+
+
 CONSTRAINTS = Constraints(
     limits={
         "alpha": Bounds(0.1, 10.0),
@@ -80,19 +94,51 @@ CONSTRAINTS = Constraints(
         "top_rate": Bounds(),
         "deep_share": SHARE,
         "deep_rate": Bounds(),
+        "head_passes": POSITIVE,
+        "head_rate": Bounds(),
+        "head_l2": Bounds(),
+        "depth_decay": SHARE,
     },
     text_checks={"backbone": checked_backbone, "weights": checked_weights},
 )
 
 
-# The phases of the common recipe: 0, 20 and 50% of the layers at rates of 1e-3, 1e-4 and 1e-5.
+# A head fitted on the frozen network, then all layers at a small rate (LP-FT, Kumar et al. 2022).
 FIRST_CONFIG: Mapping[str, Value] = {
-    **{name: DEFAULTS[name] for name in ("head_epochs", "top_epochs", "dense_units")},
-    **{name: DEFAULTS[name] for name in ("top_share", "top_rate", "deep_share", "deep_rate")},
-    "head_dropout": 0.2,
     **training_recipe.FIRST_CONFIG,
     **augmentation.FIRST_CONFIG,
+    "flip": True,
+    "head_dropout": 0.2,
+    "head_l2": 0.1,
+    "deep_share": 1.0,
+    "depth_decay": 1.0,
+    "optimizer": "adamw",
+    "learning_rate": 1e-4,
+    "warmup_share": 0.1,
+    "weight_decay": 1e-2,
 }
+
+# The rate that tunes the network and the weight decay, by optimizer: above, the first steps break what the network
+# knows; below, they change nothing. Lion's steps and those of RMSprop with momentum are about ten times Adam's.
+RECIPES: Mapping[str, Mapping[str, Range]] = {
+    "adamw": {"learning_rate": Interval(2e-5, 5e-4), "weight_decay": Interval(1e-4, 1e-1)},
+    "adam": {"learning_rate": Interval(2e-5, 5e-4), "weight_decay": Interval(1e-6, 1e-3)},
+    "sgd": {"learning_rate": Interval(2e-4, 5e-3), "weight_decay": Interval(1e-6, 1e-2)},
+    "rmsprop": {"learning_rate": Interval(2e-6, 5e-5), "weight_decay": Interval(1e-6, 1e-3)},
+    "lion": {"learning_rate": Interval(2e-6, 5e-5), "weight_decay": Interval(1e-3, 1.0)},
+}
+FROM_SCRATCH: Mapping[str, Range] = {"learning_rate": Interval(1e-4, 1e-2)}
+USUAL: Mapping[str, Range] = {
+    "deep_share": Interval(0.3, 1.0),
+    "head_l2": Interval(0.01, 0.5),
+    "depth_decay": Interval(0.1, 1.0),
+    "warmup_share": Interval(0.05, 0.2),
+    "batch_size": Choices((16, 32, 64)),
+    "augment": Interval(0.0, 0.6),
+    "augment_set": Choices(("standard", "photo")),
+}
+"""Where good configurations are; a job that names a parameter may leave it."""
+WIDEST: Mapping[str, Range] = {"batch_size": Choices((8, 16, 32, 64, 128, 256))}
 
 
 @tried_first(FIRST_CONFIG)
@@ -100,12 +146,23 @@ FIRST_CONFIG: Mapping[str, Value] = {
 def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 
-    `learning_rate` is that of the head-only phase. `weights`, `alpha` (the width of MobileNets), `input_size` (pixels
-    that the model scales its images to, 0: their own size) and `cache_features` exist only where the job names them.
-    With `cache_features` the head-only epochs do not augment, and run the pretrained network once for each image.
+    `learning_rate` tunes the network; its range depends on the optimizer. `weights`, `alpha` (the width of MobileNets),
+    `input_size` (pixels that the model scales its images to, 0: their own size), `dense_units` and some of `phases`
+    are searched only where the job names them. With `cache_features`, as is usual, the head-only epochs do not augment,
+    and run the pretrained network once for each image.
     """
-    recipe = OverriddenTrial(trial, {}, {"learning_rate": Interval(1e-4, 1e-2)})
-    return {**network(trial), **phases(trial), **augmentation.space(trial), **training_recipe.space(recipe)}
+    drawn = network(trial)
+    optimizer = trial.suggest_categorical("optimizer", list(OPTIMIZERS))
+    tuning = RECIPES.get(optimizer, RECIPES["adamw"])
+    usual = {**USUAL, **(FROM_SCRATCH if drawn["weights"] == "none" else tuning)}
+    free = {name: allowed for name, allowed in usual.items() if not is_requested(trial, name)}
+    narrowed = OverriddenTrial(trial, {"optimizer": optimizer}, {**WIDEST, **free})
+    return {
+        **drawn,
+        **phases(narrowed),
+        **augmentation.space(narrowed),
+        **training_recipe.space(narrowed),
+    }
 
 
 def network(trial: OptunaTrial) -> dict[str, Any]:
@@ -114,15 +171,14 @@ def network(trial: OptunaTrial) -> dict[str, Any]:
     drawn: dict[str, Any] = {
         "backbone": trial.suggest_categorical("backbone", list(backbones)),
         "weights": "imagenet",
-        "dense_units": trial.suggest_categorical("dense_units", [0, 128, 256]),
-        "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.6),
+        "head_dropout": trial.suggest_float("head_dropout", 0.0, 0.5),
     }
     rare: dict[str, list[Value]] = {
         "weights": ["imagenet", "none"],
         "alpha": [0.35, 0.5, 0.75, 1.0],
         "input_size": [0, 96, 128, 160, 192, 224],
+        "dense_units": [0, 128, 256],
         "dense_units_2": [0, 64, 128],
-        "cache_features": [False, True],
     }
     return drawn | {
         name: trial.suggest_categorical(name, choices)
@@ -134,15 +190,42 @@ def network(trial: OptunaTrial) -> dict[str, Any]:
 def phases(trial: OptunaTrial) -> dict[str, Any]:
     """Draw how much of the pretrained network is trained, when, and how fast.
 
-    The first `head_epochs` train the head alone. The next `top_epochs` also train the uppermost `top_share` of the
-    pretrained layers, at `top_rate` times the learning rate. The rest of the training also trains the uppermost
-    `deep_share` of them, at `deep_rate` times the learning rate.
+    The first `head_epochs` train the head alone, `head_passes` times on each image where features are kept: by Adam
+    with an L2 penalty of `head_l2`, at `head_rate`, or by the recipe where that is 0. The next `top_epochs` also train
+    the uppermost `top_share` of the pretrained layers, at `top_rate` times the learning rate. The rest of the training
+    also trains the uppermost `deep_share` of them, at `deep_rate` times the learning rate. `depth_decay` is the share
+    of these rates at the deepest layer.
     """
+    drawn: dict[str, Any] = {
+        "head_epochs": 1,
+        "head_passes": HEAD_PASSES,
+        "head_rate": HEAD_RATE,
+        "head_l2": trial.suggest_float("head_l2", 1e-4, 10.0, log=True),
+        "cache_features": True,
+        "top_epochs": 0,
+        "deep_share": trial.suggest_float("deep_share", 0.0, 1.0),
+        "deep_rate": 1.0,
+        "depth_decay": trial.suggest_float("depth_decay", 0.01, 1.0, log=True),
+    }
+    if is_requested(trial, "head_epochs"):
+        drawn["head_epochs"] = trial.suggest_int("head_epochs", 0, 9)
+    if is_requested(trial, "head_passes"):
+        drawn["head_passes"] = trial.suggest_int("head_passes", 1, 100, log=True)
+    if is_requested(trial, "head_rate"):
+        drawn["head_rate"] = trial.suggest_float("head_rate", 1e-4, 1e-1, log=True)
+    if is_requested(trial, "cache_features"):
+        drawn["cache_features"] = trial.suggest_categorical("cache_features", [False, True])
+    if is_requested(trial, "deep_rate"):
+        drawn["deep_rate"] = trial.suggest_float("deep_rate", 0.001, 1.0, log=True)
+    return drawn | _top_phase(trial)
+
+
+def _top_phase(trial: OptunaTrial) -> dict[str, Any]:
+    """A phase between the head alone and the rest, where the job names one of its parameters."""
+    if not any(is_requested(trial, name) for name in ("top_epochs", "top_share", "top_rate")):
+        return {}
     return {
-        "head_epochs": trial.suggest_int("head_epochs", 0, 9),
-        "top_epochs": trial.suggest_int("top_epochs", 0, 18),
+        "top_epochs": trial.suggest_int("top_epochs", 0, 9),
         "top_share": trial.suggest_float("top_share", 0.05, 0.5),
         "top_rate": trial.suggest_float("top_rate", 0.01, 1.0, log=True),
-        "deep_share": trial.suggest_float("deep_share", 0.2, 1.0),
-        "deep_rate": trial.suggest_float("deep_rate", 0.001, 0.1, log=True),
     }

@@ -36,9 +36,9 @@ def compiled_model(config: dict[str, Any], task: Any) -> Any:
     import keras
 
     from toprung.trainables.models.cnn import CnnFamily
-    from toprung.trainables.training.batches import steps_per_epoch
+    from toprung.trainables.training.batches import steps_per_pass
 
-    steps = steps_per_epoch(len(task.train.labels), config["batch_size"]) * task.max_epochs
+    steps = steps_per_pass(len(task.train.labels), config["batch_size"]) * task.max_epochs
     warmup = int(config["warmup_share"] * steps)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, warmup_target=config["learning_rate"], warmup_steps=max(1, warmup)

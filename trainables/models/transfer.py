@@ -5,7 +5,6 @@ Imports keras at the top: only processes that train load this file.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -22,6 +21,19 @@ if TYPE_CHECKING:
     from toprung.trainables.task.task import Task
 
 LAYERS = keras.layers
+
+
+def head_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is special in the training of the head alone: a logistic regression by Adam, whatever tunes the network."""
+    if not settings["head_rate"]:
+        return {}
+    return {
+        "optimizer": "adam",
+        "momentum": 0.9,
+        "learning_rate": settings["head_rate"],
+        "schedule": "cosine",
+        "weight_decay": settings["head_l2"],
+    }
 
 
 class TransferFamily:
@@ -42,6 +54,10 @@ class TransferFamily:
             "deep_share",
             "deep_rate",
             "cache_features",
+            "head_passes",
+            "head_rate",
+            "head_l2",
+            "depth_decay",
         }
     )
 
@@ -64,7 +80,9 @@ class TransferFamily:
             if width:
                 x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = RuntimeDropout("head_dropout")(x)
-        return keras.Model(inputs, LAYERS.Dense(task.outputs, name="logits")(x))
+        # A regression begins at zero: in the directions that few images leave open, random weights would stay as noise.
+        start = "glorot_uniform" if settings["weights"] == "none" else "zeros"
+        return keras.Model(inputs, LAYERS.Dense(task.outputs, kernel_initializer=start, name="logits")(x))
 
     def pretrained(self, model: keras.Model) -> list[InferenceOnly]:
         """The layers that start from loaded weights."""
@@ -75,14 +93,18 @@ class TransferFamily:
         settings = {**transfer.DEFAULTS, **config}
         if settings["weights"] == "none":
             return (Phase(1, max_epochs),)
-        lengths = [
-            (settings["head_epochs"], 0.0, 1.0),
-            (settings["top_epochs"], settings["top_share"], settings["top_rate"]),
-            (max_epochs, settings["deep_share"], settings["deep_rate"]),
-        ]
-        phases = consecutive_phases(lengths, max_epochs)
-        caches = settings["cache_features"]
-        return tuple(replace(phase, augmented=not (caches and phase.open_share == 0.0)) for phase in phases)
+        decay = settings["depth_decay"]
+        head = Phase(
+            1,
+            settings["head_epochs"],
+            open_share=0.0,
+            augmented=not settings["cache_features"],
+            passes=settings["head_passes"],
+            recipe=head_recipe(settings),
+        )
+        top = Phase(1, settings["top_epochs"], settings["top_share"], settings["top_rate"], depth_decay=decay)
+        deep = Phase(1, max_epochs, settings["deep_share"], settings["deep_rate"], depth_decay=decay)
+        return consecutive_phases((head, top, deep), max_epochs)
 
     def frozen(self, model: keras.Model, config: Mapping[str, Any]) -> FrozenBoundary | None:
         """The end of the pretrained network, which does not change while the head alone trains."""

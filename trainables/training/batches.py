@@ -120,24 +120,25 @@ def feed_for(split: Split, accelerated: bool, resident_bytes: int = 2**30) -> Fe
     return StreamedFeed(split)
 
 
-def epoch_order(count: int, batch: int, seed: int, epoch: int) -> np.ndarray:
-    """The image numbers of every batch of an epoch: a shuffle fixed by seed and epoch alone.
+def epoch_order(count: int, batch: int, seed: int, epoch: int, passes: int = 1) -> np.ndarray:
+    """The image numbers of every batch of an epoch: shuffles fixed by seed and epoch alone.
 
-    Every image appears. The last batch is filled up with the epoch's first images, so that all have one size. A batch
-    larger than the whole set is the whole set.
+    Every image appears in each pass. The last batch of a pass is filled up with the pass's first images, so that all
+    have one size. A batch larger than the whole set is the whole set.
 
     Args:
         count: Number of images.
         batch: Images in a batch.
         seed: The trial's seed.
         epoch: 1-based.
+        passes: How often each image appears.
 
     Returns:
-        Int (steps, batch).
+        Int (passes * steps_per_pass, batch).
     """
-    shuffled = np.random.default_rng([seed, epoch]).permutation(count)
-    steps = steps_per_epoch(count, batch)
-    return np.resize(shuffled, (steps, min(batch, count)))
+    rng = np.random.default_rng([seed, epoch])
+    shape = (steps_per_pass(count, batch), min(batch, count))
+    return np.concatenate([np.resize(rng.permutation(count), shape) for _ in range(passes)])
 
 
 def sample(split: Split, count: int) -> Split:
@@ -148,7 +149,7 @@ def sample(split: Split, count: int) -> Split:
     return Split(split.images[rows], split.labels[rows])
 
 
-def steps_per_epoch(count: int, batch: int) -> int:
+def steps_per_pass(count: int, batch: int) -> int:
     """Batches needed to see `count` images once."""
     return -(-count // batch)
 

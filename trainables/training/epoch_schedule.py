@@ -18,22 +18,35 @@ if TYPE_CHECKING:
     from toprung.trainables.backend.tensors import Scalar
     from toprung.trainables.models.phases import Phase
     from toprung.trainables.optimization.recipe import Recipe
+    from toprung.trainables.training.feature_cache import KeptFeatures
 
 PLATEAU = "plateau"  # the schedule, and the name of its state
 EPOCH = "epoch"
 
 
 class EpochSchedule:
-    """The phase, the hyperparameters and the `open_share` of the epoch that was entered last.
+    """The phase, the hyperparameters, the `open_share` and the `depth_decay` of the epoch that was entered last.
 
-    `open_share`, float32, is the depth up to which weights train: see `Phase`.
+    `open_share` and `depth_decay` are float32: see `Phase`.
+
+    Args:
+        recipe: The trial's recipe.
+        phases: The trial's phases.
+        steps_per_pass: Batches that hold every image once.
+        class_weights: Factors of the losses, see `RuntimeHyperparameters`.
+        kept: The splits for which features of a frozen part can be kept.
     """
 
     def __init__(
-        self, recipe: Recipe, phases: Sequence[Phase], steps_per_epoch: int, class_weights: np.ndarray
+        self,
+        recipe: Recipe,
+        phases: Sequence[Phase],
+        steps_per_pass: int,
+        class_weights: np.ndarray,
+        kept: KeptFeatures,
     ) -> None:
-        self._recipe, self._phases = recipe, phases
-        self._steps_per_epoch, self._class_weights = steps_per_epoch, class_weights
+        self._recipe, self._phases, self._kept = recipe, phases, kept
+        self._steps_per_pass, self._class_weights = steps_per_pass, class_weights
         self._plateau = Plateau() if recipe.schedule == PLATEAU else None
         self.enter(1)
 
@@ -47,11 +60,13 @@ class EpochSchedule:
         self.epoch = epoch
         self.phase = phase = phase_at(self._phases, epoch)
         lowered = self._plateau.factor if self._plateau else 1.0
-        recipe = replace(self._recipe, learning_rate=self._recipe.learning_rate * phase.rate * lowered)
+        recipe = replace(self._recipe, **phase.recipe)
+        recipe = replace(recipe, learning_rate=recipe.learning_rate * phase.rate * lowered)
         self.hyperparameters = RuntimeHyperparameters.from_recipe(
-            recipe, self._steps_per_epoch * phase.epochs, self._class_weights
+            recipe, self._steps_per_pass * self.passes * phase.epochs, self._class_weights
         )
         self.open_share = np.asarray(phase.open_share, np.float32)
+        self.depth_decay = np.asarray(phase.depth_decay, np.float32)
 
     def learning_rate(self, step: Scalar) -> float:
         """The learning rate of a step of the phase, counted from 0."""
@@ -65,12 +80,23 @@ class EpochSchedule:
         return self._recipe.augment if self.phase.augmented else 0.0
 
     @property
-    def varies_images(self) -> bool:
-        """Whether images differ from epoch to epoch."""
-        return self.phase.augmented and self._recipe.augment > 0.0
+    def passes(self) -> int:
+        """How often the epoch trains on each image."""
+        return self.phase.passes if self.trains_on_features else 1
 
     @property
-    def trains_head_alone(self) -> bool:
+    def validates_on_features(self) -> bool:
+        """Whether validation uses features: while the frozen part has the weights it started with."""
+        return self._trains_head_alone and self._kept.val
+
+    @property
+    def trains_on_features(self) -> bool:
+        """Whether training uses them too: where its images are the same in every epoch."""
+        varies_images = self.phase.augmented and self._recipe.augment > 0.0
+        return not varies_images and self.validates_on_features and self._kept.train
+
+    @property
+    def _trains_head_alone(self) -> bool:
         """Whether no weight below the head has changed or changes: in a first phase with an `open_share` of 0."""
         return self.phase.first_epoch == 1 and self.phase.open_share == 0.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from toprung.trainables.training.batches import Feed
 
 MAX_BYTES = 2**30  # of each worker
+
+
+class KeptFeatures(NamedTuple):
+    """Whether features of a frozen part can be kept: of the validation images, and of the training images too."""
+
+    val: bool = False
+    train: bool = False
 
 
 class FeatureCache:

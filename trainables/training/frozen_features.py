@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from toprung.trainables.training.feature_cache import KeptFeatures
 from toprung.trainables.training.split_network import SplitNetwork
 from toprung.trainables.trial.resource_usage import ResourceUsage
 
@@ -59,11 +60,12 @@ class HeadOnlyTraining:
         """How often the head's step was traced."""
         return self._split_network.step.traces if self._split_network else 0
 
-    def fits(self, images: int) -> bool:
-        """Whether there is a frozen part, and memory for its features of so many images."""
+    def kept(self, train: Split, val: Split) -> KeptFeatures:
+        """The splits whose features can be kept."""
         if self._boundary is None:
-            return False
-        return self._cache.fits(images, int(self._boundary.end.shape[-1]))
+            return KeptFeatures()
+        width, both = int(self._boundary.end.shape[-1]), len(train.labels) + len(val.labels)
+        return KeptFeatures(self._cache.fits(len(val.labels), width), self._cache.fits(both, width))
 
     @property
     def split_network(self) -> SplitNetwork:

@@ -39,6 +39,7 @@ class StepInputs(NamedTuple):
 
     hyperparameters: those of the epoch.
     open_share: float32 scalar, the depth up to which weights train.
+    depth_decay: float32 scalar, the factor of the learning rate at depth 1, see `Phase`.
     images, labels: what `order` indexes: uint8 (N, H, W, C) or features float32 (N, features), and int32 labels.
     order: int32 (rows, batch); a row is a batch.
     steps: int32 scalar, how many rows to train on.
@@ -46,10 +47,27 @@ class StepInputs(NamedTuple):
 
     hyperparameters: RuntimeHyperparameters
     open_share: Tensor
+    depth_decay: Tensor
     images: Tensor
     labels: Tensor
     order: Tensor
     steps: Tensor
+
+
+class OpenWeights(NamedTuple):
+    """Which weights train, bool (weights,), and each one's share of the learning rate, float32 (weights,)."""
+
+    is_open: Tensor
+    rate_share: Tensor
+
+    @classmethod
+    def of(cls, depths: np.ndarray, inputs: StepInputs) -> OpenWeights:
+        """The weights at depths up to `inputs.open_share`."""
+        return cls(depths <= inputs.open_share, ops.power(inputs.depth_decay, depths))
+
+    def moved(self, before: Tensor, after: Tensor) -> Tensor:
+        """The weights after a step: every update rule is the learning rate times a direction."""
+        return ops.where(self.is_open, before + self.rate_share * (after - before), before)
 
 
 class Batch(NamedTuple):
@@ -98,6 +116,7 @@ class TrainingStep:
         inputs = StepInputs(
             RuntimeHyperparameters.signature(network.head.classes),
             open_share=scalar,
+            depth_decay=scalar,
             images=images,
             labels=keras.KerasTensor((None, *network.head.label_shape), "int32"),
             order=keras.KerasTensor((None, None), "int32"),
@@ -135,7 +154,7 @@ class TrainingStep:
 
     def _run(self, state: State, totals: Totals, inputs: StepInputs, head_only: bool) -> tuple[State, Totals]:
         self.traces += 1
-        is_open = None if self._depths is None else self._depths <= inputs.open_share
+        opened = None if self._depths is None else OpenWeights.of(self._depths, inputs)
 
         def continues(row: Tensor, _: State, totals: Totals) -> Tensor:
             more = row < inputs.steps
@@ -150,7 +169,7 @@ class TrainingStep:
             state = state._replace(non_trainable=non_trainable)
             result, gradient = self._batch_gradient(state, batch, hyperparameters, head_only)
             totals = Totals(totals.loss + result.loss, totals.accuracy + result.accuracy)
-            return row + 1, self._updated(state, result, gradient, hyperparameters, is_open), totals
+            return row + 1, self._updated(state, result, gradient, hyperparameters, opened), totals
 
         start = (ops.zeros((), "int32"), state, totals)
         _, state, totals = ops.while_loop(continues, body, start)
@@ -171,15 +190,15 @@ class TrainingStep:
         result: BatchResult,
         gradient: Tensor,
         hyperparameters: RuntimeHyperparameters,
-        is_open: Tensor | None,
+        opened: OpenWeights | None,
     ) -> State:
-        """The state after a step with this gradient; weights where `is_open` is False stay unchanged."""
-        if is_open is not None:
-            gradient = ops.where(is_open, gradient, 0.0)
+        """The state after a step with this gradient."""
+        if opened is not None:
+            gradient = ops.where(opened.is_open, gradient, 0.0)
         arguments = [state.step, gradient, state.optimizer, self._decays, hyperparameters]
         optimizer = self.engine.call_shared(update, arguments, like=state.optimizer)
-        if is_open is not None:
-            weights = ops.where(is_open, optimizer.weights, state.optimizer.weights)
+        if opened is not None:
+            weights = opened.moved(state.optimizer.weights, optimizer.weights)
             optimizer = optimizer._replace(weights=weights)
         optimizer = optimizer._replace(weights=self.network.constrain(optimizer.weights))
         optimizer = update_average(state.step, optimizer, hyperparameters)

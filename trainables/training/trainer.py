@@ -20,7 +20,7 @@ from toprung.trainables.training.batches import (
     predict_in_batches,
     prediction_batches,
     sample,
-    steps_per_epoch,
+    steps_per_pass,
 )
 from toprung.trainables.training.compile_warmup import CompileWarmup
 from toprung.trainables.training.compiled_model import CompiledModel
@@ -129,17 +129,17 @@ class Trainer:
         """
         self._recipe = Recipe.from_config(config)
         self._seed = seed
-        labels = self._task.train.labels
-        head = self.compiled.network.head
+        train, head = self._task.train, self.compiled.network.head
         self._schedule = EpochSchedule(
             self._recipe,
             phases_of(self._family, config, self._task.max_epochs),
-            steps_per_epoch(len(labels), self._recipe.batch_size),
-            head.class_weights(np.asarray(labels), self._recipe.class_balance),
+            steps_per_pass(len(train.labels), self._recipe.batch_size),
+            head.class_weights(np.asarray(train.labels), self._recipe.class_balance),
+            self.compiled.head_only.kept(train, self._task.val),
         )
         self._load(self.compiled.initial_state(config, seed, averaged=self._recipe.ema > 0.0))
         self._enter_phase(1)
-        if not self._validates_on_features:
+        if not self._schedule.validates_on_features:
             self._compile_ahead()
         self._rows_per_call: int | None = None
 
@@ -154,9 +154,9 @@ class Trainer:
             with augmentation and dropout; learning_rate, of the last step; images_per_sec of the training alone.
         """
         self._enter_phase(epoch)
-        if self._validates_on_features:
+        if self._schedule.validates_on_features:
             # The first epoch that needs features computes them before its clock starts.
-            splits = [self._task.val, *([self._task.train] if self._trains_on_features else [])]
+            splits = [self._task.val, *([self._task.train] if self._schedule.trains_on_features else [])]
             self._usage += self.compiled.head_only.prepare(self._state, splits)
         self._compile_ahead()
         started = time.perf_counter()
@@ -181,7 +181,7 @@ class Trainer:
         """Score the current weights on a split, in batches of one size."""
         weights, non_trainable = self._scored_weights, self._state.non_trainable
         step, inputs = self.compiled.step, split
-        if self._validates_on_features and split is self._task.val:
+        if self._schedule.validates_on_features and split is self._task.val:
             head_only = self.compiled.head_only
             inputs, _ = head_only.features(self._state, split)
             weights, non_trainable = head_only.split_network.head_variables(weights, non_trainable)
@@ -207,15 +207,15 @@ class Trainer:
         return 1e3 * fastest_call_secs(lambda: self._predict(images))
 
     def secs_per_step(self, steps_per_call: int | None = None) -> float:
-        """Seconds of a training step of the current recipe; the trial's state is lost."""
+        """Seconds of a training step of the last phase; the trial's state is lost."""
+        self._schedule.enter(self._task.max_epochs)
         return secs_per_step(lambda order: self._run_steps(order, steps_per_call)[-1], self._epoch_order(1))
 
     def try_out(self) -> None:
-        """Make a training step and predict one batch of validation images; the trial's state stays unchanged."""
-        self._try_step()
-        images = self._task.val.images
-        first = next(prediction_batches(images, self._accelerated, self.execution_plan.micro_batches))
-        self._predict(images[first])
+        """Make a step of the last phase, which trains most, and predict a batch; right after a reset, and undone."""
+        self._schedule.enter(self._task.max_epochs)
+        self._try_out_epoch()
+        self._schedule.enter(1)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a trial needs to continue bit for bit, as arrays on the host, for `load_state`."""
@@ -250,7 +250,8 @@ class Trainer:
             self._load(self._state.with_empty_optimizer())
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        return epoch_order(len(self._task.train.labels), self._recipe.batch_size, self._seed, epoch)
+        count, passes = len(self._task.train.labels), self._schedule.passes
+        return epoch_order(count, self._recipe.batch_size, self._seed, epoch, passes)
 
     def _run_steps(
         self, order: np.ndarray, steps_per_call: int | None, only_one: bool = False
@@ -258,7 +259,7 @@ class Trainer:
         """Train on the batches of an order, or on the first alone; loss and accuracy added up, and the steps made."""
         schedule, step, state, feed = self._schedule, self.compiled.step, self._state, self._feed
         run = step.compiled_run if schedule.open_share > 0 else step.compiled_head_run
-        split_network = self.compiled.head_only.split_network if self._trains_on_features else None
+        split_network = self.compiled.head_only.split_network if schedule.trains_on_features else None
         if split_network:
             feed = self.compiled.head_only.features(self._state, self._task.train)[1]
             state, run = split_network.head_state(self._state), split_network.step.compiled_run
@@ -268,7 +269,8 @@ class Trainer:
         for images, labels, rows, count in chunks:
             self._rows_per_call = int(rows.shape[0])
             steps = np.asarray(1 if only_one else count, np.int32)
-            inputs = StepInputs(schedule.hyperparameters, schedule.open_share, images, labels, rows, steps)
+            opened = schedule.open_share, schedule.depth_decay
+            inputs = StepInputs(schedule.hyperparameters, *opened, images, labels, rows, steps)
             state, totals = run(state, totals, inputs)
             if only_one or not np.isfinite(float(np.asarray(totals.loss))):
                 break
@@ -282,30 +284,24 @@ class Trainer:
         self._run_steps(self._epoch_order(1), self.execution_plan.steps_per_call, only_one=True)
         self._state = kept
 
+    def _try_out_epoch(self) -> None:
+        self._try_step()
+        images = self._task.val.images
+        first = next(prediction_batches(images, self._accelerated, self.execution_plan.micro_batches))
+        self._predict(images[first])
+
     def _compile_ahead(self) -> None:
         is_open, averages = self._schedule.open_share > 0, self._recipe.ema > 0.0
-        features = self._validates_on_features, self._trains_on_features
+        features = self._schedule.validates_on_features, self._schedule.trains_on_features
         shape = (self._recipe.batch_size, self.execution_plan, bool(is_open), averages, features)
         self._usage += self._warmup.run(shape, self._first_calls)
 
     def _first_calls(self) -> None:
-        if self._validates_on_features:
+        if self._schedule.validates_on_features:
             self._try_step()
             self.evaluate(self._task.val)
         else:
-            self.try_out()
-
-    @property
-    def _validates_on_features(self) -> bool:
-        """Whether validation uses features: while the frozen part has the weights it started with."""
-        return self._schedule.trains_head_alone and self.compiled.head_only.fits(len(self._task.val.labels))
-
-    @property
-    def _trains_on_features(self) -> bool:
-        """Whether training uses them too: where its images are the same in every epoch."""
-        both = len(self._task.train.labels) + len(self._task.val.labels)
-        is_fixed = not self._schedule.varies_images and self._validates_on_features
-        return is_fixed and self.compiled.head_only.fits(both)
+            self._try_out_epoch()
 
     @property
     def _scored_weights(self) -> Tensor:

@@ -15,7 +15,7 @@ from toprung.trainables.backend.autotune import TrialCost, Workload, choose_exec
 from toprung.trainables.backend.engine import device, has_accelerator
 from toprung.trainables.models.family import Signature, structural_signature
 from toprung.trainables.optimization.recipe import Recipe
-from toprung.trainables.training.batches import feed_for, steps_per_epoch
+from toprung.trainables.training.batches import feed_for, steps_per_pass
 from toprung.trainables.training.feature_cache import FeatureCache
 from toprung.trainables.training.trainer import Trainer
 from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRequest
@@ -132,7 +132,7 @@ class TrainerCache:
     def _trial_cost(self, family: Family, config: Mapping[str, Any], task: Task) -> TrialCost:
         structures = [structural_signature(family, example, task) for example in self._workload.examples]
         models = len(set(structures)) / len(structures) if structures else 1.0
-        steps = steps_per_epoch(len(task.train.labels), Recipe.from_config(config).batch_size)
+        steps = steps_per_pass(len(task.train.labels), Recipe.from_config(config).batch_size)
         return TrialCost(models, self._workload.epochs * steps)
 
     @staticmethod

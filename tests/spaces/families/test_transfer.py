@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from toprung.search.strategy.initial_configs import allowed_subset
 from toprung.spaces.definition.introspection import RecordingTrial, describe
+from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS
 from toprung.spaces.errors import InputError
+from toprung.spaces.families import transfer
 from toprung.spaces.families.registry import load_space
-
-PHASES = {"head_epochs", "top_epochs", "top_share", "top_rate", "deep_share", "deep_rate"}
+from toprung.spaces.families.transfer import DEFAULTS, FIRST_CONFIG, RECIPES, head_only_epochs
 
 
 def drawn(space, seed: int = 0) -> dict:
@@ -24,12 +26,69 @@ def problems_of(**narrowing) -> dict[str, str]:
     return {problem.where: str(problem) for problem in caught.value.problems}
 
 
-def test_the_core_has_a_network_a_head_and_three_phases() -> None:
+def test_the_core_has_a_network_a_head_fitted_in_one_epoch_and_how_fast_each_depth_is_tuned() -> None:
     described = describe(load_space("transfer"))
-    assert set(described) >= {"backbone", "dense_units", "head_dropout"} | PHASES
-    assert described["learning_rate"].high == 1e-2, "a new head on old features diverges above"
-    assert not set(described) & {"alpha", "input_size", "weights"}
-    assert drawn(load_space("transfer"))["weights"] == "imagenet"
+    assert set(described) >= {"backbone", "head_dropout", "head_l2", "deep_share", "depth_decay"}
+    rare = {"alpha", "input_size", "weights", "dense_units", "head_epochs", "head_passes", "head_rate"}
+    rare |= {"cache_features", "top_epochs", "top_share", "top_rate", "deep_rate"}
+    assert not set(described) & rare
+    config = drawn(load_space("transfer"))
+    assert config["weights"] == "imagenet"
+    assert (config["head_epochs"], config["top_epochs"], config["cache_features"]) == (1, 0, True)
+    assert head_only_epochs(config) == 1
+
+
+def test_a_configuration_without_weights_trains_no_head_alone() -> None:
+    assert head_only_epochs({"weights": "none", "head_epochs": 3}) == 0
+    assert head_only_epochs({"head_epochs": 3}) == 3
+    assert head_only_epochs({}) == DEFAULTS["head_epochs"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_learning_rate_and_weight_decay_depend_on_the_optimizer(optimizer: str) -> None:
+    described = describe(load_space("transfer", fixed={"optimizer": optimizer}))
+    for name, expected in RECIPES[optimizer].items():
+        assert (described[name].low, described[name].high) == (expected.low, expected.high)
+    assert described["learning_rate"].high <= 5e-3, "above, the first steps break what the network knows"
+
+
+def test_a_network_without_weights_learns_at_the_rates_of_one() -> None:
+    described = describe(load_space("transfer", fixed={"weights": "none"}))
+    assert (described["learning_rate"].low, described["learning_rate"].high) == (1e-4, 1e-2)
+
+
+def test_an_optimizer_without_ranges_of_its_own_has_those_of_adamw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "OPTIMIZERS", ("new",))
+    config = drawn(transfer.space)
+    assert config["optimizer"] == "new"
+    assert 2e-5 <= config["learning_rate"] <= 5e-4
+
+
+def test_a_job_may_leave_the_usual_ranges() -> None:
+    wider = {
+        "head_l2": [1.0, 2.0],
+        "learning_rate": [0.05, 0.1],
+        "batch_size": [8, 256],
+        "augment": [0.8, 1.0],
+    }
+    space = load_space("transfer", ranges=wider)
+    configs = [drawn(space, seed) for seed in range(20)]
+    assert {config["batch_size"] for config in configs} == {8, 256}
+    for name in ("head_l2", "learning_rate", "augment"):
+        low, high = wider[name]
+        assert all(low <= config[name] <= high for config in configs)
+
+
+def test_phases_that_a_job_names_are_drawn() -> None:
+    config = drawn(load_space("transfer", fixed={"top_epochs": 2}, ranges={"head_epochs": [2, 4]}))
+    assert config["top_epochs"] == 2
+    assert config["head_epochs"] in (2, 3, 4)
+    assert {"top_share", "top_rate"} <= config.keys()
+
+
+def test_the_first_configuration_is_one_of_the_space() -> None:
+    space = load_space("transfer")
+    assert allowed_subset(space, FIRST_CONFIG) == dict(FIRST_CONFIG)
 
 
 def test_any_application_may_be_named_and_searched() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.trainables.training.batches import StreamedFeed, epoch_order, steps_per_epoch
+from toprung.trainables.training.batches import StreamedFeed, epoch_order, steps_per_pass
 
 SIZES = st.integers(1, 300)
 
@@ -18,9 +18,19 @@ def test_an_epoch_shows_every_image_in_batches_of_one_size(
     count: int, batch: int, seed: int, epoch: int
 ) -> None:
     order = epoch_order(count, batch, seed, epoch)
-    assert order.shape == (steps_per_epoch(count, batch), min(batch, count))
+    assert order.shape == (steps_per_pass(count, batch), min(batch, count))
     assert set(order.ravel().tolist()) == set(range(count))
     assert (order == epoch_order(count, batch, seed, epoch)).all()
+
+
+@given(count=SIZES, batch=SIZES, passes=st.integers(1, 4))
+def test_each_pass_of_an_epoch_shows_every_image(count: int, batch: int, passes: int) -> None:
+    order = epoch_order(count, batch, 0, 1, passes)
+    steps = steps_per_pass(count, batch)
+    assert order.shape == (passes * steps, min(batch, count))
+    for begin in range(0, len(order), steps):
+        assert set(order[begin : begin + steps].ravel().tolist()) == set(range(count))
+    assert (order[:steps] == epoch_order(count, batch, 0, 1)).all()
 
 
 def test_epochs_and_seeds_shuffle_differently() -> None:

@@ -189,6 +189,59 @@ def test_cached_features_leave_the_head_epochs_unaugmented_whether_they_fit_or_n
     assert float(kept.state()[strength]) == 0.5
 
 
+def test_an_epoch_on_kept_features_makes_many_passes_and_others_make_one(bright: Task, config: dict) -> None:
+    settings = {**config, "head_epochs": 1, "head_passes": 7}
+    kept, plain = new_trainer(settings, bright), new_trainer(settings, bright, no_cache())
+    varied = new_trainer({**settings, "augment": 0.5}, bright)
+    assert [steps_of(trainer) for trainer in (kept, plain, varied)] == [35, 5, 5], (
+        "70 images in batches of 16"
+    )
+    once = new_trainer({**settings, "head_passes": 1}, bright)
+    once.train_epoch(1)
+    assert kept.evaluate(bright.val).loss < once.evaluate(bright.val).loss
+    assert kept.train_epoch(2)["learning_rate"] > 0.0
+    assert int(kept.state()["step"]) == 5, "the next phase counts its own steps"
+
+
+def test_the_head_is_fitted_in_one_way_whatever_tunes_the_network(bright: Task, config: dict) -> None:
+    fitted = {**config, "head_epochs": 1, "head_rate": 1e-2, "head_l2": 0.1}
+    trainers = [
+        new_trainer({**fitted, "optimizer": name, "learning_rate": rate}, bright)
+        for name, rate in (("lion", 1e-5), ("sgd", 1e-3))
+    ]
+    first, second = (curve(trainer, range(1, 2)) for trainer in trainers)
+    assert first == second
+    rates = [trainer.train_epoch(2)["learning_rate"] for trainer in trainers]
+    assert rates[0] < 1e-5 < rates[1] < 1e-3
+
+
+def test_passes_continue_bit_for_bit(bright: Task, config: dict) -> None:
+    settings = {**config, "head_passes": 3, "depth_decay": 0.3}
+    whole = curve(first := new_trainer(settings, bright))
+    first.reset(settings, 1)
+    curve(first, range(1, 3))
+    later = new_trainer(settings, bright)
+    later.load_state(first.state())
+    assert curve(later, range(3, 5)) == whole[2:]
+
+
+def test_what_is_tried_out_and_timed_is_the_network_and_not_its_head(
+    bright: Task, config: dict, computed: list[int]
+) -> None:
+    trainer = new_trainer(config, bright)
+    before = trainer.state()
+    trainer.try_out()
+    assert exactly_equal(trainer.state(), before)
+    assert trainer.secs_per_step() > 0.0
+    assert computed == [], "no step was made on features"
+
+
+def steps_of(trainer) -> int:
+    """The steps of the first epoch."""
+    trainer.train_epoch(1)
+    return int(trainer.state()["step"])
+
+
 def test_micro_batches_are_those_of_the_head_and_of_the_network_below_it(bright: Task, config: dict) -> None:
     calm = {**config, "head_dropout": 0.0}
     whole, cut = (new_trainer(calm, bright, plan=ExecutionPlan(micro_batches=count)) for count in (1, 8))
