@@ -31,7 +31,7 @@ def space(trial: OptunaTrial) -> dict[str, Any]:
     """
     augment_set = trial.suggest_categorical("augment_set", list(SETS))
     config = {
-        "augment": trial.suggest_float("augment", 0.0, 0.6),
+        "augment": trial.suggest_float("augment", 0.0, 1.0 if is_requested(trial, "augment") else 0.6),
         "flip": trial.suggest_categorical("flip", [True, False]),
         "augment_set": augment_set,
     }

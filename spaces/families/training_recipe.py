@@ -38,6 +38,8 @@ USEFUL_RANGES: Mapping[str, UsefulRange] = {
     "lion": UsefulRange((2e-5, 1e-3), (1e-3, 3e-1)),
 }
 OF_OTHERS = UsefulRange((1e-5, 1e-1), (1e-6, 1e-1))
+WIDEST = UsefulRange((1e-6, 1.0), (1e-7, 1.0))
+"""Where a job that names the parameter may put its own range, whatever the optimizer."""
 
 
 def space(trial: OptunaTrial) -> dict[str, Any]:
@@ -51,13 +53,15 @@ def space(trial: OptunaTrial) -> dict[str, Any]:
     """
     optimizer = trial.suggest_categorical("optimizer", list(OPTIMIZERS))
     useful = USEFUL_RANGES.get(optimizer, OF_OTHERS)
+    rates = WIDEST.learning_rate if is_requested(trial, "learning_rate") else useful.learning_rate
+    decays = WIDEST.weight_decay if is_requested(trial, "weight_decay") else useful.weight_decay
     has_momentum = optimizer == "sgd" or is_requested(trial, "momentum")
     recipe = {
         "optimizer": optimizer,
-        "learning_rate": trial.suggest_float("learning_rate", *useful.learning_rate, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", *rates, log=True),
         "schedule": trial.suggest_categorical("schedule", list(SCHEDULES)),
         "warmup_share": trial.suggest_float("warmup_share", 0.0, 0.2),
-        "weight_decay": trial.suggest_float("weight_decay", *useful.weight_decay, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", *decays, log=True),
         **({"momentum": trial.suggest_float("momentum", 0.8, 0.98)} if has_momentum else {}),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
         "clip_norm": trial.suggest_categorical("clip_norm", [0.0]),
