@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from optuna.distributions import CategoricalDistribution
 
-from toprung.search.strategy.sampling.distributions import allows
+from toprung.search.strategy.sampling.distributions import allows, from_unit, to_unit
 from toprung.search.strategy.sampling.points import Point, Space, subseed
 from toprung.search.strategy.sampling.samplers import sample
 from toprung.spaces.definition.validation import bounds_rule
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 DRAWS = 32  # of the values that a configuration leaves out, until one allows those it has
-KEPT_SHARE = 0.7  # of the values of a configuration, near it
+KEPT_SHARE = 0.7  # of the categories of a configuration, near it
+STEP = 0.15  # of a number near it, as a share of its range: one standard deviation
 
 
 def check_initial_configs(space: Space, configs: Sequence[Mapping[str, Any]]) -> None:
@@ -65,10 +67,23 @@ def completed(space: Space, seed: int, number: int, config: Mapping[str, Any]) -
 
 
 def near(space: Space, seed: int, number: int, config: Mapping[str, Any]) -> Point:
-    """A point of trial `number` that has most values of a configuration, and draws the others at random."""
+    """A point of trial `number` around a configuration.
+
+    Most categories are kept, numbers move by a normal step; the others are drawn at random (Mallik et al. 2023,
+    "PriorBand", their perturbed incumbent).
+    """
     rng = np.random.default_rng((seed, number))
-    kept = {name: value for name, value in config.items() if rng.random() < KEPT_SHARE}
-    return completed(space, seed, number, kept)
+    distributions = completed(space, seed, number, config).distributions
+    moved: dict[str, Any] = {}
+    for name, value in config.items():
+        distribution = distributions.get(name)
+        if distribution is None or isinstance(distribution, CategoricalDistribution):
+            if rng.random() < KEPT_SHARE:
+                moved[name] = value
+        elif allows(distribution, value):
+            unit = to_unit(value, distribution) + STEP * rng.standard_normal()
+            moved[name] = from_unit(float(np.clip(unit, 0.0, 1.0)), distribution)
+    return completed(space, seed, number, moved)
 
 
 def _fit(space: Space, number: int, config: Mapping[str, Any]) -> _Fit:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from toprung.search.strategy.early_stopping.rung import Rung
-from toprung.search.strategy.initial_configs import KEPT_SHARE
+from toprung.search.strategy.initial_configs import KEPT_SHARE, STEP
 from toprung.search.strategy.proposer import ENOUGH_RESULTS, Proposer
 from toprung.search.strategy.sampling.points import Point, config_key
 from toprung.search.strategy.sampling.samplers import sample
@@ -165,9 +165,11 @@ def test_a_value_of_the_model_that_its_condition_excludes_is_drawn_again(conditi
 
 def test_every_other_proposal_before_the_model_is_near_a_first_configuration() -> None:
     def wide(trial: Any) -> dict[str, Any]:
-        return {f"p{i}": trial.suggest_float(f"p{i}", 0.0, 1.0) for i in range(20)}
+        choices = {f"c{i}": trial.suggest_categorical(f"c{i}", list(range(100))) for i in range(20)}
+        return choices | {f"p{i}": trial.suggest_float(f"p{i}", 0.0, 1.0) for i in range(20)}
 
-    first = {f"p{i}": 0.5 for i in range(20)}
+    first = {f"c{i}": 50 for i in range(20)} | {f"p{i}": 0.5 for i in range(20)}
+    steps = list[float]()
     proposer = Proposer(wide, "stacked", 0, (first,))
     shared = {ProposalKind.PRIOR: list[int](), ProposalKind.RANDOM: list[int]()}
     for number in range(1, 81):
@@ -175,9 +177,13 @@ def test_every_other_proposal_before_the_model_is_near_a_first_configuration() -
         assert proposed is not None
         same = sum(proposed.point.config[name] == value for name, value in first.items())
         shared[proposed.origin.kind].append(same)
-    assert max(shared[ProposalKind.RANDOM]) == 0 and len(shared[ProposalKind.PRIOR]) == 40
-    # Of 20 values 14 are kept on average; the mean over 40 trials has a standard error of sqrt(20 * 0.21 / 40) = 0.32.
+        if proposed.origin.kind is ProposalKind.PRIOR:
+            steps += [proposed.point.config[f"p{i}"] - 0.5 for i in range(20)]
+    assert max(shared[ProposalKind.RANDOM]) <= 4 and len(shared[ProposalKind.PRIOR]) == 40
+    # Of 20 categories 14 are kept on average, and of the others one in a hundred; the mean over 40 trials has a
+    # standard error of sqrt(20 * 0.21 / 40) = 0.32, the deviation of 800 steps one of 1 / sqrt(2 * 800) = 2.5%.
     assert np.mean(shared[ProposalKind.PRIOR]) == pytest.approx(20 * KEPT_SHARE, abs=5 * 0.33)
+    assert np.std(steps) == pytest.approx(STEP, rel=5 * 0.025)
 
 
 def test_without_first_configurations_there_is_no_prior() -> None:
