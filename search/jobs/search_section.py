@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from toprung.search.jobs.section import CodeReference, Section, StorePath
-from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.trial.objectives import BETTER, VALIDATED, Objectives
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 # The space itself refuses .inf and .nan, and says what the parameter may be.
 JsonScalar = str | int | Annotated[float, Field(allow_inf_nan=True)] | bool | None
-Metric = Literal[
-    "val_accuracy", "val_loss", "val_balanced_accuracy", "val_macro_f1", "val_auc", "val_calibration_error"
-]
-ObjectiveName = Literal[Metric, "parameter_count", "latency_ms"]
+if TYPE_CHECKING:
+    Metric = str
+    ObjectiveName = str
+else:  # pydantic reads the names of the one table
+    Metric, ObjectiveName = Literal[VALIDATED], Literal[tuple(BETTER)]
 
 
 class SpaceSection(Section):

@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from toprung.trainables.task.task_type import MULTILABEL, SOFTMAX
+from toprung.trainables.trial.objectives import VALIDATED
 
 CALIBRATION_BINS = 15
 TOP = 5
 
 
-SCORES = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
+SCORES = tuple(name.removeprefix("val_") for name in VALIDATED)
 """The names in `ClassificationEvaluation.scores`; with more than 5 classes there is `top5_accuracy` too."""
 
 

@@ -8,8 +8,20 @@ from typing import Literal
 
 Mode = Literal["max", "min"]
 Score = float | tuple[float, ...]
-# The endings of the names of metrics of which less is better.
-_LESS_IS_BETTER = ("loss", "error", "count", "_ms")
+
+BETTER: Mapping[str, Mode] = {
+    "val_accuracy": "max",
+    "val_loss": "min",
+    "val_balanced_accuracy": "max",
+    "val_macro_f1": "max",
+    "val_auc": "max",
+    "val_calibration_error": "min",
+    "parameter_count": "min",
+    "latency_ms": "min",
+}
+"""Everything that a search can optimise, and the direction of it that is better."""
+VALIDATED = tuple(name for name in BETTER if name.startswith("val_"))
+"""The metrics of BETTER that are measured on validation images."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +33,8 @@ class Objective:
 
     @classmethod
     def named(cls, metric: str) -> Objective:
-        """The objective of a metric by its name, which tells the direction: less is better for losses and costs."""
-        return cls(metric, "min" if metric.endswith(_LESS_IS_BETTER) else "max")
+        """The objective of a metric in `BETTER`."""
+        return cls(metric, BETTER[metric])
 
     @property
     def sign(self) -> float:

@@ -13,7 +13,7 @@ from toprung.results.analysis.leaderboard import Leader, leaderboard, progress
 from toprung.results.tables.rows import rows_table
 from toprung.results.tables.schema import VAL_ACCURACY, kinds_of, run_schemas
 from toprung.spaces.errors import InputError
-from toprung.trainables.trial.objectives import Objectives
+from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import Outcome
 
 Frames = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -107,7 +107,7 @@ def test_top_takes_the_first_rows(search: Any) -> None:
 def test_an_unknown_metric_is_the_users_mistake(search: Any) -> None:
     search.trial([0.5])
     with pytest.raises(InputError, match=r"val_acc was not measured; must be one of val_accuracy, val_loss"):
-        leaderboard(*frames(search), Objectives.named(["val_acc"]))
+        leaderboard(*frames(search), Objectives((Objective("val_acc", "max"),)))
 
 
 def test_an_empty_search_has_an_empty_board(search: Any) -> None:
