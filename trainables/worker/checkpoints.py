@@ -101,10 +101,6 @@ class CheckpointStore:
         """
         return self._first(trial_id, identity, (NEWEST, BEST))
 
-    def load_best(self, trial_id: str, identity: str) -> Checkpoint | None:
-        """The best of the states that were saved, which may be the newest; None as for `load`."""
-        return self._first(trial_id, identity, (BEST, NEWEST))
-
     def read(self, trial_id: str, suffix: str, identity: str) -> Checkpoint | None:
         """The state in one file of the trial, NEWEST or BEST; None without this file.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from saved_states import best_state
 
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore
@@ -179,7 +180,7 @@ def test_the_newest_and_the_best_state_stay(
     root: str, was_best: tuple[bool, ...], newest: int, best: int
 ) -> None:
     store = saved(root, *was_best)
-    found = store.load("t00001", "same"), store.load_best("t00001", "same")
+    found = store.load("t00001", "same"), best_state(store, "t00001", "same")
     assert [state.epoch for state in found if state] == [newest, best]
     assert len(Storage.at(root).entries()) == len({newest, best})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from saved_states import best_state
+
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
 # The best before three worse epochs is that of epoch 3.
@@ -20,7 +22,7 @@ def test_the_best_state_is_saved_and_no_epoch_is_trained_past_the_end(
     assert first.report is not None and first.report.epoch == 1, first.error
     assert last.report is not None and last.report.epoch == 6
     run.end()
-    best = CheckpointStore(str(tmp_path)).load_best("t00000", run.identity)
+    best = best_state(CheckpointStore(str(tmp_path)), "t00000", run.identity)
     assert best is not None and best.epoch == 3
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from saved_states import best_state
 
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.messages import TrialStart
@@ -55,7 +56,7 @@ def test_the_best_saved_epoch_can_be_loaded_beside_the_newest(
     step_epochs(second, 7)
     second.end()
     store = CheckpointStore(str(tmp_path))
-    newest, found = store.load("t00000", second.identity), store.load_best("t00000", second.identity)
+    newest, found = store.load("t00000", second.identity), best_state(store, "t00000", second.identity)
     assert newest is not None and newest.epoch == 9
     assert found is not None and found.epoch == best
 
@@ -76,7 +77,7 @@ def test_an_epoch_that_was_not_saved_does_not_hide_the_best_saved_one(
         while run.step().report.epoch < 9:
             pass
         run.end()
-        found = CheckpointStore(str(root)).load_best("t00000", run.identity)
+        found = best_state(CheckpointStore(str(root)), "t00000", run.identity)
         assert found is not None
         return found.epoch
 
@@ -177,7 +178,7 @@ def test_the_best_state_is_the_best_of_those_that_were_written(
     run.begin(new_start(peak))
     step_epochs(run, 5)
     run.end()
-    found = CheckpointStore(str(tmp_path)).load_best("t00000", run.identity)
+    found = best_state(CheckpointStore(str(tmp_path)), "t00000", run.identity)
     assert found is not None and found.epoch == best
 
 
@@ -195,7 +196,7 @@ def test_a_damaged_newest_state_does_not_take_the_place_of_the_best(
     assert step_epochs(second, last - 1) == list(range(2, last + 1))
     second.end()
     store = CheckpointStore(str(tmp_path))
-    newest, best = (load("t00000", second.identity) for load in (store.load, store.load_best))
+    newest, best = store.load("t00000", second.identity), best_state(store, "t00000", second.identity)
     assert newest is not None and newest.epoch == last
     assert best is not None and best.epoch == 2
 
@@ -235,5 +236,5 @@ def test_a_failed_write_of_the_last_trial_takes_nothing_from_the_next_ones_best(
     step_epochs(run, 3)
     run.end()
     store = CheckpointStore(str(tmp_path))
-    best = store.load_best("t00001", run.identity)
+    best = best_state(store, "t00001", run.identity)
     assert best is not None and best.epoch == 1
