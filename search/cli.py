@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+STARTS_OVER = frozenset(["rerun", "predict", "export", "serve", "simulate"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +89,8 @@ COMMANDS = {
 
 def _next_start(options: argparse.Namespace) -> str:
     """What the same command does after an interruption."""
+    if options.command in STARTS_OVER:
+        return "the same command starts over"
     if any(text.startswith("search.trials=+") for text in getattr(options, "overrides", ())):
         return (
             "nothing is lost: the same command continues with the added trials, "

@@ -8,17 +8,20 @@ from __future__ import annotations
 import base64
 import io
 import os
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 CODE = "toprung.results.serving.image_classifier"
-PACKAGES = ("toprung", "keras", "tensorflow", "numpy", "pandas", "pillow", "mlflow")
+PACKAGES = ("toprung", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pandas", "pillow", "mlflow")
+"""What a model needs where it is served; of the two that bring TensorFlow one is installed."""
 
 
 def pyfunc_settings(model_file: Path) -> dict[str, Any]:
@@ -33,8 +36,15 @@ def pyfunc_settings(model_file: Path) -> dict[str, Any]:
         "artifacts": {"model": str(model_file)},
         "signature": signature(),
         "input_example": example(model_file),
-        "pip_requirements": [f"{package}=={version(package)}" for package in PACKAGES],
+        "pip_requirements": list(_installed(PACKAGES)),
     }
+
+
+def _installed(packages: Iterable[str]) -> Iterator[str]:
+    """Those of the packages that are installed, with their versions."""
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            yield f"{package}=={version(package)}"
 
 
 def load_pyfunc(model_file: Path, folder: Path) -> Any:

@@ -65,6 +65,8 @@ def rerun_lines(again: Rerun, metric: str) -> Iterator[str]:
         yield f"different  {name} from epoch {found.first[0].epoch} on: {', '.join(map(str, found.first))}"
         if largest := found.largest(metric):
             yield f"           {metric} differs by {largest.size:.6g} at most, at epoch {largest.epoch}"
+    if again.code:
+        yield f"note       trained with {again.code}: the file has changed since"
     yield from _surroundings(again)
 
 

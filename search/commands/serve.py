@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from toprung.results.serving.pyfunc_model import load_pyfunc
 from toprung.search.winner.find_model import found_model
+from toprung.spaces.errors import InputError
 
 
 def serve_model(named: str, host: str, port: int) -> None:
@@ -21,11 +24,14 @@ def serve_model(named: str, host: str, port: int) -> None:
         port: The port.
 
     Raises:
-        InputError: There is no such model.
-        OSError: The port is taken.
+        InputError: There is no such model, or nothing can be listened at there.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with found_model(named) as found, TemporaryDirectory(prefix="toprung-") as scratch:
+    with (
+        listening(host, port) as opened,
+        found_model(named) as found,
+        TemporaryDirectory(prefix="toprung-") as scratch,
+    ):
         model = load_pyfunc(found.path, Path(scratch) / "model")
         import uvicorn
         from mlflow.pyfunc import scoring_server
@@ -33,4 +39,24 @@ def serve_model(named: str, host: str, port: int) -> None:
         name = found.kept.name if found.kept else str(found.path)
         print(f"serving {name} at http://{host}:{port}/invocations; Ctrl-C ends it")
         print('send {"dataframe_records": [{"image": "<a file as base64>"}]}', flush=True)
-        uvicorn.run(scoring_server.init(model), host=host, port=port, log_level="warning")
+        settings = uvicorn.Config(scoring_server.init(model), log_level="warning")
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(settings).run(sockets=[opened])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens; it is opened before the model is loaded, which takes seconds.
+
+    Raises:
+        InputError: The host has no such address, or the port is taken.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((address[0], port), family=family)
+    except socket.gaierror as error:
+        raise InputError.single(
+            "--host", f"{host!r} ({error.strerror})", "an address of this machine"
+        ) from None
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError.single("--port", f"{host}:{port} ({reason})", "a port that is free here") from None

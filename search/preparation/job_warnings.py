@@ -6,7 +6,9 @@ import difflib
 from typing import TYPE_CHECKING
 
 from toprung.search.preparation.prepare import incompatible_runs
+from toprung.spaces.errors import InputError
 from toprung.trainables.data.cache.integrity import MANIFEST
+from toprung.trainables.data.decoding.folds import check_folds
 from toprung.trainables.optimization.recipe import RECIPE_KEYS
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ MISSPELT_RATIO = 0.85  # similarity of names that are taken for one another; bn_
 def job_warnings(prepared: PreparedJob) -> Iterator[str]:
     """What a search logs before it starts: of its images, its parameters and its earlier runs."""
     yield from data_warnings(prepared.dataset)
+    yield from fold_warnings(prepared.dataset, prepared.job.data.folds)
     yield from misspelt_parameters(prepared.kinds)
     yield from incompatible_runs(prepared.job, prepared.space)
 
@@ -40,6 +43,17 @@ def data_warnings(data: Dataset) -> Iterator[str]:
     yield from _missing_classes(data)
     if not data.counts["test"]:
         yield "there are no test images: a retraining will report no test accuracy"
+
+
+def fold_warnings(data: Dataset, folds: int) -> Iterator[str]:
+    """What keeps a retraining from cutting train and validation into folds."""
+    if folds:
+        counts = map(sum, zip(data.class_counts["train"], data.class_counts["val"], strict=True))
+        images = data.counts["train"] + data.counts["val"]
+        try:
+            check_folds(images, dict(zip(data.classes, counts, strict=True)), folds)
+        except InputError as error:
+            yield f"a retraining will be refused: {error}"
 
 
 def _missing_classes(data: Dataset) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from toprung.search.rerun.comparison import compare
 from toprung.search.rerun.environment import Environment
 from toprung.search.rerun.recorded_trial import UNFINISHED, RecordedTrial
-from toprung.search.rerun.row_plan import code_of, execution_of, images_of, row_plan
+from toprung.search.rerun.row_plan import code_of, execution_of, images_of, kept_version, row_plan
 from toprung.search.runs.allowed_changes import check_rerun_overrides
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.report import Outcome
@@ -33,12 +33,14 @@ class Rerun:
         comparison: What came out otherwise.
         environment: Where and how it was computed now.
         failure: Why the second training failed; "" where it did not.
+        code: Which version of the user's code was trained, where it is not the one that is there now; else "".
     """
 
     recorded: RecordedTrial
     comparison: Comparison
     environment: Environment
     failure: str = ""
+    code: str = ""
 
     @property
     def surroundings(self) -> tuple[str, ...]:
@@ -83,7 +85,8 @@ def rerun_trial(
     now = Environment.of_this_process(last.execution, plan.cpus, code.fingerprint)
     outcome = _ended_otherwise(recorded, last, reports)
     failure = last.reason or last.error.strip().rpartition("\n")[2]
-    return Rerun(recorded, compare(recorded.reports, reports, outcome), now, failure if last.failure else "")
+    compared = compare(recorded.reports, reports, outcome)
+    return Rerun(recorded, compared, now, failure if last.failure else "", kept_version(folder, job, code))
 
 
 def _ended_otherwise(recorded: RecordedTrial, last: EpochResult, reports: Sequence[EpochReport]) -> str:

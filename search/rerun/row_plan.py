@@ -7,6 +7,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from toprung.search.rerun.environment import Environment
+from toprung.search.runs.run_folder import CODE, RunFolder, code_name
 from toprung.search.winner.train import micro_batches
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import SourceFile, pack_source
@@ -19,7 +20,6 @@ from toprung.trainables.worker.plan import Rules, TrialPlan
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
     from toprung.search.rerun.recorded_trial import RecordedTrial
-    from toprung.search.runs.run_folder import RunFolder
     from toprung.trainables.data.dataset import Dataset
 
 
@@ -74,10 +74,20 @@ def code_of(folder: RunFolder, job: Job, recorded: RecordedTrial) -> SourceFile:
     code = pack_source(job.family)
     if fingerprint and code.fingerprint != fingerprint:
         file = job.family.rpartition(":")[0]
-        lacking = f"{folder.path('code')} lacks the version that trained {recorded.trial_id}"
+        lacking = f"{folder.path(CODE)} lacks the version that trained {recorded.trial_id}"
         given = f"{file} has changed, and {lacking}"
         raise InputError.single("space.name", given, f"must be the file of fingerprint {fingerprint[:8]}")
     return code
+
+
+def kept_version(folder: RunFolder, job: Job, code: SourceFile) -> str:
+    """Where the run keeps this version of the code, if the user's file is another by now; else ""."""
+    name = code_name(code)
+    try:
+        is_current = name is None or pack_source(job.family).fingerprint == code.fingerprint
+    except InputError:  # the file is gone
+        is_current = False
+    return "" if is_current or name is None else folder.path(CODE, name)
 
 
 def images_of(job: Job, recorded: RecordedTrial) -> Dataset:

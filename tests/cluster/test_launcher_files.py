@@ -165,6 +165,16 @@ def test_the_images_are_those_that_the_manifests_name() -> None:
     assert installed_extras(dockerfile) == {"cluster", "gpu"}
 
 
+def test_the_image_that_serves_installs_pinned_packages_and_leaves_out_what_only_a_search_needs() -> None:
+    serving = (CLUSTER / "Dockerfile").read_text().partition("AS serve\n")[2].replace("\\\n", " ")
+    command = re.search(r"pip install -c cluster/constraints.txt (.+)", serving)
+    assert command is not None
+    packages = set(command.group(1).split())
+    pinned = {line.split("==")[0].lower() for line in (CLUSTER / "constraints.txt").read_text().splitlines()}
+    assert packages <= pinned and {"tensorflow-cpu", "keras", "mlflow"} <= packages
+    assert not packages & {"ray", "optuna", "cmaes", "obstore", "boto3", "tensorflow"}
+
+
 def test_the_extras_for_gpus_are_pinned() -> None:
     pinned = {line.split("==")[0] for line in (CLUSTER / "constraints.txt").read_text().splitlines()}
     assert {

@@ -11,12 +11,12 @@ from PIL import Image
 from toprung.search.cli import main
 from toprung.search.commands.check import describe_job
 from toprung.search.jobs.schema import Job
-from toprung.search.preparation.job_warnings import data_warnings, misspelt_parameters
+from toprung.search.preparation.job_warnings import data_warnings, fold_warnings, misspelt_parameters
 from toprung.search.preparation.prepare import config_kinds
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.families.built_in import BUILT_IN
 from toprung.spaces.families.registry import load_space
-from toprung.trainables.data.dataset import DataSpec, load
+from toprung.trainables.data.dataset import Dataset, DataSpec, load
 from toprung.trainables.system.storage import Storage
 
 
@@ -164,3 +164,24 @@ def test_12_bit_values_in_16_bit_images_are_told(tmp_path: Path) -> None:
         Image.fromarray(rng.integers(0, 4096, (8, 8), dtype=np.uint16)).save(home / f"{number}.png")
     (line,) = data_warnings(load(DataSpec("folder", str(tmp_path / "images")), tmp_path / "cache"))
     assert line.startswith("the brightest pixel of all images is 16 of 255: their values fill a fraction")
+
+
+@pytest.mark.parametrize(
+    ("folds", "val", "told"),
+    [
+        (5, (3, 1, 1), ["too few images of 'c' (1) in train and validation"]),
+        (5, (3, 1, 2), []),
+        (20, (3, 1, 2), ["data.folds: 20, and there are 19 images"]),
+        (0, (3, 1, 1), []),
+    ],
+)
+def test_folds_that_the_images_do_not_allow_are_told_before_the_search(
+    folds: int, val: tuple[int, ...], told: list[str]
+) -> None:
+    counts = {"train": 13, "val": sum(val), "test": 1}
+    class_counts = {"train": (7, 6, 0), "val": val, "test": (1, 0, 0)}
+    data = Dataset((8, 8, 1), ("a", "b", "c"), "f" * 64, Path("entry"), counts, class_counts)
+    found = list(fold_warnings(data, folds))
+    assert len(found) == len(told)
+    for line, text in zip(found, told, strict=True):
+        assert line.startswith("a retraining will be refused: data.folds: ") and text in line

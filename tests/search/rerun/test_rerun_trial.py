@@ -135,6 +135,7 @@ def test_a_searched_trial_comes_out_the_same_with_the_code_it_had_and_a_row_that
     last = int(trials.set_index("trial_id")["last_epoch"]["t00001"])
     assert f"epoch {last}/{last}: val_accuracy" in same.stdout and ", as in the search" in same.stdout
     assert f"same       t00001: {last} epoch" in same.stdout and "clean_train_accuracy" in same.stdout
+    assert f"note       trained with {run}/code/my_models-" in same.stdout
     assert everything(run) == before, "nothing in the run is changed"
 
     change(str(run), "t00001", epoch=last)

@@ -50,6 +50,7 @@ from toprung.trainables.worker.retraining import RetrainPlan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 README = (Path(__file__).parents[3] / "README.md").read_text()
+LEFT_OUT = ("ray", "optuna", "cmaes", "obstore", "boto3")
 DIGITS = DataSpec(source="digits", image_size=8)
 CONFIG: dict[str, Any] = {
     "blocks": 1, "convs_per_block": 1, "filters": 8, "kernel_size": 3, "dense_units": 0, "head": "flatten",
@@ -215,10 +216,18 @@ def test_predict_says_of_image_files_what_the_test_recorded_and_names_what_is_no
 def test_a_server_answers_image_files_as_predict_does_to_the_last_digit_and_refuses_what_is_none(
     run: Path, tmp_path: Path, toprung: Any
 ) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    # What the target `serve` of cluster/Dockerfile leaves out is not needed.
+    text = f"import sys\nsys.modules.update(dict.fromkeys({LEFT_OUT!r}))\n"
+    (blocked / "sitecustomize.py").write_text(text)
     with free_port() as port:
-        server = toprung("serve", run, "--port", port)
+        server = toprung("serve", run, "--port", port, env={"PYTHONPATH": str(blocked)})
     wait_for_answer(f"http://127.0.0.1:{port}/ping", server.process)
     check_answers(run, tmp_path, port)
+    server.signal(signal.SIGINT)
+    ended = server.wait()
+    assert ended.returncode == 0 and ended.stdout.startswith("serving t00001-s7 at http://127.0.0.1:")
 
 
 def test_mlflow_serves_the_registered_champion_by_the_command_of_the_readme(

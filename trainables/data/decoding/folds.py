@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.task.task_type import class_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
 LEAST_IMAGES = 2  # of a class: whichever is validated, one is left to train on
 
@@ -37,16 +36,17 @@ def fold_numbers(labels: NDArray[np.int64], ranks: NDArray[np.float64], folds: i
     return numbers
 
 
-def check_folds(labels: NDArray[np.int64], classes: Sequence[str], folds: int) -> None:
-    """Raise `InputError` where these images, of train and validation, are too few to be cut into folds."""
-    if len(labels) < folds:
-        raise InputError.single(
-            "data.folds", f"{folds}, and there are {len(labels)} images", "at most as many"
-        )
-    counts = class_counts(labels, len(classes))
-    rare = [
-        f"{name!r} ({count})" for name, count in zip(classes, counts, strict=True) if 0 < count < LEAST_IMAGES
-    ]
+def check_folds(images: int, class_counts: Mapping[str, int], folds: int) -> None:
+    """Raise `InputError` where train and validation together are too few to be cut into folds.
+
+    Args:
+        images: Their number.
+        class_counts: By class, the number of them.
+        folds: The number of folds.
+    """
+    if images < folds:
+        raise InputError.single("data.folds", f"{folds}, and there are {images} images", "at most as many")
+    rare = [f"{name!r} ({count})" for name, count in class_counts.items() if 0 < count < LEAST_IMAGES]
     if rare:
         given = f"too few images of {', '.join(rare)} in train and validation"
         raise InputError.single("data.folds", given, f"at least {LEAST_IMAGES} of each class")

@@ -174,7 +174,8 @@ def _validate_fold(
     kept = {home: np.flatnonzero(np.isin(chosen, (TRAIN, VAL))) for home, chosen in assignments.items()}
     homes = [home for home, rows in kept.items() if len(rows)]
     pooled = np.concatenate([labels[home][kept[home]] for home in homes])
-    check_folds(pooled, classes, spec.folds)
+    counts = dict(zip(classes, class_counts(pooled, len(classes)), strict=True))
+    check_folds(len(pooled), counts, spec.folds)
     ranks = np.concatenate([keys_of(home)[kept[home], 1] for home in homes])
     target = np.where(fold_numbers(pooled, ranks, spec.folds) == spec.fold, VAL, TRAIN)
     ends = np.cumsum([len(kept[home]) for home in homes])[:-1]

@@ -55,10 +55,10 @@ def test_equal_images_stay_together_and_combinations_of_labels_are_spread() -> N
 
 def test_too_few_images_for_the_folds_are_refused() -> None:
     with pytest.raises(InputError, match=r"data\.folds: 5, and there are 4 images"):
-        check_folds(np.array([0, 0, 1, 1]), ["a", "b"], 5)
+        check_folds(4, {"a": 2, "b": 2}, 5)
     with pytest.raises(InputError, match=r"too few images of 'b' \(1\)"):
-        check_folds(np.array([0, 0, 1, 0, 0]), ["a", "b", "unused"], 2)
-    check_folds(np.array([[1, 1], [1, 1], [0, 1]]), ["a", "b"], 2)
+        check_folds(5, {"a": 4, "b": 1, "unused": 0}, 2)
+    check_folds(3, {"a": 2, "b": 3}, 2)
 
 
 @pytest.mark.parametrize("with_val", [False, True], ids=["drawn splits", "the source's own splits"])
