@@ -33,6 +33,7 @@ def head_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
         "learning_rate": settings["head_rate"],
         "schedule": "cosine",
         "weight_decay": settings["head_l2"],
+        "label_smoothing": 0.0,
     }
 
 

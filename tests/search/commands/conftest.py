@@ -40,13 +40,18 @@ def made_run(tmp_path: Path) -> Callable[..., RunFolder]:
     """Make a finished run, or with `epochs` one whose driver has died after so many."""
 
     def make(
-        name: str = "made", trials: int = 30, epochs: int = 10**6, seed: int = 0, **search: Any
+        name: str = "made",
+        trials: int = 30,
+        epochs: int = 10**6,
+        seed: int = 0,
+        space_name: str = "cnn",
+        **search: Any,
     ) -> RunFolder:
         content: dict[str, Any] = {
             "name": name,
             "data": "digits",
             "seed": seed,
-            "space": {"ranges": {"learning_rate": [1e-4, 1e-1]}},
+            "space": {"name": space_name, "ranges": {"learning_rate": [1e-4, 1e-1]}},
             "search": {"trials": trials, "max_epochs": MAX_EPOCHS, "sampler": "random", **search},
             "storage": {"path": str(tmp_path / "runs")},
             "tracking": {"enabled": False},

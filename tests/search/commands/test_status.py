@@ -29,6 +29,16 @@ def test_a_finished_search_is_told_by_rungs_cost_and_failures(
     assert "RUNNING" not in told and "state " not in told
 
 
+def test_a_run_of_the_transfer_space_tells_what_fine_tuning_gained_over_a_head(
+    made_run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", made_run(space_name="transfer").root]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("head ")]
+    assert " of a head on frozen features (t000" in line and ", epoch 1); fine-tuned " in line
+    assert main(["status", made_run(name="other").root]) == 0
+    assert "head on frozen features" not in capsys.readouterr().out
+
+
 def test_without_a_search_that_writes_it_no_trial_is_running(
     made_run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -206,8 +206,10 @@ def test_an_epoch_on_kept_features_makes_many_passes_and_others_make_one(bright:
 def test_the_head_is_fitted_in_one_way_whatever_tunes_the_network(bright: Task, config: dict) -> None:
     fitted = {**config, "head_epochs": 1, "head_rate": 1e-2, "head_l2": 0.1}
     trainers = [
-        new_trainer({**fitted, "optimizer": name, "learning_rate": rate}, bright)
-        for name, rate in (("lion", 1e-5), ("sgd", 1e-3))
+        new_trainer(
+            {**fitted, "optimizer": name, "learning_rate": rate, "label_smoothing": smoothing}, bright
+        )
+        for name, rate, smoothing in (("lion", 1e-5, 0.1), ("sgd", 1e-3, 0.0))
     ]
     first, second = (curve(trainer, range(1, 2)) for trainer in trainers)
     assert first == second
