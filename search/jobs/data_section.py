@@ -10,6 +10,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -89,10 +90,15 @@ class DataSection(Section):
     max_corrupt_fraction: CorruptFraction = _setting("max_corrupt_fraction")
     max_image_pixels: ImageCount = _setting("max_image_pixels")
 
+    @field_validator("folds")
+    @classmethod
+    def more_than_one_fold(cls, value: int) -> int:
+        if value == 1:
+            raise PydanticCustomError("folds", "must be 0, or from 2 to 20")
+        return value
+
     @model_validator(mode="after")
     def has_the_fold(self) -> DataSection:
-        if self.folds == 1:
-            raise ValueError("folds is 1, and must be 0, or from 2 to 20")
         if self.fold is not None and self.fold >= self.folds:
             raise ValueError(f"fold is {self.fold}, and must be below folds, which is {self.folds}")
         return self

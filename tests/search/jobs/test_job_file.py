@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,31 @@ def test_a_job_cannot_be_changed_once_made() -> None:
     job = Job(name="a", data="digits")
     with pytest.raises(ValueError, match="frozen"):
         job.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"folds": 1}, "data.folds: 1 given; must be 0, or from 2 to 20"),
+        ({"folds": 21}, "data.folds: 21 given"),
+        ({"folds": 5, "fold": 5}, "fold is 5, and must be below folds, which is 5"),
+        ({"fold": 0}, "fold is 0, and must be below folds, which is 0"),
+    ],
+)
+def test_folds_are_two_or_more_and_a_fold_is_one_of_them(data: dict[str, int], told: str) -> None:
+    with pytest.raises(InputError, match=re.escape(told)):
+        Job.from_dict({"name": "a", "data": {"source": "digits", **data}}, "job")
+
+
+def test_the_splits_of_a_search_do_not_depend_on_the_number_of_folds() -> None:
+    data = {"source": "digits"}
+    plain, folded = (
+        Job.from_dict({"name": "a", "data": each}, "job") for each in (data, {**data, "folds": 5})
+    )
+    assert plain.data_spec() == folded.data_spec() and (plain.finalists, folded.finalists) == (0, 3)
+    part = Job.from_dict({"name": "a", "data": {**data, "folds": 5, "fold": 2}}, "job").data_spec()
+    assert (part.folds, part.fold) == (5, 2)
+    assert (
+        Job.from_dict({"name": "a", "data": {**data, "folds": 5}, "retrain": {"confirm": 7}}, "job").finalists
+        == 7
+    )
