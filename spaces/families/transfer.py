@@ -119,12 +119,12 @@ FIRST_CONFIG: Mapping[str, Value] = {
     "augment": 0.3,
 }
 
-# The rates that tune a network, as a share of those that train one: above, the first steps break what the network knows
-# (0.70 on photographs fell to 0.45 at an Adam rate of 1e-3); far below, they change nothing.
-TUNING_SHARE = 0.05
+# The rates that tune a network, as shares of the lowest and the highest that train one. Above, the first steps break
+# what the network knows (0.70 on photographs fell to 0.45 at an Adam rate of 1e-3); below, they change nothing.
+TUNING_SHARES = 0.25, 0.06
 USUAL: Mapping[str, Range] = {
-    "deep_share": Interval(0.3, 1.0),
-    "depth_decay": Interval(0.1, 1.0),
+    "deep_share": Interval(0.5, 1.0),
+    "depth_decay": Interval(0.3, 1.0),
     "warmup_share": Interval(0.05, 0.2),
     "batch_size": Choices((16, 32, 64)),
     "augment_set": Choices(("standard", "photo")),
@@ -136,7 +136,7 @@ WIDEST: Mapping[str, Range] = {"batch_size": Choices((8, 16, 32, 64, 128, 256))}
 def tuning_rates(optimizer: str) -> Interval:
     """The learning rates of an optimizer that are worth a trial on a pretrained network."""
     low, high = training_recipe.USEFUL_RANGES.get(optimizer, training_recipe.OF_OTHERS).learning_rate
-    return Interval(TUNING_SHARE * low, TUNING_SHARE * high)
+    return Interval(TUNING_SHARES[0] * low, TUNING_SHARES[1] * high)
 
 
 @tried_first(FIRST_CONFIG)

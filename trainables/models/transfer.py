@@ -77,12 +77,12 @@ class TransferFamily:
         x = preprocess(settings["backbone"], x)
         x = body(x) if settings["weights"] == "none" else InferenceOnly(body, name="pretrained")(x)
         x = LAYERS.GlobalAveragePooling2D(name="features")(x)
-        for width in (settings["dense_units"], settings["dense_units_2"]):
-            if width:
-                x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
+        widths = [settings[name] for name in ("dense_units", "dense_units_2") if settings[name]]
+        for width in widths:
+            x = LAYERS.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = RuntimeDropout("head_dropout")(x)
         # A regression begins at zero: in the directions that few images leave open, random weights would stay as noise.
-        start = "glorot_uniform" if settings["weights"] == "none" else "zeros"
+        start = "glorot_uniform" if widths or settings["weights"] == "none" else "zeros"
         return keras.Model(inputs, LAYERS.Dense(task.outputs, kernel_initializer=start, name="logits")(x))
 
     def pretrained(self, model: keras.Model) -> list[InferenceOnly]:

@@ -217,6 +217,23 @@ def test_the_head_is_fitted_in_one_way_whatever_tunes_the_network(bright: Task, 
     assert rates[0] < 1e-5 < rates[1] < 1e-3
 
 
+def test_deeper_layers_move_less_where_the_rate_decays_by_depth(bright: Task, config: dict) -> None:
+    tuned = {**config, "head_epochs": 0, "top_epochs": 0, "deep_share": 1.0, "weight_decay": 0.0, "ema": 0.0}
+    trainer = new_trainer({**tuned, "deep_rate": 0.1}, bright)
+    network = trainer.compiled.network
+    depths, moved = network.depths(), {}
+    for decay in (1.0, 1e-3):
+        trainer.reset({**tuned, "deep_rate": 0.1, "depth_decay": decay}, 1)
+        before = trainer.state()["optimizer/weights"]
+        trainer.train_epoch(1)
+        moved[decay] = np.abs(trainer.state()["optimizer/weights"] - before)
+    assert len(set(depths.tolist())) == 4, "the head and three layers"
+    for depth in sorted(set(depths.tolist())):
+        at_depth = depths == depth
+        share = np.median(moved[1e-3][at_depth]) / np.median(moved[1.0][at_depth])
+        assert share == pytest.approx(1e-3**depth, rel=0.6), "Adam's steps have the size of the rate"
+
+
 def test_passes_continue_bit_for_bit(bright: Task, config: dict) -> None:
     settings = {**config, "head_passes": 3, "depth_decay": 0.3}
     whole = curve(first := new_trainer(settings, bright))
