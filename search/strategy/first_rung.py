@@ -18,6 +18,11 @@ class FirstRung:
         self._halving, self._notes = halving, notes
         self._correlations = RungCorrelations(halving.rungs)
 
+    @property
+    def explained(self) -> float:
+        """The share of the variance at a rung that the rung below explains, on average."""
+        return self._correlations.explained()
+
     def update(self, epoch: int) -> None:
         """Measure again after a result at the rung of this epoch."""
         if not self._correlations.update(epoch):

@@ -109,7 +109,7 @@ class Proposer:
         if modelled is None:
             if self.initial_configs and number % 2:
                 return lambda attempt: self._near_first(number, attempt)
-            return self._random(number, "random: no rung has enough results to model yet")
+            return self._random(number, "random: no rung that may predict the end has enough results yet")
         if subseed(self.seed, "share", number) % RANDOM_SHARE == 0:
             return self._random(number, f"random: one proposal in {RANDOM_SHARE} ignores the model")
         top = modelled.levels[-1]
@@ -147,7 +147,7 @@ class Proposer:
         if results < MOST_AWAITED and results < max(ENOUGH_RESULTS, _open_parameters(evidence.points)):
             return None
         modelled = evidence.at_least(ENOUGH_TO_CORRECT)
-        return modelled if modelled.levels else None
+        return modelled if modelled.levels and modelled.predicts_the_end else None
 
     def _draw_from_model(
         self, number: int, attempt: int, evidence: Evidence, origin: ProposalOrigin

@@ -160,9 +160,8 @@ class Strategy:
         if proposed is None:
             self.is_space_used_up = True
             return None
-        config = proposed.point.config
-        self._trials.add(number, config, proposed.point, proposed.origin)
-        return Proposal(trial_id(number), config)
+        self._trials.add(number, proposed.point.config, proposed.point, proposed.origin)
+        return Proposal(trial_id(number), proposed.point.config)
 
     def resume(self) -> str | None:
         """The paused trial to resume now; None when there is none (promotion variant only)."""
@@ -301,6 +300,7 @@ class Strategy:
             running=self._running,
             failed=self._trials.failed,
             epoch_secs=self._trials.epoch_secs if self.weighs_time else {},
+            explained=self._first_rung.explained,
         )
 
     @property

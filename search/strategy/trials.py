@@ -119,7 +119,7 @@ class Trials:
         points: The points of trials, those of earlier runs under negative numbers; it only grows.
         config_keys: See `config_key`, of every configuration.
         open: The trials that have not ended.
-        failed: The trials whose end counts against their configuration.
+        failed: The trials whose end counts against their configuration, and the epoch at which they ended.
         epoch_secs: Seconds of an epoch of a trial, the average so far.
         next_number: Of the next proposal.
     """
@@ -128,7 +128,7 @@ class Trials:
         self.points: dict[int, Point] = {}
         self.config_keys: set[str] = set()
         self.open: set[int] = set()
-        self.failed: set[int] = set()
+        self.failed: dict[int, int] = {}
         self.epoch_secs: dict[int, float] = {}
         self.next_number = 0
         self._states: dict[int, TrialState] = {}
@@ -156,4 +156,4 @@ class Trials:
         self._states[number].outcome = outcome
         self.open.discard(number)
         if outcome.counts_against_config:
-            self.failed.add(number)
+            self.failed[number] = self._states[number].epoch

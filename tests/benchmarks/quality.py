@@ -2,13 +2,15 @@
 
     python tests/benchmarks/quality.py --workers 4 32 256 --seeds 10
     python tests/benchmarks/quality.py --sets cnn made_up --seeds 16
+    python tests/benchmarks/quality.py --sets cnn made_up --ablations
 
 Sets of tasks: LCBench's development tasks (epochs 2-51 of the surrogate as epochs 1-50), three families of real
 convolutional networks, and made-up curves. The budget is 60 (LCBench) or 30 full trainings of average length, shared by
 the workers. At each share of the budget the incumbent is the trial with the best value any policy has been told so far,
 and it is judged by its value after the full training: 0 is the best of 1500 random configurations, 1 their median. A
 second table has the differences to ours, paired by task and seed, with standard errors. Runs are kept in --cache, so
-that a table can be completed in several sittings.
+that a table can be completed in several sittings. With --ablations ours is compared with itself, each mechanism
+switched off alone: positive differences are what the mechanism gains.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import optuna
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import ablations
 import cnn_families
 import made_up_curves
 from lcbench import DATA, TASKS, LCBench, Surrogate
@@ -66,8 +69,10 @@ def random_ladder(blackbox: Any, seed: int) -> Strategy:
     return Strategy.for_space(blackbox.space, blackbox.max_epochs, seed, sampler="random")
 
 
-def policies() -> dict[str, Make]:
-    """Ours first, then every peer that is installed; the others are named with the reason."""
+def policies(with_ablations: bool) -> dict[str, Make]:
+    """Ours first, then ours without each mechanism, or every installed peer; the others are named with the reason."""
+    if with_ablations:
+        return {"toprung": ours, **dict.fromkeys(ablations.ABLATIONS, ours)}
     found: dict[str, Make] = {"toprung": ours, "our rungs, random": random_ladder}
     for name in PEERS:
         try:
@@ -220,6 +225,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", default=None, help="policies whose name holds one of these words"
     )
+    parser.add_argument("--ablations", action="store_true", help="ours without each mechanism, no peers")
     parser.add_argument("--clock", choices=("secs", "epochs"), default="secs", help="what an epoch costs")
     parser.add_argument("--untrained", action="store_true", help="count the untrained epoch as the first one")
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of LCBench's surrogate")
@@ -238,7 +244,7 @@ def main() -> None:
     cache = Cache(args.cache)
     chosen = {
         name: make
-        for name, make in policies().items()
+        for name, make in policies(args.ablations).items()
         if args.only is None or any(word.lower() in name.lower() for word in args.only)
     }
     for kind in args.sets:
@@ -250,7 +256,8 @@ def main() -> None:
         for workers in args.workers:
             regret = {}
             for name, make in chosen.items():
-                regret[name] = measured(args, make, name, workers, cache, tasks)
+                with ablations.switched_off(name):
+                    regret[name] = measured(args, make, name, workers, cache, tasks)
                 print(f"done: {name}, {kind}, {workers} workers", file=sys.stderr, flush=True)
             title = f"{kind}, {workers} workers"
             print_table(title, regret)

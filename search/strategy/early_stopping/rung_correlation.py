@@ -13,6 +13,10 @@ from toprung.search.strategy.early_stopping.rung import Rung, milestone
 USEFUL = (
     0.7  # the rank correlation a rung must plausibly have: it explains half the variance at the next rung
 )
+Z_90 = 1.28  # standard errors that a one-sided 90% interval reaches
+EXPECTED = 0.8  # the share of the variance that a rung is expected to explain of the next: from half to all
+PSEUDO_TRIALS = 2  # how many trials that expectation is worth
+FITTED_TO = 2  # trials that always lie on one line
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class RungCorrelation:
         trials: How many trials reached both.
         correlation: Their rank correlation.
         useful: The least correlation that makes the lower rung worth cutting at.
+        restriction: u.
     """
 
     epoch: int
@@ -36,11 +41,26 @@ class RungCorrelation:
     trials: int
     correlation: float
     useful: float
+    restriction: float = 1.0
+
+    @property
+    def explained(self) -> float:
+        """The share of the variance of the upper ranks that the lower ones explain, over all trials (R^2 from r)."""
+        if self.correlation <= 0.0:
+            return 0.0
+        square, ratio = self.correlation**2, self.restriction**2
+        return square * ratio / (1.0 + square * (ratio - 1.0))
 
     @property
     def is_misleading(self) -> bool:
-        """Whether the correlation is more than one standard error, 1 / sqrt(trials - 1), below a useful one."""
-        return self.trials > 2 and self.correlation + 1.0 / np.sqrt(self.trials - 1) < self.useful
+        """Whether the correlation is below a useful one with 90% confidence (Fisher's z).
+
+        A first rung that is raised in error costs many epochs, and a handful of trials often correlates by chance.
+        """
+        if self.trials <= 3:
+            return False
+        correlation, useful = np.arctanh(np.clip([self.correlation, self.useful], -0.999, 0.999))
+        return bool(correlation + Z_90 / np.sqrt(self.trials - 3) < useful)
 
     def __str__(self) -> str:
         return (
@@ -61,7 +81,7 @@ def correlate_rungs(rung: Rung, above: Rung) -> RungCorrelation:
     deviation_of_all = np.sqrt((len(rung) ** 2 - 1) / 12.0)  # of the ranks 0 ... n - 1
     ratio = max(1.0, float(deviation_of_all / ranks_below.std()))
     useful = USEFUL / float(np.sqrt(ratio**2 - USEFUL**2 * (ratio**2 - 1.0)))
-    return RungCorrelation(rung.epoch, above.epoch, trials, correlation, useful)
+    return RungCorrelation(rung.epoch, above.epoch, trials, correlation, useful, ratio)
 
 
 def _varies(rung: Rung) -> bool:
@@ -87,7 +107,7 @@ class RungCorrelations:
     def __init__(self, rungs: Sequence[Rung]) -> None:
         # The last rung before the full training is always worth cutting at: too little is known of what lies above it.
         self._rungs = rungs[:-1] or rungs
-        self._pairs = {above.epoch: (rung, above) for rung, above in pairwise(self._rungs)}
+        self._pairs = {above.epoch: (rung, above) for rung, above in pairwise(rungs)}
         self._found: dict[int, RungCorrelation] = {}
 
     def update(self, epoch: int) -> bool:
@@ -101,11 +121,22 @@ class RungCorrelations:
         return has_grown
 
     def first_useful(self) -> tuple[int, list[RungCorrelation]]:
-        """The epoch of the lowest rung that does not mislead, and the correlations of those below it."""
-        misleading: list[RungCorrelation] = []
-        for rung in self._rungs[:-1]:
-            found = self._found.get(rung.epoch)
-            if found is None or not found.is_misleading:
-                return rung.epoch, misleading
-            misleading.append(found)
-        return self._rungs[-1].epoch, misleading
+        """The epoch of the lowest rung above all those that mislead, and the correlations of these.
+
+        A rung is of use where it predicts the end: it must predict the next one, that one the next, and so on.
+        """
+        found = [self._found[rung.epoch] for rung in self._rungs[:-1] if rung.epoch in self._found]
+        misleading = [one for one in found if one.is_misleading]
+        return (misleading[-1].next_epoch if misleading else self._rungs[0].epoch), misleading
+
+    def explained(self) -> float:
+        """The share of the variance at a rung that the rung below explains, on average from the first useful one on.
+
+        At least what is expected before trials have shown more.
+        """
+        first, _ = self.first_useful()
+        useful = [found for epoch, found in self._found.items() if epoch >= first]
+        shares = [(found.explained, max(0, found.trials - FITTED_TO)) for found in useful]
+        counts = PSEUDO_TRIALS + sum(count for _, count in shares)
+        measured = PSEUDO_TRIALS * EXPECTED + sum(share * count for share, count in shares)
+        return max(EXPECTED, measured / counts)

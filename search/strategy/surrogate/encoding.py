@@ -46,6 +46,20 @@ class Column:
         """How many values a categorical parameter has; 0 for a number."""
         return len(self.distribution.choices) if isinstance(self.distribution, CategoricalDistribution) else 0
 
+    @cached_property
+    def order(self) -> np.ndarray | None:
+        """Where each choice lies from the least, 0, to the greatest, 1, by its rank; None unless all are numbers."""
+        given = self.distribution.choices if isinstance(self.distribution, CategoricalDistribution) else ()
+        numbers = [one for one in given if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(numbers) < 2 or len(set(numbers)) < len(given):
+            return None
+        return np.argsort(np.argsort(numbers)) / (len(numbers) - 1.0)
+
+    @property
+    def features(self) -> int:
+        """How many features it becomes: one for each choice that has no order."""
+        return self.choices if self.choices and self.order is None else 1
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -103,10 +117,11 @@ class Encoding:
     def _features(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of every feature, shape (features,), int: its column, the choice it represents, how many (0: a number)."""
         repeated = {int(i) for group in self._ranges for i in group[1:]}
-        in_column = [0 if i in repeated else max(1, column.choices) for i, column in enumerate(self.columns)]
+        in_column = [0 if i in repeated else column.features for i, column in enumerate(self.columns)]
         source = np.repeat(np.arange(len(self.columns)), in_column)
         choice = np.concatenate([np.arange(count) for count in in_column] or [np.zeros(0, dtype=int)])
-        return source, choice, np.array([column.choices for column in self.columns], dtype=int)[source]
+        choices = [0 if column.order is not None else column.choices for column in self.columns]
+        return source, choice, np.array(choices, dtype=int)[source]
 
     def lacks(self, point: Point) -> bool:
         """Whether the point has a parameter that leaves a choice and has no column."""
@@ -166,14 +181,15 @@ class Encoding:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Model inputs, shape (n, features), of rows of shape (n, columns): a categorical has one feature a choice.
 
-        A missing number becomes 0.5, which is no distance from the average trial; a missing category all zeros.
+        Choices that are numbers have an order, and are one feature: what is true of a rate of 0.01 is likely to be so
+        of 0.03. A missing number becomes 0.5, which is no distance from the average trial; a missing category all
+        zeros.
         """
         source, choice, choices = self._features
-        if self._ranges:
-            rows = rows.copy()
-            for group in self._ranges:
-                rows[:, group[0]] = np.fmax.reduce(rows[:, group], axis=1)
-        units = rows[:, source]
+        placed = self._ordered(rows)
+        for group in self._ranges:
+            placed[:, group[0]] = np.fmax.reduce(placed[:, group], axis=1)
+        units = placed[:, source]
         missing = np.isnan(units)
         is_chosen = np.floor(np.where(missing, -1.0, units) * choices) == choice
         # Two different choices are as far apart as the two ends of a number: sqrt(1/2 + 1/2) = 1.
@@ -183,6 +199,16 @@ class Encoding:
     def _key_of(self, column: Column) -> Key:
         is_unsteady = not column.choices and column.name in self.unsteady
         return (column.name, ()) if is_unsteady else column.key
+
+    def _ordered(self, rows: np.ndarray) -> np.ndarray:
+        """The rows with choices that are numbers placed by their order, not by their place in the list."""
+        placed = rows.copy()
+        for i, column in enumerate(self.columns):
+            if column.order is not None:
+                known = ~np.isnan(rows[:, i])
+                index = np.floor(rows[known, i] * column.choices).astype(int)
+                placed[known, i] = column.order[np.minimum(index, column.choices - 1)]
+        return placed
 
 
 def _decides(values: np.ndarray, missing: np.ndarray) -> bool:

@@ -25,8 +25,10 @@ class Evidence:
         first_rung: The epoch of the lowest rung worth cutting at.
         points: The point of each trial by number; trials of earlier runs have negative numbers.
         running: The trials that are neither ended nor paused.
-        failed: The trials whose end counts against their configuration.
+        failed: The trials whose end counts against their configuration, and the epoch at which they ended.
         epoch_secs: Seconds of an epoch by trial; empty where time is not weighed.
+        explained: The share of the variance at a rung that the rung below explains.
+        unseen: How many rungs lie above all those here.
     """
 
     rungs: Sequence[Rung]
@@ -34,8 +36,10 @@ class Evidence:
     first_rung: int
     points: Mapping[int, Point]
     running: Collection[int]
-    failed: Collection[int]
+    failed: Mapping[int, int]
     epoch_secs: dict[int, float] = field(default_factory=dict)
+    explained: float = 1.0
+    unseen: int = 0
 
     @property
     def levels(self) -> list[Rung]:
@@ -47,13 +51,29 @@ class Evidence:
         """The results of the rung of this run that has most, and of that of earlier runs, added up."""
         return sum(max(map(len, rungs), default=0) for rungs in (self.prior, self.rungs))
 
+    @property
+    def outlived(self) -> dict[int, float]:
+        """The scores of the trials that reached a rung beyond the epoch by which nine in ten of the failed had ended.
+
+        A trial that was stopped before might have failed as well.
+        """
+        ended = sorted(self.failed.values())
+        beyond = (rung for rung in self.rungs if ended and rung.epoch >= ended[-1 - len(ended) // 10])
+        return next((rung.scores for rung in beyond), {})
+
+    @property
+    def predicts_the_end(self) -> bool:
+        """Whether the highest rung here may explain at least half the variance after the full training."""
+        return self.explained**self.unseen >= 0.5
+
     def at_least(self, results: int) -> Evidence:
         """The evidence without the rungs that have fewer results."""
-        return replace(
-            self,
-            rungs=[rung for rung in self.rungs if len(rung) >= results],
-            prior=[rung for rung in self.prior if len(rung) >= results],
-        )
+        prior = [rung for rung in self.prior if len(rung) >= results]
+        enough = [len(rung) >= results for rung in self.rungs]
+        # Earlier runs, where there are any, have shown what comes later.
+        unseen = 0 if prior or not any(enough) else enough[::-1].index(True)
+        rungs = [rung for rung, has_enough in zip(self.rungs, enough, strict=True) if has_enough]
+        return replace(self, rungs=rungs, prior=prior, unseen=unseen)
 
     def weighted(self, seed: int) -> Evidence:
         """The evidence with one score for all objectives, by random weights; itself where there is one objective."""

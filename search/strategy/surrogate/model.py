@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import islice
@@ -18,6 +18,7 @@ from toprung.search.strategy.surrogate.epoch_cost import EpochCost
 from toprung.search.strategy.surrogate.evidence import Evidence
 from toprung.search.strategy.surrogate.length_scales import LengthScales
 from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData
+from toprung.search.strategy.surrogate.survival import Survival
 
 BEST, RECENT = 64, 64  # results of a rung that are modelled at most: they bound the cost of a proposal
 ENOUGH_TO_CHECK = 8  # results of this run at a rung that show whether earlier runs predict them
@@ -72,16 +73,17 @@ class RungModel:
         running, failed = sorted(evidence.running)[-UNFINISHED:], sorted(evidence.failed)[-UNFINISHED:]
         # Trials that the space no longer allows have no row; a rung of such trials alone has nothing to model.
         rungs = [rung for rung in evidence.rungs if any(number in self._points for number in rung.scores)]
-        own = [self._data(rung, running, failed) for rung in rungs]
+        own = self._levels(rungs, running, failed)
         prior = self._helpful(evidence.prior, rungs, own)
-        data = [*(self._data(rung, [], []) for rung in prior), *own]
+        data = [*self._levels(prior), *own]
         if not data:
             return None
         # A trial has results at several rungs; the model predicts each trial once, and only the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
         model = self._model([*prior, *rungs], data)
-        return propose(self._encoding, model, known, leaders, rng, self._cost(evidence.epoch_secs))
+        cost, survival = self._cost(evidence.epoch_secs), self._survival(evidence, failed, model.lengths)
+        return propose(self._encoding, model, known, leaders, rng, cost, survival)
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
@@ -93,7 +95,7 @@ class RungModel:
         if not prior or not comparable:
             return prior
         rung, data = comparable[-1]
-        predicted = self._model(prior, [self._data(one, [], []) for one in prior]).mean(data.rows)
+        predicted = self._model(prior, self._levels(prior)).mean(data.rows)
         agreement = _rank_correlation(predicted, data.scores)
         self.prior_note = (
             f"earlier runs {'help' if agreement > 0 else 'mislead and are left out'}: their predictions and this run's"
@@ -122,10 +124,24 @@ class RungModel:
     def _cost(self, epoch_secs: dict[int, float]) -> EpochCost | None:
         timed = [number for number in islice(reversed(epoch_secs), TIMED) if number in self._points]
         secs = np.array([epoch_secs[number] for number in timed])
-        return EpochCost.fitted(self._encoding.features(self._rows_of(timed)), secs)
+        return EpochCost.fitted(self._features_of(timed), secs)
 
-    def _data(self, rung: Rung, running: Sequence[int], failed: Sequence[int]) -> RungData:
-        """The best and the latest results; failed trials score as the worst one does."""
+    def _survival(self, evidence: Evidence, failed: Sequence[int], lengths: np.ndarray) -> Survival | None:
+        alive = islice(reversed(evidence.outlived), UNFINISHED)
+        ended, lived = (self._features_of(numbers) for numbers in (failed, alive))
+        return Survival.fitted(ended, lived, lengths)
+
+    def _levels(
+        self, rungs: Sequence[Rung], running: Sequence[int] = (), failed: Sequence[int] = ()
+    ) -> list[RungData]:
+        """The results of the rungs of one run, lowest first."""
+        lower: list[Mapping[int, float]] = [{}, *(rung.scores for rung in rungs)]
+        return [self._data(rung, below, running, failed) for rung, below in zip(rungs, lower, strict=False)]
+
+    def _data(
+        self, rung: Rung, below: Mapping[int, float], running: Sequence[int], failed: Sequence[int]
+    ) -> RungData:
+        """The best and the latest results of a rung, with the scores of the rung below."""
         best = list(islice(rung.best_first(), BEST))
         recent = islice(reversed(rung.scores), RECENT)
         kept = sorted(number for number in {*best, *recent} if number in self._points)
@@ -133,14 +149,23 @@ class RungModel:
         kept = kept or [number for number in rung.scores if number in self._points][:RECENT]
         failed = [number for number in failed if number in self._points and number not in rung.scores]
         pending = [number for number in running if number in self._points and number not in rung.scores]
-        worst = rung.score_at(len(rung) - 1)
-        scores = [*(rung.scores[number] for number in kept), *([worst] * len(failed))]
-        return RungData(self._rows_of([*kept, *failed]), np.array(scores), self._rows_of(pending))
+        return RungData(
+            self._rows_of(kept),
+            np.array([rung.scores[number] for number in kept]),
+            self._rows_of(pending),
+            np.array([below.get(number, np.nan) for number in kept]),
+            self._rows_of(failed),
+        )
 
     def _row(self, number: int) -> np.ndarray:
         if number not in self._rows:
             self._rows[number] = self._encoding.row(self._points[number])
         return self._rows[number]
+
+    def _features_of(self, numbers: Iterable[int]) -> np.ndarray:
+        """Of those that have a point; shape (their count, features)."""
+        known = [number for number in numbers if number in self._points]
+        return self._encoding.features(self._rows_of(known))
 
     def _rows_of(self, numbers: Sequence[int]) -> np.ndarray:
         """Shape (numbers, columns)."""

@@ -39,7 +39,7 @@ def rung_of(points: Mapping[int, Point], count: int, epoch: int = 1) -> Rung:
 
 def evidence(points: Mapping[int, Point], rungs: Sequence[Rung], **others: Any) -> Evidence:
     return Evidence(
-        rungs, **{"prior": [], "first_rung": 1, "running": [], "failed": [], **others}, points=points
+        rungs, **{"prior": [], "first_rung": 1, "running": [], "failed": {}, **others}, points=points
     )
 
 
@@ -92,8 +92,21 @@ def test_a_model_waits_for_enough_results(sampler: str) -> None:
     for count in (ENOUGH_RESULTS - 1, ENOUGH_RESULTS):
         known = evidence(points, [rung_of(points, count)])
         reasons.append({Proposer(plane, sampler, 0).propose(number, known, ()).reason for number in range(9)})
-    assert reasons[0] == {"random: no rung has enough results to model yet"}
+    assert reasons[0] == {"random: no rung that may predict the end has enough results yet"}
     assert f"{sampler}: model of {ENOUGH_RESULTS} results at rung 1" in reasons[1]
+
+
+def test_a_model_waits_for_a_rung_that_may_predict_the_end() -> None:
+    points = drawn(plane, 20)
+    rungs = [rung_of(points, 20), *map(Rung, (3, 9, 27, 81))]
+
+    def share_of_models(explained: float) -> float:
+        known = evidence(points, rungs, explained=explained)
+        proposed = [Proposer(plane, "stacked", 0).propose(number, known, ()) for number in range(20)]
+        return sum(one is not None and one.reason.startswith("stacked") for one in proposed) / 20
+
+    assert share_of_models(0.8) == 0.0
+    assert share_of_models(0.9) > 0.7
 
 
 def test_results_of_earlier_runs_count_towards_enough() -> None:
@@ -114,7 +127,7 @@ def test_an_optuna_sampler_learns_from_the_highest_trusted_rung_with_enough_resu
 
     assert " model of 10 results at rung 3" in reasons(1)
     assert " model of 10 results at rung 3" in reasons(3)
-    assert reasons(9) == {" no rung has enough results to model yet"}
+    assert reasons(9) == {" no rung that may predict the end has enough results yet"}
 
 
 def test_one_proposal_in_ten_ignores_the_model() -> None:

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from toprung.search.strategy.early_stopping.rung import Rung
-from toprung.search.strategy.early_stopping.rung_correlation import USEFUL, RungCorrelations, correlate_rungs
+from toprung.search.strategy.early_stopping.rung_correlation import (
+    EXPECTED,
+    USEFUL,
+    RungCorrelation,
+    RungCorrelations,
+    correlate_rungs,
+)
 
 
 def rungs(columns: list[list[float]], epochs: tuple[int, ...] = (1, 3, 9, 27)) -> list[Rung]:
@@ -60,3 +66,50 @@ def test_a_rung_with_equal_scores_alone_misleads_once_enough_trials_show_it() ->
     spread = [number / 12 for number in range(12)]
     assert first_useful(rungs([same, spread, spread, spread])) == 3
     assert first_useful(rungs([same[:2], spread[:2], spread[:2], spread[:2]])) == 1
+
+
+def test_a_rung_that_predicts_the_next_is_passed_over_where_that_one_predicts_nothing() -> None:
+    rng = np.random.default_rng(0)
+    early, late = rng.random(188), rng.random(188)
+    columns = [early, early + 0.05 * rng.random(188), late, late + 0.05 * rng.random(188)]
+    assert first_useful(rungs([list(column) for column in columns])) == 9
+
+
+def test_a_handful_of_trials_raises_the_first_rung_only_where_they_disagree_plainly() -> None:
+    def is_misleading(correlation: float, trials: int) -> bool:
+        return RungCorrelation(1, 3, trials, correlation, USEFUL).is_misleading
+
+    assert not is_misleading(-1.0, 3)
+    assert not is_misleading(0.0, 4)
+    # Fisher's z: atanh(0.7) - 1.28 / sqrt(trials - 3) is 0.13 for 6 trials, and 0.60 for 25.
+    assert [is_misleading(value, 6) for value in (0.1, 0.2)] == [True, False]
+    assert [is_misleading(value, 25) for value in (0.5, 0.6)] == [True, False]
+
+
+def test_the_share_that_a_rung_explains_is_of_all_trials_and_at_least_what_is_expected() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.normal(size=3000)
+    above = 0.9 * low + np.sqrt(1 - 0.9**2) * rng.normal(size=3000)
+    kept = low > np.quantile(low, 2 / 3)
+    survivors = rungs([list(low), list(np.where(kept, above, np.nan))], (1, 3))
+    # Over the survivors alone 0.46; of ranks, which the correction treats as if they were normal.
+    assert correlate_rungs(*survivors).explained == pytest.approx(0.81, abs=0.1)
+
+    def explained(later: np.ndarray) -> float:
+        measured = rungs([list(low[:188]), list(later[:188])], (1, 3))
+        correlations = RungCorrelations(measured)
+        for rung in measured:
+            correlations.update(rung.epoch)
+        return correlations.explained()
+
+    assert explained(low) > 0.98
+    assert explained(low + rng.normal(size=3000)) == EXPECTED
+
+
+def test_rungs_without_common_trials_explain_what_is_expected() -> None:
+    nan = float("nan")
+    measured = rungs([[1.0, 2.0, nan, nan, nan, nan], [nan, nan, 1.0, 2.0, 3.0, 4.0]], (1, 3))
+    correlations = RungCorrelations(measured)
+    for rung in measured:
+        correlations.update(rung.epoch)
+    assert correlations.explained() == EXPECTED

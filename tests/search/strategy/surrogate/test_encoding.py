@@ -98,3 +98,21 @@ def test_bounds_that_follow_another_number_share_one_column() -> None:
     assert [column.name for column in encoding.columns] == ["first", "second"]
     assert not any(encoding.lacks(point) for point in points)
     assert not np.isnan([encoding.row(point) for point in points]).any()
+
+
+def test_choices_that_are_numbers_lie_in_their_order_whatever_the_order_of_their_list() -> None:
+    batch, kind = CategoricalDistribution([64, 16, 256]), CategoricalDistribution([64, "auto", 256])
+    points = [
+        Point({}, {"batch": value, "kind": 64}, {"batch": batch, "kind": kind}) for value in (16, 64, 256)
+    ]
+    encoding = Encoding.of(points)
+    assert encoding.width == 1 + 3
+    features = encoding.features(np.array([encoding.row(one) for one in points]))
+    assert features[:, 0].tolist() == [0.0, 0.5, 1.0]
+    without = np.array([encoding.row(Point({}, {"kind": 64}, {"kind": kind}))])
+    assert encoding.features(without)[0, 0] == 0.5, "a missing number is no distance from the average trial"
+
+
+def test_switches_have_no_order() -> None:
+    switch = CategoricalDistribution([True, False])
+    assert Encoding.of([Point({}, {"on": True}, {"on": switch})]).width == 2

@@ -21,7 +21,7 @@ def points(numbers: Collection[int]) -> dict[int, Point]:
 
 
 def evidence(rungs: Sequence[Rung], **others: Any) -> Evidence:
-    defaults: dict[str, Any] = {"prior": [], "first_rung": 1, "running": [], "failed": []}
+    defaults: dict[str, Any] = {"prior": [], "first_rung": 1, "running": [], "failed": {}}
     return Evidence(rungs, **{"points": points(range(-9, 2000)), **defaults, **others})
 
 
@@ -43,16 +43,28 @@ def test_rungs_with_too_few_results_are_left_out() -> None:
     assert known.at_least(6).levels == []
 
 
+def test_low_rungs_predict_the_end_where_the_rungs_explain_each_other() -> None:
+    scores = dict.fromkeys(range(5), 0.1)
+    rungs = [Rung.of(1, scores), Rung.of(3, scores), *map(Rung, (9, 27, 81))]
+    # Three rungs lie above those with results, and 0.8 ** 3 = 0.51; from the first rung alone there are four.
+    assert evidence(rungs, explained=0.8).at_least(3).predicts_the_end
+    rungs[1] = Rung(3)
+    assert not evidence(rungs, explained=0.8).at_least(3).predicts_the_end
+    assert evidence(rungs, explained=0.9).at_least(3).predicts_the_end
+    assert evidence(rungs[:-1], explained=0.8).at_least(3).predicts_the_end
+    assert evidence(rungs, explained=0.8, prior=[Rung.of(1, scores)]).at_least(3).predicts_the_end
+
+
 def test_an_optuna_sampler_sees_running_trials_without_a_score_and_failed_ones_below_any() -> None:
     rung = Rung.of(1, {0: 0.25, 3: 0.75, 1: 0.5})
-    seen = evidence([rung], running=[1, 5], failed=[2, 3]).observations(rung)
+    seen = evidence([rung], running=[1, 5], failed={2: 1, 3: 1}).observations(rung)
     assert {one.number: one.score for one in seen} == {0: 0.25, 1: 0.5, 2: 0.25 - 0.5, 3: 0.75, 5: None}
     assert [one.number for one in seen] == [0, 1, 2, 3, 5]
 
 
 def test_trials_without_a_point_in_the_space_are_not_observed() -> None:
     rung = Rung.of(1, {0: 0.2, 1: 0.5})
-    seen = evidence([rung], points=points([1]), running=[7], failed=[8]).observations(rung)
+    seen = evidence([rung], points=points([1]), running=[7], failed={8: 1}).observations(rung)
     assert [one.number for one in seen] == [1]
 
 

@@ -42,7 +42,7 @@ def rung_of(points: Mapping[int, Point], at: float, epoch: int = 1) -> Rung:
 
 def evidence(points: Mapping[int, Point], rungs: Sequence[Rung], **others: Any) -> Evidence:
     return Evidence(
-        rungs, **{"prior": [], "first_rung": 1, "running": [], "failed": [], **others}, points=points
+        rungs, **{"prior": [], "first_rung": 1, "running": [], "failed": {}, **others}, points=points
     )
 
 
@@ -102,7 +102,7 @@ def test_failed_trials_keep_proposals_away_from_their_region() -> None:
     # y plays no part in the score, so that the untried half attracts proposals. That both shares have one true value
     # and differ by 0.4 is less likely than 0.001: the deviation of a difference of two shares of 40 is 0.11 at most.
     assert share_there(evidence(points, rungs)) > 0.4 + share_there(
-        evidence({**points, **failed}, rungs, failed=failed)
+        evidence({**points, **failed}, rungs, failed=dict.fromkeys(failed, 1))
     )
 
 

@@ -8,7 +8,7 @@ from optuna.distributions import FloatDistribution
 
 from toprung.search.strategy.sampling.points import Point
 from toprung.search.strategy.surrogate.encoding import Encoding
-from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData, linear_fit
+from toprung.search.strategy.surrogate.multi_fidelity import Link, MultiFidelityModel, RungData
 
 UNIT = FloatDistribution(0.0, 1.0)
 PLANE = Encoding.of([Point({}, {"x": 0.5, "y": 0.5}, {"x": UNIT, "y": UNIT})])
@@ -49,13 +49,42 @@ def test_the_high_rung_overrules_the_low_one_where_they_differ() -> None:
 
 def test_a_rung_that_predicts_nothing_loses_its_weight() -> None:
     rng = np.random.default_rng(0)
-    below = rng.random(200)
+    below, nothing = rng.random(200), np.zeros(200)
+    spreads = float(below.var()), 0.0
     # Two pseudo-results of slope 1 among 200: 0.01, and the deviation of the estimate is 1 / sqrt(200) = 0.07.
-    assert linear_fit(below, rng.random(200))[1] < 0.3
-    assert linear_fit(below, 2.0 + 3.0 * below) == (
-        pytest.approx(2.0, abs=0.05),
-        pytest.approx(3.0, abs=0.05),
-    )
+    assert Link.fitted(below, nothing, rng.random(200), spreads).slope < 0.3
+    exact = Link.fitted(below, nothing, 2.0 + 3.0 * below, spreads)
+    assert (exact.intercept, exact.slope) == (pytest.approx(2.0, abs=0.05), pytest.approx(3.0, abs=0.05))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_slope_over_survivors_is_that_over_all_trials(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    predicted, beyond = rng.normal(size=600), rng.normal(size=600)
+    later = predicted + beyond + 0.3 * rng.normal(size=600)
+    kept = predicted + beyond > np.quantile(predicted + beyond, 2 / 3)
+    link = Link.fitted(predicted[kept], beyond[kept], later[kept], (1.0, 1.0))
+    assert link.slope == pytest.approx(1.0, abs=0.1)
+    assert np.polyfit(predicted[kept], later[kept], 1)[0] < 0.7, "of the prediction alone"
+
+
+def test_few_survivors_that_are_much_alike_leave_the_slope_where_it_was() -> None:
+    predicted, later = np.array([0.90, 0.91, 0.92]), np.array([0.5, 0.6, 0.4])
+    alone = Link.fitted(predicted, np.zeros(3), later, (float(predicted.var()), 0.0))
+    among_all = Link.fitted(predicted, np.zeros(3), later, (0.04, 0.0))
+    assert alone.slope == 0.0
+    assert among_all.slope == pytest.approx(1.0, abs=0.2)
+
+
+def test_where_trials_fail_nothing_good_is_predicted_at_any_rung() -> None:
+    rows = np.random.default_rng(0).random((60, 2))
+    rows, failed = rows[np.abs(rows[:, 0] - 0.5) > 0.2], rows[np.abs(rows[:, 0] - 0.5) <= 0.2]
+    low = RungData(rows, peak(rows, 0.5), NO_ROWS, failed=failed)
+    best = rows[np.argsort(-low.scores)[:8]]
+    high = RungData(best, peak(best, 0.5) - 0.1, NO_ROWS, peak(best, 0.5), failed)
+    for rungs in ([low], [low, high]):
+        model = MultiFidelityModel(PLANE, rungs, [None] * len(rungs))
+        assert model.mean(failed).max() < model.mean(rows).max()
 
 
 def test_the_leaders_are_the_rows_of_the_best_scores() -> None:
