@@ -263,6 +263,7 @@ def test_the_splits_of_a_search_do_not_depend_on_the_number_of_folds() -> None:
     )
 
 
+@pytest.mark.parametrize(
     ("metric", "target", "told"),
     [
         ("val_accuracy", 95, "budgets.target is 95, and val_accuracy lies from 0 to 1"),
