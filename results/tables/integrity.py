@@ -11,7 +11,7 @@ import pandas as pd
 
 from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.repair_log import trials_without_epochs
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, SPACE, TRIALS
 from toprung.trainables.system.uris import join
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
@@ -48,6 +48,8 @@ def check_rows(table: str, rows: pa.Table, where: str, root: str) -> None:
 
 def broken_rules(table: str, rows: pa.Table) -> Iterator[tuple[str, Mask]]:
     """What is wrong with rows of a table, and with which of them; nothing for a table without rules."""
+    if table == SPACE:
+        yield from _unreadable_choices(rows)
     if table not in KEYS or rows.num_rows == 0:
         return
     needed = [*KEYS[table], *_NUMBERS[table], *(["outcome"] if table == TRIALS else [])]
@@ -55,10 +57,19 @@ def broken_rules(table: str, rows: pa.Table) -> Iterator[tuple[str, Mask]]:
         yield f"have no {', '.join(missing)}", np.ones(rows.num_rows, bool)
         return
     columns = list(dict.fromkeys([*needed, *([OVERFLOW] if OVERFLOW in rows.schema.names else [])]))
-    frame: pd.DataFrame = rows.select(columns).to_pandas()
+    # Pandas' own metadata would make an index of a column that was one where the part was written back.
+    frame: pd.DataFrame = rows.select(columns).to_pandas(ignore_metadata=True)
     for rule, broken in _rules(table, frame):
         if broken.any():
             yield rule, broken
+
+
+def _unreadable_choices(rows: pa.Table) -> Iterator[tuple[str, Mask]]:
+    for name in ("choices", "fixed"):
+        texts = rows[name].to_pylist() if name in rows.schema.names else []
+        broken = np.array([text is not None and not _is_json(text) for text in texts], bool)
+        if broken.any():
+            yield f"have unreadable {name}", broken
 
 
 def _rules(table: str, frame: pd.DataFrame) -> Iterator[tuple[str, Mask]]:
@@ -109,6 +120,14 @@ def _names(trial_ids: list[str]) -> str:
 
 def _holding(column: pd.Series, rule: Callable[[str], bool]) -> Mask:
     return np.array([isinstance(text, str) and rule(text) for text in column], bool)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_object(text: str) -> bool:

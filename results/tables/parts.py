@@ -18,7 +18,7 @@ from toprung.results.tables.integrity import check_rows, check_together
 from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
 from toprung.results.tables.rows import reports_of
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, empty_frame, merged, run_schemas
-from toprung.spaces.errors import first_line
+from toprung.spaces.errors import InputError, first_line
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import join
 
@@ -45,7 +45,13 @@ def counter_of(part: str) -> int:
 
 def part_names(storage: Storage, table: str) -> tuple[str, ...]:
     """Every part in the folder, replaced ones included, in the order of their rows."""
-    names = [name for name in storage.list(table) if name.endswith(".parquet")]
+    try:
+        names = [name for name in storage.list(table) if name.endswith(".parquet")]
+    except NotADirectoryError:
+        given = f"{join(storage.root, table)} is a file"
+        raise InputError.single(
+            "RUN", given, "must be a folder of Parquet files: move the file away"
+        ) from None
     visible = [name for name in names if not name.startswith((".", "_"))]
     return tuple(sorted(visible, key=lambda name: (counter_of(name), name)))
 

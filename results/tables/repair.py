@@ -216,7 +216,8 @@ def _write(storage: Storage, table: FoundTable) -> None:
     for file in table.damaged:
         storage.put(f"{DAMAGED}/{table.name}/{file}", storage.read(f"{table.name}/{file}"))
     rows = table.rows
-    if rows is None and table.name in TABLES:
+    if table.name in TABLES and (rows is None or rows.num_rows == 0):
+        # What is left of a damaged part may lack columns that readers ask for.
         rows = run_schemas({})[table.name].empty_table()
     if rows is not None:
         counter = max((counter_of(file) for file in table.files), default=-1) + 1

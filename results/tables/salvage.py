@@ -45,6 +45,9 @@ def salvaged(content: pa.Buffer, table: str) -> tuple[pa.Table | None, str]:
             columns[name] = read_rows(content, [name])[name]
         except Exception:
             lost.append(name)
+    lost += (
+        [name for name in run_schemas({})[table].names if name not in names] if table in _DISPENSABLE else []
+    )
     if not columns or not set(lost) <= _DISPENSABLE.get(table, frozenset()):
         return None, ""
     schema = run_schemas({})[table] if lost else pa.schema([])

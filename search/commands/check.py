@@ -14,6 +14,7 @@ from toprung.search.preparation.probe_models import probe_models
 from toprung.search.preparation.usual_space import about_space, about_weights
 from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
+from toprung.spaces.errors import printable
 from toprung.trainables.system.imports import silence_native_stderr
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def all_warnings(prepared: PreparedJob) -> Iterator[str]:
 
 def _first_names(classes: Sequence[str]) -> str:
     more = len(classes) - NAMED
-    return ", ".join(classes[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(map(printable, classes[:NAMED])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _budgets(job: Job) -> str:

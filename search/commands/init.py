@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from toprung.search.preparation.image_survey import survey
 from toprung.search.preparation.suggested_job import image_size, job_name, space_name, suggested_job
-from toprung.spaces.errors import InputError
+from toprung.spaces.errors import InputError, printable
 from toprung.trainables.system.uris import absolute
 
 if TYPE_CHECKING:
@@ -51,11 +51,13 @@ def _about(found: ImageSurvey) -> Iterator[str]:
     height, width = found.median_size
     sizes = "" if found.is_uniform else " in the middle"
     yield f"images     {splits}; {height}x{width}{sizes}, {'grey' if found.is_grey else 'colour'}, {found.task_type}"
-    named = [f"{name} {count:,}" for name, count in zip(found.classes, found.class_counts, strict=True)]
+    named = [
+        f"{printable(name)} {count:,}" for name, count in zip(found.classes, found.class_counts, strict=True)
+    ]
     more = f" and {len(named) - MAX_NAMED:,} more" if len(named) > MAX_NAMED else ""
     yield f"classes    {', '.join(named[:MAX_NAMED])}{more}"
     size = image_size(found)
     resized = f"{size}x{size}" if isinstance(size, int) else f"{size[0]}x{size[1]}"
     yield f"space      {space_name(found)}, on images of {resized} pixels"
     for note in found.notes:
-        yield f"note       {note}"
+        yield f"note       {printable(note)}"

@@ -57,7 +57,9 @@ class TrackingSection(Section):
     """Where MLflow writes."""
 
     uri: str | None = Field(None, description="MLflow tracking URI; null for SQLite inside the run folder.")
-    experiment: str = Field("toprung", min_length=1, description="Name of the MLflow experiment.")
+    experiment: str = Field(
+        "toprung", min_length=1, max_length=500, description="Name of the MLflow experiment."
+    )
     enabled: bool = Field(True, description="Whether anything is written to MLflow.")
 
     @field_validator("uri")
@@ -102,6 +104,14 @@ class RetrainSection(Section):
     registered_name: str | None = Field(
         None, description="Name of the registered model; null for the job's name."
     )
+
+    @field_validator("registered_name")
+    @classmethod
+    def mlflow_takes_the_name(cls, value: str | None) -> str | None:
+        is_path = value is not None and (value.strip() in ("", ".", "..") or "/" in value or ":" in value)
+        if is_path or len(value or "") > 256:
+            raise PydanticCustomError("name", "must be a name of up to 256 characters without / and :")
+        return value
 
 
 class Job(Section):

@@ -115,6 +115,14 @@ class SearchSection(Section):
         return self
 
     @model_validator(mode="after")
+    def target_can_be_reached(self) -> SearchSection:
+        target = self.budgets.target
+        if target is not None and (target < 0 or (target > 1 and self.metric != "val_loss")):
+            lies = "is never below 0" if self.metric == "val_loss" else "lies from 0 to 1"
+            raise ValueError(f"budgets.target is {target:g}, and {self.metric} {lies}")
+        return self
+
+    @model_validator(mode="after")
     def first_rung_is_within_the_training(self) -> SearchSection:
         if self.min_epochs > self.max_epochs:
             raise ValueError(f"min_epochs is {self.min_epochs}, and max_epochs {self.max_epochs} is less")

@@ -119,8 +119,8 @@ def _size_of(item: Item) -> tuple[tuple[int, int], bool] | None:
         return (item.shape[0], item.shape[1]), item.shape[2] == 1
     from PIL import Image
 
-    content = io.BytesIO(item) if isinstance(item, bytes) else item.open("rb")
     try:
+        content = io.BytesIO(item) if isinstance(item, bytes) else item.open("rb")
         with content, Image.open(content) as image:
             width, height = image.size
             is_turned = image.getexif().get(ORIENTATION) in TURNED

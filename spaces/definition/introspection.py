@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class RecordingTrial:
         self._with_rare = with_rare
         self._rng = rng
         self._seen = seen
+        self._kinds: dict[str, type] = {}
         self.params: dict[str, Any] = {}
 
     def suggest_float(
@@ -40,6 +42,8 @@ class RecordingTrial:
     ) -> float:
         from optuna.distributions import FloatDistribution
 
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"{name}: both bounds must be finite, not {low:g} and {high:g}")
         self._record(name, FloatDistribution(low, high, log=log, step=step))
         value = self._rng.uniform(low, high)
         if step is not None:
@@ -73,6 +77,8 @@ class RecordingTrial:
         """Does nothing: a description has no attributes."""
 
     def _record(self, name: str, distribution: BaseDistribution) -> None:
+        if self._kinds.setdefault(name, type(distribution)) is not type(distribution):
+            raise ValueError(f"{name}: suggested twice in one configuration, as values of different kinds")
         earlier = self._seen.get(name)
         self._seen[name] = distribution if earlier is None else _union(earlier, distribution)
 

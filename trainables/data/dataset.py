@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toprung.spaces.errors import InputError, Problem
+from toprung.spaces.errors import InputError, Problem, printable
 from toprung.trainables.data.cache.cache import cache_folder, cached
 from toprung.trainables.data.cache.integrity import check_intact, is_intact, read_manifest, write_manifest
 from toprung.trainables.data.decoding.content_keys import content_keys
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.base import Listing, Source
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "labelled_listing", "load"]
-LAYOUT = 6  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
+LAYOUT = 7  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,6 @@ def _opened(folder: Path, unused: tuple[str, ...]) -> Dataset:
         class_counts={split: tuple(counts) for split, counts in manifest["class_counts"].items()},
         skipped=tuple(manifest["skipped"]),
         left_out=manifest["left_out"],
-        notes=(*unused, *manifest["notes"]),
+        notes=tuple(map(printable, (*unused, *manifest["notes"]))),
         duplicates_across_splits=Duplicates(copies["count"], tuple(copies["examples"])),
     )

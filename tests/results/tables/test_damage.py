@@ -143,3 +143,40 @@ def test_no_unfinished_file_is_ever_in_a_table_folder(run: Path, monkeypatch: py
         writer.append("epochs", {"trial_id": "t00005", "epoch": 4, "arrival_index": 99})
     assert {str(target.name) for _, target in seen} & set(TABLES)
     assert {source for source, _ in seen} == {run}
+
+
+@pytest.mark.parametrize("table", ["proposals", "epochs", "trials"])
+def test_a_part_that_was_written_back_without_a_column_or_with_an_index_is_repaired_or_read(
+    run: Path, table: str
+) -> None:
+    (part,) = part_names(Storage.at(run), table)
+    file, whole = run / table / part, (run / table / part).read_bytes()
+    needed = {"trial_id", "number", "epoch", "seed", "outcome", "last_epoch", "run", "overflow_json"}
+    for column in sorted(needed & set(pd.read_parquet(file).columns)):
+        frame = pd.read_parquet(file)
+        for changed in (frame.drop(columns=column), frame.set_index(column)):
+            changed.to_parquet(file)
+            repair_run(run)
+            read_tables(run)
+            for name in part_names(Storage.at(run), table):
+                (run / table / name).unlink()
+            file.write_bytes(whole)
+            shutil.rmtree(run / "damaged", ignore_errors=True)
+
+
+def test_choices_that_are_no_json_are_damage(run: Path) -> None:
+    with RunWriter(run, run_schemas({})) as writer:
+        writer.append("space", {"name": "a", "kind": "categorical", "choices": "[1, 2]"})
+        writer.append("space", {"name": "b", "kind": "categorical", "choices": "{"})
+    with pytest.raises(DamagedTableError, match="1 of 2 rows have unreadable choices"):
+        read_table(run, "space")
+    assert any("1 rows have unreadable choices" in line for line in repair_run(run).lost)
+    assert read_table(run, "space")["name"].tolist() == ["a"]
+
+
+def test_a_file_in_the_place_of_a_table_is_told(run: Path) -> None:
+    shutil.rmtree(run / "trials")
+    (run / "trials").write_text("notes")
+    for read in (read_tables, repair_run):
+        with pytest.raises(InputError, match="trials is a file; must be a folder of Parquet files"):
+            read(run)

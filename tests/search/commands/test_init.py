@@ -202,3 +202,17 @@ def test_a_folder_that_may_not_be_listed_is_told(forbid, capsys: pytest.CaptureF
     forbid(Path("set").absolute())
     assert main(["init", "set"]) == 2
     assert "cannot be read (Permission denied)" in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_opened_and_odd_names_are_looked_past(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photos("set", [(16, 16)])
+    Path("set/class 0/gone.png").symlink_to("/nowhere/at/all.png")
+    Path("set/class 1").rename("set/class\n\x1b[31m1")
+    initialised("set")
+    assert main(["check", "set.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "classes    class \\x1b[31m1 20, class 0 21" in lines
+    assert "classes    class \\x1b[31m1, class 0" in lines
+    assert all(line.isprintable() for line in lines)

@@ -261,3 +261,30 @@ def test_the_splits_of_a_search_do_not_depend_on_the_number_of_folds() -> None:
         Job.from_dict({"name": "a", "data": {**data, "folds": 5}, "retrain": {"confirm": 7}}, "job").finalists
         == 7
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "target", "told"),
+    [
+        ("val_accuracy", 95, "budgets.target is 95, and val_accuracy lies from 0 to 1"),
+        ("val_calibration_error", 1.5, "val_calibration_error lies from 0 to 1"),
+        ("val_loss", -0.1, "val_loss is never below 0"),
+        ("val_loss", 2.5, None),
+        ("val_accuracy", 1, None),
+    ],
+)
+def test_a_target_that_no_trial_can_reach_is_refused(metric: str, target: float, told: str | None) -> None:
+    content = {"name": "a", "data": "digits", "search": {"metric": metric, "budgets": {"target": target}}}
+    if told is None:
+        assert Job.from_dict(content).search.budgets.target == target
+        return
+    with pytest.raises(InputError, match=told):
+        Job.from_dict(content)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:1", "", " ", "..", "x" * 257])
+def test_a_name_that_mlflow_does_not_register_is_refused_before_anything_is_trained(name: str) -> None:
+    with pytest.raises(InputError, match=r"retrain\.registered_name: .*without / and :"):
+        Job.from_dict({"name": "a", "data": "digits", "retrain": {"registered_name": name}})
+    with pytest.raises(InputError, match=r"tracking\.experiment"):
+        Job.from_dict({"name": "a", "data": "digits", "tracking": {"experiment": "x" * 501}})

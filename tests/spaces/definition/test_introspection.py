@@ -95,3 +95,16 @@ def test_a_choice_that_tables_cannot_hold_is_refused() -> None:
 def test_errors_of_a_space_pass_through() -> None:
     with pytest.raises(ZeroDivisionError):
         describe(lambda trial: {"x": 1 / 0})
+
+
+def test_bounds_without_end_and_a_name_of_two_kinds_are_refused() -> None:
+    for high in (float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="rate: both bounds must be finite"):
+            describe(lambda trial, high=high: {"rate": trial.suggest_float("rate", 0.0, high)})
+
+    def twice(trial: Any) -> dict[str, Any]:
+        trial.suggest_float("width", 0.0, 1.0)
+        return {"width": trial.suggest_int("width", 0, 9)}
+
+    with pytest.raises(ValueError, match="width: suggested twice in one configuration"):
+        describe(twice)

@@ -139,7 +139,7 @@ def test_a_second_load_reads_no_image(
     spec = DataSpec("folder", str(pictures))
     first = load(spec, tmp_path / "cache")
     monkeypatch.setattr(
-        "toprung.trainables.data.decoding.materialize.pixels", lambda *_: pytest.fail("decoded again")
+        "toprung.trainables.data.decoding.materialize.decoded", lambda *_: pytest.fail("decoded again")
     )
     assert load(spec, tmp_path / "cache") == first
 

@@ -6,7 +6,7 @@ import io
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,20 @@ class UnreadableImageError(ValueError):
     """One image cannot be decoded: skip it and name it, or replace the file."""
 
 
+class Picture(NamedTuple):
+    """One decoded image: uint8 (H, W, C), and whether the file holds more frames than the first."""
+
+    pixels: NDArray[np.uint8]
+    has_more_frames: bool = False
+
+
 def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
-    """Decode one image to uint8 (H, W, C).
+    """The pixels of `decoded`."""
+    return decoded(item, spec).pixels
+
+
+def decoded(item: Item, spec: DataSpec) -> Picture:
+    """Decode one image.
 
     Applies the EXIF orientation, takes the first frame of an animation, lays transparency over white, scales 16-bit
     grey to 8 bits, and turns every colour mode into RGB (grey with `channels=1`). With `image_size` the image is
@@ -38,11 +50,15 @@ def pixels(item: Item, spec: DataSpec) -> NDArray[np.uint8]:
         UnreadableImageError: The image is damaged, empty or of another format.
     """
     if isinstance(item, np.ndarray):
-        return _from_array(item, spec)
+        return Picture(_from_array(item, spec))
     if isinstance(item, RemotePath):
         item = item.read_bytes()  # outside `try`: a store that does not answer is no damaged image
     try:
-        return _array(_sized(_converted(_opened(item, spec), spec.channels or 3), spec))
+        image = _identified(item, spec)
+        has_more_frames = _has_more_frames(image)
+        return Picture(
+            _array(_sized(_converted(_loaded(image, spec), spec.channels or 3), spec)), has_more_frames
+        )
     except (MemoryError, UnreadableImageError):
         raise
     except Exception as error:  # Pillow's plugins raise a dozen types, down to struct.error, on broken files
@@ -66,6 +82,11 @@ def own_pixel_limit(spec: DataSpec) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
+    from PIL import Image
+
+    if isinstance(error, Image.DecompressionBombError):
+        size = str(error).partition(" exceeds")[0].removeprefix("Image size ").strip("()")
+        return f"{size}, more than data.max_image_pixels {Image.MAX_IMAGE_PIXELS:,}"
     text = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
     return f"not an image: {COMMON}" if "cannot identify" in text else text
 
@@ -81,8 +102,9 @@ def _from_array(image: NDArray[np.uint8], spec: DataSpec) -> NDArray[np.uint8]:
     return _array(_sized(_converted(picture, new_channels), spec))
 
 
-def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
-    from PIL import Image, ImageOps
+def _identified(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
+    """The image of which only the header is read."""
+    from PIL import Image
 
     content = item.read_bytes() if isinstance(item, Path) else item
     if not content:
@@ -92,6 +114,23 @@ def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
     if width * height > spec.max_image_pixels:
         given = f"{width}x{height} is {width * height:,} pixels"
         raise UnreadableImageError(f"{given}, more than data.max_image_pixels {spec.max_image_pixels:,}")
+    return image
+
+
+def _has_more_frames(image: PILImage.Image) -> bool:
+    """Whether an animation or a file of several pages was opened; what cameras add to a photograph does not count."""
+    if image.format == "MPO":
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # only the second frame is damaged
+        return True
+
+
+def _loaded(image: PILImage.Image, spec: DataSpec) -> PILImage.Image:
+    """The first frame, upright."""
+    from PIL import ImageOps
+
     if spec.size:
         # A JPEG decoder can halve as it decodes; twice the final size leaves the filter enough to work on.
         image.draft(image.mode, (2 * spec.size[1], 2 * spec.size[0]))
@@ -103,9 +142,13 @@ def _opened(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
 
 
 def _converted(image: PILImage.Image, channels: int) -> PILImage.Image:
+    from PIL import Image
+
     mode = "L" if channels == 1 else "RGB"
     if image.mode.startswith("I"):
         image = _eight_bit(image)
+    elif image.mode == "F":
+        image = Image.fromarray(np.rint(_within(image, 255)).astype(np.uint8))
     if image.mode == "LAB":
         image = image.convert("RGB")  # Pillow has no shorter way to grey
     if image.has_transparency_data:
@@ -116,8 +159,16 @@ def _converted(image: PILImage.Image, channels: int) -> PILImage.Image:
 def _eight_bit(image: PILImage.Image) -> PILImage.Image:
     from PIL import Image
 
-    values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(((_within(image, 65535).astype(np.int64) + 128) // 257).astype(np.uint8))
+
+
+def _within(image: PILImage.Image, highest: int) -> NDArray[Any]:
+    """The pixels of a grey image; raises UnreadableImageError where one is NaN, below 0 or above `highest`."""
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= highest):
+        raise UnreadableImageError(f"values from {low:g} to {high:g}, and {image.mode} holds 0 to {highest}")
+    return values
 
 
 def _over_white(image: PILImage.Image) -> PILImage.Image:

@@ -1,10 +1,11 @@
-"""What is suspicious in decoded images: copies in several splits, copies of several labels, a fraction of the range."""
+"""What is suspicious in decoded images: copies in several splits or of several labels, dark images, several frames."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from toprung.trainables.data.decoding.splits import SPLITS
+from toprung.trainables.data.sources.alike_classes import about_alike_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +36,12 @@ def duplicates(writers: Mapping[str, SplitWriter]) -> tuple[int, list[str]]:
 
 def flaws(work: Materialization) -> Iterator[str]:
     """A line for each kind of flaw that does not depend on the splits."""
+    yield from about_alike_classes(work.listing.classes)
     yield from _conflicting_labels(work.writers)
+    if work.framed:
+        verb = "files hold" if len(work.framed) > 1 else "file holds"
+        count, example = len(work.framed), work.framed[0]
+        yield f"{count:,} {verb} several frames or pages, of which the first is used, such as {example}"
     if work.brightest <= DARK:
         yield (
             f"the brightest pixel of all images is {work.brightest} of 255: their values fill a fraction of the range "

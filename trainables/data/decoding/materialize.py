@@ -16,7 +16,7 @@ import numpy as np
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.cache.cache import CACHE_VARIABLE
 from toprung.trainables.data.decoding.content_keys import CHUNK_IMAGES, MAX_THREADS
-from toprung.trainables.data.decoding.decode import UnreadableImageError, own_pixel_limit, pixels
+from toprung.trainables.data.decoding.decode import UnreadableImageError, decoded, own_pixel_limit
 from toprung.trainables.data.decoding.ordered_map import in_order
 from toprung.trainables.data.decoding.split_arrays import SplitWriter
 from toprung.trainables.data.decoding.splits import SPLITS, Assignment
@@ -55,6 +55,7 @@ class Decoded:
     digest: SHA-256 of its pixels.
     brightest: its largest value.
     error: why it cannot be read.
+    has_more_frames: whether its file holds others after the first frame, which is the one that is used.
     """
 
     id: ImageId
@@ -62,6 +63,7 @@ class Decoded:
     digest: bytes = b""
     brightest: int = 0
     error: str = ""
+    has_more_frames: bool = False
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Materialization:
     writers: split -> its array files; filled when the first image is decoded.
     skipped: the unreadable images so far, each with its reason.
     brightest: the largest value of all images so far.
+    framed: the names of the files so far of which only the first of several frames is used.
     first: the name and shape of the first image, which all others must have too.
     """
 
@@ -82,6 +85,7 @@ class Materialization:
     writers: dict[str, SplitWriter] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     brightest: int = 0
+    framed: list[str] = field(default_factory=list)
     first: tuple[str, tuple[int, ...]] | None = None
 
     @property
@@ -150,6 +154,8 @@ class Materialization:
         split = SPLITS[self.assignments[decoded.id.split][decoded.id.row]]
         label = self.listing.splits[decoded.id.split].labels[decoded.id.row].tolist()
         self.brightest = max(self.brightest, decoded.brightest)
+        if decoded.has_more_frames:
+            self.framed.append(name)
         self.writers[split].append(decoded.image, label, decoded.digest, name)
 
     def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
@@ -200,10 +206,12 @@ class Materialization:
 def decode(image_id: ImageId, item: Item, spec: DataSpec) -> Decoded:
     """One image decoded and hashed; runs in several threads: Pillow and hashlib release the interpreter lock."""
     try:
-        image = np.ascontiguousarray(pixels(item, spec))
+        found = decoded(item, spec)
     except UnreadableImageError as error:
         return Decoded(image_id, None, error=str(error))
-    return Decoded(image_id, image, hashlib.sha256(image.data).digest(), int(image.max()))
+    image = np.ascontiguousarray(found.pixels)
+    digest = hashlib.sha256(image.data).digest()
+    return Decoded(image_id, image, digest, int(image.max()), has_more_frames=found.has_more_frames)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -40,9 +40,11 @@ class FunctionSource(Source):
             raise InputError.single("data.source", given, f"a function that returns {RETURNS}")
         try:
             returned = function()
-        except InputError:
+        except (InputError, KeyboardInterrupt):
             raise
-        except Exception as error:  # any error of the user's code; its message names their function
+        except (
+            BaseException
+        ) as error:  # sys.exit too: any error of the user's code; its message names their function
             given = f"{self.reference} raised {type(error).__name__}: {error}"
             raise InputError.single("data.source", given, f"a function that returns {RETURNS}") from error
         if not isinstance(returned, tuple) or len(returned) not in (2, 3):

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
     from toprung.trainables.data.sources.paths import Place
 
+MAX_NAMED = 10  # columns
+
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of the images, that of the labels, and the class names that the file gives (None: none)."""
+    """The column of the images, that of the labels, the class names that the file gives (None: none), other columns."""
 
     image: str
     label: str
     class_names: tuple[str, ...] | None
+    others: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, schema: Any, spec: DataSpec) -> Columns:
@@ -43,7 +46,8 @@ class Columns:
         others = [name for name in schema.names if name != image]
         declared = [name for name in _declared(features, "ClassLabel") if name in others]
         label = _only_column(schema, spec.label_column, DataSpec.label_column, declared, holds_labels, others)
-        return cls(image, label, _class_names(features.get(label)))
+        unused = tuple(name for name in schema.names if name not in (image, label))
+        return cls(image, label, _class_names(features.get(label)), unused)
 
     def problems(self, file: Place, schema: Any) -> list[Problem]:
         """What keeps a file's columns from being used: one is missing, or holds something else."""
@@ -69,9 +73,12 @@ class Columns:
         return found
 
     def notes(self, spec: DataSpec) -> Iterator[str]:
-        """A line where other columns are used than the job names."""
+        """A line where other columns are used than the job names, and one of those that are not used."""
         if (self.image, self.label) != (spec.image_column, spec.label_column):
             yield f"images are in the column {self.image!r}, labels in {self.label!r}"
+        if self.others:
+            more = f" and {len(self.others) - MAX_NAMED:,} more" if len(self.others) > MAX_NAMED else ""
+            yield f"columns that are not used: {', '.join(self.others[:MAX_NAMED])}{more}"
 
 
 def _only_column(
@@ -103,7 +110,7 @@ def _features(schema: Any) -> Mapping[str, Any]:
     """What hubs say of the columns, as JSON under the schema's key `huggingface`; nothing where they do not."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,12 @@ from toprung.trainables.data.sources.paths import Place, RemotePath, entries, fi
 from toprung.trainables.data.sources.split_names import resolved, split_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 ALLOWED = "a folder with train.parquet or train-*.parquet (and val, test), or one .parquet file"
 SUFFIX = ".parquet"
 PEEKED = 20  # entries of a folder that are looked at to recognise a layout
+PART = re.compile(r"-(?P<number>\d{1,9})-of-(?P<count>\d{1,9})(?=\D|$)")
 MAX_DEPTH = 2  # folders between the path and its files, as in default/train/0000.parquet
 
 
@@ -71,8 +73,9 @@ def find_parquet_files(path: Place) -> ParquetFiles:
         ],
         "image files beside the Parquet files": [name for name in below if has_image_suffix(name)],
     }
-    unused = tuple(
-        f"{len(names):,} {kind} not used, such as {names[0]}" for kind, names in kinds.items() if names
+    unused = (
+        *(f"{len(names):,} {kind} not used, such as {names[0]}" for kind, names in kinds.items() if names),
+        *_about_missing_parts(used),
     )
     return ParquetFiles(
         {split: tuple(path / name for name in names) for split, names in splits.items()}, unused
@@ -128,6 +131,19 @@ def _with_splits(by_word: Mapping[str, list[str]]) -> dict[str, list[str]]:
     split_of = resolved({word: word for word in by_word if word})
     chosen = {split: by_word[word] for word, split in split_of.items()}
     return {split: chosen[split] for split in ("train", "val", "test") if split in chosen}
+
+
+def _about_missing_parts(files: Iterable[str]) -> Iterator[str]:
+    """A line for each series of numbered files that is not whole, as of train-00000-of-00002 and -00001-of-00002."""
+    numbers: dict[tuple[str, int], set[int]] = {}
+    for name in sorted(files):
+        if found := PART.search(name):
+            series = (name[: found.start()], int(found["count"]))
+            numbers.setdefault(series, set()).add(int(found["number"]))
+    for (stem, count), there in numbers.items():
+        missing = next(number for number in range(len(there) + 1) if number not in there)
+        if len(there) < count:
+            yield f"{count - len(there):,} of the {count:,} files of {stem} are not there, such as number {missing}"
 
 
 def _chosen(path: Place, groups: Mapping[str, Mapping[str, list[str]]]) -> str | None:

@@ -18,8 +18,11 @@ def class_number(names: Sequence[str]) -> Mapping[str, int]:
 
 
 def names_of(texts: Iterable[str | None], names: Sequence[str] | None) -> list[str]:
-    """The class names of labels that are texts: those that are given, else the texts of the training images, sorted."""
-    return list(names) if names is not None else sorted({text for text in texts if text is not None})
+    """The class names of labels that are texts: those that are given, else the texts of the training images, sorted.
+
+    A text that is empty or blank is no name unless it is given as one: such a label is missing.
+    """
+    return list(names) if names is not None else sorted({text for text in texts if text and text.strip()})
 
 
 def numbered_texts(texts: Sequence[str], names: Sequence[str], where: str, display_name: str) -> list[int]:

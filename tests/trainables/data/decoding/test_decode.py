@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from toprung.trainables.data.dataset import DataSpec
-from toprung.trainables.data.decoding.decode import UnreadableImageError, own_pixel_limit, pixels
+from toprung.trainables.data.decoding.decode import UnreadableImageError, decoded, own_pixel_limit, pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -267,3 +267,46 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
         else:
             changed[place:place] = rng.randbytes(4)
     return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.array([[0.0, 300.0]], np.float32), "values from 0 to 300, and F holds 0 to 255"),
+        (np.array([[-1.0, 3.0]], np.float32), "values from -1 to 3, and F holds"),
+        (np.array([[0.0, np.nan]], np.float32), "values from nan to nan"),
+        (np.array([[0, 70_000]], np.int32), "values from 0 to 70000, and I holds 0 to 65535"),
+        (np.array([[-5, 7]], np.int32), "values from -5 to 7"),
+    ],
+)
+def test_values_beyond_the_range_are_refused_and_not_cut(values: np.ndarray, told: str) -> None:
+    with pytest.raises(UnreadableImageError, match=told):
+        pixels(encoded(Image.fromarray(values), "TIFF"), SPEC)
+
+
+def test_floating_point_values_are_rounded() -> None:
+    image = Image.fromarray(np.array([[0.0, 99.6], [12.4, 255.0]], np.float32))
+    assert pixels(encoded(image, "TIFF"), SPEC)[..., 0].tolist() == [[0, 100], [12, 255]]
+
+
+@pytest.mark.parametrize("side", [120, 200])  # Pillow warns of the first and refuses the second
+def test_an_image_of_too_many_pixels_names_the_setting(side: int) -> None:
+    spec = replace(SPEC, max_image_pixels=10_000)
+    content = encoded(Image.new("L", (side, side)), "PNG")
+    with own_pixel_limit(spec), pytest.raises(UnreadableImageError, match=r"data\.max_image_pixels 10,000"):
+        pixels(content, spec)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_more_frames_than_the_first_are_noticed(file_format: str) -> None:
+    first, second = quarters(), quarters().rotate(90)
+    several = decoded(encoded(first, file_format, save_all=True, append_images=[second]), SPEC)
+    one = decoded(encoded(first, file_format), SPEC)
+    assert several.has_more_frames
+    assert not one.has_more_frames
+    assert several.pixels.shape == one.pixels.shape
+
+
+def test_the_preview_that_a_camera_adds_is_no_frame() -> None:
+    content = encoded(quarters(), "MPO", save_all=True, append_images=[quarters(8)])
+    assert not decoded(content, SPEC).has_more_frames

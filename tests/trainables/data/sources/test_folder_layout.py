@@ -208,3 +208,13 @@ def test_every_file_of_any_tree_is_used_or_counted(paths: list[tuple[list[str], 
         missing = every - {*seen} - {file for file in every if file.startswith(tuple(source.layout.unused))}
         is_told = [all(map(is_visible, file.split("/"))) for file in missing]
         assert not any(is_told), "only what is hidden, or a system's own, is passed over without a word"
+
+
+def test_animations_are_counted_and_notes_are_one_line_each(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        photos(tmp_path / "set" / name)
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "green")]
+    frames[0].save(tmp_path / "set" / "cats" / "a\nb.gif", save_all=True, append_images=frames[1:])
+    assert loaded(tmp_path / "set").notes == (
+        "1 file holds several frames or pages, of which the first is used, such as cats/a b.gif",
+    )

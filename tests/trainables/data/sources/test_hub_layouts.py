@@ -58,7 +58,7 @@ def loaded(path: Path, **settings: Any) -> Dataset:
         ["plain_text/train-00000-of-00001.parquet", "plain_text/test-00000-of-00001.parquet"],
         ["default/train/0000.parquet", "default/test/0000.parquet"],
         ["default/partial-train/0000.parquet", "default/partial-test/0000.parquet"],
-        ["data/train-00000-of-00002-ab12.parquet", "data/test-00000-of-00001-cd34.parquet", "README.md"],
+        ["data/train-00000-of-00001-ab12.parquet", "data/test-00000-of-00001-cd34.parquet", "README.md"],
         ["mnist_train.parquet", "mnist_test.parquet"],
         ["train/part-0.parquet", "test/part-0.parquet"],
         ["train.parquet", "eval.parquet"],
@@ -108,7 +108,10 @@ def test_columns_are_those_that_the_file_declares(tmp_path: Path) -> None:
     )
     data = loaded(tmp_path / "set")
     assert data.classes == ("cat", "dog")
-    assert data.notes == ("images are in the column 'img', labels in 'fine'",)
+    assert data.notes == (
+        "images are in the column 'img', labels in 'fine'",
+        "columns that are not used: coarse_label",
+    )
 
 
 def test_columns_without_a_declaration_are_the_only_ones_that_fit(tmp_path: Path) -> None:
@@ -222,3 +225,27 @@ def test_a_function_may_return_texts(tmp_path: Path) -> None:
         "    return pixels, ['cat', 'dog'] * 10\n"
     )
     assert load(DataSpec(f"{tmp_path / 'mine.py'}:load"), tmp_path / "cache").classes == ("cat", "dog")
+
+
+def test_files_of_a_series_that_are_not_there_are_told(tmp_path: Path) -> None:
+    for number in (0, 2):
+        put(tmp_path / "set" / f"train-0000{number}-of-00004-ab12.parquet")
+    put(tmp_path / "set" / "test-00000-of-00001.parquet")
+    assert loaded(tmp_path / "set").notes == ("2 of the 4 files of train are not there, such as number 1",)
+
+
+def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
+    put(tmp_path / "set" / "train.parquet", mask=encoded(), coarse_label=NUMBERS)
+    assert loaded(tmp_path / "set").notes == ("columns that are not used: mask, coarse_label",)
+
+
+def test_an_empty_text_is_a_missing_label(tmp_path: Path) -> None:
+    put(tmp_path / "set" / "train.parquet", ["", "cat", "dog", " "] * (COUNT // 4))
+    with pytest.raises(InputError, match="row 0: label ''; one of cat, dog"):
+        loaded(tmp_path / "set")
+
+
+def test_metadata_that_is_nested_without_end_is_no_metadata(tmp_path: Path) -> None:
+    file = put(tmp_path / "set" / "train.parquet")
+    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": "[" * 100_000}), file)
+    assert loaded(tmp_path / "set").classes == ("0", "1")
