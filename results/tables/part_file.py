@@ -112,6 +112,8 @@ def _is_rewritten(rows: pa.Table, table: str, version: str | None, digest: bytes
 def _other_version(where: str, version: str | None) -> InputError:
     given = f"tables of schema version {version}" if version else "tables without a schema version"
     rule = f"must be of version {SCHEMA_VERSION}: another version of toprung wrote this run and can read it"
+    if version is None:
+        rule += "; where another program wrote into it, `toprung repair RUN` keeps what can be read"
     return InputError.single(where, given, rule)
 
 
