@@ -17,7 +17,8 @@ from toprung.spaces.errors import InputError
 def test_every_command_has_arguments_and_a_function() -> None:
     parser = build_parser()
     for name in COMMANDS:
-        assert parser.parse_args([name, "x"]).command == name
+        arguments = ["x", "t00000"] if name == "rerun" else ["x"]
+        assert parser.parse_args([name, *arguments]).command == name
     with pytest.raises(SystemExit):
         parser.parse_args(["searc", "x"])
 

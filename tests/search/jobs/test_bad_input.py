@@ -294,9 +294,9 @@ def test_a_table_goes_to_a_pipe_as_parquet(tmp_path: Path, capfdbinary) -> None:
 def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -> None:
     (tmp_path / "job.yaml").write_text(yaml.safe_dump({"name": "job", "data": "digits"}))
     (tmp_path / "trials").touch()
-    assert main(["status", str(tmp_path)]) == 1
+    assert main(["status", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "trials" in line
+    assert "trials is a file; must be a folder of Parquet files" in line
 
 
 @pytest.mark.parametrize("size", ["[96]", "big", "[96, 2]", "3", "31.5", "{a: 1}", "[8, 8, 3]", "[a, b]"])
