@@ -42,6 +42,14 @@ def block_imports(*names: str) -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
+def start_keras_quietly() -> None:
+    """Import Keras and make its backend look for its devices, at the first tensor; what it lacks is not told."""
+    with silence_native_stderr():
+        import keras
+
+        keras.ops.zeros(())
+
+
 @contextmanager
 def silence_native_stderr() -> Iterator[None]:
     """Drop what native code writes to standard error in the block; exceptions pass as always."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
-from toprung.trainables.system.imports import silence_native_stderr
+from toprung.trainables.system.imports import silence_native_stderr, start_keras_quietly
 from toprung.trainables.worker.checkpoints import CheckpointStore
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.worker.trial_runner import TrialRunner
@@ -41,6 +41,7 @@ class RepeatSource(CachedTrainerSource):
         """As in a worker, with its number of threads; what TensorFlow prints would stand between the epochs."""
         with silence_native_stderr():
             super().start_backend()
+        start_keras_quietly()
 
 
 def repeat_trial(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from toprung.trainables.backend.autotune import AutotuneStore
 from toprung.trainables.data.concat import concat_splits
-from toprung.trainables.system.imports import silence_native_stderr
+from toprung.trainables.system.imports import start_keras_quietly
 from toprung.trainables.trial.execution import FLOAT32
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.patience import KEY as PATIENCE
@@ -121,8 +121,7 @@ class RetrainSource(CachedTrainerSource):
         if self._in_worker:
             super().start_backend()
             return
-        with silence_native_stderr():
-            import keras  # noqa: F401
+        start_keras_quietly()
 
 
 def in_single_precision(trainer: Trainer, made: Callable[[ExecutionPlan], Trainer]) -> Trainer:

@@ -277,7 +277,8 @@ def test_the_promotion_variant_is_really_executed(on_cluster, job_file, tmp_path
 
 def test_several_objectives_leave_a_pareto_set_in_the_tables(on_cluster, job_file, tmp_path: Path) -> None:
     wanted = ["val_accuracy", "parameter_count", "latency_ms"]
-    job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted})
+    both = [{"filters": 8}, {"filters": 16}]
+    job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted, "initial_configs": both})
     content = yaml.safe_load(job.read_text())
     del content["space"]["fixed"]["filters"]
     content["space"]["ranges"]["filters"] = {"choices": [8, 16]}
