@@ -8,53 +8,44 @@ from typing import Any
 
 import yaml
 
+from toprung.search.strategy.strategy import Decision, Proposal, Strategy
+from toprung.search.strategy.trials import FROM_OUTSIDE
+from toprung.trainables.trial.report import EpochReport
+from toprung.trainables.trial.trial_id import number_of, trial_id
 
-class ListStrategy:
+
+class ListStrategy(Strategy):
     """Proposes a list of (configuration, epochs) and stops each trial at its epochs: no sampler, as for the rivals."""
 
-    def __init__(self, items: list[dict[str, Any]], rungs: tuple[int, ...]) -> None:
-        self._items, self.rung_epochs = items, rungs
-        self.paused: frozenset[str] = frozenset()
-        self._asked, self._ended = 0, 0
+    items: list[dict[str, Any]]
+    rungs: tuple[int, ...]
+
+    @classmethod
+    def of(cls, items: list[dict[str, Any]], rungs: tuple[int, ...], max_epochs: int) -> ListStrategy:
+        """The strategy of a list, whose only rung that may stop a trial is the last epoch."""
+        made = cls.for_space(lambda trial: {}, max_epochs, 0, min_epochs=max_epochs, max_trials=len(items))
+        made.items, made.rungs = items, rungs
+        return made
 
     @property
-    def exhausted(self) -> bool:
-        return self._asked >= len(self._items)
+    def rung_epochs(self) -> tuple[int, ...]:
+        return self.rungs
 
-    def ask(self) -> Any:
-        from toprung.search.strategy.strategy import Proposal
-
-        if self.exhausted:
+    def ask(self) -> Proposal | None:
+        number = self._trials.next_number
+        if number >= len(self.items):
             return None
-        self._asked += 1
-        return Proposal(f"t{self._asked - 1:05d}", self._items[self._asked - 1]["config"])
+        config = dict(self.items[number]["config"])
+        self._trials.add(number, config, None, FROM_OUTSIDE)
+        return Proposal(trial_id(number), config)
 
     def prepare(self) -> None:
         """Nothing: a list needs no thought."""
 
-    def report(self, report: Any) -> Any:
-        from toprung.search.strategy.strategy import Decision
-
-        item = self._items[int(report.trial_id[1:])]
-        return Decision.STOP if report.epoch >= item["epochs"] else Decision.KEEP
-
-    def finish(self, trial_id: str, outcome: Any) -> None:
-        self._ended += 1
-
-    def replay(self, reports: Any, trials: Any) -> dict[str, Any]:
-        return {}
-
-    def notes(self) -> list[str]:
-        return []
-
-    def reason(self, trial_id: str) -> str:
-        return "on the list"
-
-    def suggested(self, trial_id: str) -> dict[str, Any]:
-        return {}
-
-    def rung_of(self, trial_id: str) -> int:
-        return 0
+    def report(self, report: EpochReport) -> Decision:
+        super().report(report)
+        is_over = report.epoch >= self.items[number_of(report.trial_id)]["epochs"]
+        return Decision.STOP if is_over else Decision.KEEP
 
 
 def job_file(job: dict[str, Any], folder: Path) -> Path:
@@ -77,7 +68,9 @@ def run_toprung(job: dict[str, Any], folder: Path) -> Path:
     from toprung.search.jobs.schema import Job
 
     def prepared(spec: Any) -> Any:
-        return replace(prepare(spec), strategy=ListStrategy(job["items"], tuple(job["rungs"])))
+        return replace(
+            prepare(spec), strategy=ListStrategy.of(job["items"], tuple(job["rungs"]), job["max_epochs"])
+        )
 
     prepare, run_search.prepare = run_search.prepare, prepared  # type: ignore[attr-defined, assignment]
     run_search.run_search(Job.from_file(job_file(job, folder)))
