@@ -31,7 +31,7 @@ def retrain(
 
 def model(root: str) -> Any:
     """The Keras model of the champion. Raises `InputError` where there is none."""
-    from toprung.search.winner.champion import champion
+    from toprung.search.retrained.champion import champion
     from toprung.trainables.saved_model.loading import LoadedModel
 
     found = champion(RunFolder(root))

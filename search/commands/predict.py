@@ -11,7 +11,7 @@ import pandas as pd
 
 from toprung.results.analysis.render import Format, write
 from toprung.search.evaluation.prediction_table import PROBABILITY, predicted_table
-from toprung.search.winner.find_model import found_model
+from toprung.search.retrained.find_model import found_model
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.saved_model.image_files import Unreadable, image_batches, image_files
 from toprung.trainables.saved_model.loading import LoadedModel

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from toprung.results.analysis.render import Format, write
-from toprung.search.winner.champion import CHAMPION, champion, decisions
-from toprung.search.winner.kept_models import CARD, MODEL, kept_models
+from toprung.search.retrained.champion import CHAMPION, champion, decisions
+from toprung.search.retrained.kept_models import CARD, MODEL, kept_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from toprung.search.retrained.kept_models import KeptModel
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.kept_models import KeptModel
     from toprung.search.winner.retrain import Retrained
 
 WORST_CLASSES, CONFUSIONS = 3, 3

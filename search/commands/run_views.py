@@ -13,9 +13,9 @@ from toprung.results.report.run_view import JobFacts, RunView
 from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import TRIALS
 from toprung.search.commands.output_path import short_path
+from toprung.search.retrained.champion import champion
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.strategy.early_stopping.rung import rung_epochs
-from toprung.search.winner.champion import champion
 
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job

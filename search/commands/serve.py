@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from toprung.results.serving.pyfunc_model import load_pyfunc
-from toprung.search.winner.find_model import found_model
+from toprung.search.retrained.find_model import found_model
 from toprung.spaces.errors import InputError
 
 

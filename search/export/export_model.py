@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.export.measure import Answers, Speed, answers, size_bytes, speed
 from toprung.search.export.target import NONE, Original, check_request
 from toprung.search.export.targets import TARGETS
-from toprung.search.winner.find_model import found_model
-from toprung.search.winner.searched_run import SearchedRun
+from toprung.search.retrained.find_model import found_model
 from toprung.spaces.errors import InputError
 from toprung.trainables.saved_model.loading import LoadedModel
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from toprung.search.export.target import Quantization, Run, Target
-    from toprung.search.winner.kept_models import ModelFolder
+    from toprung.search.retrained.kept_models import ModelFolder
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.saved_model.predictions import Predictions
 

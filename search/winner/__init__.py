@@ -1,1 +1,1 @@
-"""The winner of a search: confirmed with new seeds, retrained, tested once, saved and registered."""
+"""The winner of a search in training: here or on the cluster, its file checked, tested once, kept and registered."""

@@ -12,7 +12,7 @@ from toprung.trainables.system.storage import Storage
 from toprung.trainables.worker.retraining import Phase
 
 if TYPE_CHECKING:
-    from toprung.search.winner.kept_models import ModelFolder
+    from toprung.search.retrained.kept_models import ModelFolder
     from toprung.trainables.trial.messages import EpochResult
     from toprung.trainables.trial.report import EpochReport
 

@@ -11,8 +11,8 @@ from toprung.search.evaluation.card import model_card
 from toprung.search.evaluation.pictures import confusion_picture, mistakes_picture, reliability_picture
 from toprung.search.evaluation.prediction_table import tested_table
 from toprung.search.evaluation.scores import ScoredModel
-from toprung.search.winner.json_files import put_json, record_test_read
-from toprung.search.winner.kept_models import CARD, FOLDER, MODEL, PREDICTIONS, REPORT
+from toprung.search.retrained.json_files import put_json, record_test_read
+from toprung.search.retrained.kept_models import CARD, FOLDER, MODEL, PREDICTIONS, REPORT
 from toprung.search.winner.report import SealedTest, report_of
 from toprung.trainables.metrics.from_probabilities import evaluation_of
 from toprung.trainables.saved_model.loading import LoadedModel
@@ -20,7 +20,7 @@ from toprung.trainables.saved_model.loading import LoadedModel
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toprung.search.winner.json_files import Report
+    from toprung.search.retrained.json_files import Report
     from toprung.search.winner.report import TrainedBy
     from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.worker.retraining import Retraining

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
-from toprung.search.winner.kept_models import CARD, MODEL, REPORT
+from toprung.search.retrained.kept_models import CARD, MODEL, REPORT
 
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
+    from toprung.search.retrained.champion import Decision
+    from toprung.search.retrained.kept_models import KeptModel
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.champion import Decision
-    from toprung.search.winner.kept_models import KeptModel
 
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)
 

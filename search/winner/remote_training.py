@@ -16,7 +16,7 @@ from toprung.trainables.worker.preflight import announce
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.search.winner.json_files import Report
+    from toprung.search.retrained.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
 
 _log = logging.getLogger("toprung")

@@ -21,7 +21,7 @@ from toprung.search.runs.run_folder import code_name
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
     from toprung.search.evaluation.scores import Calibration
-    from toprung.search.winner.json_files import Report
+    from toprung.search.retrained.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.metrics.classification import Evaluation

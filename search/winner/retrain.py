@@ -7,15 +7,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.search.choice.choose import announce, choose_winner, earlier_model
+from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.preparation.job_placement import check_gpus
-from toprung.search.winner.champion import decide, decisions
-from toprung.search.winner.choose import announce, choose_winner, earlier_model
-from toprung.search.winner.kept_models import KeptModel, adopt_earlier_model, kept_models
+from toprung.search.retrained.champion import decide, decisions
+from toprung.search.retrained.kept_models import KeptModel, adopt_earlier_model, kept_models
 from toprung.search.winner.registration import register
 from toprung.search.winner.remote_training import Patience, train_on_cluster
 from toprung.search.winner.report import winner_summary
-from toprung.search.winner.searched_run import SearchedRun
 from toprung.search.winner.train import winner_training
 from toprung.search.winner.train_and_test import EpochTrained, train_and_test
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toprung.results.analysis.winner import Winner
+    from toprung.search.retrained.champion import Decision
+    from toprung.search.retrained.json_files import Report
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.champion import Decision
-    from toprung.search.winner.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
 
 _progress_log = logging.getLogger(PROGRESS_LOG)

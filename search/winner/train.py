@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from toprung.search.retrained.kept_models import new_folder
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.kept_models import new_folder
 from toprung.search.winner.winner_training import WinnerTraining
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.backend.autotune import Workload
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from toprung.results.analysis.winner import Winner
-    from toprung.search.winner.searched_run import SearchedRun
+    from toprung.search.choice.searched_run import SearchedRun
     from toprung.trainables.data.dataset import Dataset
 
 STATES = ("retrain", "checkpoints")

@@ -23,7 +23,7 @@ from toprung.trainables.worker.retraining import Phase, Retraining
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from toprung.search.winner.json_files import Report
+    from toprung.search.retrained.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
     from toprung.trainables.trial.messages import EpochResult
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
 
     from toprung.cluster.worker_demand import WorkerDemand
-    from toprung.search.winner.json_files import Report
+    from toprung.search.retrained.json_files import Report
     from toprung.search.winner.winner_training import WinnerTraining
 
 _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_LOG)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from toprung.results.analysis.winner import Winner
+    from toprung.search.retrained.kept_models import ModelFolder
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.kept_models import ModelFolder
     from toprung.trainables.worker.retraining import RetrainPlan
 
 

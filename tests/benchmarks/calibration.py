@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from toprung.results.analysis.winner import Winner  # noqa: E402
+from toprung.search.retrained.kept_models import ModelFolder  # noqa: E402
 from toprung.search.runs.run_folder import RunFolder  # noqa: E402
-from toprung.search.winner.kept_models import ModelFolder  # noqa: E402
 from toprung.search.winner.train_and_test import train_and_test  # noqa: E402
 from toprung.search.winner.winner_training import WinnerTraining  # noqa: E402
 from toprung.spaces.user_code.source_files import pack_source  # noqa: E402

@@ -33,9 +33,9 @@ from toprung.results.analysis.confirmation import confirmed  # noqa: E402
 from toprung.results.analysis.learning_curve import steady_epoch  # noqa: E402
 from toprung.results.analysis.winner import eligible, pick_winner  # noqa: E402
 from toprung.results.tables.parts import read_tables  # noqa: E402
+from toprung.search.choice.confirm import candidates_of  # noqa: E402
+from toprung.search.choice.confirm_jobs import confirm_runs, point_key, trainings_by_point  # noqa: E402
 from toprung.search.runs.run_folder import RunFolder  # noqa: E402
-from toprung.search.winner.confirm import candidates_of  # noqa: E402
-from toprung.search.winner.confirm_jobs import confirm_runs, point_key, trainings_by_point  # noqa: E402
 from toprung.trainables.trial.objectives import Objective  # noqa: E402
 
 Row = tuple[float, float, float]  # told, true, held

@@ -15,10 +15,10 @@ from toprung.results.analysis.winner import Winner
 from toprung.search.commands.retrained_output import show_retrained
 from toprung.search.evaluation.card import model_card
 from toprung.search.evaluation.scores import Calibration, ScoredModel
+from toprung.search.retrained.champion import Decision
+from toprung.search.retrained.json_files import put_json
+from toprung.search.retrained.kept_models import KeptModel, ModelFolder
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.champion import Decision
-from toprung.search.winner.json_files import put_json
-from toprung.search.winner.kept_models import KeptModel, ModelFolder
 from toprung.search.winner.report import ReadBack, SealedTest, TrainedBy, report_of
 from toprung.search.winner.retrain import Retrained
 from toprung.spaces.user_code.source_files import SourceFile

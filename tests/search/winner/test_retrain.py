@@ -15,14 +15,14 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.model_registry import RegisteredModel
+from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.cli import main
 from toprung.search.jobs.schema import Job
+from toprung.search.retrained.champion import DECISIONS_FILE
+from toprung.search.retrained.json_files import READS_FILE
+from toprung.search.retrained.kept_models import FOLDER, REPORT, ModelFolder, kept_models, new_folder
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.champion import DECISIONS_FILE
-from toprung.search.winner.json_files import READS_FILE
-from toprung.search.winner.kept_models import FOLDER, REPORT, ModelFolder, kept_models, new_folder
 from toprung.search.winner.retrain import retrain_winner
-from toprung.search.winner.searched_run import SearchedRun
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.report import EpochReport, Outcome
 
@@ -175,7 +175,7 @@ def test_a_run_that_cannot_be_written_is_reported_before_the_training(
     folder = searched(tmp_path)
     monkeypatch.setattr("os.access", lambda *_: False)
     monkeypatch.setattr(
-        "toprung.search.winner.searched_run.load", lambda _: pytest.fail("the images were loaded")
+        "toprung.search.choice.searched_run.load", lambda _: pytest.fail("the images were loaded")
     )
     assert main(["retrain", folder.root]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from toprung.results.analysis.winner import Winner
+from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.searched_run import SearchedRun
 from toprung.search.winner.train import gpus_of, micro_batches, row_of, winner_training
 from toprung.trainables.data.dataset import load
 from toprung.trainables.trial.report import Outcome

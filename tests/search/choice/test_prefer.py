@@ -13,11 +13,11 @@ from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
+from toprung.search.choice.choose import choose_winner
+from toprung.search.choice.prefer import Preferring
+from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.choose import choose_winner
-from toprung.search.winner.prefer import Preferring
-from toprung.search.winner.searched_run import SearchedRun
 from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import EpochReport, Outcome
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from toprung.search.retrained.champion import champion
+from toprung.search.retrained.kept_models import FOLDER, MODEL, KeptModel, ModelFolder
 from toprung.search.runs.run_folder import JOB_FILE, RunFolder
-from toprung.search.winner.champion import champion
-from toprung.search.winner.kept_models import FOLDER, MODEL, KeptModel, ModelFolder
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import absolute, is_uri, last_name, without_trailing_slash

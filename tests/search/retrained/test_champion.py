@@ -13,9 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toprung.search.retrained.champion import champion, decide, decisions
+from toprung.search.retrained.kept_models import (
+    MODEL,
+    PREDICTIONS,
+    REPORT,
+    KeptModel,
+    ModelFolder,
+    kept_models,
+)
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.champion import champion, decide, decisions
-from toprung.search.winner.kept_models import MODEL, PREDICTIONS, REPORT, KeptModel, ModelFolder, kept_models
 
 IMAGES = 200
 

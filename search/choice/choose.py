@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from toprung.results.analysis.image_noise import doubt_of_lead
 from toprung.results.analysis.preference import BEST
 from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, pick_winner
+from toprung.search.choice.confirm import confirm, describe
+from toprung.search.choice.prefer import Preferring
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.driver.run_search import run_search
-from toprung.search.winner.confirm import confirm, describe
-from toprung.search.winner.prefer import Preferring
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from toprung.search.choice.searched_run import SearchedRun
     from toprung.search.jobs.schema import Job, RetrainSection
-    from toprung.search.winner.kept_models import KeptModel
-    from toprung.search.winner.searched_run import SearchedRun
+    from toprung.search.retrained.kept_models import KeptModel
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
 

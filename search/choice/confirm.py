@@ -10,16 +10,16 @@ from toprung.results.analysis.confirmation import ConfirmedMean, across_folds, c
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import config_of, suggested_of
 from toprung.results.tables.schema import PROPOSALS
-from toprung.search.driver.search_failure import SearchFailedError
-from toprung.search.preparation.prepare import prepared_space
-from toprung.search.strategy.sampling.samplers import locate_in_space
-from toprung.search.winner.confirm_jobs import (
+from toprung.search.choice.confirm_jobs import (
     FOLDER,
     confirm_job,
     confirm_runs,
     point_key,
     trainings_by_point,
 )
+from toprung.search.driver.search_failure import SearchFailedError
+from toprung.search.preparation.prepare import prepared_space
+from toprung.search.strategy.sampling.samplers import locate_in_space
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from toprung.search.choice.confirm_jobs import ConfirmRun, Training
     from toprung.search.jobs.schema import Job
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.confirm_jobs import ConfirmRun, Training
 
 
 @dataclass(frozen=True)

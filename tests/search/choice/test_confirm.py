@@ -2,121 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
+from confirmed_runs import ACCURACY, Trained, board
 
-from toprung.results.analysis.winner import confirmed_winner, eligible, pick_winner
+from toprung.results.analysis.winner import confirmed_winner, pick_winner
 from toprung.results.tables.parts import read_tables
-from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, kinds_of, run_schemas
-from toprung.results.tables.trial_details import TrialDetails
-from toprung.results.tables.writer import RunWriter
+from toprung.search.choice.confirm import confirm, describe
+from toprung.search.choice.confirm_jobs import confirm_job, confirm_runs
 from toprung.search.driver.search_failure import SearchFailedError
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.confirm import confirm, describe
-from toprung.search.winner.confirm_jobs import confirm_job, confirm_runs
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.source_files import pack_source
-from toprung.trainables.trial.objectives import Objective
-from toprung.trainables.trial.report import EpochReport, Outcome
-
-Config = Mapping[str, Any]
-SEARCHED = [(0.1, [0.2, 0.9]), (0.2, [0.5, 0.8]), (0.3, [0.6, 0.7]), (0.1, [0.5, 0.6]), (0.4, [0.1, 0.2])]
-ACCURACY = Objective("val_accuracy", "max")
-KINDS = kinds_of([{"learning_rate": 0.1}])
-FAMILY = """
-class Tenths:
-    def space(self, trial):
-        return {"learning_rate": trial.suggest_int("tenths", 1, 9) / 10}
-
-    def build(self, config, task):
-        import keras
-
-        images = keras.Input(task.image_shape)
-        return keras.Model(images, keras.layers.Dense(task.outputs)(keras.layers.Flatten()(images)))
-"""
-
-
-def written(folder: RunFolder, job: Job, trials: list[tuple[Config, list[float], Outcome]]) -> None:
-    """The tables of a search of these trials, the value of each epoch given."""
-    folder.claim(job).release()
-    folder.keep_code(pack_source(job.family))
-    with RunWriter(folder.root, run_schemas(KINDS)) as writer:
-        for number, (config, values, outcome) in enumerate(trials):
-            trial_id = f"t{number:05d}"
-            reports = [
-                EpochReport(trial_id, epoch, {"val_accuracy": value, "val_loss": 1 - value})
-                for epoch, value in enumerate(values, start=1)
-            ]
-            suggested = {"tenths": round(10 * config["learning_rate"])}
-            writer.append(PROPOSALS, proposal_row(trial_id, config, number, suggested=suggested))
-            for report in reports:
-                writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "keep"))
-            facts = TrialDetails(seed=number, data_fingerprint="a" * 20)
-            writer.append(TRIALS, trial_row(trial_id, config, outcome, reports, facts))
-
-
-class Trained:
-    """Takes the place of a search: every training has the mean of its configuration, and its seed's own noise."""
-
-    def __init__(
-        self,
-        mean: Callable[[float], float],
-        outcomes: Mapping[float, Outcome] | None = None,
-        upto: int | None = None,
-    ) -> None:
-        self.jobs: list[Job] = []
-        self.mean, self.outcomes, self.upto = mean, outcomes or {}, upto
-
-    def __call__(self, job: Job) -> None:
-        self.jobs.append(job)
-        trials = [
-            ({"learning_rate": rate}, [0.1, self.mean(rate) + 0.01 * number], self._outcome(rate))
-            for number, rate in enumerate(self.rates[-1], start=1)
-        ]
-        written(RunFolder(job.run_root), job, trials[: self.upto])
-
-    def _outcome(self, rate: float) -> Outcome:
-        return self.outcomes.get(rate, Outcome.COMPLETED)
-
-    @property
-    def rates(self) -> list[list[float]]:
-        """The learning rate of every training of every job."""
-        points = [job.search.initial_configs or [] for job in self.jobs]
-        return [[float(params["tenths"] or 0) / 10 for params in some] for some in points]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    family = tmp_path / f"family_of_{tmp_path.name}.py"  # modules are known by their names
-    family.write_text(FAMILY)
-    job = Job.from_dict(
-        {
-            "name": "a",
-            "space": {"name": f"{family}:Tenths"},
-            "seed": 5,
-            "data": "digits",
-            "search": {"max_epochs": 2, "budgets": {"epochs": 9}, "objectives": ["val_accuracy", "val_loss"]},
-            "storage": {"path": str(tmp_path)},
-            "retrain": {"confirm": 3, "seeds": 2},
-        },
-        "job",
-    )
-    folder = RunFolder(job.run_root)
-    written(folder, job, [({"learning_rate": rate}, values, Outcome.COMPLETED) for rate, values in SEARCHED])
-    return folder
-
-
-def board(folder: RunFolder) -> pd.DataFrame:
-    _, epochs, trials = read_tables(folder.root)
-    return eligible(trials, epochs, ACCURACY)
+from toprung.trainables.trial.report import Outcome
 
 
 def test_the_best_by_its_mean_wins_over_the_best_by_chance(folder: RunFolder) -> None:
@@ -313,53 +214,3 @@ def test_a_space_that_lacks_a_configuration_by_now_is_reported_in_one_line(folde
     other = folder.job().overridden(["space.fixed={tenths: 5}"])
     with refused:  # it would be trained with 5 instead
         confirm(other, folder, board(folder), Trained(lambda rate: rate))
-
-
-def test_folds_train_each_finalist_once_for_each_and_what_was_trained_is_not_repeated(
-    folder: RunFolder,
-) -> None:
-    train = Trained(lambda rate: rate)
-    job = folder.job().overridden(["data.folds=4", "retrain.confirm=2"])
-    found = confirm(job, folder, board(folder), train)
-    assert [each.data.fold for each in train.jobs] == [0, 1, 2, 3]
-    assert {each.data.folds for each in train.jobs} == {4} and train.rates == [[0.1, 0.2]] * 4
-    assert len({each.seed for each in train.jobs}) == len({each.run_root for each in train.jobs}) == 4
-    assert {each.data_spec().seed for each in train.jobs} == {job.split_seed}
-    assert [(one.trial_id, one.seeds, one.repeats) for one in found.means] == [
-        ("t00001", 4, "folds"),
-        ("t00000", 4, "folds"),
-    ]
-    again = Trained(lambda rate: rate)
-    wider = job.overridden(["retrain.confirm=3"])
-    assert confirm(wider, folder, board(folder), again).means[0].trial_id == "t00002"
-    assert again.rates == [[0.3]] * 4, "only the third is trained, by every fold"
-    by_seeds = Trained(lambda rate: rate)
-    confirm(folder.job(), folder, board(folder), by_seeds)
-    assert [each.data.fold for each in by_seeds.jobs] == [None], (
-        "other validation images are another question"
-    )
-
-
-def test_a_cross_validation_that_was_interrupted_goes_on_in_the_fold_where_it_was(folder: RunFolder) -> None:
-    job = folder.job().overridden(["data.folds=3", "retrain.confirm=2"])
-    died = Trained(lambda rate: rate, upto=1)
-
-    class DiedError(Exception):
-        pass
-
-    def train(fold_job: Job) -> None:
-        if fold_job.data.fold == 1:
-            died(fold_job)
-            raise DiedError
-        Trained(lambda rate: rate)(fold_job)
-
-    with pytest.raises(DiedError):
-        confirm(job, folder, board(folder), train)
-    continued: list[Job] = []
-    found = confirm(job, folder, board(folder).head(1), continued.append)
-    assert [each.data.fold for each in continued] == [2], "fold 1 has trained the first one"
-    assert found.missing == 1 and found.means[0].seeds == 2
-    continued.clear()
-    confirm(job, folder, board(folder), continued.append)
-    assert [each.data.fold for each in continued] == [1, 2]
-    assert continued[0].run_root == died.jobs[0].run_root, "the same run goes on"

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_tables
+from toprung.search.retrained.json_files import check_test_reads
 from toprung.search.runs.allowed_changes import check_retrain_overrides
-from toprung.search.winner.json_files import check_test_reads
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import Dataset, load
 

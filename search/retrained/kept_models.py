@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.search.retrained.json_files import put_json, read_json
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.winner.json_files import put_json, read_json
 from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toprung.search.winner.json_files import Report
+    from toprung.search.retrained.json_files import Report
 
 FOLDER = "retrain"
 MODEL, REPORT, PREDICTIONS, CARD = "model.keras", "report.json", "predictions.parquet", "MODEL_CARD.md"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toprung.results.analysis.confirmation import ConfirmedMean
     from toprung.results.analysis.preference import Choice, Preference
     from toprung.results.analysis.winner import Winner
-    from toprung.search.winner.searched_run import SearchedRun
+    from toprung.search.choice.searched_run import SearchedRun
 
 
 @dataclass(frozen=True)

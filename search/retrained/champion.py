@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 
 from toprung.search.evaluation.prediction_table import SCORE
-from toprung.search.winner.json_files import put_json, read_json
-from toprung.search.winner.kept_models import FOLDER, MODEL, PREDICTIONS, REPORT, kept_models
+from toprung.search.retrained.json_files import put_json, read_json
+from toprung.search.retrained.kept_models import FOLDER, MODEL, PREDICTIONS, REPORT, kept_models
 from toprung.trainables.metrics.intervals import paired_change, unpaired_change
 from toprung.trainables.system.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from toprung.search.retrained.kept_models import KeptModel
     from toprung.search.runs.run_folder import RunFolder
-    from toprung.search.winner.kept_models import KeptModel
     from toprung.trainables.metrics.intervals import PairedChange
 
 CHAMPION, CHALLENGER = "champion", "challenger"

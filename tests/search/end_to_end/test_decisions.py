@@ -1,0 +1,98 @@
+"""What whole searches decide: the same from one seed, promotions, several objectives, as the simulator does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from run_tables import decided, tables
+
+from toprung.results.tables.rows import configs_of
+from toprung.search.jobs.schema import Job
+from toprung.search.preparation.prepare import new_strategy, prepared_space
+from toprung.search.simulation.simulator import simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_one_worker_and_one_seed_give_one_search(on_cluster, job_file, tmp_path: Path) -> None:
+    job = job_file(search={"trials": 4, "max_epochs": 3})
+    for name in ("one", "two"):
+        assert on_cluster("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
+    for mine, theirs in zip(
+        decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True
+    ):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def test_the_promotion_variant_is_really_executed(on_cluster, job_file, tmp_path: Path) -> None:
+    job = job_file(search={"trials": 9, "max_epochs": 9, "variant": "promote"})
+    assert on_cluster("search", job).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    assert "PAUSE" in set(found["epochs"]["decision"].str.upper())
+    assert set(found["trials"]["outcome"]) == {"COMPLETED", "STOPPED"}
+    paused_then_went_on = found["epochs"].groupby("trial_id")["epoch"].max() > 1
+    assert paused_then_went_on.any()
+    for _, epochs in found["epochs"].groupby("trial_id"):
+        assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+
+
+def test_several_objectives_leave_a_pareto_set_in_the_tables(on_cluster, job_file, tmp_path: Path) -> None:
+    wanted = ["val_accuracy", "parameter_count", "latency_ms"]
+    both = [{"filters": 8}, {"filters": 16}]
+    job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted, "initial_configs": both})
+    content = yaml.safe_load(job.read_text())
+    del content["space"]["fixed"]["filters"]
+    content["space"]["ranges"]["filters"] = {"choices": [8, 16]}
+    job.write_text(yaml.safe_dump(content))
+    run = tmp_path / "runs" / "small"
+    assert on_cluster("search", job).wait().returncode == 0
+    found = tables(run)
+    assert found["trials"]["parameter_count"].nunique() == 2
+    assert (found["epochs"].groupby("trial_id")["latency_ms"].nunique() == 1).all()
+    assert (found["trials"]["latency_ms"] > 0).all()
+    shown = on_cluster("table", run, "--pareto", "--format", "json").wait()
+    front = {row["trial_id"] for row in json.loads(shown.stdout)}
+    board = json.loads(on_cluster("table", run, "--format", "json").wait().stdout)
+    assert front == {row["trial_id"] for row in board if row["pareto"]}
+    assert board[0]["trial_id"] in front
+    again = on_cluster("search", job, "--set", "search.trials=+1").wait()
+    assert again.returncode == 0, again.stderr
+    assert len(tables(run)["trials"]) == 6
+
+
+def test_the_simulator_decides_as_the_search_through_ray_did(on_cluster, job_file, tmp_path: Path) -> None:
+    path = job_file(search={"trials": 10, "max_epochs": 9})
+    assert on_cluster("search", path).wait().returncode == 0
+    found = tables(tmp_path / "runs" / "small")
+    job = Job.from_file(path)
+    space = prepared_space(job)
+    configs = configs_of(found["proposals"])
+    curves = {
+        json.dumps(configs[trial_id], sort_keys=True): np.pad(
+            epochs.sort_values("epoch")["val_accuracy"].to_numpy(),
+            (0, 9 - len(epochs)),
+            constant_values=np.nan,
+        )
+        for trial_id, epochs in found["epochs"].groupby("trial_id")
+    }
+
+    class Recorded:
+        """What the search measured; NaN where it trained no further, which would end a trial as DIVERGED."""
+
+        max_epochs = 9
+
+        def space(self, trial):
+            return space(trial)
+
+        def curve(self, config):
+            return curves[json.dumps(config, sort_keys=True)], np.arange(1.0, 10.0)
+
+    simulated = simulate(new_strategy(job, space), Recorded(), workers=1, budget_secs=1e9)
+    ended = dict(zip(found["trials"]["trial_id"], found["trials"]["outcome"], strict=True))
+    assert {name: str(outcome) for name, outcome in simulated.outcomes.items()} == ended
+    assert simulated.epochs == len(found["epochs"])
