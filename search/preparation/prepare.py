@@ -116,11 +116,20 @@ def _check_sampler_models(sampler: str, space: Space) -> None:
 
 
 def first_configs(job: Job, space: Space) -> list[dict[str, Any]]:
-    """The configurations tried first: those that the job gives, else the space's own as far as the job allows it."""
+    """The configurations tried first: those that the job gives, else the space's own as far as the job allows them."""
     if job.search.initial_configs is not None:
         return list(job.search.initial_configs)
-    first = allowed_subset(space, space.first_config)
-    return [first] if first else []
+    return space_configs(space)
+
+
+def space_configs(space: Space) -> list[dict[str, Any]]:
+    """The configurations that a space itself names to be tried first, each once, as far as the space allows them."""
+    configs: list[dict[str, Any]] = []
+    for config in space.first_configs:
+        allowed = allowed_subset(space, config)
+        if allowed and allowed not in configs:
+            configs.append(allowed)
+    return configs
 
 
 def config_kinds(space: Space) -> dict[str, Kind]:

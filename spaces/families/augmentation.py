@@ -20,21 +20,26 @@ def space(trial: OptunaTrial) -> dict[str, Any]:
 
     Above 0.6, short trainings on the data sets at hand end near chance; a job may name such strengths.
 
-    `flip` mirrors half the images left to right: right for photographs, wrong for digits. `augment_set` is
-    `standard` (small moves, contrast, brightness, cutout), `photo` (those, crops, colour, blur and noise), `mixed`
-    (standard, MixUp and CutMix) or `chosen`, where a switch `augment_NAME` turns each technique on or off. In the
-    other sets there is a switch where the job names it.
+    `flip` mirrors half the images left to right: right for photographs, wrong for digits. `flip_average`, the mean over
+    an image and its mirror image as the answer, goes with it unless the job names it.
+
+    `augment_set` is `standard` (small moves, contrast, brightness, cutout), `photo` (those, crops, colour, blur and
+    noise), `mixed` (standard, MixUp and CutMix) or `chosen`, where a switch `augment_NAME` turns each technique on or
+    off. In the other sets there is a switch where the job names it.
 
     `augment_picks` above 0 gives each image that many of the techniques, drawn anew for each image: N of RandAugment
     (Cubuk et al. 2020), whose M is `augment`. 0 gives it all of them. In the standard set it exists only where the
     job names it.
     """
     augment_set = trial.suggest_categorical("augment_set", list(SETS))
-    config = {
+    config: dict[str, Any] = {
         "augment": trial.suggest_float("augment", 0.0, 1.0 if is_requested(trial, "augment") else 0.6),
         "flip": trial.suggest_categorical("flip", [True, False]),
         "augment_set": augment_set,
     }
+    config["flip_average"] = config["flip"] and config["augment"] > 0.0
+    if is_requested(trial, "flip_average"):
+        config["flip_average"] = trial.suggest_categorical("flip_average", [True, False])
     if augment_set != "standard" or is_requested(trial, "augment_picks"):
         config["augment_picks"] = trial.suggest_int("augment_picks", 0, 3)
     switches = [f"augment_{name}" for name in TECHNIQUES]

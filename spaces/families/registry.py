@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.definition.constraints import constraints_of
-from toprung.spaces.definition.first_config import first_config_of
+from toprung.spaces.definition.first_config import first_configs_of
 from toprung.spaces.definition.introspection import describe
 from toprung.spaces.definition.overrides import OverriddenTrial, Range
 from toprung.spaces.definition.trial import OptunaTrial, Value
@@ -25,7 +25,7 @@ from toprung.spaces.user_code.errors import errors_of_user_code
 from toprung.spaces.user_code.references import instance, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from optuna.distributions import BaseDistribution
 
@@ -50,9 +50,9 @@ class Space:
         return define_by_run(self.name)(OverriddenTrial(trial, self.fixed, self.ranges))
 
     @property
-    def first_config(self) -> Mapping[str, Any]:
-        """What practitioners try first in this space, before the job's fixed values and ranges; may be empty."""
-        return first_config_of(define_by_run(self.name))
+    def first_configs(self) -> Sequence[Mapping[str, Any]]:
+        """What a search tries first in this space, before the job's fixed values and ranges; may be empty."""
+        return first_configs_of(define_by_run(self.name))
 
 
 def load_space(

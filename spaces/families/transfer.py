@@ -38,6 +38,7 @@ DEFAULTS: Mapping[str, Value] = {
     "weights": "imagenet",
     "alpha": 1.0,
     "input_size": 0,
+    "min_input_size": 0,
     "dense_units": 0,
     "dense_units_2": 0,
     "head_epochs": 3,
@@ -86,6 +87,7 @@ CONSTRAINTS = Constraints(
     limits={
         "alpha": Bounds(0.1, 10.0),
         "input_size": COUNT,
+        "min_input_size": COUNT,
         "dense_units": COUNT,
         "dense_units_2": COUNT,
         "head_dropout": RATE,
@@ -109,6 +111,7 @@ FIRST_CONFIG: Mapping[str, Value] = {
     **training_recipe.FIRST_CONFIG,
     **augmentation.FIRST_CONFIG,
     "flip": True,
+    "min_input_size": 160,
     "head_dropout": 0.2,
     "deep_share": 1.0,
     "depth_decay": 1.0,
@@ -144,10 +147,11 @@ def tuning_rates(optimizer: str) -> Interval:
 def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw a pretrained network, its head and phases, augmentation and recipe as one flat configuration.
 
-    `learning_rate` tunes the network; its range depends on the optimizer. `weights`, `alpha` (the width of MobileNets),
-    `input_size` (pixels that the model scales its images to, 0: their own size), `dense_units` and some of `phases`
-    are searched only where the job names them. With `cache_features`, as is usual, the head-only epochs do not augment,
-    and run the pretrained network once for each image.
+    `learning_rate` tunes the network; its range depends on the optimizer. The model enlarges images whose shorter side
+    has fewer than `min_input_size` pixels: a pretrained network sees more on them. `weights`, `alpha` (the width of
+    MobileNets), `input_size` (pixels that the model scales its images to, as squares, instead), `dense_units` and some
+    of `phases` are searched only where the job names them. With `cache_features`, as is usual, the head-only epochs do
+    not augment, and run the pretrained network once for each image.
     """
     drawn = network(trial)
     optimizer = trial.suggest_categorical("optimizer", list(OPTIMIZERS))
@@ -177,11 +181,14 @@ def network(trial: OptunaTrial) -> dict[str, Any]:
         "dense_units": [0, 128, 256],
         "dense_units_2": [0, 64, 128],
     }
-    return drawn | {
+    drawn |= {
         name: trial.suggest_categorical(name, choices)
         for name, choices in rare.items()
         if is_requested(trial, name)
     }
+    if drawn["weights"] != "none" and not drawn.get("input_size"):
+        drawn["min_input_size"] = trial.suggest_categorical("min_input_size", [0, 128, 160])
+    return drawn
 
 
 def phases(trial: OptunaTrial) -> dict[str, Any]:

@@ -91,16 +91,17 @@ def show(line: ResultLine) -> None:
 
 def first_config(space_name: str) -> Mapping[str, Any]:
     """The whole configuration of the first trial of a search."""
-    from toprung.search.strategy.initial_configs import allowed_subset, completed
+    from toprung.search.preparation.prepare import space_configs
+    from toprung.search.strategy.initial_configs import completed
     from toprung.spaces.families.registry import load_space
 
     space = load_space(space_name)
-    return completed(space, 0, 0, allowed_subset(space, space.first_config)).config
+    return completed(space, 0, 0, space_configs(space)[0]).config
 
 
 def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> ResultLine:
     """A search by the default strategy, then its winner trained again."""
-    from toprung.search.strategy.initial_configs import allowed_subset
+    from toprung.search.preparation.prepare import space_configs
     from toprung.search.strategy.strategy import Strategy
     from toprung.spaces.families.registry import load_space
     from toprung.trainables.models.family import load_family
@@ -108,9 +109,7 @@ def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: in
 
     began = clock()
     space = load_space(space_name)
-    strategy = Strategy.for_space(
-        space, MAX_EPOCHS, seed, initial_configs=[allowed_subset(space, space.first_config)]
-    )
+    strategy = Strategy.for_space(space, MAX_EPOCHS, seed, initial_configs=space_configs(space))
     task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), TrainerCache(4)
     found, until = list[Found](), began + secs * SEARCH_SHARE
     kinds = list[str]()

@@ -101,7 +101,7 @@ def searched(space: Space, task: Task, secs: float, seed: int, warm: Any) -> lis
     from toprung.search.strategy.strategy import Strategy
     from toprung.trainables.models.family import load_family
 
-    first = allowed_subset(space, space.first_config)
+    first = allowed_subset(space, space.first_configs[0])
     strategy = Strategy.for_space(space, task.max_epochs, seed, initial_configs=[first])
     family, found, until = load_family("transfer"), list[Found](), time.process_time() + secs
     while time.process_time() < until and (proposal := strategy.ask()):

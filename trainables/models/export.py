@@ -17,6 +17,8 @@ from toprung.trainables.models.layers import runtime_variables
 from toprung.trainables.trial.failures import is_out_of_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from toprung.trainables.backend.tensors import Tensor
 
 # Packages whose layers are copied without a try.
@@ -26,7 +28,9 @@ _KNOWN = ("keras", __name__.partition(".")[0])
 TINY = 1e-7
 
 
-def stock_model(model: keras.Model, final: str = "softmax", temperature: float = 1.0) -> keras.Model:
+def stock_model(
+    model: keras.Model, final: str = "softmax", temperature: float = 1.0, flip_average: bool = False
+) -> keras.Model:
     """A copy of a model that loads where toprung is not installed.
 
     Layers with runtime hyperparameters become their stock counterparts with the current values; a user's own layers
@@ -36,6 +40,7 @@ def stock_model(model: keras.Model, final: str = "softmax", temperature: float =
         model: From images (batch, H, W, C) with values 0 to 255 to logits or probabilities.
         final: The activation that makes probabilities.
         temperature: What logits are divided by before it (see `trainables.metrics.temperature`).
+        flip_average: Whether the logits of an image and of its mirror image are averaged.
 
     Returns:
         A model from uint8 images to float32 probabilities (batch, outputs).
@@ -61,17 +66,28 @@ def stock_model(model: keras.Model, final: str = "softmax", temperature: float =
     # Layers cast floating point alone, and the copied model may begin with any of them.
     # Without `training`, layers that default to training (keras.layers.Resizing is one) would hand it on to those after
     # them, and `model(images)` would normalize by its batch and change the model.
-    outputs = copied(keras.layers.Rescaling(1.0, name="as_float")(inputs), training=False)
-    is_probability = ends_in(model, final)
-    if temperature != 1.0:
-        logits = _logits(outputs, final) if is_probability else outputs
-        outputs, is_probability = _scaled(logits, temperature), False
+    images = keras.layers.Rescaling(1.0, name="as_float")(inputs)
+    views = [images, ops.flip(images, axis=2)] if flip_average else [images]
+    answers, is_probability = [copied(view, training=False) for view in views], ends_in(model, final)
+    outputs = answers[0]
+    if flip_average or temperature != 1.0:
+        logits = [_logits(answer, final) if is_probability else answer for answer in answers]
+        outputs, is_probability = _scaled(_mean(logits), temperature), False
     if not is_probability:
         outputs = keras.layers.Activation(final, name="probabilities", dtype="float32")(outputs)
     return keras.Model(inputs, outputs, name="classifier")
 
 
+def _mean(logits: Sequence[Tensor]) -> Tensor:
+    if len(logits) == 1:
+        return logits[0]
+    mean: Tensor = keras.layers.Average(name="flip_average", dtype="float32")(logits)
+    return mean
+
+
 def _scaled(logits: Tensor, temperature: float) -> Tensor:
+    if temperature == 1.0:
+        return logits
     scaled: Tensor = keras.layers.Rescaling(1.0 / temperature, name="temperature", dtype="float32")(logits)
     return scaled
 

@@ -37,6 +37,15 @@ def head_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _input_size(settings: Mapping[str, Any], image_size: tuple[int, int]) -> tuple[int, int]:
+    """The height and width that the pretrained network sees: `input_size` squared, or the images' own, enlarged."""
+    if settings["input_size"]:
+        return settings["input_size"], settings["input_size"]
+    factor = max(1.0, settings["min_input_size"] / min(image_size))
+    height, width = (round(factor * side) for side in image_size)
+    return height, width
+
+
 class TransferFamily:
     """A network of `keras.applications` under a head of up to two dense layers (Yosinski et al. 2014).
 
@@ -71,8 +80,9 @@ class TransferFamily:
         settings = {**transfer.DEFAULTS, **config}
         inputs = keras.Input(task.image_shape)
         x = LAYERS.Concatenate()([inputs] * 3) if task.image_shape[-1] == 1 else inputs
-        if settings["input_size"]:
-            x = LAYERS.Resizing(settings["input_size"], settings["input_size"], name="resized")(x)
+        size = _input_size(settings, task.image_shape[:2])
+        if size != task.image_shape[:2]:
+            x = LAYERS.Resizing(*size, name="resized")(x)
         body = backbone(settings, tuple(x.shape[1:]))
         x = preprocess(settings["backbone"], x)
         x = body(x) if settings["weights"] == "none" else InferenceOnly(body, name="pretrained")(x)
@@ -112,7 +122,9 @@ class TransferFamily:
         settings = {**transfer.DEFAULTS, **config}
         if settings["weights"] == "none":
             return None
-        key = tuple(settings[name] for name in ("backbone", "alpha", "weights", "input_size"))
+        key = tuple(
+            settings[name] for name in ("backbone", "alpha", "weights", "input_size", "min_input_size")
+        )
         return FrozenBoundary(model.get_layer("features").output, key)
 
     def depths(self, model: keras.Model) -> dict[int, float]:

@@ -44,6 +44,8 @@ class Recipe:
     patience_epochs: the epochs without a better validation metric after which a trial ends; 0 for never.
     augment: the strength of the augmentation in [0, 1]; 0 leaves images as they are.
     flip: mirror half the images left to right.
+    flip_average: the logits of an image and of its mirror image are averaged: wherever the model is evaluated, and in
+        the exported model.
     augment_set: the set of techniques that are on, one of `SETS`.
     augment_picks: how many of them each image gets; 0 for all.
     switches: techniques that the configuration turns on or off by `augment_NAME`; None leaves one to the set.
@@ -64,6 +66,7 @@ class Recipe:
     batch_size: int = 64
     augment: float = 0.0
     flip: bool = False
+    flip_average: bool = False
     augment_set: str = "standard"
     augment_picks: int = 0
     switches: Mapping[str, bool | None] = field(default_factory=dict)

@@ -173,6 +173,11 @@ def predict_in_batches(
     return np.concatenate(predictions)[: len(images)]
 
 
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """Images (batch, H, W, C) with left and right exchanged."""
+    return images[:, :, ::-1]
+
+
 def prediction_batches(images: np.ndarray, accelerated: bool, pieces: int = 1) -> Iterator[np.ndarray]:
     """The rows of each batch, all of one size: the last is filled up with the last image."""
     count = len(images)

@@ -79,20 +79,25 @@ class HeadOnlyTraining:
             )
         return self._split_network
 
-    def prepare(self, state: State, splits: Sequence[Split]) -> ResourceUsage:
-        """Compile what the features of splits need, and compute them; returns what that took."""
+    def prepare(self, state: State, views: Sequence[tuple[Split, bool]]) -> ResourceUsage:
+        """Compile what the features need, and compute them: of splits, each with whether to mirror its images.
+
+        Returns:
+            What that took.
+        """
         began = time.perf_counter()
-        for split in splits:
+        for split, _ in views:
             self._compile(state, split)
         compiled = time.perf_counter()
-        for split in splits:
-            self.features(state, split)
+        for split, mirror in views:
+            self.features(state, split, mirror)
         return ResourceUsage(compile_secs=compiled - began, input_wait_secs=time.perf_counter() - compiled)
 
-    def features(self, state: State, split: Split) -> tuple[Split, Feed]:
-        """The split with features in the place of images, and a feed of it."""
+    def features(self, state: State, split: Split, mirror: bool = False) -> tuple[Split, Feed]:
+        """The split with features in the place of images, or of their mirror images, and a feed of it."""
         network = self.split_network
-        return self._cache.get(network.key, split, lambda: network.features(state, split), self._accelerated)
+        key = (network.key, "mirrored") if mirror else network.key
+        return self._cache.get(key, split, lambda: network.features(state, split, mirror), self._accelerated)
 
     def _compile(self, state: State, split: Split) -> None:
         network = self.split_network

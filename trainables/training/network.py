@@ -184,12 +184,18 @@ class Network:
         outputs, _ = self.model.stateless_call(self.unflatten(flat), values, images, training=False)
         return self._logits(outputs)
 
-    def export(self, flat: Tensor, non_trainable: Sequence[Tensor], temperature: float = 1.0) -> keras.Model:
+    def export(
+        self,
+        flat: Tensor,
+        non_trainable: Sequence[Tensor],
+        temperature: float = 1.0,
+        flip_average: bool = False,
+    ) -> keras.Model:
         """The model with these values: stock layers, raw uint8 images in, class probabilities out."""
         variables, values = [*self.weights, *self.non_trainable], [*self.unflatten(flat), *non_trainable]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return stock_model(self.model, self.head.final_activation, temperature)
+        return stock_model(self.model, self.head.final_activation, temperature, flip_average)
 
     def _logits(self, outputs: Tensor) -> Tensor:
         return self.head.logits(ops.cast(outputs, "float32"), self._is_probability)

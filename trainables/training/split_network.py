@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from toprung.trainables.backend.operations import ops
+from toprung.trainables.training.batches import mirrored
 from toprung.trainables.training.network import Network
 from toprung.trainables.training.state import State
 from toprung.trainables.training.step import TrainingStep
@@ -81,13 +82,14 @@ class SplitNetwork:
         signature = [state.optimizer.weights, state.non_trainable, images]
         self._compiled_features = engine.compile(self._features, signature)
 
-    def features(self, state: State, split: Split) -> np.ndarray:
-        """The output of the frozen part for each image, in inference mode, float32 (N, features)."""
+    def features(self, state: State, split: Split, mirror: bool = False) -> np.ndarray:
+        """The output of the frozen part for each image, or its mirror image, in inference mode: float32 (N, width)."""
         count, size = len(split.labels), self.images_per_call
         found = np.empty((count, self.width), np.float32)
         for start in range(0, count, size):
             # Every batch has one size, filled up with the last image, so that nothing is compiled twice.
             images = split.images[np.minimum(np.arange(start, start + size), count - 1)]
+            images = mirrored(images) if mirror else images
             features = self._compiled_features(state.optimizer.weights, state.non_trainable, images)
             found[start : start + size] = ops.convert_to_numpy(features)[: count - start]
         self.has_computed = True

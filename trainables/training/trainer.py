@@ -17,8 +17,6 @@ from toprung.trainables.training.batches import (
     TimedChunks,
     epoch_order,
     feed_for,
-    predict_in_batches,
-    prediction_batches,
     sample,
     steps_per_pass,
 )
@@ -26,6 +24,7 @@ from toprung.trainables.training.compile_warmup import CompileWarmup
 from toprung.trainables.training.compiled_model import CompiledModel
 from toprung.trainables.training.epoch_schedule import EpochSchedule
 from toprung.trainables.training.feature_cache import FeatureCache
+from toprung.trainables.training.predictor import Predictor
 from toprung.trainables.training.state import State
 from toprung.trainables.training.step import StepInputs, Totals
 from toprung.trainables.training.timing import fastest_call_secs, secs_per_step
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     import keras
 
-    from toprung.trainables.backend.tensors import Tensor
     from toprung.trainables.metrics.classification import Evaluation
     from toprung.trainables.task.task import Split, Task
     from toprung.trainables.training.batches import Feed
@@ -156,8 +154,9 @@ class Trainer:
         self._enter_phase(epoch)
         if self._schedule.validates_on_features:
             # The first epoch that needs features computes them before its clock starts.
-            splits = [self._task.val, *([self._task.train] if self._schedule.trains_on_features else [])]
-            self._usage += self.compiled.head_only.prepare(self._state, splits)
+            views = [(self._task.val, mirror) for mirror in self._predictor.mirror_switches]
+            views += [(self._task.train, False)] if self._schedule.trains_on_features else []
+            self._usage += self.compiled.head_only.prepare(self._state, views)
         self._compile_ahead()
         started = time.perf_counter()
         loss, accuracy, steps = self._run_steps(self._epoch_order(epoch), self.execution_plan.steps_per_call)
@@ -179,19 +178,10 @@ class Trainer:
 
     def evaluate(self, split: Split) -> Evaluation:
         """Score the current weights on a split, in batches of one size."""
-        weights, non_trainable = self._scored_weights, self._state.non_trainable
-        step, inputs = self.compiled.step, split
         if self._schedule.validates_on_features and split is self._task.val:
-            head_only = self.compiled.head_only
-            inputs, _ = head_only.features(self._state, split)
-            weights, non_trainable = head_only.split_network.head_variables(weights, non_trainable)
-            step = head_only.split_network.step
-        logits = predict_in_batches(
-            lambda images: step.predict_array(weights, non_trainable, images),
-            inputs.images,
-            self._accelerated,
-            self.execution_plan.micro_batches,
-        )
+            logits = self._predictor.logits_of_features(self._state, split)
+        else:
+            logits = self._predictor.logits_of_split(self._state, split)
         return self.compiled.network.head.evaluate(logits, np.asarray(split.labels))
 
     def clean_train_accuracy(self) -> float:
@@ -204,7 +194,7 @@ class Trainer:
     def latency_ms(self) -> float:
         """Milliseconds from one image as an array to its logits: the fastest of 30 calls."""
         images = self._task.val.images[:1]
-        return 1e3 * fastest_call_secs(lambda: self._predict(images))
+        return 1e3 * fastest_call_secs(lambda: self._predictor.logits(self._state, images))
 
     def secs_per_step(self, steps_per_call: int | None = None) -> float:
         """Seconds of a training step of the last phase; the trial's state is lost."""
@@ -235,7 +225,8 @@ class Trainer:
 
     def export(self, temperature: float = 1.0) -> keras.Model:
         """The current model: stock layers, raw uint8 images in, class probabilities out, logits over `temperature`."""
-        return self.compiled.network.export(self._scored_weights, self._state.non_trainable, temperature)
+        weights, averages = self._predictor.weights(self._state), self._recipe.flip_average
+        return self.compiled.network.export(weights, self._state.non_trainable, temperature, averages)
 
     def release(self) -> None:
         """Free the memory of the current trial, which is lost; `reset` starts the next one."""
@@ -286,9 +277,7 @@ class Trainer:
 
     def _try_out_epoch(self) -> None:
         self._try_step()
-        images = self._task.val.images
-        first = next(prediction_batches(images, self._accelerated, self.execution_plan.micro_batches))
-        self._predict(images[first])
+        self._predictor.try_out(self._state, self._task.val)
 
     def _compile_ahead(self) -> None:
         is_open, averages = self._schedule.open_share > 0, self._recipe.ema > 0.0
@@ -304,13 +293,9 @@ class Trainer:
             self._try_out_epoch()
 
     @property
-    def _scored_weights(self) -> Tensor:
-        """What is evaluated and exported: the average of the weights if one is kept."""
-        optimizer = self._state.optimizer
-        return optimizer.average if self._recipe.ema else optimizer.weights
-
-    def _predict(self, images: np.ndarray) -> np.ndarray:
-        return self.compiled.step.predict_array(self._scored_weights, self._state.non_trainable, images)
+    def _predictor(self) -> Predictor:
+        recipe, pieces = self._recipe, self.execution_plan.micro_batches
+        return Predictor(self.compiled, pieces, recipe.ema > 0.0, recipe.flip_average)
 
     def _load(self, state: State) -> None:
         self._state = self.compiled.network.as_tensors(state)

@@ -41,7 +41,7 @@ def test_the_space_of_a_preset_searches_nothing_but_recipe_and_augmentation(name
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_published_recipe_is_tried_first(name: str) -> None:
-    assert load_space(name).first_config == PRESETS[name].recipe
+    assert load_space(name).first_configs == (PRESETS[name].recipe,)
 
 
 def test_a_presets_recipe_can_be_narrowed_and_its_architecture_not() -> None:
