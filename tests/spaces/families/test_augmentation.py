@@ -43,3 +43,17 @@ def test_an_image_gets_at_most_all_techniques() -> None:
     for outside in ([0, count + 1], {"choices": [1, count + 1]}):
         with pytest.raises(InputError, match=r"space\.ranges\.augment_picks"):
             load_space("cnn", ranges={"augment_picks": outside})
+
+
+def test_a_model_trained_with_flips_averages_over_them_unless_the_job_says_otherwise() -> None:
+    assert drawn(flip=True, augment=0.2)["flip_average"] is True
+    assert drawn(flip=False)["flip_average"] is False
+    assert drawn(flip=True, augment=0.0)["flip_average"] is False, (
+        "at strength 0 no training image was mirrored"
+    )
+    assert drawn(flip=True, augment=0.2, flip_average=False)["flip_average"] is False
+    searched = load_space("cnn", ranges={"flip_average": [True, False]})
+    assert {searched(RecordingTrial(random.Random(seed), {}))["flip_average"] for seed in range(20)} == {
+        True,
+        False,
+    }

@@ -251,3 +251,25 @@ def test_a_model_that_only_its_own_code_knows_is_refused_when_it_is_built(noise:
     model(np.zeros((1, 3), np.float32))
     with pytest.raises(InputError, match="build returned a Own, whose layers Keras cannot copy"):
         check_model(model, noise)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_the_exported_model_averages_over_mirror_images_as_the_trained_one_does(
+    digits: Task, config: dict, tmp_path: Path, temperature: float
+) -> None:
+    import keras
+
+    from toprung.trainables.models.cnn import CnnFamily
+    from toprung.trainables.task.task import Split
+    from toprung.trainables.training.trainer import Trainer
+
+    trainer = Trainer(CnnFamily(), {**config, "flip_average": True}, digits)
+    trainer.train_epoch(1)
+    logits = trainer.evaluate(digits.val).logits
+    mirrored = Split(np.asarray(digits.val.images)[:, :, ::-1], digits.val.labels)
+    assert trainer.evaluate(mirrored).logits == pytest.approx(logits, abs=1e-4), "left and right count alike"
+    trainer.export(temperature).save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    expected = np.exp(logits / temperature)
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert model.predict(digits.val.images, verbose=0) == pytest.approx(expected, abs=1e-5)

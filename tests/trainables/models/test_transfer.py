@@ -191,6 +191,10 @@ def test_grey_and_small_images_are_made_to_fit(noise: Task, config: dict) -> Non
     model = family().build({**config, "input_size": 32}, task)
     assert model.input_shape == (None, 8, 8, 1)
     assert np.asarray(model(np.zeros((2, 8, 8, 1)))).shape == (2, 3)
+    wide = family().build({**config, "min_input_size": 32}, replace(noise, image_shape=(8, 16, 3)))
+    assert wide.get_layer("resized").output.shape == (None, 32, 64, 3), "enlarged in proportion"
+    large = family().build({**config, "min_input_size": 32}, replace(noise, image_shape=(40, 32, 3)))
+    assert "resized" not in [layer.name for layer in large.layers], "never made smaller"
 
 
 def test_images_too_small_and_weights_that_do_not_fit_are_refused(

@@ -90,26 +90,26 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     features = SplitNetwork.features
 
-    def counting(self, state, split):
+    def counting(self, state, split, mirror=False):
         counts.append(len(split.labels))
-        return features(self, state, split)
+        return features(self, state, split, mirror)
 
     monkeypatch.setattr(SplitNetwork, "features", counting)
     return counts
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(("optimizer", "mirrors"), [("adamw", False), ("sgd", True)])
 def test_the_curve_is_that_of_training_without_features(
-    bright: Task, config: dict, optimizer: str, computed: list[int]
+    bright: Task, config: dict, optimizer: str, mirrors: bool, computed: list[int]
 ) -> None:
-    settings = {**config, "optimizer": optimizer}
+    settings = {**config, "optimizer": optimizer, "flip_average": mirrors}
     kept, plain = new_trainer(settings, bright), new_trainer(settings, bright, no_cache())
     for one, other in zip(curve(kept, range(1, 4)), curve(plain, range(1, 4)), strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
     found, expected = kept.state(), plain.state()
     assert found["optimizer/weights"] == pytest.approx(expected["optimizer/weights"], rel=1e-4, abs=1e-5)
     assert found["step"] == expected["step"]
-    assert computed == [30, 70]
+    assert computed == ([30, 30, 70] if mirrors else [30, 70])
 
 
 def test_trials_and_other_heads_on_the_same_network_share_what_was_computed(
