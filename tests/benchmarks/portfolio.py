@@ -118,7 +118,6 @@ def candidates(runs: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         config = {**base, **changes}
         yield name, {**config, "flip_average": config["flip"]}
     for run in runs:
-        from toprung.results.load import load as load_run
         from toprung.results.run import load as load_run
 
         best = load_run(run).leaderboard().head(BEST_OF_RUN)
