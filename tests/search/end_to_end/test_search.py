@@ -22,7 +22,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
 ) -> None:
     # Slow enough that a second is the middle of something: rows reach the disk once a second.
     networks = {"filters": 16, "blocks": 2, "convs_per_block": 2}
-    job = job_file(data={"image_size": 16}, search={"trials": 16}, space={"fixed": networks})
+    job = job_file(data={"image_size": 16}, search={"trials": 10}, space={"fixed": networks})
     done = on_cluster("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
     assert done.returncode == 0, done.stderr
     unbroken = tmp_path / "unbroken" / "small"
@@ -52,7 +52,7 @@ def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
     job, run = (
-        job_file(resources={"concurrent": 2}, search={"trials": 24, "max_epochs": 9}),
+        job_file(resources={"concurrent": 2}, search={"trials": 12, "max_epochs": 9}),
         tmp_path / "runs" / "small",
     )
     command = toprung("search", job)
@@ -70,7 +70,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
     after = tables(run)
-    assert len(after["trials"]) == 24 and after["trials"]["trial_id"].is_unique
+    assert len(after["trials"]) == 12 and after["trials"]["trial_id"].is_unique
     assert len(after["epochs"]) >= before["epochs"]
     assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
     for _, epochs in after["epochs"].groupby("trial_id"):
