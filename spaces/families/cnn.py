@@ -72,7 +72,40 @@ FIRST_CONFIG: Mapping[str, Value] = {
 }
 
 
-@tried_first(FIRST_CONFIG)
+# Chosen by `tests/benchmarks/portfolio.py choose`, whose scores of 16 candidates are kept beside it: on 4,000 CIFAR-10
+# images and 18 epochs both reach 0.62 where the usual configuration reaches 0.57 in the same seconds; on a few hundred
+# images they are no better.
+_SGD: Mapping[str, Value] = {
+    **FIRST_CONFIG,
+    "blocks": 3,
+    "kernel_size": 5,
+    "batch_norm": False,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+    "label_smoothing": 0.1,
+    "batch_size": 64,
+    "flip": True,
+}
+PORTFOLIO: tuple[Mapping[str, Value], ...] = (
+    FIRST_CONFIG,
+    {
+        **_SGD,
+        "dense_units": 0,
+        "dropout": 0.0,
+        "head_dropout": 0.2,
+        "ema": 0.99,
+        "augment": 0.3,
+        "augment_set": "mixed",
+        "augment_picks": 0,
+    },
+    {**_SGD, "augment": 0.4, "augment_set": "photo", "augment_picks": 1},
+)
+"""What a search tries first, in this order: the usual configuration, and others that were good on other images."""
+
+
+@tried_first(*PORTFOLIO)
 @CONSTRAINTS
 def space(trial: OptunaTrial) -> dict[str, Any]:
     """Draw one CNN, its augmentation and its training recipe as one flat configuration.
@@ -83,7 +116,7 @@ def space(trial: OptunaTrial) -> dict[str, Any]:
     return {**architecture(trial), **augmentation.space(trial), **training_recipe.space(trial)}
 
 
-@tried_first({**FIRST_CONFIG, "block_type": "plain", "activation": "relu"})
+@tried_first(*({**config, "block_type": "plain", "activation": "relu"} for config in PORTFOLIO))
 @CONSTRAINTS
 def full(trial: OptunaTrial) -> dict[str, Any]:
     """As `space`, with more parameters and wider choices: all but the few that a job has to name."""

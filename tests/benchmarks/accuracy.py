@@ -8,7 +8,9 @@ configuration that the search tries first, trained for all the minutes: what a s
 are of one core; with --clock wall, for an accelerator, of the wall. A search spends 60% of them on trials in this
 process, the rest on the winner, trained on train and validation for as many epochs as fit: the best trial of those that
 the rest can train again for as long as the search did. Each preset is trained at its own recipe, on the same images,
-for as many epochs as fit. The test images are looked at once for each line.
+for as many epochs as fit. `keras_tuner` is its Hyperband on the network of its documentation, in the same shares;
+`regression` a logistic regression on the frozen network of the space "transfer". The test images are looked at once for
+each line.
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
+
 if TYPE_CHECKING:
     from toprung.search.strategy.strategy import Strategy
+    from toprung.spaces.families.registry import Space
     from toprung.trainables.data.dataset import Dataset
     from toprung.trainables.task.task import Task
     from toprung.trainables.training.trainer import Trainer
@@ -57,6 +62,7 @@ def main() -> None:
     arguments = _arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from toprung.spaces.families.presets import PRESETS
+    from toprung.spaces.families.registry import load_space
     from toprung.trainables.backend.engine import limit_threads
     from toprung.trainables.data.dataset import DataSpec, load
 
@@ -68,13 +74,18 @@ def main() -> None:
     data = load(spec)
     secs = arguments.minutes * 60
     task = task_of(data, 1)
+    fixed = {name: yaml.safe_load(value) for name, value in (text.split("=", 1) for text in arguments.fixed)}
     counts = f"{len(task.train.labels):,} + {len(task.val.labels):,} of {data.counts['train']:,} images"
     print(f"{counts}, {arguments.minutes:g} minutes each", flush=True)
     if "first" in arguments.only:
-        first = first_config(arguments.space)
+        first = first_config(arguments.space, fixed)
         show(trained(f"first {arguments.space}", arguments.space, first, data, secs, clock))
     for seed in arguments.seeds if "search" in arguments.only else ():
-        show(searched(data, arguments.space, secs, clock, seed))
+        show(searched(data, load_space(arguments.space, fixed), secs, clock, seed))
+    for seed in arguments.seeds if "keras_tuner" in arguments.only else ():
+        show(keras_tuned(data, secs, clock, seed))
+    if "regression" in arguments.only:
+        show(regression(data, fixed))
     for name, preset in PRESETS.items():
         if "presets" in arguments.only or name in arguments.only:
             show(trained(name, "cnn", preset.config, data, secs, clock))
@@ -89,28 +100,43 @@ def show(line: ResultLine) -> None:
     )
 
 
-def first_config(space_name: str) -> Mapping[str, Any]:
+def keras_tuned(data: Dataset, secs: float, clock: Clock, seed: int) -> ResultLine:
+    """KerasTuner's Hyperband on the network of its documentation, for the same minutes and in the same shares."""
+    from accuracy_peers import keras_tuner_hyperband
+
+    began = clock()
+    accuracy, epochs, parameters = keras_tuner_hyperband(data, secs, SEARCH_SHARE, MAX_EPOCHS, clock, seed)
+    return ResultLine("keras_tuner", accuracy, epochs, parameters, (clock() - began) / 60)
+
+
+def regression(data: Dataset, fixed: Mapping[str, Any]) -> ResultLine:
+    """A logistic regression on the features of the network that the search fine-tunes."""
+    from accuracy_peers import logistic_regression
+
+    accuracy, spent = logistic_regression(data, {**first_config("transfer", fixed)})
+    return ResultLine("regression", accuracy, 0, 0, spent / 60)
+
+
+def first_config(space_name: str, fixed: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The whole configuration of the first trial of a search."""
     from toprung.search.preparation.prepare import space_configs
     from toprung.search.strategy.initial_configs import completed
     from toprung.spaces.families.registry import load_space
 
-    space = load_space(space_name)
+    space = load_space(space_name, fixed)
     return completed(space, 0, 0, space_configs(space)[0]).config
 
 
-def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: int) -> ResultLine:
+def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) -> ResultLine:
     """A search by the default strategy, then its winner trained again."""
     from toprung.search.preparation.prepare import space_configs
     from toprung.search.strategy.strategy import Strategy
-    from toprung.spaces.families.registry import load_space
     from toprung.trainables.models.family import load_family
     from toprung.trainables.training.trainer_cache import TrainerCache
 
     began = clock()
-    space = load_space(space_name)
     strategy = Strategy.for_space(space, MAX_EPOCHS, seed, initial_configs=space_configs(space))
-    task, family, warm = task_of(data, MAX_EPOCHS), load_family(space_name), TrainerCache(4)
+    task, family, warm = task_of(data, MAX_EPOCHS), load_family(space.name), TrainerCache(4)
     found, until = list[Found](), began + secs * SEARCH_SHARE
     kinds = list[str]()
     while clock() < until and (proposal := strategy.ask()):
@@ -131,7 +157,7 @@ def searched(data: Dataset, space_name: str, secs: float, clock: Clock, seed: in
             f"{best_of_kind:.4f}{won}",
             flush=True,
         )
-    line = trained(f"search {space_name}", space_name, best.config, data, began + secs - clock(), clock)
+    line = trained(f"search {space.name}", space.name, best.config, data, began + secs - clock(), clock)
     return line._replace(minutes=(clock() - began) / 60)
 
 
@@ -219,13 +245,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="for the search, and for each preset")
     parser.add_argument("--images", type=int, default=None, help="training images kept; all if not given")
     parser.add_argument("--space", default="cnn", help="the space that is searched")
+    parser.add_argument("--fixed", nargs="*", default=[], help="of the space, as NAME=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the searches, one each")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu", help="whose minutes are counted")
     parser.add_argument(
         "--only",
         nargs="+",
         default=["first", "search", "presets"],
-        help="first, search, presets, or a preset's name",
+        help="first, search, presets or a preset's name, keras_tuner, regression",
     )
     return parser.parse_args()
 

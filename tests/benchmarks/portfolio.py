@@ -8,7 +8,8 @@
 adds a line for each to portfolio/scores.jsonl. With --run RUN the best trials of a finished search are candidates too.
 `choose` picks greedily: each time the candidate that brings the best of those picked closest to the best of all, on the
 mean of the image sets, in standard deviations of the candidates' accuracies there (as the portfolios of Feurer et al.
-2022, "Auto-Sklearn 2.0"). Seconds are of one core.
+2022, "Auto-Sklearn 2.0"). Candidates that take more than --cost times the seconds of the usual one are left out: a
+short search cannot pay for them, and a longer one finds them. Seconds are of one core.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "portfolio"
 CANDIDATES, SCORES = FOLDER / "candidates.json", FOLDER / "scores.jsonl"
-SPACE = "cnn"
+SPACE, USUAL = "cnn", "usual"
 BEST_OF_RUN = 3
 
 Scores = dict[str, dict[str, float]]
@@ -39,7 +40,7 @@ def main() -> None:
     """Train the candidates on one image set, or choose among those that were trained."""
     arguments = _arguments()
     if arguments.action == "choose":
-        choose(scores_of(SCORES), arguments.count)
+        choose(scores_of(SCORES, arguments.cost), arguments.count)
     else:
         train(arguments)
 
@@ -68,11 +69,14 @@ def missed(scores: Scores, picked: Sequence[str]) -> float:
     )
 
 
-def scores_of(path: Path) -> Scores:
-    """The accuracies that `train` has written."""
+def scores_of(path: Path, most_cost: float) -> Scores:
+    """The accuracies that `train` has written, of candidates that took at most `most_cost` times the usual seconds."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    usual_secs = {row["set"]: row["secs"] for row in rows if row["candidate"] == USUAL}
     found: dict[str, dict[str, list[float]]] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in rows:
+        if row["secs"] > most_cost * usual_secs[row["set"]]:
+            continue
         found.setdefault(row["set"], {}).setdefault(row["candidate"], []).append(row["best"])
     return {name: {one: fmean(values) for one, values in of_set.items()} for name, of_set in found.items()}
 
@@ -141,6 +145,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=9, help="of each training")
     parser.add_argument("--seed", type=int, default=0, help="of each training")
     parser.add_argument("--run", nargs="*", default=[], help="run folders whose best trials are candidates")
+    parser.add_argument("--cost", type=float, default=1.5, help="the most, in those of the usual candidate")
     parser.add_argument("--count", type=int, default=4, help="how many to choose")
     return parser.parse_args()
 
