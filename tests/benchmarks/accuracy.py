@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 if TYPE_CHECKING:
+    from toprung.search.loop.epoch_pace import EpochPace
     from toprung.search.strategy.strategy import Strategy
     from toprung.spaces.families.registry import Space
     from toprung.trainables.data.dataset import Dataset
@@ -45,6 +46,14 @@ class Found(NamedTuple):
     accuracy: float
     secs: float
     config: Mapping[str, Any]
+
+
+class SearchTiming(NamedTuple):
+    """The clock of a search, when it ends, and how fast its trials train."""
+
+    clock: Clock
+    until: float
+    pace: EpochPace
 
 
 class ResultLine(NamedTuple):
@@ -129,6 +138,7 @@ def first_config(space_name: str, fixed: Mapping[str, Any] | None = None) -> Map
 
 def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) -> ResultLine:
     """A search by the default strategy, then its winner trained again."""
+    from toprung.search.loop.epoch_pace import EpochPace
     from toprung.search.preparation.prepare import space_configs
     from toprung.search.strategy.strategy import Strategy
     from toprung.trainables.models.family import load_family
@@ -138,11 +148,11 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
     strategy = Strategy.for_space(space, MAX_EPOCHS, seed, initial_configs=space_configs(space))
     task, family, warm = task_of(data, MAX_EPOCHS), load_family(space.name), TrainerCache(4)
     found, until = list[Found](), began + secs * SEARCH_SHARE
-    kinds = list[str]()
+    timing, kinds = SearchTiming(clock, until, EpochPace()), list[str]()
     while clock() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)
         trainer.reset(proposal.config, seed * 1000 + len(found))
-        accuracy, spent = one_trial(strategy, trainer, proposal.trial_id, until, clock)
+        accuracy, spent = one_trial(strategy, trainer, proposal.trial_id, timing)
         found.append(Found(accuracy, spent, proposal.config))
         kinds.append(strategy.state(proposal.trial_id).origin.kind)
     left = began + secs - clock()
@@ -168,19 +178,22 @@ def winner(found: Sequence[Found], secs: float) -> Found:
 
 
 def one_trial(
-    strategy: Strategy, trainer: Trainer, trial_id: str, until: float, clock: Clock
+    strategy: Strategy, trainer: Trainer, trial_id: str, timing: SearchTiming
 ) -> tuple[float, float]:
-    """Train one proposal until the strategy stops it or the time is over: its best validation accuracy, its seconds."""
+    """Train one proposal until it is stopped or the time is over: its best validation accuracy, its seconds."""
     from toprung.search.strategy.strategy import Decision
     from toprung.trainables.trial.report import EpochReport, Outcome
 
-    best, began = -1.0, clock()
+    clock, until, pace = timing
+    best, spent, began = -1.0, 0.0, clock()
     for epoch in range(1, MAX_EPOCHS + 1):
         metrics = trainer.train_epoch(epoch)
+        pace.add(trial_id, epoch, clock() - began - spent)
         spent = clock() - began
         decision = strategy.report(EpochReport(trial_id, epoch, metrics, elapsed_secs=spent))
         best = max(best, metrics["val_accuracy"])
-        if decision is not Decision.KEEP or clock() > until:
+        is_too_slow = pace.too_slow(trial_id, MAX_EPOCHS - epoch, until - clock())
+        if decision is not Decision.KEEP or clock() > until or is_too_slow:
             strategy.finish(trial_id, Outcome.STOPPED)
             return best, spent
     strategy.finish(trial_id, Outcome.COMPLETED)
