@@ -84,7 +84,7 @@ class Proposer:
             return Proposed(point, ProposalOrigin(ProposalKind.FIRST, reason))
         fresh = self._fresh(number, self._source(number, evidence), taken)
         first = next(fresh, None)
-        if first is None or first.origin.mean is not None or not evidence.bounded:
+        if first is None or not evidence.bounded or self._is_weighed(first.origin):
             return first
         return self._likely([first, *islice(fresh, BOUNDED_DRAWS - 1)], number, evidence)
 
@@ -109,6 +109,10 @@ class Proposer:
                 stale += 1
             else:
                 yield proposed
+
+    def _is_weighed(self, origin: ProposalOrigin) -> bool:
+        """Whether the model has weighed the proposal by its chance of keeping the bounds."""
+        return self.sampler == DEFAULT and origin.kind in (ProposalKind.MODEL, ProposalKind.WARM_START)
 
     def _likely(self, drawn: Sequence[Proposed], number: int, evidence: Evidence) -> Proposed:
         """A draw that probably keeps the bounds: each in turn is taken with its chance, else the likeliest of all.

@@ -11,6 +11,7 @@ import pytest
 from toprung.search.simulation.simulator import ClusterConditions, simulate
 from toprung.search.strategy.bounded_metrics import BoundedMetrics
 from toprung.search.strategy.strategy import Strategy, TrialRecord
+from toprung.search.strategy.surrogate.model import RungModel
 from toprung.trainables.trial.bounds import Bound, Bounds
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -141,3 +142,30 @@ def test_a_validation_metric_is_compared_at_the_highest_rung_that_has_enough_val
     known.add(0, {"val_auc": 0.95}, rung_epoch=9)
     (auc,) = known.known()
     assert auc.values.epoch == 3 and auc.values.scores == {0: 0.8, 1: 0.8, 2: 0.8}
+
+
+def test_a_trade_off_within_bounds_weighs_each_proposal_of_the_model_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    propose = RungModel.propose
+
+    def counted(model: RungModel, *given: Any) -> Any:
+        asked.append(1)
+        return propose(model, *given)
+
+    monkeypatch.setattr(RungModel, "propose", counted)
+    objectives = Objectives.named(["val_accuracy", "parameter_count"], SMALL)
+    strategy, box = Strategy.for_space(SmallOrGood().space, 3, 0, objectives=objectives), SmallOrGood()
+    for _ in range(40):
+        proposal = strategy.ask()
+        assert proposal is not None
+        measures = box.measures(proposal.config)
+        strategy.measured(proposal.trial_id, measures)
+        if not SMALL.are_kept(measures):
+            strategy.finish(proposal.trial_id, Outcome.STOPPED)
+            continue
+        for epoch in range(1, 4):
+            metrics = {"val_accuracy": float(box.curve(proposal.config)[0][epoch - 1]), **measures}
+            strategy.report(EpochReport(proposal.trial_id, epoch, metrics))
+    assert 10 < len(asked) <= 40
