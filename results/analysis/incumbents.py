@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from toprung.results.analysis.bounds_kept import keeps_bounds
 from toprung.results.analysis.leaderboard import may_win
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ def incumbents(epochs: pd.DataFrame, trials: pd.DataFrame, objective: Objective)
     """One row for each new best in order of arrival, and a last row at the newest report.
 
     The columns are trial_id, epoch, value, epochs (of all trials so far), worker_hours (of training) and hours (since
-    the first report began, pauses between drivers included). Trials that cannot win do not count.
+    the first report began, pauses between drivers included). Trials that cannot win do not count, nor epochs beyond the
+    bounds.
     """
     rows = epochs.drop_duplicates(["trial_id", "epoch"]).sort_values("arrival_index").reset_index(drop=True)
     began = (
@@ -36,9 +38,8 @@ def incumbents(epochs: pd.DataFrame, trials: pd.DataFrame, objective: Objective)
     )
     score = objective.sign * table["value"]
     losers = set(trials.loc[~may_win(trials["outcome"]), "trial_id"])
-    counts = np.isfinite(table["value"].to_numpy(dtype=float, na_value=np.nan)) & ~table["trial_id"].isin(
-        losers
-    )
+    is_finite = np.isfinite(table["value"].to_numpy(dtype=float, na_value=np.nan))
+    counts = is_finite & ~table["trial_id"].isin(losers) & keeps_bounds(rows)
     best = score.where(counts).cummax().ffill()
     is_new = counts & (best > best.shift().fillna(-np.inf))
     found: pd.DataFrame = table[is_new]

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from toprung.results.analysis.bounds_kept import keeps_bounds, violations
 from toprung.results.analysis.pareto_front import front
 from toprung.results.tables.schema import CONFIG, OVERFLOW
 from toprung.spaces.errors import InputError
+from toprung.trainables.trial.bounds import VIOLATION
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from toprung.trainables.trial.objectives import Objective
 
@@ -79,27 +81,35 @@ def leaderboard(
 ) -> pd.DataFrame:
     """One row a trial, best first.
 
-    The columns are rank, trial_id, outcome (RUNNING while it has none), the main objective's metric, the secondary
-    ones (each with its value at best_epoch) with `pareto` (whether no other trial that may win is better in all of them
-    at once), best_epoch, last_epoch, train_secs, and the configuration. Non-finite values never count. Trials that
-    diverged, ran out of memory or failed come after those that may win, trials without a value last. Equal values:
-    completed trials first, then the lower trial number.
+    The columns are rank, trial_id, outcome (RUNNING while it has none), the main objective's metric, the secondary ones
+    and the bounded metrics (each with its value at best_epoch), with several objectives `pareto` (whether no other
+    trial that may win is better in all of them at once), with bounds `violation` (see `Bounds.violation`), best_epoch,
+    last_epoch, train_secs, and the configuration.
+
+    Non-finite values never count. Trials beyond the bounds come after those within, the nearest first (Deb 2000), then
+    trials that diverged, ran out of memory or failed, and trials without a value last. Equal values: completed trials
+    first, then the lower trial number.
 
     Raises:
         InputError: The epochs have no such metric.
     """
     main = objectives.main
     board = _joined(proposals, trials).join(best_epochs(epochs, main)).join(_last_epochs(epochs))
+    board[VIOLATION] = board[VIOLATION].fillna(_of_trials(trials, VIOLATION))
     board["last_epoch"] = board["last_epoch"].fillna(0)
     board["train_secs"] = board["train_secs"].fillna(0.0)
     board = board.reset_index().rename(columns={"value": main.metric})
     board = board.loc[_order(board, main)].reset_index(drop=True)
+    others = [name for name in objectives.measured if name != main.metric]
+    board = _with_values(board, epochs, trials, others) if others else board
     if objectives.secondary:
-        board = _with_front(board, epochs, objectives)
+        eligible = board.where(may_win(board["outcome"]) & keeps_bounds(board))
+        board = board.assign(pareto=front(eligible, objectives))
     board.insert(0, "rank", np.arange(1, len(board) + 1))
     config = [name for name in board.columns if str(name).startswith(CONFIG)]
     pareto = ["pareto"] if objectives.secondary else []
-    head = ["rank", "trial_id", "outcome", *objectives.metrics, *pareto]
+    beyond = [VIOLATION] if board[VIOLATION].notna().any() else []
+    head = ["rank", "trial_id", "outcome", main.metric, *others, *pareto, *beyond]
     shown = [*head, "best_epoch", "last_epoch", "train_secs", *config, OVERFLOW]
     return board[shown].head(len(board) if top is None else top)
 
@@ -138,16 +148,18 @@ def progress(
 
 
 def best_epochs(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """By trial id: the best finite `value` and its `best_epoch`, the earliest among equals."""
+    """By trial id: the best finite `value`, its `best_epoch` and `violation`; the earliest among equals.
+
+    Epochs that are less beyond the bounds come first, whatever their values.
+    """
     metric = objective.metric
     if metric not in epochs.columns:
         measured = ", ".join(name for name in epochs.columns if epochs[name].dtype == np.float64)
         raise InputError.single("metric", f"{metric} was not measured", f"must be one of {measured}")
     finite: pd.DataFrame = epochs.loc[np.isfinite(epochs[metric]), ["trial_id", "epoch", metric]]
-    ordered = finite.assign(score=objective.sign * finite[metric]).sort_values(
-        ["score", "epoch"], ascending=[False, True], kind="stable"
-    )
-    best = ordered.drop_duplicates("trial_id").set_index("trial_id")[["epoch", metric]]
+    finite = finite.assign(**{"score": objective.sign * finite[metric], VIOLATION: violations(epochs)})
+    ordered = finite.sort_values([VIOLATION, "score", "epoch"], ascending=[True, False, True], kind="stable")
+    best = ordered.drop_duplicates("trial_id").set_index("trial_id")[["epoch", metric, VIOLATION]]
     return best.rename(columns={"epoch": "best_epoch", metric: "value"})
 
 
@@ -156,12 +168,22 @@ def may_win(outcomes: pd.Series) -> pd.Series:
     return ~outcomes.isin([outcome for outcome in Outcome if not outcome.may_win])
 
 
-def _with_front(board: pd.DataFrame, epochs: pd.DataFrame, objectives: Objectives) -> pd.DataFrame:
-    secondary = [objective.metric for objective in objectives.secondary]
-    measured = epochs.rename(columns={"epoch": "best_epoch"})[["trial_id", "best_epoch", *secondary]]
+def _with_values(
+    board: pd.DataFrame, epochs: pd.DataFrame, trials: pd.DataFrame, names: Sequence[str]
+) -> pd.DataFrame:
+    """The board with the metrics of these names at the best epochs; of trials without epochs, what is known of them."""
+    measured = epochs.rename(columns={"epoch": "best_epoch"})[["trial_id", "best_epoch", *names]]
     measured = measured.drop_duplicates(["trial_id", "best_epoch"])
     board = board.merge(measured, how="left", on=["trial_id", "best_epoch"], validate="one_to_one")
-    return board.assign(pareto=front(board.where(may_win(board["outcome"])), objectives))
+    known = {name: board[name].fillna(board["trial_id"].map(_of_trials(trials, name))) for name in names}
+    return board.assign(**known)
+
+
+def _of_trials(trials: pd.DataFrame, column: str) -> pd.Series[float]:
+    """A column of numbers of the table `trials` by trial id; empty where it has none of this name."""
+    if column not in trials:
+        return pd.Series(dtype=float)
+    return trials.drop_duplicates("trial_id", keep="last").set_index("trial_id")[column].astype(float)
 
 
 def _last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
@@ -185,6 +207,7 @@ def _order(board: pd.DataFrame, objective: Objective) -> pd.Index:
     keys = pd.DataFrame(
         {
             "group": (~may_win(board["outcome"])).astype(int).mask(board[metric].isna(), 2),
+            "violation": board[VIOLATION].fillna(0.0),
             "value": -objective.sign * board[metric],
             "unended": (board["outcome"] != Outcome.COMPLETED).astype(int),
             "number": board["number"],
@@ -204,7 +227,7 @@ def _rate(reported_at: pd.Series, now: datetime, window_secs: float) -> float:
 
 
 def _leader(board: pd.DataFrame, metric: str) -> Leader | None:
-    eligible = board[board[metric].notna() & may_win(board["outcome"])]
+    eligible = board[board[metric].notna() & may_win(board["outcome"]) & keeps_bounds(board)]
     if eligible.empty:
         return None
     first = eligible.iloc[0]

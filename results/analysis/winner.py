@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from toprung.results.analysis.bounds_kept import keeps_bounds, violations
 from toprung.results.analysis.confirmation import mean_difference
 from toprung.results.analysis.leaderboard import leaderboard, may_win
 from toprung.results.analysis.learning_curve import curve_of, steady_epoch
 from toprung.results.tables.rows import config_of
 from toprung.spaces.errors import InputError
+from toprung.trainables.trial.bounds import VIOLATION
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import Outcome
 
@@ -113,9 +115,10 @@ def eligible(
 
 
 def rank_trials(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """The leaderboard of the ended trials that may win, best first."""
+    """The leaderboard of the ended trials that may win, best first; those beyond the bounds may not."""
     board = leaderboard(trials, epochs, trials, Objectives((objective,)))
-    return board[board[objective.metric].notna() & may_win(board["outcome"])].reset_index(drop=True)
+    may = board[objective.metric].notna() & may_win(board["outcome"]) & keeps_bounds(board)
+    return board[may].reset_index(drop=True)
 
 
 def _row_of(trial_id: str, trials: pd.DataFrame) -> dict[str, Any]:
@@ -137,8 +140,10 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
 
 
 def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, objective: Objective) -> int:
+    own = epochs[epochs["trial_id"] == first["trial_id"]]
     curve = curve_of(epochs, str(first["trial_id"]), objective.metric)
-    return steady_epoch(curve, objective) if curve else int(first["best_epoch"])
+    # The smoothed curve knows nothing of bounds: where some epochs break one, the best of the others is meant.
+    return steady_epoch(curve, objective) if curve and keeps_bounds(own).all() else int(first["best_epoch"])
 
 
 def _why_confirmed(first: ConfirmedMean, rest: Sequence[ConfirmedMean], objective: Objective) -> str:
@@ -159,7 +164,9 @@ def _chosen_first(ranked: pd.DataFrame, trial_id: str) -> pd.DataFrame:
     is_chosen = ranked["trial_id"] == trial_id
     if not is_chosen.any():
         best = ", ".join(ranked["trial_id"].head(5))
-        raise InputError.single("--trial", repr(trial_id), f"must be a trial that ended well, such as {best}")
+        within = " within search.constraints" if VIOLATION in ranked else ""
+        rule = f"must be a trial that ended well{within}, such as {best}"
+        raise InputError.single("--trial", repr(trial_id), rule)
     return pd.concat([ranked[is_chosen], ranked[~is_chosen]], ignore_index=True)
 
 
@@ -171,6 +178,12 @@ def _why_chosen(chosen: pd.Series[Any], count: int, metric: str) -> str:
 def _nothing_to_choose(trials: pd.DataFrame, metric: str) -> InputError:
     counts = trials["outcome"].value_counts().sort_index()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none has ended"
+    if not keeps_bounds(trials).all():
+        beyond = trials[~keeps_bounds(trials)]
+        nearest = beyond.iloc[int(violations(beyond).argmin())]
+        miss = f"the nearest is {nearest['trial_id']}, {nearest[VIOLATION]:.1%} beyond them"
+        given = f"no trial with a finite {metric} keeps search.constraints ({ended}); {miss}"
+        return InputError.single("RUN", given, "continue the search, or search within wider bounds")
     return InputError.single(
         "RUN", f"no trial has a finite {metric} to choose from ({ended})", "continue the search first"
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from toprung.results.analysis.bounds_kept import bounds_line
 from toprung.results.analysis.leaderboard import RUNNING, leaderboard, progress
 from toprung.results.analysis.rung_results import rung_epochs_of, rung_results, searched_parameters
 from toprung.results.analysis.rung_table import rung_table
@@ -92,6 +93,11 @@ class RunView:
     def leader(self) -> Leader | None:
         """The best trial so far; None before the first value."""
         return progress(self.proposals, self.epochs, self.trials, self.job.objectives.main).leader
+
+    @cached_property
+    def bounds_line(self) -> str | None:
+        """How many trials keep the bounds, or which is nearest; None without bounds."""
+        return bounds_line(self.board, self.job.objectives.bounds)
 
     @cached_property
     def numbers(self) -> dict[str, int]:

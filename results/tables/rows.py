@@ -14,11 +14,13 @@ import pyarrow as pa
 from toprung.results.tables.schema import CONFIG, OVERFLOW, RUN, SUGGESTED, VAL_ACCURACY
 from toprung.results.tables.trial_details import BESIDE_TRAINING, TrialDetails
 from toprung.spaces.definition.plain_values import plain
+from toprung.trainables.trial.bounds import MEASURED_ON_MODEL, VIOLATION
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from toprung.trainables.trial.bounds import Bounds
     from toprung.trainables.trial.objectives import Objective, Objectives
 
 Row = dict[str, Any]
@@ -32,6 +34,7 @@ NOT_METRICS = frozenset(
         "arrival_index",
         "epoch_secs",
         "elapsed_secs",
+        VIOLATION,
         "decision",
         "search_note",
         "reported_at",
@@ -83,14 +86,17 @@ def epoch_row(
     decision: str,
     reported_at: datetime | None = None,
     note: str | None = None,
+    bounds: Bounds | None = None,
 ) -> Row:
     """A row of `epochs`; NaN and infinite metrics are kept as they are.
 
-    `note` is what the search found out about itself from this report, such as a rung that misleads.
+    `note` is what the search found out about itself from this report, such as a rung that misleads; `bounds` are those
+    that the report may break.
     """
     head = {"trial_id": report.trial_id, "epoch": report.epoch, "arrival_index": arrival_index}
     seconds = {"epoch_secs": report.epoch_secs, "elapsed_secs": report.elapsed_secs}
-    search = {"decision": str(decision), "search_note": note}
+    violation = bounds.violation(report.metrics) if bounds else None
+    search = {VIOLATION: violation, "decision": str(decision), "search_note": note}
     return {**report.metrics, **head, **seconds, **search, "reported_at": reported_at or datetime.now(UTC)}
 
 
@@ -106,12 +112,15 @@ def trial_row(
 ) -> Row:
     """A row of `trials`: of the main objective the best finite value and the last value (may be NaN), with epochs.
 
-    The secondary objectives have their values at the best epoch. A trial without reports has a null best and last
-    value, last_epoch 0 and train_secs 0.
+    The best is that of the epochs which are least beyond the bounds; the other objectives and the bounded metrics have
+    their values at its epoch. A trial without reports has a null best and last value, last_epoch 0 and train_secs 0.
     """
-    metric = objectives.main.metric
+    metric, bounds = objectives.main.metric, objectives.bounds
     last = max(reports, key=lambda report: report.epoch, default=EpochReport(trial_id, 0))
-    best = best_of(((report.metrics.get(metric), report.epoch) for report in reports), objectives.main)
+    best = best_of(
+        ((report.metrics.get(metric), report.epoch) for report in _least_beyond(reports, bounds)),
+        objectives.main,
+    )
     measured = {
         f"best_{metric}": best and best.value,
         "best_epoch": best and best.epoch,
@@ -120,9 +129,20 @@ def trial_row(
         "train_secs": last.elapsed_secs,
     }
     at_best: Mapping[str, float] = next((r.metrics for r in reports if best and r.epoch == best.epoch), {})
-    secondary = {objective.metric: at_best.get(objective.metric) for objective in objectives.secondary}
+    others = {name: at_best.get(name) for name in objectives.measured if name != metric}
+    known = {name: value for name, value in _detail_columns(details).items() if value is not None}
+    columns = {**_detail_columns(TrialDetails()), **others, **known}
+    of_model = {name: known[name] for name in MEASURED_ON_MODEL if name in known}
+    violation = bounds.violation({**of_model, **at_best}) if bounds else None
     head = {"trial_id": trial_id, "number": int(trial_id[1:]), "outcome": str(outcome), "reason": reason}
-    return {**head, **_config_columns(config), **measured, **secondary, **_detail_columns(details)}
+    return {**head, **_config_columns(config), **measured, **columns, VIOLATION: violation}
+
+
+def _least_beyond(reports: Sequence[EpochReport], bounds: Bounds) -> list[EpochReport]:
+    """The finite reports that are least beyond the bounds: all of them where there are no bounds."""
+    violations = {report.epoch: bounds.violation(report.metrics) for report in reports}
+    least = min((one for one in violations.values() if not math.isnan(one)), default=math.nan)
+    return [report for report in reports if violations[report.epoch] == least]
 
 
 def best_of(values: Iterable[tuple[float | None, int]], objective: Objective) -> EpochValue | None:

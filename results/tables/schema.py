@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.spaces.definition.plain_values import plain
+from toprung.trainables.trial.bounds import VIOLATION
 from toprung.trainables.trial.objectives import Objectives
 from toprung.trainables.trial.report import CLEAN_TRAIN_ACCURACY
 
@@ -121,24 +122,26 @@ def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
     """One row for each epoch reported; `arrival_index` is the order of arrival over the run and survives resume.
 
     `metrics` adds columns to the standard ones. A NaN metric stays NaN; null means that it was not measured.
+    `violation` is how far the epoch is beyond the bounds, see `Bounds.violation`; null where there are none.
     """
     head = {RUN: _STR, "trial_id": _STR, "epoch": _INT, "arrival_index": _INT}
     values = dict.fromkeys([*METRICS, *metrics], _FLOAT)
     seconds = {"epoch_secs": _FLOAT, "elapsed_secs": _FLOAT}
-    tail = {"decision": _STR, "search_note": _STR, "reported_at": _TIME, OVERFLOW: _STR}
+    tail = {VIOLATION: _FLOAT, "decision": _STR, "search_note": _STR, "reported_at": _TIME, OVERFLOW: _STR}
     return _schema({**head, **values, **seconds, **tail})
 
 
 def trials_schema(kinds: Mapping[str, Kind], objectives: Objectives = VAL_ACCURACY) -> pa.Schema:
     """One row for each trial that has ended; `best_` and `last_` stand before the main objective's metric.
 
-    Each secondary objective has a column of its value at best_epoch.
+    Each secondary objective and each bounded metric has a column of its value at best_epoch; `violation` is how far the
+    trial is beyond the bounds there, or its model if it was not trained.
     """
     metric = objectives.main.metric
     head = {RUN: _STR, "trial_id": _STR, "number": _INT, "outcome": _STR, "reason": _STR}
     best = {f"best_{metric}": _FLOAT, "best_epoch": _INT, f"last_{metric}": _FLOAT, "last_epoch": _INT}
-    secondary = dict.fromkeys((objective.metric for objective in objectives.secondary), _FLOAT)
-    measured = {**best, "train_secs": _FLOAT, **secondary, **_detail_columns()}
+    others = dict.fromkeys((name for name in objectives.measured if name != metric), _FLOAT)
+    measured = {**best, VIOLATION: _FLOAT, "train_secs": _FLOAT, **others, **_detail_columns()}
     return _schema({**head, **_config_columns(kinds), **measured, OVERFLOW: _STR})
 
 
@@ -149,7 +152,7 @@ def run_schemas(
     return {
         SPACE: space_schema(),
         PROPOSALS: proposals_schema(kinds),
-        EPOCHS: epochs_schema([*objectives.metrics, *metrics]),
+        EPOCHS: epochs_schema([*objectives.measured, *metrics]),
         RUNGS: rungs_schema(),
         TRIALS: trials_schema(kinds, objectives),
     }

@@ -28,9 +28,10 @@ class TrialDetails:
     too large, was replaced after the trial. `preemptions` is how often a node died under the trial, `wait_secs` how
     long the trial waited for another worker after a death. `device` to `micro_batch_size` say how it was computed;
     the last, in images, only where batches were divided; `deterministic` whether every operation had to repeat exactly.
-    `code_fingerprint` names the user's file of the model (see `RUN/code`), `versions` are those of Python, toprung,
-    Keras, its backend and Ray, as JSON. `reports_before_end`: how many epochs of all trials had been
-    reported when it ended, which places its end among the `arrival_index` of `epochs`.
+    `latency_ms` is measured where it is an objective or bounded. `code_fingerprint` names the user's file of the model
+    (see `RUN/code`), `versions` are those of Python, toprung, Keras, its backend and Ray, as JSON.
+    `reports_before_end`: how many epochs of all trials had been reported when it ended, which places its end among the
+    `arrival_index` of `epochs`.
     """
 
     highest_rung_epoch: int = 0
@@ -64,6 +65,7 @@ class TrialDetails:
     preemptions: int | None = None
     wait_secs: float | None = None
     parameter_count: int | None = None
+    latency_ms: float | None = None
     seed: int | None = None
     data_fingerprint: str | None = None
     code_fingerprint: str | None = None

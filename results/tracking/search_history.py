@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS
+from toprung.trainables.trial.bounds import VIOLATION
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
 
@@ -86,7 +87,7 @@ class SearchHistory:
 
     def _measured(self, trial_id: str, row: Row) -> None:
         value = row.get(self._objective.metric) if self._objective else None
-        if value is None or not math.isfinite(value):
+        if value is None or not math.isfinite(value) or (row.get(VIOLATION) or 0.0) > 0.0:
             return
         measured = BestValue(float(value), int(row["epoch"]), trial_id)
         earlier = self._best_of_trial.get(trial_id)

@@ -72,6 +72,7 @@ def confirm_job(
         "sampler": "random",
         "variant": "stop",
         "objectives": [],
+        "constraints": {},  # the search has chosen those that keep them
         "warm_start": [],
         "budgets": Budgets(),
     }

@@ -66,6 +66,8 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
         left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now)
         unknown = "until its hours are over" if job.trials >= AS_MANY_AS_FIT else "not known yet"
         yield f"left       {unknown if left is None else f'about {duration(left)}'}"
+    if view.bounds_line:
+        yield f"bounds     {view.bounds_line}"
     if not len(view.epochs):
         return
     yield from _best(view)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.loop.budgets import BudgetLimits
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.spaces.definition.introspection import describe
 from toprung.spaces.user_code.source_files import pack_source
 from toprung.trainables.worker.checkpoints import CheckpointStore
@@ -44,6 +45,7 @@ def assemble_loop(run: OpenRun, gpus: float) -> SearchLoop:
         seed=job.seed,
         limits=BudgetLimits(**job.search.budgets.model_dump()),
         gpus=gpus,
+        bounds=objectives.bounds,
     )
     return SearchLoop(strategy, recorder, settings, run.resumed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from toprung.results.analysis.bounds_kept import keeps_bounds
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.worker.checkpoints import CheckpointStore
 
@@ -37,7 +38,7 @@ class CheckpointRetention:
             max_bytes: What the checkpoints may take on storage; None for no limit.
             keep_stopped: Whether trials that were stopped keep their checkpoints too.
             kept: The trials that keep theirs already, in the order they ended, with their best values (None: not
-                finite), see `trials_with_checkpoint`.
+                finite, or out of bounds), see `trials_with_checkpoint`.
         """
         self._store, self._objective = store, objective
         self._max_bytes, self._keep_stopped = max_bytes, keep_stopped
@@ -50,7 +51,7 @@ class CheckpointRetention:
         return end.trained_fully or is_wanted
 
     def keep(self, trial: ActiveTrial, best: float | None) -> None:
-        """Keep an ended trial's checkpoint; `best` is its best value, None where none was finite."""
+        """Keep an ended trial's checkpoint; `best` is its best value, None where none was finite or within bounds."""
         self._delete_late_checkpoint(trial.worker)
         self._make_room()
         self._kept[trial.trial_id] = best
@@ -88,7 +89,8 @@ def trials_with_checkpoint(trials: pd.DataFrame, metric: str) -> dict[str, float
     with_checkpoint = trials[trials["checkpoint"].notna()].sort_values("ended_at")
     if with_checkpoint.empty:
         return {}
-    best = [None if math.isnan(value) else float(value) for value in with_checkpoint[f"best_{metric}"]]
+    values = with_checkpoint[f"best_{metric}"].where(keeps_bounds(with_checkpoint))
+    best = [None if math.isnan(value) else float(value) for value in values]
     return dict(zip(with_checkpoint["trial_id"].map(str), best, strict=True))
 
 

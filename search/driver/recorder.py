@@ -11,6 +11,7 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, TRIALS
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.search.driver.rung_rows import in_units, rung_row
 from toprung.search.loop.trial_state import ResumedState
+from toprung.trainables.trial.bounds import VIOLATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,8 @@ class Recorder:
         """Write one epoch, with what the strategy found out from it."""
         notes = self._strategy.notes()[self._notes_recorded :]
         self._notes_recorded += len(notes)
-        row = epoch_row(report, self._next_arrival_index, str(decision), note="; ".join(notes) or None)
+        bounds, note = self._shared.objectives.bounds, "; ".join(notes) or None
+        row = epoch_row(report, self._next_arrival_index, str(decision), note=note, bounds=bounds)
         self._writer.append(EPOCHS, row)
         self._next_arrival_index += 1
         self._record_rungs()
@@ -101,7 +103,7 @@ class Recorder:
         )
         self._writer.append(TRIALS, row)
         if keeps_checkpoint:
-            self._retention.keep(trial, row[f"best_{objectives.main.metric}"])
+            self._retention.keep(trial, None if row[VIOLATION] else row[f"best_{objectives.main.metric}"])
         else:
             self._retention.delete(trial)
 
@@ -164,6 +166,7 @@ class Recorder:
             cpus=self._shared.cpus,
             gpus=self._shared.gpus,
             parameter_count=trial.parameter_count,
+            latency_ms=trial.measured_on_model.get("latency_ms"),
             data_fingerprint=self._shared.data_fingerprint,
             deterministic=self._shared.deterministic,
             code_fingerprint=self._shared.code_fingerprint or None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toprung.trainables.system.storage import Root
+    from toprung.trainables.trial.bounds import Bounds
     from toprung.trainables.trial.objectives import Objective
 
 
@@ -74,7 +75,7 @@ def resume(
     starts = _starts(recorded.proposals)
     outcomes = outcomes_of(trials)
     already_decided = strategy.replay(reports, records_of(recorded.proposals, trials))
-    leader = _leader(reports, objective)
+    leader = _leader(reports, objective, strategy.objectives.bounds)
     epochs, gpu_hours = len(reports), _gpu_hours(recorded, last_gpus if gpus is None else gpus)
     best = math.nan if leader is None else leader.value
     since_best = _trials_since_best(reports, [*outcomes, *already_decided], leader)
@@ -110,11 +111,12 @@ def _reports_by_trial(reports: Sequence[EpochReport]) -> defaultdict[str, list[E
     return by_trial
 
 
-def _leader(reports: Sequence[EpochReport], objective: Objective) -> Leader | None:
-    """The best finite report; the earliest to arrive among equals."""
+def _leader(reports: Sequence[EpochReport], objective: Objective, bounds: Bounds) -> Leader | None:
+    """The best finite report that keeps the bounds; the earliest to arrive among equals."""
     metric = objective.metric
     finite = [report for report in reports if report.is_finite and metric in report.metrics]
-    best = max(finite, key=lambda report: objective.score(report.metrics[metric]), default=None)
+    kept = [report for report in finite if bounds.are_kept(report.metrics)]
+    best = max(kept, key=lambda report: objective.score(report.metrics[metric]), default=None)
     return Leader(best.trial_id, best.epoch, best.metrics[metric]) if best else None
 
 

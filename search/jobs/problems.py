@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -60,12 +60,18 @@ def _is_union_branch(part: object) -> bool:
 
 def _keys_of_section(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
     """The keys that the section at this path may have; none where the path leads to no section."""
+    annotation: Any = model
     for key in keys:
-        annotation = model.model_fields[key].annotation if key in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        if get_origin(annotation) is dict:  # sections by a name of the user's
+            annotation = get_args(annotation)[1]
+            continue
+        fields = annotation.model_fields if _is_section(annotation) else {}
+        annotation = fields[key].annotation if key in fields else None
+    return list(annotation.model_fields) if _is_section(annotation) else []
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _did_you_mean(name: str, allowed: Sequence[str]) -> str:

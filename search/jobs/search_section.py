@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from toprung.search.jobs.constraints import Constraints, bounds_of
 from toprung.search.jobs.section import CodeReference, Section, StorePath
 from toprung.trainables.trial.objectives import BETTER, VALIDATED, Objectives
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
@@ -82,6 +83,11 @@ class SearchSection(Section):
         description="The metric and the objectives to trade it off against, such as latency_ms; empty for the metric "
         "alone.",
     )
+    constraints: Constraints = Field(
+        {},
+        description="Bounds that the winner has to keep, min or max or both for each metric, such as "
+        "latency_ms: {max: 5}.",
+    )
     variant: Literal["stop", "promote"] = Field(
         "stop",
         description="stop: weak trials end at a rung; promote: all trials pause at a rung, strong ones continue.",
@@ -135,5 +141,6 @@ class SearchSection(Section):
 
     @property
     def optimized(self) -> Objectives:
-        """The metric, which picks the winner, and then the other objectives."""
-        return Objectives.named((self.metric, *(name for name in self.objectives if name != self.metric)))
+        """The metric, which picks the winner, then the other objectives; and the bounds that the winner keeps."""
+        others = (name for name in self.objectives if name != self.metric)
+        return Objectives.named((self.metric, *others), bounds_of(self.constraints))

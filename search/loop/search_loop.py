@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from toprung.search.loop.budgets import BudgetLimits, BudgetUsage
+from toprung.search.loop.budgets import BudgetUsage
 from toprung.search.loop.epoch_pace import EpochPace
 from toprung.search.loop.trial_state import ActiveTrial, Leader, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy
@@ -21,7 +21,8 @@ from toprung.trainables.trial.trial_id import number_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from toprung.trainables.trial.objectives import Objective
+    from toprung.search.loop.budgets import BudgetLimits
+    from toprung.search.loop.loop_settings import LoopSettings
 
 ABORT_AFTER_FAILURES = 5
 
@@ -37,17 +38,6 @@ class Observer(Protocol):
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """A trial has ended."""
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """What a search loop keeps to: `objective` picks the leader, `gpus` is the share of a GPU that each trial has."""
-
-    objective: Objective
-    max_epochs: int
-    seed: int = 0
-    limits: BudgetLimits = field(default_factory=BudgetLimits)
-    gpus: float = 0.0
 
 
 class SearchLoop:
@@ -269,8 +259,8 @@ class SearchLoop:
         self._pace.add(report.trial_id, report.epoch, report.epoch_secs)
         best, trials_since_best = self._usage.best, self._usage.trials_since_best
         objective = self._settings.objective
-        value = report.metrics.get(objective.metric)
-        if report.is_finite and value is not None and (math.isnan(best) or objective.is_better(value, best)):
+        value = report.metrics[objective.metric] if self._settings.counts(report) else math.nan
+        if not math.isnan(value) and (math.isnan(best) or objective.is_better(value, best)):
             best, trials_since_best = value, 0
             self.leader = Leader(report.trial_id, report.epoch, value)
         self._usage = replace(
@@ -284,6 +274,7 @@ class SearchLoop:
     def _end(self, trial: ActiveTrial, outcome: Outcome, reason: str, error: str = "") -> None:
         trial_id = trial.trial_id
         del self._active[trial_id]
+        self._strategy.measured(trial_id, trial.model_measures)
         self._strategy.finish(trial_id, outcome)
         self.outcomes[outcome] += 1
         # A rung may stop a trial at the epoch at which its patience runs out.

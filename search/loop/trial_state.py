@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from toprung.search.loop.budgets import BudgetUsage
+from toprung.trainables.trial.bounds import MEASURED_ON_MODEL
 from toprung.trainables.trial.execution import ExecutionRecord
 from toprung.trainables.trial.messages import TrialStart, Worker
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -34,7 +35,8 @@ class Leader(NamedTuple):
 class ActiveTrial:
     """What is known of a trial that has not ended.
 
-    `preemptions` is how often its node died under it, `wait_secs` how long it waited for another worker.
+    `measured_on_model` is what its worker has told of the model that it built. `preemptions` is how often its node died
+    under it, `wait_secs` how long it waited for another worker.
     """
 
     start: TrialStart
@@ -44,6 +46,7 @@ class ActiveTrial:
     parameter_count: int | None = None
     execution: ExecutionRecord | None = None
     worker: Worker = field(default_factory=Worker)
+    measured_on_model: Mapping[str, float] = field(default_factory=dict)
     preemptions: int = 0
     wait_secs: float = 0.0
 
@@ -63,6 +66,14 @@ class ActiveTrial:
         self.failed_allocation_bytes = result.failed_allocation_bytes or self.failed_allocation_bytes
         self.execution = result.execution or self.execution
         self.parameter_count = result.parameter_count or self.parameter_count
+        self.measured_on_model = result.model_measures or self.measured_on_model
+
+    @property
+    def model_measures(self) -> Mapping[str, float]:
+        """What is optimised or bounded of the model itself, as far as it is known."""
+        reported = self.reports[-1].metrics if self.reports else {}
+        of_model = {name: reported[name] for name in MEASURED_ON_MODEL if name in reported}
+        return {**of_model, **self.measured_on_model}
 
 
 @dataclass(frozen=True)

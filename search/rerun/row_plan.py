@@ -45,6 +45,7 @@ def row_plan(job: Job, recorded: RecordedTrial, code: SourceFile, dataset: Datas
         checkpoint_epochs=frozenset(rungs),
         checkpoint_secs=math.inf,
         objectives=job.search.optimized,
+        enforces_bounds=False,  # it was trained, whatever its latency is on this machine
         data_fingerprint=dataset.fingerprint,
         code_fingerprint=code.fingerprint,
     )

@@ -23,7 +23,11 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 class Blackbox(Protocol):
-    """A task whose learning curves are known."""
+    """A task whose learning curves are known.
+
+    A method `measures(config)` is optional: what is known of a configuration's model before it is trained, such as
+    its latency_ms, by metric.
+    """
 
     @property
     def max_epochs(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toprung.search.loop.budgets import BudgetLimits
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.loop.trial_state import ActiveTrial, TrialEnd
 from toprung.search.strategy.strategy import Decision, Proposal, Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart
@@ -36,6 +37,7 @@ class BudgetedPolicy:
             seed=job.seed,
             limits=BudgetLimits(**budgets.model_dump()),
             gpus=gpus,
+            bounds=strategy.objectives.bounds,
         )
         self._loop = SearchLoop(strategy, _NoObserver(), settings)
 

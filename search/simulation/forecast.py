@@ -69,6 +69,9 @@ def forecast(
     Raises:
         InputError: Before anything is simulated.
     """
+    if job.search.constraints:
+        given = "given, and curves tell no size and no latency of a configuration"
+        raise InputError.single("search.constraints", given, "leave it out here: --set search.constraints={}")
     job = job.model_copy(update={"search": job.search.model_copy(update={"objectives": []})})
     space = prepared_space(job)
     blackbox = _blackbox(job, space, run, epoch_secs)

@@ -9,21 +9,25 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from toprung.search.simulation.blackbox import Blackbox
 from toprung.search.strategy.strategy import Decision, Proposal
+from toprung.trainables.trial.bounds import Bounds
 from toprung.trainables.trial.objectives import Objective, Objectives
 from toprung.trainables.trial.report import EpochReport, Outcome
+
+BUILD_SHARE = 0.01  # of an epoch: what it takes to build a model that is not trained
 
 
 class Policy(Protocol):
     """What is simulated: the Strategy, or any other searcher and scheduler with the same three methods.
 
     Two attributes are optional: `objectives` (what the reports should hold; val_accuracy otherwise), and `rung_epochs`
-    (whose last is the length of a full training; that of the curves otherwise).
+    (whose last is the length of a full training; that of the curves otherwise). Where the objectives have bounds there
+    is a method `measured(trial_id, measures)` too, as of `BoundedPolicy`.
     """
 
     def ask(self) -> Proposal | None:
@@ -39,6 +43,14 @@ class Policy(Protocol):
         ...
 
 
+class BoundedPolicy(Policy, Protocol):
+    """A policy whose objectives have bounds."""
+
+    def measured(self, trial_id: str, measures: Mapping[str, float]) -> None:
+        """Take in what was measured of a trial's model."""
+        ...
+
+
 @dataclass(frozen=True)
 class ClusterConditions:
     """What goes wrong on the virtual cluster, and what a start costs.
@@ -50,6 +62,8 @@ class ClusterConditions:
         straggler_factor: How many times as long their epochs take.
         failure_share: The share of trials that fail, at a random epoch.
         objective: What the curves are of; None takes the policy's main objective, or val_accuracy.
+        bounds: What the incumbent has to keep, where the blackbox has `measures`; None takes the policy's bounds, and
+            trials that break these end before they train.
     """
 
     worker_startup_secs: float = 0.0
@@ -58,6 +72,7 @@ class ClusterConditions:
     straggler_factor: float = 3.0
     failure_share: float = 0.0
     objective: Objective | None = None
+    bounds: Bounds | None = None
 
 
 class Incumbent(NamedTuple):
@@ -105,6 +120,7 @@ class _Run:
         values: Of its epochs.
         elapsed: Seconds from its start to the end of each epoch, after a 0.
         fails_at: The epoch at which it fails; 0 when it does not.
+        measures: What is measured of its model.
         epoch: The last one that has ended.
     """
 
@@ -112,6 +128,7 @@ class _Run:
     values: list[float]
     elapsed: list[float]
     fails_at: int
+    measures: Mapping[str, float]
     epoch: int = 0
 
 
@@ -163,6 +180,9 @@ class _Simulation:
         self._seed = seed
         self._conditions = conditions
         self._objective = conditions.objective or _objective_of(policy)
+        objectives: Objectives | None = getattr(policy, "objectives", None)
+        self._enforced = objectives.bounds if objectives else Bounds()
+        self._bounds = self._enforced if conditions.bounds is None else conditions.bounds
         # The policy's full training may be shorter than the curves.
         self._max_epochs = getattr(policy, "rung_epochs", (blackbox.max_epochs,))[-1]
         self._events: list[tuple[float, int, _Run]] = []
@@ -206,7 +226,9 @@ class _Simulation:
         slowness, fails_at = self._luck(proposal.trial_id)
         used = np.asarray(values, dtype=float)[: self._max_epochs]
         ends = np.asarray(elapsed, dtype=float) * slowness
-        return _Run(proposal, used.tolist(), [0.0, *ends.tolist()], fails_at)
+        measures = getattr(self._blackbox, "measures", None)
+        measured = measures(proposal.config) if measures else {}
+        return _Run(proposal, used.tolist(), [0.0, *ends.tolist()], fails_at, measured)
 
     def _luck(self, trial_id: str) -> tuple[float, int]:
         """How many times as long the trial's epochs take, and the epoch at which it fails (0: it does not)."""
@@ -222,22 +244,26 @@ class _Simulation:
 
     def _schedule(self, now: float, run: _Run) -> None:
         secs = run.elapsed[run.epoch + 1] - run.elapsed[run.epoch]
+        secs *= BUILD_SHARE if self._is_beyond(run) else 1.0
         self.result.busy_secs += secs
         heapq.heappush(self._events, (now + secs, next(self._count), run))
 
     def _epoch_done(self, now: float, run: _Run) -> bool:
         """Report the epoch that just ended; True when the trial goes on."""
+        if self._is_beyond(run):
+            return self._ended(run, Outcome.STOPPED)
         run.epoch = epoch = run.epoch + 1
         if epoch == run.fails_at:
             return self._ended(run, Outcome.FAILED)
         self.result.epochs += 1
         trial_id, value = run.proposal.trial_id, run.values[epoch - 1]
         score = self._objective.score(value)
-        if score > self._best_score:
+        metrics = {self._objective.metric: value, **run.measures}
+        if score > self._best_score and self._bounds.are_kept(metrics):
             self._best_score = score
             self.result.incumbents.append(Incumbent(now, trial_id, epoch, value, run.proposal.config))
         ended, epoch_secs = run.elapsed[epoch], run.elapsed[epoch] - run.elapsed[epoch - 1]
-        report = EpochReport(trial_id, epoch, {self._objective.metric: value}, epoch_secs, ended)
+        report = EpochReport(trial_id, epoch, metrics, epoch_secs, ended)
         decision = self._policy.report(report)
         if decision is Decision.STOP:
             return self._ended(run, Outcome.STOPPED if value == value else Outcome.DIVERGED)
@@ -248,7 +274,13 @@ class _Simulation:
         self._schedule(now, run)
         return True
 
+    def _is_beyond(self, run: _Run) -> bool:
+        """Whether the trial's model breaks a bound of the policy, so that it is built and not trained."""
+        return self._enforced.violation(run.measures) > 0.0
+
     def _ended(self, run: _Run, outcome: Outcome) -> bool:
+        if self._enforced:
+            cast(BoundedPolicy, self._policy).measured(run.proposal.trial_id, run.measures)
         self._policy.finish(run.proposal.trial_id, outcome)
         self.result.outcomes[run.proposal.trial_id] = outcome
         return False

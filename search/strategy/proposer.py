@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NamedTuple, Self
@@ -27,6 +27,7 @@ COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results that a higher rung needs before it corrects the lower ones
 RANDOM_SHARE = 10  # one proposal in so many is random, so that no region is given up for good
 MODEL_DRAWS = 3  # draws from the model before a configuration that is not new is replaced by a random one
+BOUNDED_DRAWS = 16  # draws without a model of which one that probably keeps the bounds is taken
 REDRAWS = 100  # a space that gives no new configuration in so many draws is taken to have none left
 
 
@@ -81,15 +82,11 @@ class Proposer:
             point = self.completed(number, self.initial_configs[number])
             reason = "initial: given by the job, or the first configuration of its space"
             return Proposed(point, ProposalOrigin(ProposalKind.FIRST, reason))
-        draw = self._source(number, evidence)
-        for attempt in range(REDRAWS):
-            proposed = draw(attempt)
-            if attempt >= MODEL_DRAWS:
-                reason = f"{proposed.reason}; random, as its {MODEL_DRAWS} draws were not new"
-                proposed = self._random(number, reason)(attempt)
-            if config_key(proposed.point.config) not in taken:
-                return proposed
-        return None
+        fresh = self._fresh(number, self._source(number, evidence), taken)
+        first = next(fresh, None)
+        if first is None or not evidence.bounded or self._is_weighed(first.origin):
+            return first
+        return self._likely([first, *islice(fresh, BOUNDED_DRAWS - 1)], number, evidence)
 
     def completed(self, number: int, params: Mapping[str, Any]) -> Point:
         """The point of trial `number` with these parameters; those that are left out are drawn at random."""
@@ -99,6 +96,32 @@ class Proposer:
         """Compute ahead what the next proposal would begin with; changes no proposal."""
         if self.sampler == DEFAULT and (modelled := self._modelled(evidence)):
             self.model.prepare(modelled)
+
+    def _fresh(self, number: int, draw: Draw, taken: Collection[str]) -> Iterator[Proposed]:
+        """Proposals that are not `taken`, at most REDRAWS of them."""
+        stale = 0
+        for attempt in range(REDRAWS):
+            proposed = draw(attempt)
+            if stale >= MODEL_DRAWS:
+                reason = f"{proposed.reason}; random, as its {MODEL_DRAWS} draws were not new"
+                proposed = self._random(number, reason)(attempt)
+            if config_key(proposed.point.config) in taken:
+                stale += 1
+            else:
+                yield proposed
+
+    def _is_weighed(self, origin: ProposalOrigin) -> bool:
+        """Whether the model has weighed the proposal by its chance of keeping the bounds."""
+        return self.sampler == DEFAULT and origin.kind in (ProposalKind.MODEL, ProposalKind.WARM_START)
+
+    def _likely(self, drawn: Sequence[Proposed], number: int, evidence: Evidence) -> Proposed:
+        """A draw that probably keeps the bounds: each in turn is taken with its chance, else the likeliest of all.
+
+        So draws without a model of the results are still spread as they were, over where the bounds are kept.
+        """
+        chances = self.model.chances(evidence, [one.point for one in drawn])
+        is_taken = np.random.default_rng((self.seed, number)).random(len(drawn)) < chances
+        return drawn[int(np.argmax(is_taken if is_taken.any() else chances))]
 
     def _source(self, number: int, evidence: Evidence) -> Draw:
         """How the proposal is drawn."""

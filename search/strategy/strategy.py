@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving
 from toprung.search.strategy.early_stopping.rung_log import RungEvent, RungLog
@@ -19,6 +19,7 @@ from toprung.search.strategy.trial_reason import trial_reason
 from toprung.search.strategy.trials import (
     FROM_OUTSIDE,
     FROM_TABLES,
+    Proposal,
     TrialRecord,
     Trials,
     TrialState,
@@ -30,13 +31,6 @@ from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import number_of, trial_id
 
 __all__ = ["Decision", "Proposal", "RungDecision", "RungEvent", "Strategy", "TrialRecord"]
-
-
-class Proposal(NamedTuple):
-    """A trial to start, or in the promotion variant a paused one to resume under its own id."""
-
-    trial_id: str
-    config: dict[str, Any]
 
 
 class Strategy:
@@ -67,7 +61,7 @@ class Strategy:
         self._rung_log = RungLog(halving.rungs)
         self._warm_start = warm_start
         self.max_trials = max_trials
-        self._trials = Trials()
+        self._trials = Trials(objectives.bounds)
         self._notes = Notes(is_weighted=bool(objectives.secondary))
         self._first_rung = FirstRung(halving, self._notes)
         self.is_space_used_up = False
@@ -88,12 +82,11 @@ class Strategy:
             InputError: With every setting that is not allowed.
         """
         chosen = StrategySettings.of(max_epochs, mode, settings)
-        objectives = chosen.optimized
         return cls(
             Proposer.for_space(space, seed, chosen),
             chosen.new_halving(),
-            WarmStart(space, chosen.new_halving(), objectives),
-            objectives,
+            WarmStart(space, chosen.new_halving(), chosen.optimized),
+            chosen.optimized,
             chosen.max_trials,
         )
 
@@ -101,10 +94,8 @@ class Strategy:
         """Take an earlier run, of the same or a changed space, as evidence.
 
         To be called before the first proposal and before `replay`. Its rungs become the lowest levels of the model,
-        and are left out as soon as their predictions do not agree with the results of this run (see `notes`).
-
-        Returns:
-            How many of its trials the space allows.
+        and are left out as soon as their predictions do not agree with the results of this run (see `notes`). Returns
+        how many of its trials the space allows.
         """
         allowed = self._warm_start.add(reports, trials)
         self._trials.points.update(self._warm_start.points)
@@ -205,7 +196,12 @@ class Strategy:
                 trial.last_decision = decision
                 self._act_on(number, decision)
                 self._rung_log.add(number, report.epoch, decision, self._halving.first_rung)
+            self._trials.bounded.add(number, report.metrics, self._halving.reached(number))
         return self._decision_for(number, trial)
+
+    def measured(self, trial_id: str, measures: Mapping[str, float]) -> None:
+        """Take in bounded metrics of a trial's model, for a trial that may end before it reports them."""
+        self._trials.bounded.add(number_of(trial_id), measures)
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
         """Record how a trial ended, unless its reports already decided that."""
@@ -235,6 +231,7 @@ class Strategy:
             if isinstance(fact, EpochReport):
                 self.report(fact)
             else:
+                self.measured(fact.trial_id, fact.measures)
                 self.finish(fact.trial_id, fact.outcome)
         self.prepare()
         unfinished = (record.trial_id for record in records if record.outcome is None)
@@ -301,6 +298,7 @@ class Strategy:
             failed=self._trials.failed,
             epoch_secs=self._trials.epoch_secs if self.weighs_time else {},
             explained=self._first_rung.explained,
+            bounded=self._trials.bounded.known(),
         )
 
     @property

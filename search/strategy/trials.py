@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from toprung.search.strategy.bounded_metrics import BoundedMetrics
 from toprung.search.strategy.early_stopping.asha import RungDecision
 from toprung.search.strategy.sampling.points import Point, config_key
+from toprung.trainables.trial.bounds import Bounds
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 
@@ -66,6 +68,8 @@ class TrialRecord:
         outcome: How it ended; None while it was still running.
         suggested: The parameters that its configuration does not hold under their name.
         reports_before_end: How many reports of all trials had arrived when it ended; None where that is not known.
+        ends_before: How many trials had ended when it ended.
+        measures: What was measured of its model.
     """
 
     trial_id: str
@@ -73,13 +77,23 @@ class TrialRecord:
     outcome: Outcome | None
     suggested: Mapping[str, object] = field(default_factory=dict)
     reports_before_end: int | None = None
+    ends_before: int = 0
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+class Proposal(NamedTuple):
+    """A trial to start, or in the promotion variant a paused one to resume under its own id."""
+
+    trial_id: str
+    config: dict[str, Any]
 
 
 class TrialEnd(NamedTuple):
-    """How a trial ended."""
+    """How a trial ended, and what was measured of its model."""
 
     trial_id: str
     outcome: Outcome
+    measures: Mapping[str, float] = {}
 
 
 def in_order(
@@ -90,10 +104,10 @@ def in_order(
     The place matters: a failure takes the trial out of the rungs, which changes the decisions that follow.
     """
     ends: defaultdict[float, list[TrialEnd]] = defaultdict(list)
-    for record in records:
+    for record in sorted(records, key=lambda record: record.ends_before):
         if record.outcome is not None:
             before = math.inf if record.reports_before_end is None else record.reports_before_end
-            ends[before].append(TrialEnd(record.trial_id, record.outcome))
+            ends[before].append(TrialEnd(record.trial_id, record.outcome, record.measures))
     for count, report in enumerate(reports):
         yield from ends.pop(count, ())
         yield report
@@ -116,6 +130,7 @@ class Trials:
     """All trials of a search by number.
 
     Attributes:
+        bounded: What was measured of the bounded metrics.
         points: The points of trials, those of earlier runs under negative numbers; it only grows.
         config_keys: See `config_key`, of every configuration.
         open: The trials that have not ended.
@@ -124,7 +139,8 @@ class Trials:
         next_number: Of the next proposal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounded = BoundedMetrics(bounds)
         self.points: dict[int, Point] = {}
         self.config_keys: set[str] = set()
         self.open: set[int] = set()

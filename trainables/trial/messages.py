@@ -30,9 +30,10 @@ class EpochResult:
     """What one step of a worker reports to the driver.
 
     `report` is the newest epoch and `history` the epochs before it that were not reported yet; `report` is None when
-    the trial failed before it measured anything new. `failure`, `error` and `reason` are set when the trial has failed;
-    `failed_allocation_bytes` is the size of the last allocation that failed, if the error names it. `resource_usage` is
-    what the worker spent since its last result; `notes` say what the user should know of the trial.
+    the trial failed before it measured anything new. `failure`, `error` and `reason` are set when the trial has failed,
+    or is STOPPED because its model breaks a bound; `failed_allocation_bytes` is the size of the last allocation that
+    failed, if the error names it. `resource_usage` is what the worker spent since its last result; `notes` say what the
+    user should know of the trial; `model_measures` are what is optimised or bounded of the model itself.
     """
 
     report: EpochReport | None
@@ -45,6 +46,7 @@ class EpochResult:
     execution: ExecutionRecord | None = None
     notes: tuple[str, ...] = ()
     reason: str = ""
+    model_measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

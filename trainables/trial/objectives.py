@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from toprung.trainables.trial.bounds import MEASURED_ON_MODEL, Bounds
 
 Mode = Literal["max", "min"]
 Score = float | tuple[float, ...]
@@ -56,14 +58,15 @@ class Objective:
 
 @dataclass(frozen=True)
 class Objectives:
-    """The objectives of a search; the first alone picks the winner."""
+    """The objectives of a search; the first alone picks the winner, of the trials that keep the bounds."""
 
     all: tuple[Objective, ...]
+    bounds: Bounds = field(default_factory=Bounds)
 
     @classmethod
-    def named(cls, metrics: Iterable[str]) -> Objectives:
+    def named(cls, metrics: Iterable[str], bounds: Bounds | None = None) -> Objectives:
         """The objectives of metrics by their names, see `Objective.named`."""
-        return cls(tuple(map(Objective.named, metrics)))
+        return cls(tuple(map(Objective.named, metrics)), bounds or Bounds())
 
     @property
     def main(self) -> Objective:
@@ -79,6 +82,16 @@ class Objectives:
     def metrics(self) -> tuple[str, ...]:
         """The name of each metric."""
         return tuple(objective.metric for objective in self.all)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The name of each metric that is an objective or bounded, once."""
+        return tuple(dict.fromkeys((*self.metrics, *self.bounds.metrics)))
+
+    @property
+    def of_model(self) -> tuple[str, ...]:
+        """Those of `measured` that are known before a model is trained."""
+        return tuple(name for name in self.measured if name in MEASURED_ON_MODEL)
 
     @property
     def signs(self) -> tuple[float, ...]:

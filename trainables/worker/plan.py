@@ -28,7 +28,9 @@ class Rules:
     checkpoint_secs: the state is also saved when it was not for so long.
     report_secs: epochs between rungs are reported together, for as long as this.
     durable_rungs: a rung is reported only once its state is on storage.
-    objectives: the metrics of the search. Measures of the model itself, such as its latency, are taken once a trial.
+    objectives: the metrics of the search, and its bounds. Measures of the model itself, such as its latency, are taken
+        once a trial, before it is trained.
+    enforces_bounds: whether a trial whose model breaks its bounds ends before it is trained.
     data_fingerprint: names the data; a state of other data is not resumed.
     code_fingerprint: names the user's code, empty without any; a state of another version of it is not resumed.
     """
@@ -39,6 +41,7 @@ class Rules:
     report_secs: float = 0.0
     durable_rungs: bool = False
     objectives: Objectives = field(default_factory=lambda: Objectives.named(("val_accuracy",)))
+    enforces_bounds: bool = True
     data_fingerprint: str = ""
     code_fingerprint: str = ""
 

@@ -73,13 +73,16 @@ class TrialRunner:
         self._best = self._best_before_save = BestState()
         self._failed_allocation_bytes: int | None = None
         self._notes: list[str] = []
+        self._model_measures: dict[str, float] = {}
 
     def begin(self, start: TrialStart) -> None:
         """Begin or resume a trial. A failure is reported by the first `step`, so that the worker survives it."""
         self._usage, self._counted_to = ResourceUsage(idle_secs=self._idle.stop()), time.perf_counter()
         self._start, self._failure, self._retries = start, Failure.none(), 0
         self._reported, self._failed_allocation_bytes, self._notes = 0, None, []
+        self._model_measures = {}
         self._retry_or_fail(self._catch(self._resume))
+        self._failure = self._failure or self._broken_bounds()
         self._idle.start()
 
     def step(self) -> EpochResult:
@@ -140,6 +143,7 @@ class TrialRunner:
         if checkpoint is not None:
             self._restore(checkpoint, history, trainer)
         self._best_before_save = self._best
+        self._model_measures = self._measured(trainer)
         self._trainer = trainer
         self._count_setup(trainer)
         self._saved_at = self._counted_to
@@ -217,24 +221,29 @@ class TrialRunner:
         # A phase may have been compiled, which is not training.
         apart = trainer.take_usage()
         self._usage, secs = self._usage + apart, max(0.0, self._counted_to - began - apart.compile_secs)
-        metrics |= self._model_measures(trainer, before)
+        metrics |= self._model_measures
         report = EpochReport(
             self._start.trial_id, before.epoch + 1, metrics, secs, before.elapsed_secs + secs
         )
         self._history.append(report)
         return report
 
-    def _model_measures(self, trainer: TrialTrainer, before: EpochReport) -> dict[str, float]:
-        """Secondary objectives that measure the model itself: taken once a trial, repeated at every epoch."""
+    def _measured(self, trainer: TrialTrainer) -> dict[str, float]:
+        """What is optimised or bounded of the model itself: taken once a trial, repeated at every epoch."""
+        known = self._history[-1].metrics if self._history else {}
         measures = {
             "parameter_count": lambda: float(trainer.parameter_count),
             "latency_ms": trainer.latency_ms,
         }
-        return {
-            name: before.metrics[name] if name in before.metrics else measures[name]()
-            for name in (objective.metric for objective in self._rules.objectives.secondary)
-            if name in measures
-        }
+        names = self._rules.objectives.of_model
+        return {name: known[name] if name in known else measures[name]() for name in names}
+
+    def _broken_bounds(self) -> Failure:
+        """Why the trial is not trained: its model breaks a bound; no failure where it keeps them."""
+        broken = self._rules.objectives.bounds.broken_in_words(self._model_measures)
+        if not broken or not self._rules.enforces_bounds or self._history:
+            return Failure.none()
+        return Failure(Outcome.STOPPED, reason=f"not trained: {broken}")
 
     def _save_if_due(self, trainer: TrialTrainer, report: EpochReport) -> None:
         """Save at rungs, every `checkpoint_secs`, and each best state that may be the last; count the waiting."""
@@ -290,6 +299,7 @@ class TrialRunner:
             execution,
             notes,
             self._failure.reason,
+            dict(self._model_measures),
         )
 
 

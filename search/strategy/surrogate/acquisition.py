@@ -9,8 +9,8 @@ from scipy.special import ndtr
 
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
+from toprung.search.strategy.surrogate.feasibility import Chances
 from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel
-from toprung.search.strategy.surrogate.survival import Survival
 
 CANDIDATES = 128  # spread over the space, and as many around the best
 CENTRES = 10  # known trials that candidates are placed around
@@ -31,7 +31,7 @@ def propose(
     leaders: np.ndarray,
     rng: np.random.Generator,
     cost: EpochCost | None = None,
-    survival: Survival | None = None,
+    success: Chances | None = None,
 ) -> Candidate:
     """The candidate of the greatest expected improvement over the best predicted leader.
 
@@ -45,14 +45,14 @@ def propose(
         leaders: The rows of the best of them, shape (m, columns).
         rng: Draws the candidates.
         cost: Where it is given, the improvement is divided by the relative time of an epoch.
-        survival: Where it is given, the improvement is weighed by the chance of a training without a failure, and is
-            that over the leaders which are at least half as sure of it as the surest.
+        success: Where it is given, the improvement is weighed by the chance of a training without a failure and within
+            the bounds, and is that over the leaders which are at least half as sure of it as the surest.
 
     Returns:
         The candidate.
     """
-    if survival is not None:
-        chances = survival.chances(encoding.features(leaders))
+    if success is not None:
+        chances = success.chances(encoding.features(leaders))
         leaders = leaders[chances >= 0.5 * chances.max()]
     means = model.mean(leaders)
     best = leaders[np.argsort(-means, kind="stable")[:CENTRES]]
@@ -61,8 +61,8 @@ def propose(
     gain = expected_improvement(mean, variance, float(means.max()))
     if cost is not None:
         gain = gain / cost.factors(encoding.features(candidates))
-    if survival is not None:
-        gain = gain * survival.chances(encoding.features(candidates))
+    if success is not None:
+        gain = gain * success.chances(encoding.features(candidates))
     chosen = int(np.argmax(gain))
     params = encoding.params(candidates[chosen])
     return Candidate(params, float(mean[chosen]), float(np.sqrt(variance[chosen])))

@@ -11,6 +11,7 @@ import numpy as np
 from toprung.search.strategy.early_stopping.pareto import ParetoRung
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Observation, Point
+from toprung.search.strategy.surrogate.feasibility import BoundedValues
 
 OBSERVED = 256  # results shown to one of Optuna's samplers at most, half of them the best, half the latest
 
@@ -29,6 +30,7 @@ class Evidence:
         epoch_secs: Seconds of an epoch by trial; empty where time is not weighed.
         explained: The share of the variance at a rung that the rung below explains.
         unseen: How many rungs lie above all those here.
+        bounded: What was measured of the bounded metrics.
     """
 
     rungs: Sequence[Rung]
@@ -40,6 +42,7 @@ class Evidence:
     epoch_secs: dict[int, float] = field(default_factory=dict)
     explained: float = 1.0
     unseen: int = 0
+    bounded: Sequence[BoundedValues] = ()
 
     @property
     def levels(self) -> list[Rung]:
@@ -84,13 +87,15 @@ class Evidence:
     def observations(self, rung: Rung) -> list[Observation]:
         """Results of a rung for an Optuna sampler, in the order of the trial numbers.
 
-        The running trials that have not reached it have no score yet; failed ones score worse than any result.
+        The running trials that have not reached it have no score yet; failed ones, and those beyond a bound, score
+        worse than any result.
         """
         best = list(islice(rung.best_first(), OBSERVED // 2))
         kept = {*best, *islice(reversed(rung.scores), OBSERVED // 2)}
         scored = {number: rung.scores[number] for number in kept}
         worst, spread = rung.score_at(len(rung) - 1), rung.score_at(0) - rung.score_at(len(rung) - 1)
-        failed = dict.fromkeys(sorted(self.failed)[-OBSERVED // 4 :], worst - spread)
+        beyond = {number for one in self.bounded for number in one.beyond()}
+        failed = dict.fromkeys(sorted({*self.failed, *beyond})[-OBSERVED // 4 :], worst - spread)
         running = dict.fromkeys(sorted(self.running)[-OBSERVED // 4 :])
         others = {
             number: score for number, score in {**running, **failed}.items() if number not in rung.scores

@@ -16,6 +16,7 @@ from toprung.search.strategy.surrogate.acquisition import Candidate, propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
 from toprung.search.strategy.surrogate.evidence import Evidence
+from toprung.search.strategy.surrogate.feasibility import AllOf, BoundModels, Chances
 from toprung.search.strategy.surrogate.length_scales import LengthScales
 from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData
 from toprung.search.strategy.surrogate.survival import Survival
@@ -42,6 +43,7 @@ class RungModel:
         self._points: Mapping[int, Point] = {}
         self._rows: dict[int, np.ndarray] = {}
         self._lengths = LengthScales()
+        self._bounds = BoundModels()
         self._encoded = 0
 
     def prepare(self, evidence: Evidence) -> None:
@@ -83,7 +85,23 @@ class RungModel:
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
         model = self._model([*prior, *rungs], data)
         cost, survival = self._cost(evidence.epoch_secs), self._survival(evidence, failed, model.lengths)
-        return propose(self._encoding, model, known, leaders, rng, cost, survival)
+        bounds = self._bounds.fitted(evidence.bounded, self._points, self._row, self._encoding)
+        likely: list[Chances] = [*bounds, *([survival] if survival else [])]
+        return propose(self._encoding, model, known, leaders, rng, cost, AllOf(likely) if likely else None)
+
+    def chances(self, evidence: Evidence, points: Sequence[Point]) -> np.ndarray:
+        """The chance of each point to keep the bounds, shape (points,), where `propose` is not asked.
+
+        A point with a parameter that no trial has had is taken to keep them.
+        """
+        self._encode(evidence.points)
+        if not self._encoding.columns:
+            return np.ones(len(points))
+        is_known = np.array([not self._encoding.lacks(point) for point in points])
+        rows = np.array([self._encoding.row(point) for point in points])
+        with _single_thread():
+            bounds = self._bounds.fitted(evidence.bounded, self._points, self._row, self._encoding)
+            return np.where(is_known, AllOf(bounds).chances(self._encoding.features(rows)), 1.0)
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
@@ -119,6 +137,7 @@ class RungModel:
             # A parameter that no trial had before: every row gets one more column.
             self._encoding = Encoding.of(points.values())
             self._lengths = LengthScales()
+            self._bounds.forget_lengths()
             self._rows.clear()
 
     def _cost(self, epoch_secs: dict[int, float]) -> EpochCost | None:

@@ -16,7 +16,8 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.jobs.schema import Job
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.preparation.prepare import config_kinds, new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.definition.introspection import describe

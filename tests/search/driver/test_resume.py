@@ -13,7 +13,8 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.driver.resume import RecordedSearch, resume
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.trial.messages import EpochResult

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.loop.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.trainables.trial.messages import EpochResult

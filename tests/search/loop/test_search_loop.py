@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from toprung.search.loop.budgets import BudgetLimits
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop, trial_seed
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop, trial_seed
 from toprung.search.loop.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.trainables.trial.execution import ExecutionRecord

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from toprung.search.loop.budgets import BudgetLimits
-from toprung.search.loop.search_loop import LoopSettings, SearchLoop
+from toprung.search.loop.loop_settings import LoopSettings
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.loop.trial_state import ActiveTrial, ResumedState
 from toprung.search.strategy.strategy import Strategy
 from toprung.trainables.trial.messages import EpochResult, TrialStart

@@ -119,6 +119,14 @@ def test_a_run_that_did_not_report_the_metric_is_refused(path: Path) -> None:
         list(forecast(Job.from_file(path, ["search.metric=val_macro_f1"]), [1], str(root), 1.0))
 
 
+def test_a_job_with_bounds_is_refused_with_the_way_to_forecast_it(path: Path) -> None:
+    bounded = Job.from_file(path, ["search.constraints.latency_ms.max=5"])
+    with pytest.raises(InputError, match=r"search\.constraints: given, .*--set search\.constraints={}"):
+        list(forecast(bounded, [1], None, 1.0))
+    (cost,) = forecast(bounded.overridden(["search.constraints={}"]), [1], None, 1.0)
+    assert cost.trials > 0
+
+
 def test_a_search_that_found_nothing_is_left_out_of_the_picture(tmp_path: Path) -> None:
     nothing = Forecast(2, 1.0, 0.0, 0, 3, 0, math.nan, SimResult())
     draw_forecasts([nothing], "val_accuracy", "all trials diverge", tmp_path / "cost.png")

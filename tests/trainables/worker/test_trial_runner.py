@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from toprung.trainables.trial.bounds import Bound, Bounds
 from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.messages import EpochResult
 from toprung.trainables.trial.objectives import Objectives
@@ -148,6 +149,47 @@ def test_measures_of_the_model_are_taken_once_a_trial_and_repeated_in_every_epoc
     again.step()
     assert again.step().report.metrics["latency_ms"] == 2.0
     assert trainer.timed == 1
+
+
+def test_a_model_that_breaks_a_bound_is_not_trained_and_the_worker_goes_on(
+    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
+) -> None:
+    trainer = trainer_type()
+    bounds = Bounds((Bound("latency_ms", greatest=3.0), Bound("parameter_count", greatest=1.0)))
+    run = new_run(tmp_path, trainer, objectives=Objectives.named(["val_accuracy"], bounds))
+    run.begin(new_start())
+    first = run.step()
+    assert first.failure is None and first.model_measures == {"latency_ms": 2.0, "parameter_count": 1.0}
+    assert first.report.metrics["latency_ms"] == 2.0
+    run.begin(new_start(number=1))  # the second time that this trainer is timed it takes 4 ms
+    second = run.step()
+    assert (second.report, second.failure, second.error) == (None, Outcome.STOPPED, "")
+    assert second.reason == "not trained: latency_ms 4 (33.3% beyond 3)"
+    assert second.model_measures == {"latency_ms": 4.0, "parameter_count": 1.0}
+    assert trainer.trained == []
+    trainer.timed = 0
+    run.begin(new_start(number=2))
+    assert run.step().report.epoch == 1
+
+
+def test_a_trial_that_resumes_keeps_its_latency_and_a_rerun_is_trained_beyond_the_bounds(
+    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
+) -> None:
+    objectives = Objectives.named(["val_accuracy"], Bounds((Bound("latency_ms", greatest=3.0),)))
+    rules = {"objectives": objectives, "checkpoint_secs": 0.0}
+    run = new_run(tmp_path, trainer_type(), **rules)
+    run.begin(new_start())
+    run.step()
+    run.end()
+    slow = trainer_type()
+    slow.timed = 5
+    again = new_run(tmp_path, slow, **rules)
+    again.begin(new_start())
+    again.step()
+    assert again.step().report.metrics["latency_ms"] == 2.0
+    rerun = new_run(tmp_path / "rerun", slow, enforces_bounds=False, **rules)
+    rerun.begin(new_start())
+    assert rerun.step().report.metrics["latency_ms"] == 12.0
 
 
 def test_short_epochs_are_reported_together_and_never_past_a_rung(

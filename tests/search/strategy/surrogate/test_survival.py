@@ -51,7 +51,7 @@ def test_a_proposal_stays_away_from_high_scores_that_do_not_last() -> None:
 
     def proposed(seed: int, known: Survival | None) -> float:
         rng = np.random.default_rng(seed)
-        return float(propose(PLANE, model, rows, rows, rng, survival=known).params["x"])
+        return float(propose(PLANE, model, rows, rows, rng, success=known).params["x"])
 
     assert min(proposed(seed, None) for seed in range(5)) > 0.9
     assert max(proposed(seed, survival) for seed in range(5)) < 0.9
