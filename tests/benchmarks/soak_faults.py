@@ -1,7 +1,8 @@
-"""The faults of `soak.py`: each kind in turn, some of them at the same time."""
+"""The faults of `soak.py`: each kind in turn, some of them at the same time; a round has at most one of the rare."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -13,10 +14,8 @@ from contextlib import contextmanager, suppress
 
 from soak_cluster import DRIVER, MLFLOW, RAYLET, WORKER, Cluster, hosts
 
-RARE_ROUNDS = 4
-"""A rare kind comes once in so many rounds through the others."""
-CUT_FOR_GOOD_SECS = 80.0
-"""Ray counts a machine as dead that did not answer for 65 s, and one that is cut off ends its processes after 60."""
+CUT_FOR_GOOD_SECS = 50.0
+"""Twice what `soak_cluster.SOONER` gives Ray to find out."""
 
 
 class Faults:
@@ -39,7 +38,6 @@ class Faults:
             "worker killed": lambda: self._signal_worker(signal.SIGKILL),
             "worker stopped": lambda: self._signal_worker(signal.SIGSTOP),
             "raylet killed": self.kill_raylet,
-            "machine lost": self.lose_machine,
             "machine frozen": self.freeze_machine,
             "network cut": self.cut_network,
             "driver killed": lambda: bool(cluster.desk.signal(signal.SIGKILL, DRIVER)),
@@ -47,20 +45,24 @@ class Faults:
             "MLflow stopped": self.stop_mlflow,
             "disk full": self.fill_disk,
         }
-        rare = {"network cut for good": self.cut_for_good, "driver's machine lost": self.lose_desk}
+        rare: dict[str, Callable[[], bool]] = {
+            "machine lost": self.lose_machine,
+            "network cut for good": self.cut_for_good,
+            "driver's machine lost": self.lose_desk,
+        }
         self._kinds = {name: kind for name, kind in {**often, **rare}.items() if name in only or not only}
-        self._rare = set(rare) & set(self._kinds)
+        self._often = [name for name in often if name in self._kinds]
+        self._rare = [name for name in rare if name in self._kinds]
 
     def run(self, over: threading.Event, every_secs: float) -> None:
         """Carry out a fault every so many seconds."""
         waiting: list[str] = []
-        rounds = 0
+        rare = itertools.cycle([[], *([name] for name in self._rare)])
         while not over.wait(every_secs):
             if not waiting:
-                drop = self._rare if rounds % RARE_ROUNDS and len(self._rare) < len(self._kinds) else set()
-                waiting = [name for name in self._kinds if name not in drop]
+                waiting = [*self._often, *next(rare)]
                 self._random.shuffle(waiting)
-                rounds += 1
+                continue
             name = waiting.pop()
             before = self._threads.get(name)
             if before is None or not before.is_alive():

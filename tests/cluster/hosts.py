@@ -94,7 +94,7 @@ class Host:
     def processes(self, containing: str = "") -> list[psutil.Process]:
         """The living processes of the host whose command line holds a text, its first process left out."""
         found: list[psutil.Process] = []
-        if self._init.poll() is not None:  # its number may be that of any process of this machine by now
+        if not self.is_alive:  # its number may be that of any process of this machine by now
             return found
         for process in psutil.Process(self.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -121,6 +121,11 @@ class Host:
                 process.send_signal(number)
         return len(found)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the machine runs."""
+        return self._init.poll() is None
+
     def freeze(self) -> None:
         """Stop every process, as a virtual machine that is suspended."""
         self.signal(signal.SIGSTOP, "")
@@ -139,7 +144,7 @@ class Host:
 
     def die(self) -> None:
         """End the machine at once: its first process takes all others with it."""
-        if self._init.poll() is None:
+        if self.is_alive:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._init.kill()
