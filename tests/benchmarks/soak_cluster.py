@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,6 @@ import hosts  # noqa: E402
 
 WORKER, DRIVER, RAYLET, MLFLOW = ".train", "soak.py --drive", "raylet/raylet", "mlflow"
 PORT = 5055
-JOIN_SECS = 180
 SOONER = {"RAY_health_check_timeout_ms": "2000", "RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
 """Ray misses a machine after 25 s in place of 65, and one that is cut off ends its processes after 20 s, not 60."""
 DISK_BYTES = 400 * 2**20
@@ -43,7 +41,8 @@ class Cluster:
         self.switch = hosts.Switch()
         self._count = 0
         self.head = self.switch.host("head")
-        self.join(self.head, "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false")
+        head = ("--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false")
+        hosts.ray_start(self.head, self.env, folder, *head)
         self.start_mlflow()
         self.desk = self.new_machine(0)
         self.nodes = [self.new_machine(cores) for _ in range(nodes)]
@@ -57,7 +56,7 @@ class Cluster:
         """A machine that has joined."""
         self._count += 1
         host = self.switch.host(f"machine{self._count}")
-        self.join(host, f"--num-cpus={cores}", f"--address={self.address}")
+        self._join(host, cores)
         return host
 
     def replace(self, node: hosts.Host) -> None:
@@ -68,22 +67,10 @@ class Cluster:
     def join_again(self, node: hosts.Host) -> None:
         """Start Ray anew on a machine that has lost it, as after a restart."""
         node.signal(signal.SIGKILL, "")
-        self.join(node, f"--num-cpus={self._cores}", f"--address={self.address}")
+        self._join(node, self._cores)
 
-    def join(self, host: hosts.Host, *arguments: str) -> None:
-        """Start Ray on a machine, again and again where a busy one is too slow for it."""
-        log = self.folder / f"{host.name}.log"
-        while host.is_alive:
-            log.unlink(missing_ok=True)
-            deadline = time.monotonic() + JOIN_SECS
-            temp = f"--temp-dir={self.folder}/{host.name}"
-            started = hosts.ray_start(host, self.env, log, temp, *arguments)
-            while started.poll() is None and time.monotonic() < deadline:
-                if "Ray runtime started" in log.read_text():
-                    return
-                time.sleep(0.2)
-            host.signal(signal.SIGKILL, "")
-            started.kill()
+    def _join(self, host: hosts.Host, cores: int) -> None:
+        hosts.ray_start(host, self.env, self.folder, f"--num-cpus={cores}", f"--address={self.address}")
 
     def start_mlflow(self) -> None:
         """Start the server on the head."""

@@ -108,9 +108,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, host: hosts.Host, *arguments: str) -> None:
-        log = self.folder / f"{host.name}.log"
-        hosts.ray_start(host, self.env, log, f"--temp-dir={self.folder}/{host.name}", *arguments)
-        wait_until(lambda: "Ray runtime started" in log.read_text(), 120, log.read_text)
+        hosts.ray_start(host, self.env, self.folder, *arguments)
 
 
 class Search:
