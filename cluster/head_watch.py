@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from toprung.cluster.reachable import answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,17 +59,8 @@ def watch_head(address: str, on_gone: Callable[[], None]) -> Iterator[None]:
 def _watch(address: str, done: threading.Event, on_gone: Callable[[], None]) -> None:
     answered_secs = time.monotonic()
     while not done.wait(LOOK_EVERY_SECS):
-        if _answers(address):
+        if answers(address, ANSWER_SECS):
             answered_secs = time.monotonic()
         elif time.monotonic() - answered_secs >= GONE_SECS:
             on_gone()
             return
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECS).close()
-    except OSError:
-        return False
-    return True

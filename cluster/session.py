@@ -199,13 +199,6 @@ def alive_nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def alive_node_names() -> set[str]:
-    """The host name of each node that is alive."""
-    import ray
-
-    return {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-
-
 def trials_on(node: Mapping[str, float], resources: TrialResources) -> int:
     """How many trials with these resources a node holds at once."""
     by_cpu = int((node.get("CPU", 0.0) + 1e-9) // resources.cpus)

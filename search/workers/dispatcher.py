@@ -20,6 +20,8 @@ from toprung.trainables.trial.messages import (
     Order,
     TrainingBegins,
     TrialStart,
+    Worker,
+    WorkerReady,
     WorkerReport,
 )
 from toprung.trainables.trial.report import Outcome
@@ -27,7 +29,7 @@ from toprung.trainables.worker.connection import ConnectionLostError
 from toprung.trainables.worker.preflight import NodeProblem, NodeUnfitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from toprung.search.loop.search_loop import SearchLoop
     from toprung.trainables.worker.connection import Connection
@@ -149,12 +151,10 @@ class Dispatcher:
                 self._end_silent(self._slots[name])
             return late
 
-    def settle(self, alive_nodes: Callable[[], Collection[str]]) -> None:
-        """Decide on the workers that could not be reached, by the names of the nodes that are alive now."""
-        if self._orphans.unsettled:
-            alive = alive_nodes()
-            with self._state_changed:
-                self._orphans.settle(alive)
+    def node_id_of(self, slot: str) -> str:
+        """What Ray calls the node of a slot's worker; empty before it has connected."""
+        with self._state_changed:
+            return self._slots[slot].worker.node_id if slot in self._slots else ""
 
     def close_slot(self, slot: str, end: WorkerEnd, cause: str = "") -> None:
         """The slot's worker is gone; if it died, its trial is retried or lost. `cause` is a line for the log."""
@@ -174,13 +174,13 @@ class Dispatcher:
         Raises:
             ConnectionLostError: The worker ended by itself, or sent what it must not.
         """
-        slot = connection.receive()
-        if isinstance(slot, NodeProblem):
-            return self.fail(NodeUnfitError(slot.line))
-        if not isinstance(slot, str):
-            raise ConnectionLostError(f"a worker began with {type(slot).__name__}")
+        ready = connection.receive()
+        if isinstance(ready, NodeProblem):
+            return self.fail(NodeUnfitError(ready.line))
+        if not isinstance(ready, WorkerReady):
+            raise ConnectionLostError(f"a worker began with {type(ready).__name__}")
         try:
-            answer = self._first_answer(slot)
+            answer = self._first_answer(slot := ready.slot, ready.worker)
             while True:
                 connection.send(answer)
                 if answer is Order.SHUTDOWN:
@@ -243,12 +243,13 @@ class Dispatcher:
             self.training_begins(slot)
         return message
 
-    def _first_answer(self, slot: str) -> Instruction:
+    def _first_answer(self, slot: str, worker: Worker) -> Instruction:
         with self._state_changed:
             place = self._slots.get(slot)
             if place is None or place.is_connected:
                 return Order.SHUTDOWN
             place.is_connected = self._any_connected = True
+            place.worker = worker
             self._unreached_workers = 0
             return self._next_answer(slot, self._next_start())
 
@@ -280,7 +281,7 @@ class Dispatcher:
                 self._state_changed.release()
 
     def _after_death(self, slot: WorkerSlot, end: WorkerEnd, cause: str) -> None:
-        outlook = "" if slot.start is None else f"; {self._orphans.add(slot.start, end, slot.worker.node)}"
+        outlook = "" if slot.start is None else f"; {self._orphans.add(slot.start, end)}"
         where = f" on {slot.worker.node}" if slot.worker.node else ""
         _log.warning(f"a worker{where} died: {cause or end.value}{outlook}")
 

@@ -19,7 +19,6 @@ class WorkerEnd(Enum):
     SHUT_DOWN = "it was told to, or was never needed"
     DIED = "its process ended by itself"
     NODE_DIED = "its node died under it"
-    UNREACHABLE = "it cannot be reached any more"
 
 
 @dataclass
@@ -31,7 +30,7 @@ class WorkerSlot:
         is_connected: Whether it has connected.
         is_leaving: Whether it was told to shut down, or is to be killed.
         silent_since_secs: When it last sent word or was told what to do; infinite while nothing is due from it.
-        worker: Its process, as far as it is known.
+        worker: Its process, once it has connected.
     """
 
     start: TrialStart | None = None

@@ -21,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from toprung.cluster.interrupts import restore_signal_handlers
-from toprung.cluster.session import alive_node_names
+from toprung.cluster.reachable import DeadNodes
 from toprung.cluster.withheld_credentials import aws_keys_withheld
 from toprung.cluster.worker_server import accept_workers
 from toprung.search.workers.dispatcher import Dispatcher, DispatchRules
@@ -50,8 +50,6 @@ TUNE_SETTINGS = {
 }
 NODE_DEATHS = ("its node has died", "The node was preempted")
 """What Ray's error says when a worker's node died."""
-UNREACHABLE = "is temporarily unavailable"
-"""What Ray's error says of a worker that it cannot reach, without knowing yet whether its node or its process died."""
 MAX_GRACE_SECS = 60.0
 
 
@@ -95,6 +93,7 @@ class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, dispatcher: Dispatcher, workers: WorkerAllocation) -> None:
         super().__init__()
         self._dispatcher, self._workers = dispatcher, workers
+        self._dead_nodes = DeadNodes()
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Ray's own choice; it asks ten times a second."""
@@ -108,7 +107,6 @@ class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
         for trial in live:
             if trial.trial_id in late and trial.temporary_state.ray_actor is not None:
                 kill_actor(trial.temporary_state.ray_actor)
-        self._dispatcher.settle(alive_node_names)
         return super().choose_trial_to_run(tune_controller)
 
     def _note_presence(self) -> None:
@@ -119,8 +117,10 @@ class SlotScheduler(FIFOScheduler):  # type: ignore[misc]
         presence.placed = open_slots if placed is None else placed
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
-        """A worker died: the error that Ray gives says whether its node did."""
-        end, cause = end_of_worker(Path(trial.error_file).read_text())
+        """A worker died: Ray's error says whether its node did, or the node itself, of which Ray hears later."""
+        node_id = self._dispatcher.node_id_of(trial.trial_id)
+        is_node_dead = bool(node_id) and node_id in self._dead_nodes
+        end, cause = end_of_worker(Path(trial.error_file).read_text(), is_node_dead)
         self._dispatcher.close_slot(trial.trial_id, end, cause)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -148,12 +148,10 @@ def kill_actor(actor: ActorHandle) -> None:
     ray.kill(actor)
 
 
-def end_of_worker(error: str) -> tuple[WorkerEnd, str]:
-    """How a worker ended, and its cause in a line, from the text of Ray's error."""
-    if any(sign in error for sign in NODE_DEATHS):
+def end_of_worker(error: str, is_node_dead: bool) -> tuple[WorkerEnd, str]:
+    """How a worker ended, and its cause in a line, from the text of Ray's error and what its node itself says."""
+    if is_node_dead or any(sign in error for sign in NODE_DEATHS):
         return WorkerEnd.NODE_DIED, ""
-    if UNREACHABLE in error:
-        return WorkerEnd.UNREACHABLE, ""
     lines = [line.strip() for line in error.strip().splitlines() if line.strip()]
     return WorkerEnd.DIED, lines[-1] if lines else ""
 

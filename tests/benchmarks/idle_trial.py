@@ -91,11 +91,15 @@ class StockTrial(tune.Trainable):  # type: ignore[misc]
 
 
 class SleepingTrainer(IdleTrainer):
-    """Measures noise, and takes its time."""
+    """Measures a quality of the trial and some noise, so that rungs predict the end, and takes its time."""
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         time.sleep(EPOCH_SECS)
-        return super().train_epoch(epoch)
+        measured = super().train_epoch(epoch)
+        return {
+            **measured,
+            "val_accuracy": 0.9 * random.Random(self.seed).random() + 0.1 * measured["val_accuracy"],
+        }
 
 
 class SleepingSource(IdleSource):

@@ -1,39 +1,37 @@
-"""A search of thousands of cheap trials on several nodes, with a fault every few seconds, and what it cost.
+"""A search of thousands of cheap trials on several machines, with a fault every few seconds, and what it cost.
 
     python tests/benchmarks/soak.py --trials 3000 --nodes 3 --fault-every 6
+    python tests/benchmarks/soak.py --trials 200 --only "network cut for good" "driver's machine lost"
 
-The nodes are Linux namespaces with addresses and processes of their own (root only), the head has no cores. Faults in
-turn: a raylet killed (its node joins again), a worker killed, the driver killed (the same command goes on), a worker
-stopped, a node cut off the network, the MLflow server killed (it starts again), the disk full for some seconds. Trials
-sleep instead of training; dispatcher, checkpoints, tables and MLflow are the real ones.
+The machines are Linux namespaces with addresses and processes of their own (root only), the head has no cores.
+Faults: a worker killed, a worker stopped, a raylet killed (its node joins again), a machine frozen for up to 10 s,
+its network cut for up to 20 s; now and then a machine lost or cut off for good (another joins); the driver killed or,
+now and then, lost with its machine (the same command goes on); the MLflow server killed, or stopped for 12 s; the
+disk full for some seconds. Ray finds a lost machine in 25 s in place of 65, a driver the run of a lost one free in 15
+s in place of 60, or the machines would be missing more often than they are there. Trials sleep instead of training;
+dispatcher, checkpoints, tables and MLflow are the real ones. With `--folder` a soak that was interrupted goes on
+there.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import random
-import secrets
+import json
 import signal
-import subprocess
+import sqlite3
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "cluster")]
-import hosts  # noqa: E402
+from soak_cluster import DRIVER, PORT, WORKER, Cluster, Driver, cluster, hosts
+from soak_faults import Faults
 
-WORKER, DRIVER, RAYLET = ".train", "soak.py --drive", "raylet/raylet"
-CORES = 2
-PORT = 5055
-JOIN_SECS = 60
-DISK_BYTES = 400 * 2**20
+LIMIT_SECS = 15
 JOB = """
 name: soak
 data: digits
@@ -45,229 +43,120 @@ tracking: {{uri: "http://{head}:{port}"}}
 """
 
 
-class Cluster:
-    """A head, nodes of two cores, an MLflow server on the head, and a disk of their own."""
+@dataclass
+class Figures:
+    """What was counted, in this soak and in those that it goes on from."""
 
-    def __init__(self, folder: Path, nodes: int) -> None:
-        self.folder, self.disk = folder, folder / "disk"
-        self.disk.mkdir()
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(self.disk)], check=True
-        )
-        (folder / "token").write_text(secrets.token_hex(32))
-        clean = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-        self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-                    "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
-                    "PYTHONPATH": str(HERE)}  # fmt: skip
-        self.switch = hosts.Switch()
-        self.head = self.switch.host("head")
-        self.join(self.head, "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false")
-        self.nodes = [self.switch.host(f"node{number + 1}") for number in range(nodes)]
-        for node in self.nodes:
-            self.join(node)
-        self.start_mlflow()
+    secs: float = 0.0
+    commands: int = 0
+    survived: Counter[str] = field(default_factory=Counter)
+    preempted: int = 0
+    left: int = 0
+    memory: dict[str, int] = field(default_factory=dict)
+    tracebacks: int = 0
 
-    def join(self, host: hosts.Host, *arguments: str) -> None:
-        """Start Ray on a host, again where a busy machine was too slow for it."""
-        arguments = arguments or (f"--num-cpus={CORES}", f"--address={self.head.address}:6379")
-        log = self.folder / f"{host.name}.log"
-        for _ in range(5):
-            log.unlink(missing_ok=True)
-            deadline = time.monotonic() + JOIN_SECS
-            started = hosts.ray_start(
-                host, self.env, log, f"--temp-dir={self.folder}/{host.name}", *arguments
-            )
-            while started.poll() is None and time.monotonic() < deadline:
-                if "Ray runtime started" in log.read_text():
-                    return
-                time.sleep(0.2)
-            started.kill()
-        raise RuntimeError(log.read_text())
+    @classmethod
+    def read(cls, folder: Path | None) -> Self:
+        """Those of an earlier soak in the folder, if there are any."""
+        if folder is None or not (folder / "figures.json").exists():
+            return cls()
+        content = json.loads((folder / "figures.json").read_text())
+        return cls(**{**content, "survived": Counter(content["survived"])})
 
-    def start_mlflow(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(PORT), "--workers", "1",
-                   "--allowed-hosts", "*", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db",
-                   "--default-artifact-root", str(self.folder / "artifacts")]  # fmt: skip
-        self.head.start(command, self.env, self.folder / "mlflow.log")
+    def write(self, folder: Path | None) -> None:
+        """Keep them for the next soak."""
+        if folder:
+            (folder / "figures.json").write_text(json.dumps({**vars(self), "survived": dict(self.survived)}))
 
-    def workers(self) -> list[tuple[hosts.Host, int]]:
-        """The training processes and their nodes."""
-        return [(node, process.pid) for node in self.nodes for process in node.processes(WORKER)]
-
-    def close(self) -> None:
-        self.switch.close()
-        subprocess.run(["umount", "-l", str(self.disk)], check=False)
-
-
-class Driver:
-    """The search's command, which is given again whenever it ends before the search does."""
-
-    def __init__(self, cluster: Cluster, job: Path) -> None:
-        self._cluster, self._job, self.runs, self.rss_bytes = cluster, job, 0, 0
-        self.log = cluster.folder / "driver.log"
-        self._start()
-
-    def finished(self) -> bool:
-        """Whether the search is over; starts the command again where it was killed or failed."""
-        code = self._process.poll()
-        if code is None:
-            self._measure()
-        elif code:
-            self._start()
-        return code == 0
-
-    def _start(self) -> None:
-        self.runs += 1
-        address = f"{self._cluster.head.address}:6379"
-        command = [sys.executable, str(HERE / "soak.py"), "--drive", str(self._job), "--address", address]
-        self._process = self._cluster.head.start(command, self._cluster.env, self.log)
-
-    def _measure(self) -> None:
-        for process in self._cluster.head.processes(DRIVER):
-            with suppress(OSError, Exception):
-                self.rss_bytes = max(process.memory_info().rss, 1)
-
-
-class Faults:
-    """One fault after the other, of each kind in turn, until the search is over."""
-
-    def __init__(self, cluster: Cluster, seed: int) -> None:
-        self._cluster, self._random = cluster, random.Random(seed)
-        self.survived: Counter[str] = Counter()
-        self.kinds: dict[str, Callable[[], bool]] = {
-            "worker killed": self.kill_worker,
-            "raylet killed": self.kill_raylet,
-            "driver killed": lambda: bool(cluster.head.signal(signal.SIGKILL, DRIVER)),
-            "worker stopped": self.stop_worker,
-            "network cut": self.cut_network,
-            "MLflow killed": self.kill_mlflow,
-            "disk full": self.fill_disk,
-        }
-
-    def run(self, over: threading.Event, every_secs: float) -> None:
-        while not over.is_set():
-            for kind in self._random.sample(list(self.kinds), len(self.kinds)):
-                if over.wait(every_secs):
-                    return
-                if self.kinds[kind]():
-                    self.survived[kind] += 1
-                    print(f"  {kind}", flush=True)
-
-    def kill_worker(self) -> bool:
-        return self._signal_worker(signal.SIGKILL)
-
-    def stop_worker(self) -> bool:
-        return self._signal_worker(signal.SIGSTOP)
-
-    def kill_raylet(self) -> bool:
-        node = self._random.choice(self._cluster.nodes)
-        if not node.signal(signal.SIGKILL, RAYLET):
-            return False
-        time.sleep(2)
-        for process in node.processes():  # what is left of the node's Ray, as after a restart of the machine
-            with suppress(Exception):
-                process.kill()
-        self._cluster.join(node)
-        return True
-
-    def cut_network(self) -> bool:
-        node = self._random.choice(self._cluster.nodes)
-        node.cut()
-        time.sleep(self._random.uniform(5, 15))
-        node.heal()
-        time.sleep(5)
-        if not node.processes(RAYLET):
-            self._cluster.join(node)
-        return True
-
-    def kill_mlflow(self) -> bool:
-        killed = self._cluster.head.signal(signal.SIGKILL, "mlflow")
-        time.sleep(3)
-        self._cluster.start_mlflow()
-        return bool(killed)
-
-    def fill_disk(self) -> bool:
-        ballast = self._cluster.disk / "ballast"
-        with suppress(OSError), ballast.open("wb") as file:
-            while True:
-                file.write(b"0" * 2**20)
-        time.sleep(4)
-        ballast.unlink()
-        return True
-
-    def _signal_worker(self, number: int) -> bool:
-        workers = self._cluster.workers()
-        if not workers:
-            return False
-        _, pid = self._random.choice(workers)
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        return True
-
-
-@contextmanager
-def cluster(nodes: int) -> Iterator[Cluster]:
-    with tempfile.TemporaryDirectory(prefix="s", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        running = Cluster(Path(folder), nodes)
-        try:
-            yield running
-        finally:
-            running.close()
+    def add(self, secs: float, driver: Driver, faults: Faults) -> None:
+        """Count what one soak did."""
+        self.secs += secs
+        self.commands += driver.runs
+        self.survived.update(faults.survived)
+        self.preempted += faults.preempted
+        self.left += faults.left
+        self.tracebacks += driver.log.read_text().count("Traceback")
+        if driver.rss_bytes:
+            self.memory["the end"] = driver.rss_bytes
 
 
 def soak(options: argparse.Namespace) -> None:
-    import pandas as pd
-
-    with cluster(options.nodes) as running:
-        job, runs = running.folder / "soak.yaml", running.disk / "runs"
-        job.write_text(JOB.format(trials=options.trials, workers=CORES * options.nodes, limit=15 / 3600, runs=runs,
-                                  head=running.head.address, port=PORT))  # fmt: skip
+    folder, figures = options.folder, Figures.read(options.folder)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    with cluster(options.nodes, options.cores, folder) as running:
+        job, run = running.folder / "soak.yaml", running.disk / "runs" / "soak"
+        job.write_text(JOB.format(trials=options.trials, workers=options.cores * options.nodes, limit=LIMIT_SECS / 3600,
+                                  runs=run.parent, head=running.head.address, port=PORT))  # fmt: skip
         began, driver, over = time.monotonic(), Driver(running, job), threading.Event()
-        faults, memory = Faults(running, options.seed), {}
+        faults = Faults(running, options.seed + figures.commands, options.only)
         thread = threading.Thread(target=faults.run, args=(over, options.fault_every), daemon=True)
         thread.start()
-        while not driver.finished():
-            ended = ended_trials(runs / "soak")
-            if ended >= options.trials / 10:
-                memory.setdefault("a tenth", driver.rss_bytes)
-            if time.monotonic() - began > options.limit_secs:
-                print(
-                    f"stopped after {options.limit_secs:g} s with {ended} trials:\n{driver.log.read_text()[-3000:]}"
-                )
-                break
-            time.sleep(1)
-        secs = time.monotonic() - began
-        over.set()
-        thread.join(60)
-        memory["the end"] = driver.rss_bytes
-        time.sleep(5)
-        left = [" ".join(p.cmdline())[:80] for host in running.switch.hosts
-                for name in (WORKER, DRIVER) for p in host.processes(name)]  # fmt: skip
-        trials, epochs = (pd.read_parquet(runs / "soak" / name) for name in ("trials", "epochs"))
-        report(options, secs, faults, driver, trials, epochs, memory, left)
+        try:
+            follow(options, began, run, driver, figures)
+        finally:
+            secs = time.monotonic() - began
+            over.set()
+            thread.join(180)
+            driver.interrupt()
+            time.sleep(5)
+            figures.add(secs, driver, faults)
+            figures.write(folder)
+            report(options, figures, run, left_over(running))
+            if options.log_chars:
+                print(f"the driver's log ends with:\n{driver.log.read_text()[-options.log_chars :]}")
+            if ended_trials(run) == options.trials:
+                print(mlflow_figures(running, job, run, options.trials))
 
 
-def report(options, secs, faults, driver, trials, epochs, memory, left) -> None:  # type: ignore[no-untyped-def]
+def follow(options: argparse.Namespace, began: float, run: Path, driver: Driver, figures: Figures) -> None:
+    """Keep the search going until it is over, or the time is."""
+    looked_secs = 0.0
+    while not driver.finished():
+        time.sleep(1)
+        if time.monotonic() - looked_secs > 10:
+            looked_secs = time.monotonic()
+            ended = ended_trials(run)
+            if ended >= options.trials / 10 and driver.rss_bytes:
+                figures.memory.setdefault("a tenth", driver.rss_bytes)
+            print(f"{time.strftime('%H:%M:%S')}  {ended} trials have ended", flush=True)
+        if time.monotonic() - began > options.limit_secs:
+            print(f"stopped after {options.limit_secs:g} s")
+            return
+
+
+def report(options: argparse.Namespace, figures: Figures, run: Path, left: list[str]) -> None:
     """Print the figures."""
+    import pandas as pd
+
+    trials, epochs = (pd.read_parquet(run / name) for name in ("trials", "epochs"))
     outcomes = trials["outcome"].value_counts().to_dict()
-    lost = set(range(options.trials)) - {int(trial_id[1:]) for trial_id in trials["trial_id"]}
+    expected = range(options.trials if len(trials) >= options.trials else 0)
+    lost = set(expected) - {int(trial_id[1:]) for trial_id in trials["trial_id"]}
     doubled = int(epochs.duplicated(["trial_id", "epoch"]).sum())
     by_trial = epochs.groupby("trial_id")["epoch"]
     gaps = int((by_trial.max() != by_trial.nunique()).sum())
-    print(
-        f"{options.trials} trials, {len(epochs)} epochs on {options.nodes} nodes in {secs:.0f} s; outcomes {outcomes}"
-    )
-    print(f"faults survived: {dict(faults.survived)}, {sum(faults.survived.values())} in all; the command was given "
-          f"{driver.runs} times")  # fmt: skip
-    print(f"trials lost: {len(lost)}; ended as PREEMPTED or FAILED: "
-          f"{sum(outcomes.get(name, 0) for name in ('PREEMPTED', 'FAILED'))}; rows doubled: "
-          f"{int(trials['trial_id'].duplicated().sum())}")  # fmt: skip
-    print(f"epochs doubled: {doubled}; trials with a missing epoch: {gaps}")
-    print(
-        f"preemptions: {int(trials['preemptions'].sum())}; longest wait of a trial: {trials['wait_secs'].max():.1f} s"
-    )
-    print("driver memory: " + ", ".join(f"{size / 2**20:.0f} MB at {when}" for when, size in memory.items()))
-    print(f"processes left: {len(left)} {left}")
+    pauses = trials["ended_at"].sort_values().diff().dt.total_seconds()
+    memory = ", ".join(f"{size / 2**20:.0f} MB at {when}" for when, size in figures.memory.items())
+    lines = [
+        f"{len(trials)} of {options.trials} trials, {len(epochs)} epochs in {figures.secs:.0f} s",
+        f"outcomes: {outcomes}",
+        f"faults survived: {figures.survived.total()}; {dict(sorted(figures.survived.items()))}",
+        f"the command was given {figures.commands} times; tracebacks in its log: {figures.tracebacks}",
+        f"trials lost: {len(lost)}; rows doubled: {int(trials['trial_id'].duplicated().sum())}",
+        f"epochs doubled: {doubled}; trials with a missing epoch: {gaps}",
+        f"preemptions counted: {int(trials['preemptions'].sum())}, for {figures.preempted} workers of dead machines",
+        f"longest wait of a trial for a worker: {trials['wait_secs'].max():.1f} s",
+        f"longest time in which no trial ended: {pauses.max():.1f} s",
+        f"driver memory: {memory}",
+        f"processes left: {len(left)} {left}; on machines cut off or without their driver: {figures.left}",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def left_over(running: Cluster) -> list[str]:
+    return [f"{host.name}: {' '.join(process.cmdline())[:80]}" for host in running.switch.hosts
+            for name in (WORKER, DRIVER) for process in host.processes(name)]  # fmt: skip
 
 
 def ended_trials(run: Path) -> int:
@@ -279,35 +168,59 @@ def ended_trials(run: Path) -> int:
         return 0
 
 
+def mlflow_figures(running: Cluster, job: Path, run: Path, trials: int) -> str:
+    """What MLflow has of the trials once `toprung sync` has run."""
+    if not running.head.processes("mlflow"):
+        running.start_mlflow()
+    time.sleep(15)
+    synced = running.desk.run([sys.executable, "-P", "-m", "toprung.search", "sync", str(run)], running.env)
+    with sqlite3.connect(running.folder / "mlflow.db") as database:
+        rows = database.execute("SELECT name, status FROM runs WHERE name LIKE 't0%'").fetchall()
+    finished = Counter(status for _, status in rows)
+    said = (synced.stdout + synced.stderr).strip()
+    return f"MLflow has {len({name for name, _ in rows})} of {trials} trials, {dict(finished)}; toprung sync: {said}"
+
+
 def drive(job: str, address: str) -> int:
     """`toprung search JOB --address ADDRESS` with trials that sleep."""
     from idle_trial import SleepingTrial
 
+    from toprung.results.tables import run_lock
     from toprung.search.cli import main
     from toprung.trainables.worker import ray_trainable
 
     ray_trainable.KerasTrial = SleepingTrial  # type: ignore[misc]
+    run_lock.LEASE_SECS = 15.0
     return int(main(["search", job, "--address", address]) or 0)
 
 
-def main() -> None:
+def options_of(arguments: list[str] | None = None) -> Any:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=3000)
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2, help="workers on each node")
     parser.add_argument("--fault-every", type=float, default=6, metavar="SECS")
-    parser.add_argument("--limit-secs", type=float, default=1800)
+    parser.add_argument("--limit-secs", type=float, default=3600)
+    parser.add_argument("--only", nargs="*", default=[], metavar="KIND", help="faults of these kinds alone")
+    parser.add_argument("--folder", type=Path, help="keep the run and the figures here, and go on from there")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log-chars", type=int, default=0, help="print the end of the driver's log")
     parser.add_argument("--drive", help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the hosts are closed then too
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    options = options_of()
     if options.drive:
         raise SystemExit(drive(options.drive, options.address))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the hosts are closed then too
     if reason := hosts.why_no_hosts():
         raise SystemExit(f"no hosts here: {reason}")
-    soak(options)
+    with suppress(KeyboardInterrupt):
+        soak(options)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 _SUBNET = "10.213.77"
+START_SECS, STARTS = 120, 4
 _NEEDED = ("ip", "unshare", "nsenter")
 
 
@@ -94,7 +95,7 @@ class Host:
     def processes(self, containing: str = "") -> list[psutil.Process]:
         """The living processes of the host whose command line holds a text, its first process left out."""
         found: list[psutil.Process] = []
-        if self._init.poll() is not None:  # its number may be that of any process of this machine by now
+        if not self.is_alive:  # its number may be that of any process of this machine by now
             return found
         for process in psutil.Process(self.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -121,6 +122,11 @@ class Host:
                 process.send_signal(number)
         return len(found)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the machine runs."""
+        return self._init.poll() is None
+
     def freeze(self) -> None:
         """Stop every process, as a virtual machine that is suspended."""
         self.signal(signal.SIGSTOP, "")
@@ -139,7 +145,7 @@ class Host:
 
     def die(self) -> None:
         """End the machine at once: its first process takes all others with it."""
-        if self._init.poll() is None:
+        if self.is_alive:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._init.kill()
@@ -197,10 +203,20 @@ class Switch:
         subprocess.run(["nsenter", "--target", str(self._keeper.pid), "--net", *command], check=True)
 
 
-def ray_start(host: Host, env: Mapping[str, str], log: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A Ray node on a host, for as long as the process lives."""
-    return host.start(
-        [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--node-ip-address={host.address}",
-         "--disable-usage-stats", *arguments],
-        env, log,
-    )  # fmt: skip
+def ray_start(host: Host, env: Mapping[str, str], folder: Path, *arguments: str) -> None:
+    """Start a Ray node on a host, again where a busy machine is too slow for it; its files go to the folder."""
+    log = folder / f"{host.name}.log"
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--node-ip-address={host.address}",
+               "--disable-usage-stats", f"--temp-dir={folder}/{host.name}", *arguments]  # fmt: skip
+    for _ in range(STARTS):
+        log.unlink(missing_ok=True)
+        node, deadline = host.start(command, env, log), time.monotonic() + START_SECS
+        while node.poll() is None and time.monotonic() < deadline:
+            if "Ray runtime started" in log.read_text():
+                return
+            time.sleep(0.1)
+        host.signal(signal.SIGKILL, "")
+        node.kill()
+        if not host.is_alive:
+            return
+    raise RuntimeError(f"Ray did not start on {host.name}: {log.read_text()}")

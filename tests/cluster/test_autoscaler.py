@@ -75,12 +75,11 @@ def head() -> Iterator[tuple[hosts.Host, dict[str, str]]]:
            "OMP_NUM_THREADS": "1"}  # fmt: skip
     switch = hosts.Switch()
     try:
-        host, log = switch.host("head"), folder / "head.log"
+        host = switch.host("head")
         hosts.ray_start(
-            host, env, log, "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false",
-            f"--temp-dir={folder}/ray", f"--autoscaling-config={folder}/launcher.yaml",
+            host, env, folder, "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false",
+            f"--autoscaling-config={folder}/launcher.yaml",
         )  # fmt: skip
-        wait_until(lambda: "Ray runtime started" in log.read_text(), log.read_text)
         yield host, env
     finally:
         switch.close()

@@ -79,11 +79,7 @@ class Cluster:
         self._start(self.node, "--num-cpus=1", "--num-gpus=1", f"--address={self.head.address}:6379")
 
     def _start(self, host: hosts.Host, *arguments: str) -> None:
-        log = self._folder / f"{host.name}.log"
-        node = hosts.ray_start(host, self.env, log, f"--temp-dir={self._folder}/{host.name}", *arguments)
-        wait_until(lambda: "Ray runtime started" in log.read_text() or node.poll() is not None, log.read_text)
-        if node.poll() is not None:  # on a busy machine Ray gives up early
-            self._start(host, *arguments)
+        hosts.ray_start(host, self.env, self._folder, *arguments)
 
 
 class Command:

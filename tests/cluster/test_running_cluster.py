@@ -3,6 +3,9 @@ outside, with the tables a local search leaves."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +24,28 @@ def ray_command(*arguments: str, env: dict[str, str], check: bool = True) -> sub
     return subprocess.run(
         command, env=env, check=check, capture_output=True, text=True, cwd=ROOT, timeout=240
     )
+
+
+def submitted(cluster, folder: Path, *arguments: str) -> str:
+    """What a toprung command says that is carried out as a Ray job with a working folder."""
+    program = str(Path(sys.executable).with_name("toprung"))
+    job = [
+        "job",
+        "submit",
+        "--address",
+        f"http://127.0.0.1:{cluster.dashboard}",
+        "--working-dir",
+        str(folder),
+    ]
+    deadline = time.monotonic() + 120
+    while True:
+        ended = ray_command(*job, "--", program, *arguments, env=cluster.env, check=False)
+        # The agent of the head starts after it.
+        if "No available agent" not in ended.stderr or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
 
 
 def whole_search(run: Path, trials: int) -> pd.DataFrame:
@@ -50,24 +75,16 @@ def test_submitted_from_outside_as_a_ray_job_beside_files_of_the_users_own(
     for name in ("search", "spaces", "trainables", "results", "cluster", "tests"):
         code = f"open({str(executed)!r}, 'a').write('{name} ')\nraise SystemExit(7)\n"
         (folder / f"{name}.py").write_text(code)
-    command = [Path(sys.executable).with_name("toprung"), "search", job.name]
-    submit = [
-        "job",
-        "submit",
-        "--address",
-        f"http://127.0.0.1:{cluster.dashboard}",
-        "--working-dir",
-        str(folder),
-    ]
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        ended = ray_command(*submit, "--", *map(str, command), env=cluster.env, check=False)
-        if "No available agent" not in ended.stderr:  # of the head, which starts after it
-            break
-        time.sleep(1)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "toprung retrain" in ended.stdout
-    whole_search(tmp_path / "runs" / "submitted", 4)
+    run = tmp_path / "runs" / "submitted"
+    searched = submitted(cluster, folder, "search", job.name)
+    assert "toprung retrain" in searched
+    whole_search(run, 4)
+    trained = submitted(
+        cluster, folder, "retrain", str(run), "--set", "retrain.confirm=2", "--set", "retrain.seeds=2"
+    )
+    assert re.search(r"training t\d+ on ", trained) and "test accuracy" in trained
+    report = json.loads((run / "retrain" / "report.json").read_text())
+    assert report["node"] == os.uname().nodename and len(report["test_reads"]) == 1
     assert not executed.exists(), f"run from the working folder: {executed.read_text()}"
 
 

@@ -51,11 +51,23 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Worker:
-    """The process that a result came from; `recycled` when it holds too much memory and is to be replaced."""
+    """A worker's process: the name of its host, and whether it holds too much memory and is to be replaced.
+
+    `node_id` is what Ray calls the node.
+    """
 
     node: str = ""
     pid: int = 0
     recycled: bool = False
+    node_id: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker has started and asks for its first trial; `slot` is its name at the dispatcher."""
+
+    slot: str
+    worker: Worker
 
 
 @dataclass(frozen=True)

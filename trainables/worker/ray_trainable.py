@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 from ray.tune.result import DONE
 
@@ -21,6 +23,7 @@ from toprung.trainables.trial.messages import (
     TrainingBegins,
     TrialStart,
     Worker,
+    WorkerReady,
     WorkerReport,
 )
 from toprung.trainables.trial.report import Outcome
@@ -54,6 +57,8 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         assert plan is not None and plan.driver is not None
         adopt_store_settings(plan.store_settings)
         self._slot, self._plan = config[WORKER_SLOT], plan
+        node_id = ray.get_runtime_context().get_node_id()
+        self._worker = Worker(socket.gethostname(), os.getpid(), node_id=node_id)
         self._epoch_limit_secs, self._trial_id = plan.epoch_limit_secs, ""
         self._max_bytes = plan.worker_bytes or memory_share_bytes(plan.cpus)
         store = CheckpointStore(plan.checkpoints)
@@ -66,7 +71,8 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Carry out the driver's instructions until it shuts the worker down."""
-        instruction: Instruction = self._connection.ask(node_problem(self._plan) or self._slot)
+        ready = WorkerReady(self._slot, self._worker)
+        instruction: Instruction = self._connection.ask(node_problem(self._plan) or ready)
         watchdog = Watchdog(self._epoch_limit_secs, self._report_timeout)
         while instruction is not Order.SHUTDOWN:
             if isinstance(instruction, TrialStart):
@@ -84,7 +90,7 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
         self._connection.send(TrainingBegins())
 
     def _report(self, result: EpochResult, recycled: bool) -> Instruction:
-        worker = Worker(socket.gethostname(), os.getpid(), recycled)
+        worker = replace(self._worker, recycled=recycled)
         reply: Instruction = self._connection.ask(WorkerReport(self._trial_id, result, worker))
         return reply
 

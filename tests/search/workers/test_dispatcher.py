@@ -21,6 +21,7 @@ from toprung.trainables.trial.messages import (
     TrainingBegins,
     TrialStart,
     Worker,
+    WorkerReady,
     WorkerReport,
 )
 from toprung.trainables.trial.report import EpochReport
@@ -41,7 +42,7 @@ class Caller:
 
     def __init__(self, address: Address, slot: str) -> None:
         self.connection = connect_to_driver(address)
-        self.answer = name_of(self.connection.ask(slot))
+        self.answer = name_of(self.connection.ask(WorkerReady(slot, Worker("node", 1))))
 
     def report(self, trial_id: str, epoch: int = 1, recycled: bool = False) -> str:
         return name_of(self.connection.ask(report_of(trial_id, epoch, recycled)))
@@ -223,7 +224,7 @@ def test_a_message_that_is_no_report_ends_its_connection_and_not_the_search(fake
             broken.connection.ask(nonsense)
         stranger = connect_to_driver(address)
         with pytest.raises(ConnectionLostError):
-            stranger.ask(nonsense if not isinstance(nonsense, str) else 3)
+            stranger.ask(nonsense)
         assert healthy.report("t00001") == "t00002"
     dispatcher.raise_error()
 
@@ -248,7 +249,7 @@ def test_many_workers_at_once_train_every_trial_once(fake_loop) -> None:
 def train_all(address: Address, slot: str, trained: list[str]) -> None:
     """A worker's whole life, three epochs a trial."""
     connection = connect_to_driver(address)
-    answer: Instruction = connection.ask(slot)
+    answer: Instruction = connection.ask(WorkerReady(slot, Worker("node", 1)))
     while isinstance(answer, TrialStart):
         trained.append(answer.trial_id)
         start, answer = answer, Order.CONTINUE

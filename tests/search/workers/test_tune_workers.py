@@ -64,18 +64,26 @@ def test_the_dispatcher_hears_whether_a_worker_shut_down_or_died() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "end", "cause"),
+    ("error", "is_node_dead", "end", "cause"),
     [
-        ("Failure # 1\nThe actor died because its node has died. Node Id: 12", WorkerEnd.NODE_DIED, ""),
-        ("The actor 1f is unavailable: The actor is temporarily unavailable: x", WorkerEnd.UNREACHABLE, ""),
-        ("Failure # 1\nRayTaskError\n  File x\nValueError: bad\n", WorkerEnd.DIED, "ValueError: bad"),
-        ("", WorkerEnd.DIED, ""),
+        (
+            "Failure # 1\nThe actor died because its node has died. Node Id: 12",
+            False,
+            WorkerEnd.NODE_DIED,
+            "",
+        ),
+        ("The actor 1f is unavailable: lost", False, WorkerEnd.DIED, "The actor 1f is unavailable: lost"),
+        ("The actor 1f is unavailable: lost", True, WorkerEnd.NODE_DIED, ""),
+        ("Failure # 1\nRayTaskError\n  File x\nValueError: bad\n", False, WorkerEnd.DIED, "ValueError: bad"),
+        ("", False, WorkerEnd.DIED, ""),
     ],
 )
-def test_the_text_of_rays_error_tells_whether_the_node_died(error: str, end: WorkerEnd, cause: str) -> None:
+def test_rays_error_and_the_node_itself_tell_whether_it_died(
+    error: str, is_node_dead: bool, end: WorkerEnd, cause: str
+) -> None:
     from toprung.search.workers.tune_workers import end_of_worker
 
-    assert end_of_worker(error) == (end, cause)
+    assert end_of_worker(error, is_node_dead) == (end, cause)
 
 
 @pytest.mark.timeout(600)

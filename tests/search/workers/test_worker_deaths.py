@@ -23,6 +23,7 @@ from toprung.trainables.trial.messages import (
     Order,
     TrainingBegins,
     Worker,
+    WorkerReady,
     WorkerReport,
 )
 from toprung.trainables.trial.report import EpochReport, Outcome
@@ -57,7 +58,7 @@ class Workers:
 
     def connect(self, slot: str) -> str:
         self._connections[slot] = connection = connect_to_driver(self._address)
-        return name_of(connection.ask(slot))
+        return name_of(connection.ask(WorkerReady(slot, Worker("node7", 1, node_id="7f"))))
 
     def report(self, slot: str, trial_id: str, epoch: int = 1) -> str:
         return name_of(self._connections[slot].ask(report_of(trial_id, epoch)))  # type: ignore[attr-defined]
@@ -116,35 +117,14 @@ def test_the_death_of_a_node_uses_up_no_retry_and_is_counted_apart(fake_loop) ->
     assert loop.lost_trials == ["t00000"], "its worker died by itself"
 
 
-def test_a_worker_that_cannot_be_reached_is_settled_when_its_node_is_seen_dead(fake_loop) -> None:
-    loop = fake_loop(1, epochs=2)
-    dispatcher = Dispatcher(loop, DispatchRules(max_failures=0))
+def test_the_node_of_a_worker_is_known_from_its_first_word_until_it_is_gone(fake_loop) -> None:
+    dispatcher = Dispatcher(fake_loop(1))
     with workers_of(dispatcher) as workers:
-        workers.open("a")
-        workers.report("a", "t00000")
-        dispatcher.close_slot("a", WorkerEnd.UNREACHABLE)
-        assert workers.open("b") == "t00000", "it does not wait for that"
-        dispatcher.settle(lambda: {"node7"})
-        assert loop.preempted_trials == []
-        dispatcher.settle(lambda: {"node8"})
-        assert loop.preempted_trials == ["t00000"]
-        dispatcher.settle(lambda: set())
-        assert loop.preempted_trials == ["t00000"], "once"
-
-
-def test_a_worker_that_could_not_be_reached_on_a_healthy_node_counts_as_a_death(fake_loop) -> None:
-    clock = Clock()
-    loop = fake_loop(1, epochs=2)
-    dispatcher = Dispatcher(loop, DispatchRules(max_failures=1), clock)
-    with workers_of(dispatcher) as workers:
-        workers.open("a")
-        workers.report("a", "t00000")
-        dispatcher.close_slot("a", WorkerEnd.UNREACHABLE)
-        clock.secs += 100
-        dispatcher.settle(lambda: {"node7"})
-        assert workers.open("b") == "t00000"
-        dispatcher.close_slot("b", WorkerEnd.DIED)
-    assert loop.preempted_trials == [] and loop.lost_trials == ["t00000"]
+        assert dispatcher.open_slot("a") and dispatcher.node_id_of("a") == ""
+        workers.connect("a")
+        assert dispatcher.node_id_of("a") == "7f"
+        dispatcher.close_slot("a", WorkerEnd.NODE_DIED)
+        assert dispatcher.node_id_of("a") == ""
 
 
 def test_an_orphan_goes_to_the_first_free_worker_before_any_proposal(fake_loop) -> None:
@@ -243,7 +223,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_is_gone_and_the_others_co
         dying = MessageStream(connected.dup().detach())
         answer_challenge(dying, side_key("worker", address.key))
         deliver_challenge(dying, side_key("driver", address.key))
-        dying.send_bytes(pickle.dumps("a"))
+        dying.send_bytes(pickle.dumps(WorkerReady("a", Worker())))
         assert name_of(pickle.loads(dying.recv_bytes())) == "t00000"
         connected.sendall(len(message).to_bytes(4, "big") + message[: int(share * len(message))])
         connected.close(), dying.close()
