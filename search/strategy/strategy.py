@@ -64,7 +64,7 @@ class Strategy:
         self.weighs_time = True
         self._proposer = proposer
         self._halving = halving
-        self._rung_log = RungLog(halving.rungs)
+        self._rung_log = RungLog(halving)
         self._warm_start = warm_start
         self.max_trials = max_trials
         self._trials = Trials()
@@ -88,12 +88,11 @@ class Strategy:
             InputError: With every setting that is not allowed.
         """
         chosen = StrategySettings.of(max_epochs, mode, settings)
-        objectives = chosen.optimized
         return cls(
             Proposer.for_space(space, seed, chosen),
             chosen.new_halving(),
-            WarmStart(space, chosen.new_halving(), objectives),
-            objectives,
+            WarmStart(space, chosen.new_halving(), chosen.optimized),
+            chosen.optimized,
             chosen.max_trials,
         )
 
@@ -199,12 +198,13 @@ class Strategy:
         if trial.outcome is None and report.epoch > trial.epoch:
             score = self.objectives.score(report.metrics) if report.is_finite else None
             self._trials.record(number, report)
+            self._rung_log.reported(number, report.epoch)
             if score is None:
                 self._end(number, Outcome.DIVERGED)
             elif decision := self._halving.report(number, report.epoch, score):
                 trial.last_decision = decision
                 self._act_on(number, decision)
-                self._rung_log.add(number, report.epoch, decision, self._halving.first_rung)
+                self._rung_log.add(number, report.epoch, decision)
         return self._decision_for(number, trial)
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
