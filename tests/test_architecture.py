@@ -42,7 +42,13 @@ OUTSIDE_WORLD = {
 }
 CLOCK = {"now", "utcnow", "today"}
 # These come with a library that is asked for, in the version which that library needs.
-COMES_WITH = {"pydantic_core": "pydantic", "sqlalchemy": "mlflow", "uvicorn": "mlflow"}
+COMES_WITH = {
+    "pydantic_core": "pydantic",
+    "sqlalchemy": "mlflow",
+    "uvicorn": "mlflow",
+    "google": "tensorboardx",
+}
+EXTRA_OF_ROOM = {"search/export": "export", "results/tracking": "trackers"}
 
 
 @dataclass(frozen=True)
@@ -197,11 +203,12 @@ def test_functions_take_few_parameters(path: Path) -> None:
 
 def test_every_library_that_is_imported_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extra = project["optional-dependencies"]["export"]
-    asked, for_export = (
+    extras = {room: project["optional-dependencies"][extra] for room, extra in EXTRA_OF_ROOM.items()}
+    asked, *optional = (
         {re.split(r"[\[<>=~; ]", line)[0].lower() for line in lines}
-        for lines in (project["dependencies"], extra)
+        for lines in (project["dependencies"], *extras.values())
     )
+    also = dict(zip(extras, optional, strict=True))
     provides = importlib.metadata.packages_distributions()
     for path in FILES:
         names = {name.partition(".")[0] for name in imports_of(path)} - sys.stdlib_module_names - {"toprung"}
@@ -210,7 +217,7 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
             "IPython",
         }:  # used where they are: in a notebook, in the place of TensorFlow
             known = {COMES_WITH.get(name, name), *provides.get(name, ())}
-            allowed = asked | for_export if path.parent.name == "export" else asked
+            allowed = asked | also.get(path_id(path.parent), set())
             assert {one.lower() for one in known} & allowed, f"{path_id(path)} imports {name}"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from toprung.results.report.run_view import RunView
 
-MOST_POINTS, MOST_SLICES = 600, 12
+MOST_POINTS, MOST_SLICES, MOST_BARS = 600, 12, 20
 GRID, BACKGROUND = 20, 100
 ENOUGH_AT_EPOCH = 12
 
@@ -46,15 +46,15 @@ class ModelView:
 
 
 def _importances(found: Importance) -> Chart:
-    names = tuple(_label(one.name, one.active_share) for one in found.parameters)
+    shown, others = found.parameters[:MOST_BARS], found.parameters[MOST_BARS:]
+    names = tuple(_label(one.name, one.active_share) for one in shown)
     rows = [float(i) for i in range(len(names))]
-    bars = Series(
-        "total Sobol index", "bars", np.zeros(len(rows)), rows, [one.index for one in found.parameters]
-    )
+    bars = Series("total Sobol index", "bars", np.zeros(len(rows)), rows, [one.index for one in shown])
+    rest = f" The other {len(others)} are at most {others[0].index:.2g}." if others else ""
     note = (
         "The share of the differences at the last epoch that is lost where all other parameters are known and this one "
         f"is not. The model explains {found.r2:.0%} of the differences between trials it has not seen (cross-validated "
-        "R2); the order is worth more than the numbers."
+        f"R2); the order is worth more than the numbers.{rest}"
     )
     height = 60 + 24 * max(2, len(names))
     return Chart(
@@ -104,7 +104,8 @@ def _slice(view: RunView, parameter: Parameter, model: JointModel | None) -> Cha
         positions = [_position(parameter, parameter.value(unit)) for unit in units]
         series.append(Series("the model's mean", "line", positions, curve, color="second"))
         told = "the curve is the model's mean over all other parameters"
-    note = f"Values at epoch {epoch}, equal for all; {told}."
+    selected = ", which only trials that passed the rungs reached" if epoch > view.rung_epochs[0] else ""
+    note = f"Values at epoch {epoch}{selected}; {told}."
     x_axis = Axis(parameter.name, parameter.log, tuple(map(str, parameter.choices)), parameter.integer)
     label = Axis(f"{view.metric} at epoch {epoch}")
     return Chart(f"slice-{parameter.name}", parameter.name, note, x_axis, label, tuple(series), height=200)

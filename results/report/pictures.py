@@ -64,6 +64,10 @@ def _scale(axes: Any, axis: Axis, side: str) -> None:
 
 def _line(axes: Any, series: Series, color: str) -> None:
     is_many = len(series.trials) > 0
+    known = np.isfinite(np.asarray(series.x, dtype=float)) & np.isfinite(np.asarray(series.y, dtype=float))
+    around = np.concatenate([[False], known, [False]])
+    lone = known & ~around[:-2] & ~around[2:]  # a trial of one epoch has no line to be seen by
+    axes.scatter(np.asarray(series.x)[lone], np.asarray(series.y)[lone], s=5, color=color, linewidths=0)
     axes.plot(
         series.x,
         series.y,

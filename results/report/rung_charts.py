@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView
 
 MOST_POINTS = 1500
+FEWEST_POINTS = 2
 COLORS = ("accent", "second", "third", "fourth", "fifth", "muted")
 
 
@@ -45,12 +46,14 @@ def predictions(view: RunView) -> Iterator[Chart]:
     for lower, upper in pairwise(view.rung_epochs):
         both = values.unstack("epoch").reindex(columns=[lower, upper]).dropna()
         both = both[[name in view.numbers for name in both.index]]
-        drawn = evenly(len(both), MOST_POINTS)
-        both = both.iloc[drawn]
+        if len(both) < FEWEST_POINTS:
+            continue
+        reached = len(both)
+        both = both.iloc[evenly(len(both), MOST_POINTS)]
         correlation = table["next_rank_correlation"].get(lower)
         known = correlation is not None and correlation == correlation
         told = f"rank correlation {correlation:.2f}" if known else "too few trials for a rank correlation"
-        note = f"The {len(both)} trials that reached both; {told}. Only trials that passed are seen above."
+        note = f"The {reached:,} trials that reached both; {told}. Only trials that passed are seen above."
         trials = [view.numbers[name] for name in both.index]
         points = Series("trial", "points", both[lower], both[upper], trials=trials)
         x, y = Axis(f"{metric} at epoch {lower}"), Axis(f"at epoch {upper}")

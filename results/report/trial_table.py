@@ -32,22 +32,39 @@ def trial_columns(view: RunView) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         for name in board
         if str(name).startswith(CONFIG) and _is_constant(board[name])
     }
-    shown = [str(name) for name in board if name not in constant and board[name].notna().any()]
+    varying = [str(name) for name in board if name not in constant and board[name].notna().any()]
+    parameters = _in_order_of_use(view, board, [name for name in varying if name.startswith(CONFIG)])
+    first = next((i for i, name in enumerate(varying) if name.startswith(CONFIG)), len(varying))
+    others = [name for name in varying if not name.startswith(CONFIG)]
+    shown = [*others[:first], *parameters, *others[first:]]
     columns = [_column(name, board[name], view.metric) for name in shown]
     return columns, {str(name).removeprefix(CONFIG): value for name, value in constant.items()}
 
 
 def parallel_axes(view: RunView, columns: Sequence[dict[str, Any]], important: Sequence[str]) -> list[str]:
-    """The columns that are axes: the most important parameters, then the others, and the metric last."""
+    """The columns that are axes: the most important parameters, then the others, and the metric last.
+
+    A parameter that fewer than half of the trials have would break most lines, and is none.
+    """
     names = [
         one["name"]
         for one in columns
-        if one["name"].startswith(CONFIG) and len(one.get("words", ())) <= WORDS_MOST
+        if one["name"].startswith(CONFIG)
+        and len(one.get("words", ())) <= WORDS_MOST
+        and 2 * sum(value not in (None, -1) for value in one["values"]) >= len(one["values"])
     ]
     order = {f"{CONFIG}{name}": place for place, name in enumerate(important)}
     chosen = sorted(names, key=lambda name: order.get(name, len(order)))[:MOST_AXES]
     has_metric = any(one["name"] == view.metric for one in columns)
     return [*chosen, view.metric] if has_metric and chosen else []
+
+
+def _in_order_of_use(view: RunView, board: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The parameters that at least half of the trials have before the others, both in the order of the space."""
+    place = {f"{CONFIG}{name}": i for i, name in enumerate(view.space["name"].drop_duplicates())}
+    return sorted(
+        names, key=lambda name: (board[name].notna().mean() < 0.5, place.get(name, len(place)), name)
+    )
 
 
 def _is_constant(values: pd.Series) -> bool:

@@ -80,6 +80,9 @@ def _kind(types: set[type]) -> Kind:
 def proposals_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     """One row for each proposed configuration.
 
+    `proposal_kind` says where it came from. A promotion is none of the kinds: it resumes a trial under its own id and
+    configuration, and `rungs` has it as a decision PROMOTE.
+
     A parameter of the space that is no entry of the configuration under its own name stands, as SUGGESTED, in
     `overflow_json`.
     """
@@ -100,6 +103,9 @@ def space_schema() -> pa.Schema:
 
 def rungs_schema() -> pa.Schema:
     """One row for each decision at a rung, in order: the rung as it was after the trial's result.
+
+    `decision` is KEEP, STOP, PAUSE (every trial of the promotion variant), or PROMOTE: a paused trial trains on; the
+    row is written with its next report, whose `epoch` it has.
 
     `value` is what the trial was ranked by and `threshold` the least good value that was kept, of one objective in the
     units of its metric, of several the number of trials that dominate it.

@@ -1,4 +1,4 @@
-"""Brings MLflow up to date with the tables of a search that is over, here and now."""
+"""Brings a tracker up to date with the tables of a search that is over, here and now."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 from toprung.results.tables.run_lock import RunBusyError, RunLock
 from toprung.results.tracking.mirror import DRIVER_GONE, Mirror, TableCursor
 from toprung.results.tracking.search_end import SearchEnd
-from toprung.results.tracking.trial_runs import MlflowRuns
+from toprung.results.tracking.tracker_kinds import connected, load
 
 if TYPE_CHECKING:
-    from toprung.results.tracking.mlflow_runs import Tracking
     from toprung.results.tracking.search_history import SearchFacts
+    from toprung.results.tracking.tracking_settings import Tracking
     from toprung.trainables.system.storage import Root
 
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What MLflow lacked of a search.
+    """What a tracker lacked of a search.
 
     Attributes:
         runs: Runs of the search, its own included, a retraining's not.
-        written: Those of which MLflow lacked something.
-        refused: Why MLflow does not take a trial, by trial.
+        written: Those of which the tracker lacked something.
+        refused: Why the tracker does not take a trial, by trial.
         end: How the search ended.
     """
 
@@ -43,15 +43,16 @@ def catch_up(tracking: Tracking, root: Root) -> None:
 
 
 def bring_up_to_date(tracking: Tracking, root: Root) -> SyncReport:
-    """Write what MLflow lacks of a search that is over; a second call finds nothing to write.
+    """Write what a tracker lacks of a search that is over; a second call finds nothing to write.
 
-    Raises whatever MLflow and the storage raise; what was written until then stays, and is not repeated.
+    Raises whatever the tracker and the storage raise; what was written until then stays, and is not repeated.
 
     Raises:
-        RunBusyError: A search writes the run, and its own process writes MLflow.
+        RunBusyError: A search writes the run, and a process of its own writes the tracker.
     """
     with RunLock(root):
-        mirror = Mirror(TableCursor(root), lambda facts: MlflowRuns(tracking, facts), tracking.objective)
+        load(tracking)
+        mirror = Mirror(TableCursor(root), lambda facts: connected(tracking, facts), tracking.objective)
         mirror.sync(everything=True)
         facts = mirror.facts
         end = SearchEnd.read(root)

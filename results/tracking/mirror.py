@@ -1,11 +1,11 @@
-"""The one MLflow writer of a run: a process of its own that reads the tables and brings MLflow up to date with them.
+"""The one writer of a run's tracker: a process of its own that reads the tables and brings it up to date with them.
 
     python -m toprung.results.tracking.mirror          started by `Tracker`, which sends it commands on standard input
 
-MLflow is a view of the tables. It takes seconds to import, tens of milliseconds a trial and may be down for hours; all
-of that happens here, at a low priority. A trial is written when it has ended; those that run are written in turn, for a
-moment every time. The process ends with whoever started it, and what it missed is written the next time, or by
-`toprung sync`.
+A tracker is a view of the tables. MLflow takes seconds to import, tens of milliseconds a trial and may be down for
+hours; all of that happens here, at a low priority. A trial is written when it has ended; those that run are written in
+turn, for a moment every time. The process ends with whoever started it, and what it missed is written the next time,
+or by `toprung sync`. With several trackers each has a process, so that none waits for another.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from toprung.results.tables.parts import read_parts
 from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, TRIALS
-from toprung.results.tracking.mlflow_runs import Tracking, load_mlflow
-from toprung.results.tracking.mlflow_sqlite import sqlite_file
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.search_history import SearchHistory
+from toprung.results.tracking.tracked_runs import RefusedError
+from toprung.results.tracking.tracker_kinds import connected, load, may_be_silent
+from toprung.results.tracking.tracking_settings import Tracking
 from toprung.results.tracking.trial_entries import PendingTrialUpdate
-from toprung.results.tracking.trial_runs import MlflowRuns, RefusedError
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import mask_secrets
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from toprung.results.tables.rows import Row
     from toprung.results.tracking.search_history import SearchFacts
+    from toprung.results.tracking.tracked_runs import TrackedRuns
     from toprung.trainables.trial.objectives import Objective
 
 PERIOD_SECS = 2.0
@@ -51,22 +52,6 @@ DRIVER_GONE = "its driver was killed"
 NICENESS = 10
 MIRRORED = (PROPOSALS, EPOCHS, TRIALS)
 ERROR_CHARS = 200
-
-
-class TrackedRuns(Protocol):
-    """Where a search is written to; writing the same again changes nothing."""
-
-    written: set[str]
-    """The runs that lacked something: the ids of trials, and the name of the search's own."""
-
-    def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
-        """Bring one trial up to date. Raises `RefusedError` where it is not taken, now or later."""
-
-    def describe_search(self, facts: SearchFacts) -> None:
-        """Bring the search's own run up to date."""
-
-    def end_search(self, end: SearchEnd) -> None:
-        """Close the search's own run, and the trials that were interrupted."""
 
 
 class TableCursor:
@@ -93,7 +78,7 @@ class TableCursor:
 
 
 class Mirror:
-    """Writes what is new in the tables to MLflow, each time `sync` is called.
+    """Writes what is new in the tables to a tracker, each time `sync` is called.
 
     Args:
         cursor: Reads the tables.
@@ -112,11 +97,11 @@ class Mirror:
         self._pending: dict[str, PendingTrialUpdate] = {}
         self._runs: TrackedRuns | None = None
         self.refused: dict[str, str] = {}
-        """Why MLflow does not take something of a trial, by trial."""
+        """Why the tracker does not take something of a trial, by trial."""
         self.reading_secs = 0.0
         """What the last reading of the tables took."""
         self.answered_at_secs = -math.inf
-        """When MLflow answered last, on the monotonic clock."""
+        """When the tracker answered last, on the monotonic clock."""
 
     @property
     def facts(self) -> SearchFacts:
@@ -146,7 +131,7 @@ class Mirror:
 
     @property
     def written(self) -> int:
-        """How many runs lacked something, since MLflow was reached last."""
+        """How many runs lacked something, since the tracker was reached last."""
         return len(self._runs.written) if self._runs else 0
 
     def end(self, end: SearchEnd) -> None:
@@ -184,9 +169,7 @@ class Mirror:
         except RefusedError as error:
             self.refused[trial_id] = one_line(error)
         except Exception:
-            self._pending[trial_id] = (
-                update  # now the last in line: a trial that MLflow refuses delays no other
-            )
+            self._pending[trial_id] = update  # now the last in line: a trial that is refused delays no other
             raise
 
 
@@ -215,7 +198,7 @@ class DriverCommands:
 
 
 def follow(mirror: Mirror, commands: DriverCommands, warn: Callable[[str], None]) -> None:
-    """Keep MLflow up to date until the search has ended and all of it is written; `warn` gets one line on trouble."""
+    """Keep the tracker up to date until the search has ended and all is written; `warn` gets a line on trouble."""
     pause_secs = commands.period_secs
     warned = False
     refused: set[str] = set()
@@ -231,7 +214,7 @@ def follow(mirror: Mirror, commands: DriverCommands, warn: Callable[[str], None]
                 mirror.end(end)
                 return
             pause_secs = max(commands.period_secs, mirror.reading_secs / READING_SHARE)
-        except Exception as error:  # whatever MLflow or the storage raises: the search goes on
+        except Exception as error:  # whatever the tracker or the storage raises: the search goes on
             if not warned:
                 warn(f"does not answer ({one_line(error)}); the search goes on without it")
             warned = True
@@ -241,7 +224,7 @@ def follow(mirror: Mirror, commands: DriverCommands, warn: Callable[[str], None]
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, without secrets: what the system says where MLflow wraps it in the names of its libraries."""
+    """What went wrong, without secrets: what the system says where a library wraps it in the names of its libraries."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -267,22 +250,24 @@ def _exit_when_silent(commands: DriverCommands, mirror: Mirror) -> None:
 
 
 def main() -> None:
-    """Follow a run; a line on standard output is a note for the user, exit code 0 says that MLflow has everything."""
+    """Follow a run; a line on standard output is a note for the user, exit code 0: the tracker has everything."""
     with suppress(OSError):
         os.nice(NICENESS)
     notes = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever MLflow prints is no note
+    os.dup2(2, 1)  # whatever a tracker prints is no note
     commands = DriverCommands(sys.stdin)
 
-    def connect(facts: SearchFacts) -> MlflowRuns:
-        runs = MlflowRuns(commands.tracking, facts)
+    tracking = commands.tracking
+
+    def connect(facts: SearchFacts) -> TrackedRuns:
+        runs = connected(tracking, facts)
         runs.begin_search()
         return runs
 
-    mirror = Mirror(TableCursor(commands.root), connect, commands.tracking.objective)
+    mirror = Mirror(TableCursor(commands.root), connect, tracking.objective)
     threading.Thread(target=_listen_and_exit, args=(commands,), daemon=True).start()
-    load_mlflow()
-    if sqlite_file(commands.tracking.uri) is None:
+    load(tracking)
+    if may_be_silent(tracking):
         threading.Thread(target=_exit_when_silent, args=(commands, mirror), daemon=True).start()
     follow(mirror, commands, lambda line: print(line, file=notes))
     os._exit(0)  # a thread still reads standard input, which Python would wait for

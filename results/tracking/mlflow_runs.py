@@ -8,16 +8,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from toprung.results.tracking.artifact_paths import follow_moved_folder
-from toprung.results.tracking.mlflow_sqlite import artifact_folder, ensure_database, sqlite_file
-from toprung.trainables.trial.objectives import Objective
+from toprung.results.tracking.mlflow_sqlite import ensure_database, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from toprung.results.tracking.tracking_settings import Tracking
 
 RUN_TAG = "toprung.run"
 IDENTITY_TAG = "toprung.run_identity"
@@ -30,58 +29,6 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-
-@dataclass(frozen=True)
-class SearchDescription:
-    """What MLflow shows of a search beside its trials.
-
-    Attributes:
-        metric: The name of the metric that picks the winner.
-        trials: How many trials the search may try.
-        settings: The settings and ranges that a run keeps for life, by name.
-        job: The effective job, as a job file.
-    """
-
-    metric: str
-    trials: int
-    settings: Mapping[str, str]
-    job: str
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Where a search is tracked: MLflow URI and experiment, and `run`, the name of the search's own run.
-
-    `identity` tells runs of one name on a server apart; a run keeps it for life. `artifacts` is where MLflow puts
-    files; for SQLite by default the folder `mlartifacts` beside the file. Without `search` the search's own run has no
-    description and no best value.
-    """
-
-    uri: str
-    experiment: str
-    run: str
-    artifacts: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    identity: str | None = None
-    search: SearchDescription | None = None
-
-    @property
-    def artifact_location(self) -> str | None:
-        """`artifacts`, or a folder beside a SQLite file: MLflow's own default is the working directory."""
-        database = sqlite_file(self.uri)
-        return artifact_folder(database) if self.artifacts is None and database else self.artifacts
-
-    @property
-    def objective(self) -> Objective | None:
-        """The metric of the search's best value and its better direction; None without a description."""
-        return Objective.named(self.search.metric) if self.search else None
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """What `dataclasses.asdict` has made a dict of."""
-        search = content.get("search")
-        return cls(**{**content, "search": search and SearchDescription(**search)})
 
 
 def load_mlflow() -> None:

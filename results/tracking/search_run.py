@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.tracking.mlflow_runs import Tracking, parent_of
+from toprung.results.tracking.mlflow_runs import parent_of
 from toprung.results.tracking.trial_entries import PARAM_CHARS, TAG_CHARS, millis, name_of, text_of
 
 if TYPE_CHECKING:
     from toprung.results.tracking.search_end import SearchEnd
     from toprung.results.tracking.search_history import SearchFacts
+    from toprung.results.tracking.tracking_settings import Tracking
 
 JOB_TAG = "toprung.job"
 BEST_TRIAL_TAG = "toprung.best_trial"

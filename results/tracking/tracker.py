@@ -1,4 +1,4 @@
-"""Starts the process that mirrors a run's tables to MLflow, and tells it when the search is over."""
+"""Starts the process that mirrors a run's tables to a tracker, and tells it when the search is over."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING
 
 from toprung.results.tracking.mirror import PERIOD_SECS
 from toprung.results.tracking.search_end import SearchEnd
+from toprung.results.tracking.tracker_kinds import title_of
 from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from toprung.results.tracking.mlflow_runs import Tracking
+    from toprung.results.tracking.tracking_settings import Tracking
     from toprung.trainables.system.storage import Root
 
 _log = logging.getLogger("toprung")
 
 
 class Tracker:
-    """Keeps MLflow up to date with the tables at `root`, those of earlier drivers included, in a process of its own.
+    """Keeps a tracker up to date with the tables at `root`, those of earlier drivers included, in an own process.
 
-    The search never waits for it, and it costs the driver nothing. When MLflow does not answer, `warn` gets one line
+    The search never waits for it, and it costs the driver nothing. When it does not answer, `warn` gets one line
     and the process tries again after a growing pause. The process ends with this one, however that ends.
     """
 
@@ -39,8 +40,9 @@ class Tracker:
         warn: Callable[[str], None] = _log.warning,
         period_secs: float = PERIOD_SECS,
     ) -> None:
-        self._server, self._root, self._warn = mask_secrets(tracking.uri), mask_secrets(str(root)), warn
-        self._is_closed = False
+        self._place = f"{title_of(tracking)} at {mask_secrets(tracking.uri)}"
+        self._root, self._warn = mask_secrets(str(root)), warn
+        self._is_announced = self._is_closed = False
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "toprung.results.tracking.mirror"],
             stdin=subprocess.PIPE,
@@ -52,13 +54,21 @@ class Tracker:
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
         self._send({"tracking": asdict(tracking), "root": str(root), "period_secs": period_secs})
-        self._reader = threading.Thread(target=self._read_notes, name="toprung-mlflow", daemon=True)
+        self._reader = threading.Thread(
+            target=self._read_notes, name=f"toprung-{tracking.tracker}", daemon=True
+        )
         self._reader.start()
 
     @property
     def pid(self) -> int:
-        """The process that writes MLflow."""
+        """The process that writes."""
         return self._process.pid
+
+    def announce(self, end: SearchEnd) -> None:
+        """Tell how the search ended, so that the rest is written while others are closed; the first word counts."""
+        if not self._is_announced:
+            self._is_announced = True
+            self._send(end.as_dict())
 
     def close(self, end: SearchEnd | None = None, timeout_secs: float = 30.0) -> bool:
         """Have the rest of the tables written and the parent run ended; everything must be in the tables by now.
@@ -70,11 +80,11 @@ class Tracker:
             timeout_secs: After that it gives up, with a warning; sooner where a server does not answer at all.
 
         Returns:
-            Whether MLflow has everything.
+            Whether the tracker has everything.
         """
+        self.announce(end or SearchEnd.now("FINISHED"))
         if not self._is_closed:
             self._is_closed = True
-            self._send((end or SearchEnd.now("FINISHED")).as_dict())
             self._await_end(timeout_secs)
         return self._process.returncode == 0
 
@@ -88,7 +98,7 @@ class Tracker:
             self._pipe.close()
         if not is_complete:
             self._warn(
-                f"MLflow at {self._server} lacks part of this search; the tables have all of it, and "
+                f"{self._place} lacks part of this search; the tables have all of it, and "
                 f"`toprung sync {quote(self._root)}` writes the rest"
             )
 
@@ -100,4 +110,4 @@ class Tracker:
     def _read_notes(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._warn(f"MLflow at {self._server} {line.rstrip()}")
+            self._warn(f"{self._place} {line.rstrip()}")

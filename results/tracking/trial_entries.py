@@ -1,4 +1,4 @@
-"""The rows of a trial as MLflow's parameters, metrics and tags: names and texts that every MLflow server takes."""
+"""The rows of a trial as parameters, metrics and tags: names and texts that every tracker and MLflow server takes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,21 @@ STATUS = {
 
 @dataclass
 class PendingTrialUpdate:
-    """What MLflow does not have yet of one trial, as rows of the tables."""
+    """What a tracker does not have yet of one trial, as rows of the tables."""
 
     proposal: Row | None = None
     epochs: dict[int, Row] = field(default_factory=dict)
     end: Row | None = None
 
 
+def typed_params_of(proposal: Row) -> dict[str, Any]:
+    """A trial's seed and configuration, as they are."""
+    return {"seed": proposal.get("seed"), **config_of(proposal)}
+
+
 def params_of(proposal: Row | None) -> dict[str, str]:
-    """A trial's seed and configuration."""
-    config = {} if proposal is None else {"seed": proposal.get("seed"), **config_of(proposal)}
+    """A trial's seed and configuration as texts."""
+    config = {} if proposal is None else typed_params_of(proposal)
     return {name_of(name): text_of(value, PARAM_CHARS) for name, value in config.items()}
 
 
@@ -61,30 +66,46 @@ def status_of(end: Row) -> str:
     return STATUS.get(Outcome(end["outcome"]), "FAILED")
 
 
+def epoch_values(row: Row) -> dict[str, float]:
+    """What was measured in an epoch, by name: finite numbers alone; the tables have every value."""
+    return _finite({name: value for name, value in row.items() if name not in _NOT_METRICS})
+
+
+def end_values(end: Row) -> dict[str, float]:
+    """A trial's best value and its epoch, its parameter count, and where its seconds went."""
+    return _finite(
+        {
+            name: value
+            for name, value in end.items()
+            if name in _AT_END or name.startswith("best_") or name.endswith("_secs")
+        }
+    )
+
+
 def epoch_metrics(epochs: Iterable[Row]) -> Iterator[Any]:
     """The metrics of epochs, at the epoch's number."""
     for row in epochs:
-        measured = {name: value for name, value in row.items() if name not in _NOT_METRICS}
-        yield from _metrics(measured, millis(row.get("reported_at")), int(row["epoch"]))
+        yield from _metrics(epoch_values(row), millis(row.get("reported_at")), int(row["epoch"]))
 
 
 def end_metrics(end: Row) -> Iterator[Any]:
-    """A trial's best value and its epoch, its parameter count, and where its seconds went, at its last epoch."""
-    measured = {
-        name: value
-        for name, value in end.items()
-        if name in _AT_END or name.startswith("best_") or name.endswith("_secs")
+    """`end_values` at the trial's last epoch."""
+    yield from _metrics(end_values(end), millis(end.get("ended_at")), int(end.get("last_epoch") or 0))
+
+
+def _finite(measured: Mapping[str, Any]) -> dict[str, float]:
+    """MLflow would draw infinity as 1.8e308."""
+    return {
+        name: float(value)
+        for name, value in measured.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
-    yield from _metrics(measured, millis(end.get("ended_at")), int(end.get("last_epoch") or 0))
 
 
-def _metrics(measured: Mapping[str, Any], at: int | None, step: int) -> Iterator[Any]:
-    """Finite numbers only: MLflow would draw infinity as 1.8e308; the tables have every value."""
+def _metrics(values: Mapping[str, float], at: int | None, step: int) -> Iterator[Any]:
     from mlflow.entities import Metric
 
-    for name, value in measured.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield Metric(name_of(name), float(value), at or 0, step)
+    return (Metric(name_of(name), value, at or 0, step) for name, value in values.items())
 
 
 def name_of(name: str) -> str:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from toprung.results.tracking.mlflow_runs import (
     PARENT_TAG,
-    Tracking,
     experiment_of,
     find_runs,
+    load_mlflow,
     quiet_client,
 )
 from toprung.results.tracking.mlflow_sqlite import keep_journal_file
 from toprung.results.tracking.search_run import SearchRun
+from toprung.results.tracking.tracked_runs import RefusedError
 from toprung.results.tracking.trial_entries import (
     LAST_EPOCH_TAG,
     TAG_CHARS,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from toprung.results.tables.rows import Row
     from toprung.results.tracking.search_end import SearchEnd
     from toprung.results.tracking.search_history import SearchFacts
+    from toprung.results.tracking.tracking_settings import Tracking
 
 TRIAL_TAG = "toprung.trial_id"
 
@@ -43,10 +45,6 @@ BATCH_METRICS = 890  # MLflow takes 1000 metrics, parameters and tags together, 
 BATCH_PARAMS = 100
 NO_ANSWER = frozenset({401, 403, 404, 408, 429})
 """The answers 4xx of a server, or of a proxy before it, that say nothing against what was sent."""
-
-
-class RefusedError(Exception):
-    """MLflow takes something of a trial not, now or later; the tables have all of it."""
 
 
 @dataclass
@@ -89,6 +87,11 @@ class MlflowRuns:
         runs = [run for run in found if TRIAL_TAG in run.data.tags]  # a retraining is a child without a trial
         for run in sorted(runs, key=lambda run: (not run.data.params, run.info.start_time, run.info.run_id)):
             self._add_or_delete(run)
+
+    @staticmethod
+    def load() -> None:
+        """Import MLflow, which takes seconds."""
+        load_mlflow()
 
     def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
         """Bring one trial's run up to date.

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from toprung.results.analysis.image_noise import doubt_of_lead
 from toprung.results.analysis.winner import pick_winner, rank_trials
+from toprung.search.commands.output_path import short_path
 from toprung.search.commands.run_views import next_step, view_of
 from toprung.search.commands.status import show_status
 
 if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView
+    from toprung.results.tracking.tracking_settings import Tracking
     from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import Job
 
@@ -24,8 +26,8 @@ def show_result(ended: SearchResult, job: Job) -> None:
     if ended.stop_reason:
         print(f"ended because the {ended.stop_reason}")
     print(f"tables     space, proposals, epochs, rungs and trials in {ended.folder.root} (Parquet)")
-    if job.tracking.enabled:
-        print(f"mlflow     {_mlflow(ended.folder.tracking(job).uri)}")
+    for tracking in ended.folder.trackings(job):
+        print(f"{tracking.tracker:10} {_how_to_open(tracking)}")
     view = view_of(ended.folder)
     if doubt := _doubt(view, ended.val_images):
         print(f"note       {doubt}")
@@ -40,6 +42,13 @@ def _doubt(view: RunView, val_images: int) -> str | None:
     return doubt_of_lead(pick_winner(view.trials, view.epochs, objective), val_images)
 
 
-def _mlflow(uri: str) -> str:
-    """The address of a server, or the command that serves a local store."""
-    return uri if uri.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {quote(uri)}"
+def _how_to_open(tracking: Tracking) -> str:
+    """The address of a server, or the command that shows what is stored here."""
+    if tracking.tracker == "tensorboard":
+        return f"tensorboard --logdir {quote(short_path(tracking.uri))}"
+    if tracking.tracker == "wandb":
+        return (
+            f"project {tracking.experiment}, group {tracking.run} at {tracking.uri}, or offline in RUN/wandb"
+        )
+    is_server = tracking.uri.startswith(("http://", "https://"))
+    return tracking.uri if is_server else f"mlflow ui --backend-store-uri {quote(tracking.uri)}"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from toprung.search.driver.assemble_loop import assemble_loop
 from toprung.search.driver.checkpoint_retention import keep_recorded
-from toprung.search.driver.mlflow_mirror import mirrored_to_mlflow
 from toprung.search.driver.open_run import OpenRun, open_run
 from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
 from toprung.search.driver.recorded_end import recorded_end
 from toprung.search.driver.search_failure import SearchFailedError, failure_of
+from toprung.search.driver.trackers import followed_by_trackers
 from toprung.search.preparation.job_warnings import job_warnings
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
@@ -68,7 +68,7 @@ def run_search(
         workers = stack.enter_context(allocate_workers(prepared, run.folder, run.resumed.gpus, address))
         # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
         prepared.strategy.weighs_time = workers.capacity.proposes_early
-        stack.enter_context(mirrored_to_mlflow(run))
+        stack.enter_context(followed_by_trackers(run))
         loop = assemble_loop(run, workers.plan.gpus)
         with recorded_end(run, loop):
             if not loop.finished:

@@ -54,13 +54,23 @@ class StorageSection(Section):
 
 
 class TrackingSection(Section):
-    """Where MLflow writes."""
+    """Where a search is tracked beside its tables."""
 
     uri: str | None = Field(None, description="MLflow tracking URI; null for SQLite inside the run folder.")
     experiment: str = Field(
         "toprung", min_length=1, max_length=500, description="Name of the MLflow experiment."
     )
     enabled: bool = Field(True, description="Whether anything is written to MLflow.")
+    also: list[Literal["tensorboard", "wandb"]] = Field(
+        [],
+        description="Trackers beside MLflow: tensorboard writes event files into RUN/tensorboard, wandb to Weights & "
+        "Biases as its environment variables say, experiment being the project.",
+    )
+
+    @field_validator("also")
+    @classmethod
+    def each_once(cls, value: list[Literal["tensorboard", "wandb"]]) -> list[Literal["tensorboard", "wandb"]]:
+        return list(dict.fromkeys(value))
 
     @field_validator("uri")
     @classmethod

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toprung.results.tracking.tracker_kinds import TRACKERS
 from toprung.search.runs.run_folder import JOB_FILE, RunFolder
-from toprung.spaces.errors import InputError
+from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import is_uri
 
@@ -42,6 +43,20 @@ def check_storage_outlives_job(job: Job) -> None:
             f"{path!r} is relative to the working folder of this Ray job, a copy that Ray deletes",
             "must be an absolute path that every node shares, or a URI such as s3://bucket/runs: "
             "--set storage.path=/shared/runs",
+        )
+
+
+def check_trackers(job: Job) -> None:
+    """Raise `InputError` for each tracker of `tracking.also` whose package is not installed here."""
+    missing = [TRACKERS[name] for name in job.tracking.also if not TRACKERS[name].is_installed]
+    if missing:
+        raise InputError(
+            Problem(
+                "tracking.also",
+                f"{kind.title} needs {kind.install}, which is not installed",
+                f"pip install {kind.install}",
+            )
+            for kind in missing
         )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toprung.results.tables.parts import part_names, read_table
 from toprung.results.tables.run_lock import RunLock, is_locked
 from toprung.results.tables.schema import PROPOSALS, TABLES, TRIALS
-from toprung.results.tracking.mlflow_runs import Tracking
 from toprung.results.tracking.mlflow_sqlite import sqlite_uri
+from toprung.results.tracking.tracking_settings import MLFLOW, SearchDescription, Tracking
 from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
@@ -26,6 +26,7 @@ from toprung.trainables.system.uris import join, last_name
 JOB_FILE = "job.yaml"
 CODE = "code"
 IDENTITY_FILE = "run_identity"
+WANDB_SERVER = "https://api.wandb.ai"
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,39 @@ class RunFolder:
 
         Without `tracking.uri` it is SQLite in the folder, or in ./runs for a run on an object store.
         """
+        return self._tracking(job, job.tracking.uri or self._sqlite_uri())
+
+    def trackings(self, job: Job, search: SearchDescription | None = None) -> list[Tracking]:
+        """Where each tracker of the job writes for this run; `search` is what they are told of it."""
+        mlflow = [self.tracking(job)] if job.tracking.enabled else []
+        all_of_them = [*mlflow, *(self._also(job, name) for name in job.tracking.also)]
+        return [replace(one, search=search or one.search) for one in all_of_them]
+
+    def _also(self, job: Job, tracker: str) -> Tracking:
+        if tracker == "tensorboard":
+            return self._tracking(job, self.path("tensorboard"), tracker)
+        server = os.environ.get("WANDB_BASE_URL", WANDB_SERVER)
+        return replace(self._tracking(job, server, tracker), artifacts=str(self._local_folder()))
+
+    def _tracking(self, job: Job, uri: str, tracker: str = MLFLOW) -> Tracking:
         return Tracking(
-            job.tracking.uri or self._sqlite_uri(),
+            uri,
             job.tracking.experiment,
             self.name,
             identity=self._identity(),
             search=search_description(job),
+            tracker=tracker,
         )
 
     def _sqlite_uri(self) -> str:
+        return sqlite_uri(self._local_folder() / "mlflow.db")
+
+    def _local_folder(self) -> Path:
+        """The folder itself, or ./runs/NAME for a run on an object store; it exists then."""
         storage = Storage.at(self.root)
         folder = Path(storage.base) if storage.is_local else Path("runs").absolute() / self.name
         folder.mkdir(parents=True, exist_ok=True)
-        return sqlite_uri(folder / "mlflow.db")
+        return folder
 
     def _identity(self) -> str:
         """What tells this run from others of its name on a server; it stays when the folder is moved."""

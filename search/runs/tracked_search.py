@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toprung.results.tracking.mlflow_runs import SearchDescription
+from toprung.results.tracking.tracking_settings import SearchDescription
 from toprung.search.runs.allowed_changes import may_change
 from toprung.spaces.definition.introspection import describe
 

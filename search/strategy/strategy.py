@@ -58,7 +58,7 @@ class Strategy:
         self.weighs_time = True
         self._proposer = proposer
         self._halving = halving
-        self._rung_log = RungLog(halving.rungs)
+        self._rung_log = RungLog(halving)
         self._warm_start = warm_start
         self.max_trials = max_trials
         self._trials = Trials(objectives.bounds)
@@ -190,12 +190,13 @@ class Strategy:
         if trial.outcome is None and report.epoch > trial.epoch:
             score = self.objectives.score(report.metrics) if report.is_finite else None
             self._trials.record(number, report)
+            self._rung_log.reported(number, report.epoch)
             if score is None:
                 self._end(number, Outcome.DIVERGED)
             elif decision := self._halving.report(number, report.epoch, score):
                 trial.last_decision = decision
                 self._act_on(number, decision)
-                self._rung_log.add(number, report.epoch, decision, self._halving.first_rung)
+                self._rung_log.add(number, report.epoch, decision)
             self._trials.bounded.add(number, report.metrics, self._halving.reached(number))
         return self._decision_for(number, trial)
 

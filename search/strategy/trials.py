@@ -21,7 +21,7 @@ class ProposalKind(StrEnum):
 
     FIRST: given by the job or its space; PRIOR: near one of those; RANDOM: a random draw, or one of a sampler that
     ignores results; MODEL: a model of this run's results; WARM_START: a model of earlier runs' results alone; UNKNOWN:
-    read from the tables.
+    read from the tables. A promotion is no proposal: it resumes a trial, see `Decision.PROMOTE`.
     """
 
     FIRST = "first"

@@ -57,8 +57,9 @@ def searched(
         now, order, name, epoch, curve = heapq.heappop(events)
         began, values, elapsed = curve
         secs = elapsed[epoch - 1] - (elapsed[epoch - 2] if epoch > 1 else 0.0)
-        epochs.append({"trial_id": name, "at": now, "epoch": epoch, "epoch_secs": secs})
-        decision = strategy.report(EpochReport(name, epoch, {"val_accuracy": float(values[epoch - 1])}))
+        row = {"trial_id": name, "epoch": epoch, "epoch_secs": secs, "val_accuracy": float(values[epoch - 1])}
+        epochs.append({**row, "at": now, "arrival_index": len(epochs)})
+        decision = strategy.report(EpochReport(name, epoch, {"val_accuracy": row["val_accuracy"]}))
         if decision is Decision.KEEP and epoch < task.max_epochs:
             heapq.heappush(events, (began + elapsed[epoch], order, name, epoch + 1, curve))
             continue

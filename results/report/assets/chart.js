@@ -241,6 +241,7 @@ class Chart {
       pen.lineWidth = many > 4000 ? 0.7 : one.trials && one.kind === "line" ? 1 : 2;
       pen.globalAlpha = one.trials && one.kind === "line" ? (many > 4000 ? 0.45 : 0.75) : 1;
       this.polyline(pen, one);
+      if (one.kind === "line") this.lone(pen, one);
       pen.globalAlpha = 1;
       for (let i = 0; i < many; i++) if (one.x[i] !== null && one.y[i] !== null) { const [x, y] = place(i); this.marks.push({ x, y, row: row(i), series: number, index: i }); }
     } else if (one.kind === "band") {
@@ -278,6 +279,14 @@ class Chart {
       open = true; last = y;
     }
     pen.stroke();
+  }
+  lone(pen, one) {  // a trial of one epoch has no line to be seen by
+    const known = i => i >= 0 && i < one.x.length && one.x[i] !== null && one.y[i] !== null;
+    const radius = one.x.length > 4000 ? 1 : 2;
+    for (let i = 0; i < one.x.length; i++) {
+      if (!known(i) || known(i - 1) || known(i + 1)) continue;
+      pen.beginPath(); pen.arc(this.x.at(one.x[i]), this.y.at(one.y[i]), radius, 0, 7); pen.fill();
+    }
   }
   stroke(pen, points) {
     pen.beginPath(); points.forEach((point, i) => pen[i ? "lineTo" : "moveTo"](...point)); pen.stroke();

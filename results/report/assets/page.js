@@ -19,13 +19,29 @@ const page = {
   bar() {
     const bar = document.getElementById("chosen"), row = selection.chosen;
     bar.hidden = row < 0;
-    history.replaceState(null, "", row < 0 ? location.pathname + location.search : `#${this.table.cell(this.table.column("trial_id"), row)}`);
+    history.replaceState(history.state, "", row < 0 ? location.pathname + location.search : `#${this.table.cell(this.table.column("trial_id"), row)}`);
     if (row < 0) return;
     const config = this.table.columns.filter(one => one.name.startsWith("config/"))
       .map(one => [one.name.replace("config/", ""), this.table.cell(one, row)]).filter(([, value]) => value !== null);
     bar.querySelector("p").textContent = `${this.title(row)}. ${config.map(([name, value]) => `${name}=${shown(value)}`).join(" ")}`;
   },
   draw() { this.charts.forEach(chart => chart.draw()); },
+  // What the reader has set outlives the page's loading itself again: scroll, filter, order and brushes.
+  keep() {
+    history.replaceState({ scroll: window.scrollY, table: this.table?.setting(), brushes: this.parallel?.brushes() }, "");
+  },
+  restore() {
+    const kept = history.state;
+    if (!kept) return;
+    if (kept.table) this.table?.set(kept.table);
+    if (kept.brushes) this.parallel?.brush(kept.brushes);
+    window.scrollTo(0, kept.scroll);
+  },
+  reload() {
+    if (document.activeElement?.matches("input")) { setTimeout(() => this.reload(), 2000); return; }
+    this.keep();
+    location.reload();
+  },
 };
 
 async function unpacked(id) {
@@ -38,7 +54,8 @@ async function begin() {
   page.metric = data.metric;
   page.table = data.columns.length ? new TrialTable(document.getElementById("trials"), data.columns) : null;
   page.charts = data.charts.map(spec => new Chart(document.getElementById(`chart-${spec.id}`), spec, page));
-  if (data.parallel.length > 1) page.charts.push(new Parallel(document.getElementById("chart-parallel"), page.table, data.parallel, data.metric));
+  page.parallel = data.parallel.length > 1 ? new Parallel(document.getElementById("chart-parallel"), page.table, data.parallel, data.metric) : null;
+  if (page.parallel) page.charts.push(page.parallel);
   page.draw();
   if (page.table) {
     let last = -2;
@@ -57,7 +74,7 @@ async function begin() {
     document.documentElement.dataset.print = matchMedia("(prefers-color-scheme: dark)").matches ? "inverted" : "as it is";
   });
   window.addEventListener("afterprint", () => { delete document.documentElement.dataset.print; });
-  if (data.refresh_secs) setTimeout(() => location.reload(), 1000 * data.refresh_secs);
+  if (data.refresh_secs) { page.restore(); setTimeout(() => page.reload(), 1000 * data.refresh_secs); }
   document.documentElement.dataset.ready = "1";
 }
 begin();

@@ -18,7 +18,7 @@ class Parallel {
     const { column } = axis;
     if (column.words) { axis.low = 0; axis.high = Math.max(1, column.words.length - 1); axis.log = false; return; }
     const values = column.values.filter(value => value !== null);
-    axis.low = Math.min(...values); axis.high = Math.max(...values);
+    axis.low = values.reduce((a, b) => Math.min(a, b)); axis.high = values.reduce((a, b) => Math.max(a, b));
     axis.log = axis.low > 0 && axis.high / axis.low > 50;
     if (axis.high === axis.low) { axis.low -= 0.5; axis.high += 0.5; axis.log = false; }
   }
@@ -48,6 +48,12 @@ class Parallel {
     this.plot.addEventListener("keydown", event => {
       if (event.key === "Escape") { this.axes.forEach(axis => { axis.brush = null; }); this.table.keep("parallel", null); this.draw(); }
     });
+  }
+  brushes() { return Object.fromEntries(this.axes.filter(axis => axis.brush).map(axis => [axis.name, axis.brush])); }
+  brush(brushes) {
+    for (const axis of this.axes) axis.brush = brushes[axis.name] ?? null;
+    this.table.keep("parallel", this.brushed() ? row => this.keeps(row) : null);
+    this.draw();
   }
   brushed() { return this.axes.some(axis => axis.brush); }
   keeps(row) {

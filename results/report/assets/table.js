@@ -55,6 +55,16 @@ class TrialTable {
     };
     return row => terms.every((term, i) => compare(this.cell(named[i], row), term[2], term[3]));
   }
+  setting() { return { text: this.input.value, column: this.sorted?.column.name, down: this.sorted?.down, page: this.page }; }
+  set({ text, column, down, page }) {
+    this.input.value = text;
+    this.filters.text = this.parsed(text);
+    const place = this.shownColumns.findIndex(one => one.name === column);
+    this.sorted = place < 0 ? null : { column: this.shownColumns[place], down };
+    if (place >= 0) this.host.querySelectorAll("th")[place].setAttribute("aria-sort", down ? "descending" : "ascending");
+    this.page = page;
+    this.order();
+  }
   keep(name, filter) { this.filters[name] = filter; this.page = 0; this.order(); }
   sort(column, cell) {
     const down = this.sorted?.column === column && !this.sorted.down;

@@ -21,11 +21,15 @@ LATEST_SURVIVORS = 9  # how many of the latest results are kept: they are 9 eta,
 
 
 class Decision(StrEnum):
-    """What a trial does after a report: it goes on, ends, or waits with its checkpoint for a promotion."""
+    """What a trial does after a report: it goes on, ends, or waits with its checkpoint for a promotion.
+
+    PROMOTE answers no report: it is the later decision about a paused trial, that it goes on.
+    """
 
     KEEP = "KEEP"
     STOP = "STOP"
     PAUSE = "PAUSE"
+    PROMOTE = "PROMOTE"
 
 
 class RungDecision(NamedTuple):
@@ -120,6 +124,13 @@ class SuccessiveHalving:
         peers = len(rung)
         cutoff = rung.score_at(self._quota(peers) - 1)
         return RungDecision(decision, rung.epoch, rank_score, cutoff, peers, arrived)
+
+    def promotion(self, number: int) -> RungDecision:
+        """The decision that a trial which paused at its last rung goes on, and the scores there now."""
+        rung = self.rungs[self._reached[number]]
+        peers = len(rung)
+        cutoff = rung.score_at(self._quota(peers) - 1)
+        return RungDecision(Decision.PROMOTE, rung.epoch, rung.score(number), cutoff, peers, False)
 
     def forget(self, number: int) -> None:
         """Take a trial out of every rung: nobody is compared with it, and it fills no place among the best."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from toprung.search.strategy.early_stopping.asha import Decision, RungDecision
-from toprung.search.strategy.early_stopping.rung import Rung, milestone
+from toprung.search.strategy.early_stopping.asha import Decision, RungDecision, SuccessiveHalving
+from toprung.search.strategy.early_stopping.rung import milestone
 from toprung.search.strategy.early_stopping.rung_correlation import correlate_rungs
 
 
@@ -38,11 +37,12 @@ class RungLog:
     """Collects the decisions; the correlations are measured again when the upper rung has grown by a quarter.
 
     Args:
-        rungs: All rungs, lowest first.
+        halving: Makes the decisions.
     """
 
-    def __init__(self, rungs: Sequence[Rung]) -> None:
+    def __init__(self, halving: SuccessiveHalving) -> None:
         self.events: list[RungEvent] = []
+        self._halving, rungs = halving, halving.rungs
         self._rungs = {rung.epoch: rung for rung in rungs}
         self._above = dict(zip(self._rungs, list(self._rungs)[1:], strict=False))
         self._last_epoch = rungs[-1].epoch
@@ -51,7 +51,12 @@ class RungLog:
         self._passed_by: defaultdict[int, set[int]] = defaultdict(set)
         self._paused: dict[int, int] = {}
 
-    def add(self, number: int, epoch: int, decided: RungDecision, first_rung: int) -> None:
+    def reported(self, number: int, epoch: int) -> None:
+        """Record the promotion of a paused trial that reports again; a replay learns of it this way alone."""
+        if number in self._paused:
+            self.add(number, epoch, self._halving.promotion(number))
+
+    def add(self, number: int, epoch: int, decided: RungDecision) -> None:
         """Record a decision, after the rung has taken in the result."""
         rung = decided.rung
         if decided.arrived:
@@ -63,7 +68,7 @@ class RungLog:
                 epoch,
                 decided,
                 self._passed[rung],
-                first_rung,
+                self._halving.first_rung,
                 self._correlations.get((rung, self._above.get(rung, 0))),
                 self._correlations.get((rung, self._last_epoch)),
             )
@@ -75,9 +80,9 @@ class RungLog:
         self._paused.pop(number, None)
 
     def _count(self, number: int, decided: RungDecision) -> None:
-        if number in self._paused:  # it reports again, so it was promoted
-            self._pass(number, self._paused.pop(number))
         match decided.decision:
+            case Decision.PROMOTE:
+                self._pass(number, self._paused.pop(number))
             case Decision.PAUSE:
                 self._paused[number] = decided.rung
             case Decision.KEEP if decided.arrived:

@@ -27,7 +27,7 @@ import psutil
 import pytest
 
 from toprung.results.tracking.catch_up import bring_up_to_date
-from toprung.results.tracking.mlflow_runs import Tracking
+from toprung.results.tracking.tracking_settings import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

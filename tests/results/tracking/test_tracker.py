@@ -14,7 +14,7 @@ from toprung.results.tables.schema import kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.results.tracking.mirror import DriverCommands, Mirror, TableCursor, follow
 from toprung.results.tracking.search_end import SearchEnd
-from toprung.results.tracking.trial_runs import RefusedError
+from toprung.results.tracking.tracked_runs import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

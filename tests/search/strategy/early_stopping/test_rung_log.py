@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.search.strategy.strategy import Decision, RungEvent, Strategy
+from toprung.search.strategy.strategy import Decision, RungEvent, Strategy, TrialRecord
 from toprung.trainables.trial.report import EpochReport
 
 
@@ -50,6 +50,32 @@ def test_what_passed_a_rung_is_what_the_next_one_may_receive(values: list[float]
             assert arrived <= len(values) and 0 <= kept.passed <= kept.decided.peers
             if variant == "stop":
                 assert kept.passed == arrived, "one trial after the other: whoever passed has arrived"
+
+
+def test_a_paused_trial_that_goes_on_is_a_promotion_at_its_rung_also_in_a_replay() -> None:
+    strategy, reports = searched([0.1, 0.2, 0.9, 0.3], "promote")
+    events = strategy.rung_events()
+    promoted = [one for one in events if one.decided.decision is Decision.PROMOTE]
+    assert {one.number for one in promoted} == {2} and [one.decided.rung for one in promoted] == [1, 3]
+    for one in promoted:
+        before = events[: events.index(one)]
+        assert [e.decided.decision for e in before if e.number == 2][-1] is Decision.PAUSE
+        assert one.decided.score >= one.decided.cutoff and one.epoch == one.decided.rung + 1
+        assert one.passed == 1 + sum(
+            e.decided.decision is Decision.PROMOTE for e in before if e.decided.rung == one.decided.rung
+        )
+    again = Strategy.for_space(
+        lambda trial: {"x": trial.suggest_float("x", 0.0, 1.0)},
+        9,
+        0,
+        variant="promote",
+        sampler="random",
+        max_trials=4,
+    )
+    again.replay(
+        reports, [TrialRecord(f"t{i:05d}", strategy.state(f"t{i:05d}").config, None) for i in range(4)]
+    )
+    assert again.rung_events() == events
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=20), st.integers(0, 60))
