@@ -219,7 +219,7 @@ def test_a_split_or_class_lost_to_broken_images_is_an_error(tmp_path: Path, prob
 RAGGED = "import numpy as n\ndef load(): return [n.zeros((2, 2), 'u1'), n.zeros((3, 2), 'u1')], [0, 1]"
 FUNCTIONS = {
     "broken.py:load": ("def load(:", "fails to load: SyntaxError"),
-    "raising.py:load": ("def load(): raise KeyError('x')", "raised KeyError"),
+    "raising.py:load": ("def load(): raise KeyError('x')", "fails: KeyError"),
     "misnamed.py:lod": (
         "def load(): pass",
         "has no 'lod'; did you mean \"load\"?",
