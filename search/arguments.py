@@ -190,6 +190,8 @@ def _serve(parser: argparse.ArgumentParser) -> None:
 def _rerun(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     parser.add_argument("trial", metavar="TRIAL", help="a trial that has ended, as in t00012")
+    cluster = "a running Ray cluster that trains it, as for search"
+    parser.add_argument("--address", type=_address, help=cluster)
     _overrides(parser, "where the images are now, as in data.path=FOLDER")
 
 

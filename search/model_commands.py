@@ -56,10 +56,13 @@ def serve(options: argparse.Namespace) -> None:
 
 def rerun(options: argparse.Namespace) -> None:
     """`toprung rerun RUN TRIAL`."""
-    from toprung.search.commands.rerun import rerun_and_show
-    from toprung.search.runs.run_folder import RunFolder
+    from toprung.cluster.interrupts import defer_interrupts
 
-    rerun_and_show(RunFolder(options.run), options.trial, options.overrides)
+    with defer_interrupts():  # an import may swallow an interrupt
+        from toprung.search.commands.rerun import rerun_and_show
+        from toprung.search.runs.run_folder import RunFolder
+
+    rerun_and_show(RunFolder(options.run), options.trial, options.overrides, options.address)
 
 
 MODEL_COMMANDS = {

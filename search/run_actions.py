@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toprung.search.runs.run_folder import RunFolder
-from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +28,8 @@ def retrain(
 
 def model(root: str) -> Any:
     """The Keras model of the champion. Raises `InputError` where there is none."""
-    from toprung.search.retrained.champion import champion
+    from toprung.search.retrained.find_model import found_model
     from toprung.trainables.saved_model.loading import LoadedModel
 
-    found = champion(RunFolder(root))
-    if found is None:
-        raise InputError.single("RUN", f"{root} has no model", "retrain it first")
-    with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
-        return LoadedModel.load(found.folder.model_copy(Path(scratch)), "RUN").model
+    with found_model(root) as found:
+        return LoadedModel.load(found.path, "RUN").model

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.repair_log import trials_without_epochs
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, SPACE, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, SPACE, TABLES, TRIALS
 from toprung.trainables.system.uris import join
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
@@ -105,11 +105,18 @@ def check_together(
     short = sorted(name for name, last in ended if reached.get(name, 0) < last)
     if short and (lost := sorted(set(short) - trials_without_epochs(storage))):
         _raise_apart(storage, EPOCHS, f"lacks epochs of {_names(lost)}")
-    if len(proposals) and not storage.list(TRIALS):
-        _raise_apart(storage, TRIALS, "holds no file")
+    if len(proposals):
+        for table in TABLES:  # all are made before the first row of any
+            if not storage.list(table):
+                raise_lost(storage, table)
 
 
-def _raise_apart(storage: Storage, table: str, given: str) -> None:
+def raise_lost(storage: Storage, table: str) -> NoReturn:
+    """Raise DamagedTableError for a table without any file, in a run of which another table has rows."""
+    _raise_apart(storage, table, "holds no file")
+
+
+def _raise_apart(storage: Storage, table: str, given: str) -> NoReturn:
     raise DamagedTableError.of(join(storage.root, table), given, storage.root)
 
 

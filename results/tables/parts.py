@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from toprung.results.tables.integrity import check_rows, check_together
+from toprung.results.tables.integrity import check_rows, check_together, raise_lost
 from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
 from toprung.results.tables.rows import reports_of
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, empty_frame, merged, run_schemas
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, TABLES, TRIALS, empty_frame, merged, run_schemas
 from toprung.spaces.errors import InputError, first_line
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import join
@@ -85,9 +85,10 @@ def read_table(root: Root, table: str) -> pd.DataFrame:
 
     Raises:
         InputError: The table is of another schema version.
-        DamagedTableError: A part cannot be read or is missing, or a row cannot be.
+        DamagedTableError: A part cannot be read or is missing, or a row cannot be; or the table has no part, though
+            others of the run have rows.
     """
-    rows = read_parts(Storage.at(root), table)
+    rows = _rows_of(Storage.at(root), table)
     if rows is None:
         return empty_frame(run_schemas({})[table])
     frame: pd.DataFrame = rows.to_pandas()
@@ -99,7 +100,7 @@ def read_reports(root: Root) -> list[EpochReport]:
 
     NaN is NaN, and a metric that was not measured is absent. Raises what `read_table` raises.
     """
-    rows = read_parts(Storage.at(root), EPOCHS)
+    rows = _rows_of(Storage.at(root), EPOCHS)
     return [] if rows is None else reports_of(rows)
 
 
@@ -127,6 +128,17 @@ def read_parts(storage: Storage, table: str) -> pa.Table | None:
     raise DamagedTableError.of(
         join(storage.root, table), "its files kept vanishing while they were read; try again", storage.root
     )
+
+
+def _rows_of(storage: Storage, table: str) -> pa.Table | None:
+    """As `read_parts`, but a table that is lost is no table without rows."""
+    rows = read_parts(storage, table)
+    if rows is None:
+        for other in (name for name in TABLES if name != table):
+            found = read_parts(storage, other)
+            if found is not None and found.num_rows:
+                raise_lost(storage, table)
+    return rows
 
 
 def read_part(storage: Storage, table: str, part: str) -> Part:

@@ -11,6 +11,7 @@ from toprung.search.commands.output_path import picture_target
 from toprung.search.preparation.job_warnings import NAMED, UNEVEN, job_warnings
 from toprung.search.preparation.prepare import PreparedJob, prepare
 from toprung.search.preparation.probe_models import probe_models
+from toprung.search.preparation.tracking_address import tracking_notes
 from toprung.search.preparation.usual_space import about_space, about_weights
 from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
@@ -135,6 +136,7 @@ def all_warnings(prepared: PreparedJob) -> Iterator[str]:
         )
     yield from about_space(prepared)
     yield from job_warnings(prepared)
+    yield from tracking_notes(job)
     if len(prepared.strategy.rung_epochs) == 1:
         yield f"the only rung is that of epoch {job.search.max_epochs}, the last: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:

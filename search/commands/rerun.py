@@ -20,11 +20,13 @@ class NotRepeatedError(RuntimeError):
     """A trial that was trained again came out otherwise."""
 
 
-def rerun_and_show(folder: RunFolder, trial_id: str, overrides: Sequence[str]) -> None:
+def rerun_and_show(
+    folder: RunFolder, trial_id: str, overrides: Sequence[str], address: str | None = None
+) -> None:
     """Train a trial again and print how it compares.
 
     Raises:
-        InputError: See `rerun_trial`.
+        InputError, ClusterUnreachableError, SearchFailedError: See `rerun_trial`.
         NotRepeatedError: It did not come out the same.
     """
     metric = folder.job().search.metric
@@ -42,7 +44,7 @@ def rerun_and_show(folder: RunFolder, trial_id: str, overrides: Sequence[str]) -
         told = "" if value is None else f": {metric} {value:.6g}{beside}"
         print(f"epoch {report.epoch}/{recorded.epochs}{told}", flush=True)
 
-    again = rerun_trial(folder, trial_id, overrides, show)
+    again = rerun_trial(folder, trial_id, overrides, address, show)
     for line in rerun_lines(again, metric):
         print(line)
     if not again.comparison.is_same:

@@ -12,6 +12,7 @@ import numpy as np
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import labelled_listing
 from toprung.trainables.data.decoding.decode import own_pixel_limit
+from toprung.trainables.data.decoding.splits import split_problems
 from toprung.trainables.data.sources.registry import open_source, source_of
 from toprung.trainables.data.sources.spec import DataSpec
 from toprung.trainables.task.task_type import class_counts
@@ -88,6 +89,9 @@ def survey(path: str) -> ImageSurvey:
         raise InputError.single(
             "FOLDER", f"none of the first {SAMPLE} images of {path} can be opened", allowed
         )
+    labels = {name: split.labels for name, split in listing.splits.items()}
+    problems = split_problems(labels, listing.classes, spec)
+    refused = (f"a search will be refused: {problem.given}; {problem.allowed}" for problem in problems)
     return ImageSurvey(
         source=spec.source,
         path=path,
@@ -97,7 +101,7 @@ def survey(path: str) -> ImageSurvey:
         sizes=np.array([size for size, _ in looked_at]),
         is_grey=all(is_grey for _, is_grey in looked_at),
         task_type=listing.task_type,
-        notes=(*open_source(spec).unused(), *listing.notes),
+        notes=(*open_source(spec).unused(), *listing.notes, *refused),
     )
 
 

@@ -8,18 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toprung.results.tracking.tracker_kinds import TRACKERS
+from toprung.search.preparation.tracking_address import check_tracking
 from toprung.search.runs.run_folder import JOB_FILE, RunFolder
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import is_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from toprung.search.jobs.schema import Job
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """The environment variable that Ray sets for the command of a Ray job."""
 RAY_COPY = "_ray_pkg_"
 """What the folder that Ray copies a job's working folder to begins with."""
+
+
+def placement_problems(job: Job) -> Iterator[Problem]:
+    """What a job asks that can be had nowhere: of a machine, of its storage, of MLflow."""
+    for check in (check_gpus, check_storage_outlives_job, check_tracking, check_trackers):
+        try:
+            check(job)
+        except InputError as error:
+            yield from error.problems
 
 
 def check_gpus(job: Job) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from toprung.search.preparation.prepare import incompatible_runs
+from toprung.search.preparation.prepare import incompatible_runs, sampled_configs
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.cache.integrity import MANIFEST
 from toprung.trainables.data.decoding.folds import check_folds
@@ -27,6 +27,7 @@ def job_warnings(prepared: PreparedJob) -> Iterator[str]:
     yield from data_warnings(prepared.dataset)
     yield from fold_warnings(prepared.dataset, prepared.job.data.folds)
     yield from misspelt_parameters(prepared.kinds)
+    yield from batch_warnings(prepared)
     yield from incompatible_runs(prepared.job, prepared.space)
 
 
@@ -77,6 +78,18 @@ def misspelt_parameters(names: Collection[str]) -> Iterator[str]:
         missing = sorted(RECIPE_KEYS - {*names})
         for close in difflib.get_close_matches(name, missing, n=1, cutoff=MISSPELT_RATIO):
             yield f"{name} is none of the training recipe and is taken to change the network; did you mean {close}?"
+
+
+def batch_warnings(prepared: PreparedJob) -> Iterator[str]:
+    """A line where a batch may be larger than the training images."""
+    images = prepared.dataset.counts["train"]
+    drawn = (config.get("batch_size") for config in sampled_configs(prepared.space))
+    largest = max((size for size in drawn if isinstance(size, int)), default=0)
+    if largest > images:
+        yield (
+            f"batch_size goes up to {largest:,}, and there are {images:,} training images: a larger batch holds all of "
+            "them, and an epoch is then one step"
+        )
 
 
 def image_count(count: int) -> str:

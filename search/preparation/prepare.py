@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from toprung.results.tables.parts import read_reports, read_table
 from toprung.results.tables.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from toprung.search.preparation.check_model import check_family
-from toprung.search.preparation.job_placement import (
-    check_gpus,
-    check_storage_outlives_job,
-    check_trackers,
-    with_gpus_of_run,
-)
+from toprung.search.preparation.job_placement import placement_problems, with_gpus_of_run
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
 from toprung.search.strategy.initial_configs import allowed_subset
@@ -52,10 +47,7 @@ def prepare(job: Job) -> PreparedJob:
         InputError: With the problems of all of them at once.
     """
     job = with_gpus_of_run(job)
-    problems: list[Problem] = []
-    _attempt(lambda: check_gpus(job), problems)
-    _attempt(lambda: check_storage_outlives_job(job), problems)
-    _attempt(lambda: check_trackers(job), problems)
+    problems = list(placement_problems(job))
     space = _attempt(lambda: prepared_space(job), problems)
     if space:
         _attempt(lambda: check_family(job.family, sampled_configs(space)), problems)

@@ -49,7 +49,7 @@ def suggested_job(survey: ImageSurvey, name: str, file: str) -> str:
 def job_name(path: str) -> str:
     """A job's name made of the name of a folder, file or URI."""
     last = re.split(r"[/\\]", path.partition("?")[0].rstrip("/\\"))[-1]
-    stem = re.sub(r"\.(parquet|npz)$", "", last)
+    stem = re.sub(r"\.(parquet|parq|pq|npz)$", "", last, flags=re.IGNORECASE)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:100] or "images"
 
 

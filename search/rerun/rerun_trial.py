@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from toprung.search.rerun.comparison import compare
 from toprung.search.rerun.environment import Environment
 from toprung.search.rerun.recorded_trial import UNFINISHED, RecordedTrial
+from toprung.search.rerun.repetition import Repetition
 from toprung.search.rerun.row_plan import code_of, execution_of, images_of, kept_version, row_plan
 from toprung.search.runs.allowed_changes import check_rerun_overrides
 from toprung.trainables.trial.messages import TrialStart
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
-from toprung.trainables.worker.repeated_trial import repeat_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,9 +52,10 @@ def rerun_trial(
     folder: RunFolder,
     trial_id: str,
     overrides: Sequence[str] = (),
+    address: str | None = None,
     on_epoch: Callable[[RecordedTrial, EpochReport], None] | None = None,
 ) -> Rerun:
-    """Train a trial of a run again in this process; nothing in the run is changed.
+    """Train a trial of a run again; nothing in the run is changed.
 
     Configuration, seed, number of epochs, precision and version of the user's code are those of the row; splits and
     length of the schedules those of the run's job, which no continuation may change.
@@ -63,10 +64,12 @@ def rerun_trial(
         folder: The run.
         trial_id: A trial that has ended.
         overrides: `data.path=...`, where the images have moved.
+        address: The Ray cluster that trains, see `Repetition.carried_out`; None trains in this process.
         on_epoch: Called after each epoch.
 
     Raises:
         InputError: There is no such trial, or its images or its code are not there any more.
+        ClusterUnreachableError, SearchFailedError: See `Repetition.carried_out`.
     """
     check_rerun_overrides(overrides)
     job = folder.job().overridden(overrides)
@@ -75,14 +78,17 @@ def rerun_trial(
     dataset = images_of(job, recorded)
     start = TrialStart(trial_id, number_of(trial_id), recorded.seed, dict(recorded.config))
     plan = row_plan(job, recorded, code, dataset)
+    work = Repetition(plan, start, execution_of(recorded, dataset.counts["train"]), recorded.epochs)
     results: list[EpochResult] = []
-    for result in repeat_trial(plan, start, execution_of(recorded, dataset.counts["train"]), recorded.epochs):
-        results.append(result)
-        if on_epoch and result.report and not result.failure:
-            on_epoch(recorded, result.report)
+    for message in work.carried_out(address, 60 * job.resources.wait_minutes):
+        if isinstance(message, Environment):
+            now = message
+            continue
+        results.append(message)
+        if on_epoch and message.report and not message.failure:
+            on_epoch(recorded, message.report)
     last = results[-1]
     reports = [report for each in results for report in (*each.history, each.report) if report is not None]
-    now = Environment.of_this_process(last.execution, plan.cpus, code.fingerprint)
     outcome = _ended_otherwise(recorded, last, reports)
     failure = last.reason or last.error.strip().rpartition("\n")[2]
     compared = compare(recorded.reports, reports, outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -51,11 +51,22 @@ def found_model(named: str, where: str = "RUN") -> Iterator[FoundModel]:
         raise InputError.single(where, f"{named} holds no model", ALLOWED)
     with TemporaryDirectory(prefix="toprung-") as scratch:
         try:
-            yield FoundModel(kept.folder.model_copy(Path(scratch)), kept)
-        except FileNotFoundError as error:
-            if MODEL not in str(error):
-                raise
-            raise InputError.single(where, f"{kept.folder.path()} has lost its {MODEL}", ALLOWED) from None
+            copy = kept.folder.model_copy(Path(scratch))
+        except FileNotFoundError:
+            given = f"{kept.folder.path()} has lost its {MODEL}"
+            raise InputError.single(where, given, ALLOWED) from None
+        with _errors_naming(kept.folder.path(MODEL), str(copy)):
+            yield FoundModel(copy, kept)
+
+
+@contextmanager
+def _errors_naming(file: str, copy: str) -> Iterator[None]:
+    """Name the file itself in an InputError that names the copy which was read."""
+    try:
+        yield
+    except InputError as error:
+        named = [replace(each, given=each.given.replace(copy, file)) for each in error.problems]
+        raise InputError(named) from error
 
 
 def kept_model(named: str) -> KeptModel | None:

@@ -17,6 +17,7 @@ from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
 from toprung.search.runs.allowed_changes import TRIALS_KEY, may_change
+from toprung.search.runs.kept_settings import check_settings, record_settings
 from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.errors import InputError, Problem
 from toprung.spaces.user_code.source_files import SourceFile
@@ -101,7 +102,12 @@ class RunFolder:
         return bytes(storage.read(IDENTITY_FILE)).decode("ascii", "replace").strip()
 
     def job(self, where: str = "RUN") -> Job:
-        """The job this run belongs to. Raises `InputError`, pointing at `where`, when this is no run folder."""
+        """The job this run belongs to.
+
+        Raises:
+            InputError: Pointing at `where`, this is no run folder; or its job file was changed since the search wrote
+                it, in what a run may not change.
+        """
         allowed = "must be a run folder, as `toprung search` makes them"
         try:
             content = bytes(Storage.at(self.root).read(JOB_FILE))
@@ -113,7 +119,9 @@ class RunFolder:
             given = f"{self.root} cannot be read ({_reason(error)})"
             raise InputError.single(where, given, allowed) from None
         file = self.path(JOB_FILE)
-        return Job.from_dict(read_mapping(content, file), file)
+        job = Job.from_dict(read_mapping(content, file), file)
+        check_settings(Storage.at(self.root), job, file)
+        return job
 
     def trials_with(self, more: int, new_run_trials: int) -> int:
         """The number of trials that `search.trials=+more` asks for.
@@ -142,7 +150,9 @@ class RunFolder:
         try:
             self.check_same(job, fingerprint)
             lock = RunLock(self.root)
-            Storage.at(self.root).put(JOB_FILE, job.to_yaml().encode())
+            storage = Storage.at(self.root)
+            storage.put(JOB_FILE, job.to_yaml().encode())
+            record_settings(storage, job)
         except OSError as error:
             raise self._unwritable(_reason(error)) from None
         return lock

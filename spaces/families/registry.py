@@ -21,7 +21,7 @@ from toprung.spaces.definition.validation import (
 )
 from toprung.spaces.errors import InputError
 from toprung.spaces.families.built_in import BUILT_IN, registration_of
-from toprung.spaces.user_code.errors import errors_of_user_code
+from toprung.spaces.user_code.errors import errors_of_first_run, errors_of_user_code
 from toprung.spaces.user_code.references import instance, resolve
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ class Space:
 
     def __call__(self, trial: OptunaTrial) -> dict[str, Any]:
         """Draw a configuration: a flat dict of numbers, texts, flags or None."""
-        return define_by_run(self.name)(OverriddenTrial(trial, self.fixed, self.ranges))
+        function, overridden = define_by_run(self.name), OverriddenTrial(trial, self.fixed, self.ranges)
+        if self.name in BUILT_IN:
+            return function(overridden)
+        with errors_of_user_code("space.name", f"{self.name} fails", "fix the space function"):
+            return function(overridden)
 
     @property
     def first_configs(self) -> Sequence[Mapping[str, Any]]:
@@ -117,7 +121,7 @@ def _described(name: str, function: DefineByRun) -> Mapping[str, BaseDistributio
                 raise InputError.single("space.name", f"{name} returned the key {key!r}", "must be a text")
         return config
 
-    with errors_of_user_code("space.name", f"{name} fails", "fix the space function"):
+    with errors_of_first_run("space.name", f"{name} fails", "fix the space function"):
         return describe(checked, with_rare=True)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.errors import errors_of_user_code
+from toprung.spaces.user_code.errors import errors_of_first_run
 from toprung.spaces.user_code.siblings import search_beside, siblings_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def file_of(reference: str, where: str) -> Path:
     if location.endswith(".py"):
         return _existing(location, where)
     _search_working_directory()
-    with errors_of_user_code(where, f"{location} fails to import", "fix the module"):
+    with errors_of_first_run(where, f"{location} fails to import", "fix the module"):
         spec = _spec_of(location)
     if spec is None or spec.origin is None or not spec.has_location:
         raise _no_module(location, where)
@@ -87,7 +87,7 @@ def instance(found: Any, reference: str, where: str) -> Any:
     if not isinstance(found, type):
         return found
     rule = "a class must be one that can be called without arguments"
-    with errors_of_user_code(where, f"{reference} cannot be made", rule):
+    with errors_of_first_run(where, f"{reference} cannot be made", rule):
         return found()
 
 
@@ -143,7 +143,7 @@ def _from_file(location: str, where: str) -> ModuleType:
     # Registered before it runs, so that what it defines can be pickled and its dataclasses resolve names.
     sys.modules[name] = module
     try:
-        with errors_of_user_code(where, f"{location} fails to load", "fix the file"):
+        with errors_of_first_run(where, f"{location} fails to load", "fix the file"):
             # Not by the loader: bytecode that it keeps may be of a version of the same second and size.
             exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except BaseException:
@@ -154,7 +154,7 @@ def _from_file(location: str, where: str) -> ModuleType:
 
 def _from_module(location: str, where: str) -> ModuleType:
     _search_working_directory()
-    with errors_of_user_code(where, f"{location} fails to import", "fix the module"):
+    with errors_of_first_run(where, f"{location} fails to import", "fix the module"):
         try:
             return importlib.import_module(location)
         except ModuleNotFoundError as error:

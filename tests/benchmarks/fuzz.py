@@ -1,8 +1,9 @@
-"""Malformed jobs, damaged tables and forged saved states, by the thousand: how each was taken.
+"""Malformed jobs, damaged tables, forged saved states and odd folders of images, by the thousand: how each was taken.
 
-    python tests/benchmarks/fuzz.py [--jobs 2000] [--tables 1500] [--states 2000] [--seed 0]
+    python tests/benchmarks/fuzz.py [--jobs 2000] [--tables 1500] [--states 2000] [--images 1000] [--seed 0]
 
-Every wrong input has to be told in one line, and no damage may pass for other values. The exit code is 1 where a
+Every wrong input has to be told in one line, no damage may pass for other values, and no image may be left out without
+a word. The exit code is 1 where a
 traceback, a silent change or an unreadable message came; the first few of each are printed. What a checksum cannot see
 is not tried: rows that another program has changed and written back, and plausible values forged in a saved state.
 Takes about ten minutes on one core.
@@ -24,6 +25,7 @@ for folder in ("fuzzing", "results", "trainables/worker"):
     sys.path.insert(0, str(TESTS / folder))
 
 import checkpoint_fuzzer  # noqa: E402
+import image_fuzzer  # noqa: E402
 import job_fuzzer  # noqa: E402
 import table_fuzzer  # noqa: E402
 
@@ -33,7 +35,7 @@ from toprung.trainables.trial.report import EpochReport, Outcome  # noqa: E402
 from toprung.trainables.worker.checkpoints import Checkpoint, CheckpointStore, UnusableStateError  # noqa: E402
 from toprung.trainables.worker.saved_state import checked_history  # noqa: E402
 
-GOOD = {"told", "valid", "unchanged", "same"}
+GOOD = {"told", "valid", "unchanged", "same", "named"}
 SHOWN = 5
 
 
@@ -101,7 +103,7 @@ def report(title: str, outcomes: Iterable[tuple[str, str]]) -> bool:
 def main() -> int:
     """Run all fuzzers."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for name, default in (("jobs", 2000), ("tables", 1500), ("states", 2000), ("seed", 0)):
+    for name, default in (("jobs", 2000), ("tables", 1500), ("states", 2000), ("images", 1000), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     shipped = [path.read_text() for path in (TESTS.parent / "search" / "jobs").glob("*.yaml")]
@@ -112,6 +114,7 @@ def main() -> int:
             report("jobs", job_fuzzer.outcomes(folder, shipped, options.jobs, options.seed)),
             report("tables", table_fuzzer.outcomes(search_rows(), options.tables, options.seed)),
             report("states", state_outcomes(folder / "states", options.states, options.seed)),
+            report("images", image_fuzzer.outcomes(folder / "images", options.images, options.seed)),
         ]
     return 0 if all(results) else 1
 

@@ -37,7 +37,12 @@ class Tenths:
 """
 
 
-def written(folder: RunFolder, job: Job, trials: list[tuple[Config, list[float], Outcome]]) -> None:
+def written(
+    folder: RunFolder,
+    job: Job,
+    trials: list[tuple[Config, list[float], Outcome]],
+    fingerprint: str = "a" * 20,
+) -> None:
     """The tables of a search of these trials, the value of each epoch given."""
     folder.claim(job).release()
     folder.keep_code(pack_source(job.family))
@@ -52,7 +57,7 @@ def written(folder: RunFolder, job: Job, trials: list[tuple[Config, list[float],
             writer.append(PROPOSALS, proposal_row(trial_id, config, number, suggested=suggested))
             for report in reports:
                 writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "keep"))
-            facts = TrialDetails(seed=number, data_fingerprint="a" * 20)
+            facts = TrialDetails(seed=number, data_fingerprint=fingerprint)
             writer.append(TRIALS, trial_row(trial_id, config, outcome, reports, facts))
 
 

@@ -106,7 +106,7 @@ def test_where_there_is_no_run_one_line_says_so(tmp_path: Path) -> None:
 
 
 def test_a_model_that_was_never_trained_is_one_line_too(root: str) -> None:
-    with pytest.raises(InputError, match=f"RUN: {root} has no model; retrain it first"):
+    with pytest.raises(InputError, match=f"RUN: {root} holds no model; must be a run that was retrained"):
         load(root).model()
     with pytest.raises(InputError, match=r"no trial has a finite val_accuracy"):
         load(root).retrain()

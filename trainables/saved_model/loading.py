@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.errors import errors_of_user_code
 from toprung.spaces.user_code.references import is_reference, resolve
 from toprung.spaces.user_code.source_files import unpack_source
 from toprung.trainables.saved_model.description import ModelDescription, description_of
@@ -45,12 +45,9 @@ class LoadedModel:
         if is_reference(description.code.reference):
             family = resolve(unpack_source(description.code), where)
             module = inspect.getmodule(family if inspect.isclass(family) else type(family))
-        try:
+        # Keras, h5py and the user's layers raise whatever they like.
+        with errors_of_user_code(where, f"{path} cannot be loaded", "must be a model.keras that is complete"):
             return cls(load_keras(str(path), module), description)
-        except Exception as error:  # Keras, h5py and the user's layers raise whatever they like
-            reason = str(error).strip().partition("\n")[0]
-            given = f"{path} cannot be loaded ({type(error).__name__}: {reason})"
-            raise InputError.single(where, given, "must be a model.keras that is complete") from error
 
     def predict(self, images: np.ndarray, batch: int = BATCH) -> Predictions:
         """What the model says about uint8 images (N, H, W, C) of its size, N at least 1.

@@ -10,6 +10,7 @@ from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import printable
+from toprung.spaces.user_code.interrupts import interrupts_noted
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -82,16 +83,16 @@ def catch_failure(action: Callable[[], None], catches_interrupts: bool = False) 
 
     Args:
         action: What to run.
-        catches_interrupts: Whether KeyboardInterrupt is a failure too, as in a worker, which Ray shields from Ctrl-C.
+        catches_interrupts: Whether the KeyboardInterrupt of a signal is a failure too, as in a worker, which Ray
+            shields from Ctrl-C; one that a user's code raises is a failure in any process.
     """
-    try:
-        action()
-    except KeyboardInterrupt as error:
-        if not catches_interrupts:
-            raise
-        return failure_of(error)
-    except BaseException as error:
-        return failure_of(error)
+    with interrupts_noted() as interrupts:
+        try:
+            action()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and interrupts and not catches_interrupts:
+                raise
+            return failure_of(error)
     return Failure.none()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS, Sa
 from toprung.search.strategy.sampling.points import Observation, Point, Space, subseed
 from toprung.spaces.definition.plain_values import plain_config
 from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.errors import errors_of_first_run
+from toprung.spaces.user_code.references import is_reference, resolve
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -105,17 +106,14 @@ def _factory(name: str) -> SamplerFactory:
 
 
 def _users_factory(name: str) -> SamplerFactory:
-    module, colon, function = name.partition(":")
-    allowed = f"must be one of {', '.join(SAMPLERS)}, or module:function taking a seed and returning an Optuna sampler"
-    if not colon:
+    takes = "taking a seed and returning an Optuna sampler"
+    allowed = f"must be one of {', '.join(SAMPLERS)}, or module:function or file.py:function {takes}"
+    if not is_reference(name):
         raise InputError.single("search.sampler", repr(name), allowed)
-    try:
-        build: Callable[[int], BaseSampler] = getattr(importlib.import_module(module), function)
+    build: Callable[[int], BaseSampler] = resolve(name, "search.sampler")
+    with errors_of_first_run("search.sampler", f"{name} fails", allowed):
         # Called once here, because a search needs it only after its random start, hours into the run.
         sampler = build(0)
-    except Exception as error:
-        message = " ".join(str(error).split())
-        raise InputError.single("search.sampler", f"{name!r} ({message})", allowed) from error
     if not isinstance(sampler, BaseSampler):
         given = f"{name!r} returned {type(sampler).__name__}"
         raise InputError.single("search.sampler", given, allowed)

@@ -64,10 +64,24 @@ def test_a_part_in_the_middle_that_is_missing_is_named(run: Path) -> None:
         read_table(run, "epochs")
 
 
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("folder_too", [True, False])
+def test_a_table_that_is_lost_is_told_by_every_reader(run: Path, table: str, folder_too: bool) -> None:
+    shutil.rmtree(run / table)
+    if not folder_too:
+        (run / table).mkdir()
+    for read in (read_tables, lambda root: read_table(root, table)):
+        with pytest.raises(DamagedTableError, match=rf"/{table}: holds no file; `toprung repair"):
+            read(run)
+    assert repair_run(run).lost
+    read_tables(run)
+    read_table(run, table)
+
+
 def test_lost_proposals_are_rebuilt_from_the_trials_that_ended(run: Path) -> None:
     before = read_tables(run)
     shutil.rmtree(run / "proposals")
-    with pytest.raises(DamagedTableError, match=r"proposals: lacks t00000, t00001, t00002 and 3 more trials"):
+    with pytest.raises(DamagedTableError, match=r"proposals: holds no file"):
         read_tables(run)
     repaired = repair_run(run)
     assert repaired.rows == {"proposals": 5, "epochs": 15, "trials": 5, "space": 0, "rungs": 0}

@@ -44,6 +44,21 @@ def initialised(path: str, *arguments: str) -> str:
     return file.read_text()
 
 
+def test_a_class_that_is_too_small_to_be_divided_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    photos("rare", [(40, 40)], counts=(20, 2))
+    assert main(["init", "rare"]) == 0
+    assert (
+        "note       a search will be refused: class 'class 1' has 2 images; at least 3"
+        in capsys.readouterr().out
+    )
+
+
+def test_an_archive_is_to_be_unpacked(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos.ZIP").write_bytes(b"PK")
+    assert main(["init", "photos.ZIP"]) == 2
+    assert "photos.ZIP is a file; unpack it: a folder with" in capsys.readouterr().err
+
+
 def test_photographs_of_many_sizes_are_for_transfer(capsys: pytest.CaptureFixture[str]) -> None:
     photos("my photos", [(200, 150), (140, 160), (300, 210)])
     text = initialised("my photos/")

@@ -139,7 +139,7 @@ def test_a_searched_trial_comes_out_the_same_with_the_code_it_had_and_a_row_that
     assert everything(run) == before, "nothing in the run is changed"
 
     change(str(run), "t00001", epoch=last)
-    other = toprung("rerun", run, "t00001").wait()
+    other = on_cluster("rerun", run, "t00001").wait()
     assert other.returncode == 1
     assert f"different  t00001 from epoch {last} on: val_loss" in other.stdout
     assert "nothing that the row records" in other.stdout

@@ -107,6 +107,7 @@ def test_a_run_is_cut_or_continued_to_the_epochs_of_the_job(path: Path, trained:
     document = yaml.safe_load((root / "job.yaml").read_text())
     document["search"]["max_epochs"] = 27  # as where a budget ended the search before a trial was through
     (root / "job.yaml").write_text(yaml.safe_dump(document))
+    (root / "settings.json").unlink()  # which says that it was 3 when the search began
     (cost,) = forecast(Job.from_file(path), [1], str(root), epoch_secs=60.0)
     assert max(incumbent.epoch for incumbent in cost.result.incumbents) <= 9
     assert cost.completed < cost.trials / 2

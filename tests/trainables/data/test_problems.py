@@ -110,7 +110,8 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a class of two images": (
         lambda root: make_folder(root, each=2),
-        "class 'class0' has 2 images; at least 3",
+        "class 'class0' has 2 images; at least 3, one each for train, val, test: add images, or take the class out, or "
+        "draw no test images (data.splits: {test: 0})",
     ),
     "a class unknown to train": (
         lambda root: (make_folder(root / "train"), make_folder(root / "test", classes=3)),
@@ -126,6 +127,26 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
             for folder, split in zip(make_folder(root).iterdir(), ("train", "test"), strict=True)
         ],
         "has test, train, but no train folder with class folders in it",
+    ),
+    "splits without classes beside another folder": (
+        lambda root: [
+            folder.rename(root / name)
+            for folder, name in zip(
+                make_folder(root, classes=3).iterdir(), ("annotations", "train2017", "val2017"), strict=True
+            )
+        ],
+        "has annotations, train2017, val2017, but no train folder with class folders in it",
+    ),
+    "images and their masks": (
+        lambda root: [
+            folder.rename(root / name)
+            for folder, name in zip(make_folder(root).iterdir(), ("images", "Masks"), strict=True)
+        ],
+        "has Masks, images: the parts of a data set for another task, and no classes",
+    ),
+    "files in no class folder, and a table": (
+        lambda root: [root.mkdir(), (root / "1.jpg").write_bytes(jpeg(1)), (root / "labels.csv").touch()],
+        "where a table or file names say the classes, give data.source FILE.py:FUNCTION",
     ),
     "a split twice": (
         lambda root: [make_folder(root / split) for split in ("train", "val", "validation")],
@@ -219,7 +240,7 @@ def test_a_split_or_class_lost_to_broken_images_is_an_error(tmp_path: Path, prob
 RAGGED = "import numpy as n\ndef load(): return [n.zeros((2, 2), 'u1'), n.zeros((3, 2), 'u1')], [0, 1]"
 FUNCTIONS = {
     "broken.py:load": ("def load(:", "fails to load: SyntaxError"),
-    "raising.py:load": ("def load(): raise KeyError('x')", "raised KeyError"),
+    "raising.py:load": ("def load(): raise KeyError('x')", "fails: KeyError"),
     "misnamed.py:lod": (
         "def load(): pass",
         "has no 'lod'; did you mean \"load\"?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,13 +127,17 @@ def test_sys_exit_and_an_interrupt_in_a_users_code_end_the_trial_and_not_the_wor
         assert (str(result.failure), result.reason) == ("FAILED", reason)
 
 
-def test_an_interrupt_is_one_where_somebody_may_interrupt(
-    tmp_path: Path, new_run: Callable, new_start: Callable
+def test_where_somebody_may_interrupt_a_signal_does_and_a_users_code_does_not(
+    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
 ) -> None:
     run = new_run(tmp_path)
     run.begin(new_start(raises_at=1, error=KeyboardInterrupt()))
+    assert (str((result := run.step()).failure), result.reason) == ("FAILED", "KeyboardInterrupt")
+    trainer = trainer_type(before_epoch=lambda _: signal.raise_signal(signal.SIGINT))
+    interrupted = new_run(tmp_path / "another", trainer)
+    interrupted.begin(new_start())
     with pytest.raises(KeyboardInterrupt):
-        run.step()
+        interrupted.step()
 
 
 def test_the_reason_is_the_type_and_the_first_whole_line(

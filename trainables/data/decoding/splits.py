@@ -224,7 +224,9 @@ def _train_problems(labels: Labels, classes: Sequence[str], splits: Sequence[str
         given = f"{len(labels)} images for {len(classes)} classes"
         return [Problem("data.path", given, f"at least {len(splits)} images for each class")]
     counts = class_counts(labels, len(classes))
-    allowed = f"at least {len(splits)}, one each for {', '.join(splits)}"
+    allowed = f"at least {len(splits)}, one each for {', '.join(splits)}: add images, or take the class out"
+    if "test" in splits:
+        allowed += ", or draw no test images (data.splits: {test: 0})"
     small = [number for number, count in enumerate(counts) if count < len(splits)]
     given_each = [
         f"class {classes[number]!r} has {counts[number]} image{'s' * (counts[number] != 1)}"

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from toprung.trainables.data.sources.spec import DataSpec
 
 MAX_NAMED = 5  # files, folders and suffixes in a note
+ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
+ELSEWHERE = (
+    "; where a table or file names say the classes, give data.source FILE.py:FUNCTION, which reads them"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class FolderSource(Source):
     def __init__(self, spec: DataSpec) -> None:
         self.root = located(spec.path, "folder", ALLOWED)
         if not self.root.is_dir():
-            raise InputError.single("data.path", f"{self.root} is a file", ALLOWED)
+            unpacked = "unpack it: " if suffix_of(self.root.name) in ARCHIVES else ""
+            raise InputError.single("data.path", f"{self.root} is a file", f"{unpacked}{ALLOWED}")
         self.layout = layout_of(self.root)
 
     @cached_property
@@ -136,7 +141,9 @@ class FolderSource(Source):
             there = f"one class folder with images ({filled[0]})" if filled else "no class folder with images"
             if self.layout.outside:
                 there += f", but {_counted(self.layout.outside)} in none"
-            return [Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {ALLOWED}")]
+            return [
+                Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {ALLOWED}{ELSEWHERE}")
+            ]
         return [
             Problem(
                 "data.path",

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
 MAX_WRAPPERS = 5  # folders around folders that are passed through
 PLAIN_NAMES = ("train", "val", "validation", "test")
+# What detection and segmentation sets are made of: each of their images has a file of each kind.
+PARTS = frozenset(
+    {"images", "image", "imgs", "img", "jpegimages", "labels", "label", "masks", "mask", "annotations",
+     "annotation", "segmentation", "segmentations", "groundtruth", "gt", "bboxes"}
+)  # fmt: skip
 
 ClassFolders = Mapping[str, Mapping[str, str]]
 """Split -> class -> its folder, relative to the root."""
@@ -94,6 +99,11 @@ def _layout_in(root: Place, top: _Folder) -> FolderLayout:
     by_split = _folders_by_split(root, top)
     if "train" in by_split:
         return _with_split_folders(root, top, by_split)
+    if len(top.folders) > 1 and all(name.lower() in PARTS for name in top.folders):
+        given = (
+            f"{root} has {', '.join(top.folders)}: the parts of a data set for another task, and no classes"
+        )
+        raise InputError.single("data.path", given, ALLOWED)
     inner = _splits_inside(root, top)
     if len(inner) > 1:
         return _with_splits_inside(root, top, inner)
@@ -107,7 +117,8 @@ def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
     meant = split_folders(top.folders)
     holding = {name: split for name, split in meant.items() if _Folder.read(root, top.below(name)).folders}
     if "train" not in holding.values():
-        if top.folders and len(meant) == len(top.folders):
+        are_flat = "train" in meant.values() and len({*meant.values()}) > 1
+        if top.folders and (are_flat or len(meant) == len(top.folders)):
             given = f"{root} has {', '.join(top.folders)}, but no train folder with class folders in it"
             raise InputError.single("data.path", given, ALLOWED)
         return {}

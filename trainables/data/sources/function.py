@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError
+from toprung.spaces.user_code.errors import errors_of_first_run
 from toprung.spaces.user_code.references import file_of, resolve
 from toprung.trainables.data.sources.arrays import array_listing
 from toprung.trainables.data.sources.base import Listing, Source
@@ -34,19 +35,11 @@ class FunctionSource(Source):
         return (str(file), hashlib.sha256(file.read_bytes()).hexdigest())
 
     def listing(self) -> Listing:
-        function = resolve(self.reference, "data.source")
+        function, rule = resolve(self.reference, "data.source"), f"a function that returns {RETURNS}"
         if not callable(function):
-            given = f"{self.reference} is no function"
-            raise InputError.single("data.source", given, f"a function that returns {RETURNS}")
-        try:
+            raise InputError.single("data.source", f"{self.reference} is no function", rule)
+        with errors_of_first_run("data.source", f"{self.reference} fails", rule):
             returned = function()
-        except (InputError, KeyboardInterrupt):
-            raise
-        except (
-            BaseException
-        ) as error:  # sys.exit too: any error of the user's code; its message names their function
-            given = f"{self.reference} raised {type(error).__name__}: {error}"
-            raise InputError.single("data.source", given, f"a function that returns {RETURNS}") from error
         if not isinstance(returned, tuple) or len(returned) not in (2, 3):
             given = f"{self.reference} returned {_described(returned)}"
             raise InputError.single("data.source", given, RETURNS)

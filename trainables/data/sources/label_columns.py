@@ -55,19 +55,26 @@ class _FileLabels:
 
 
 def read_label_column(
-    splits: Mapping[str, Sequence[Place]], column: str, names: Sequence[str] | None
+    splits: Mapping[str, Sequence[Place]],
+    column: str,
+    names: Sequence[str] | None,
+    folder_values: Mapping[str, Mapping[str, str | None]] | None = None,
 ) -> LabelColumn:
     """Read the labels of all files.
 
     Args:
         splits: Split -> its files.
-        column: The name of the column, which all files have.
+        column: The name of the column, which all files have; or the key of the folders that hold the labels.
         names: The class names; None numbers the texts in sorted order, and counts the classes where labels are numbers.
+        folder_values: As of `ParquetFiles`; None where the labels are in a column.
 
     Raises:
         InputError: A label is missing or is no class, or some files hold texts or lists and others do not.
     """
-    files = {split: [_read(file, column) for file in group] for split, group in splits.items()}
+    if folder_values is None:
+        files = {split: [_read(file, column) for file in group] for split, group in splits.items()}
+    else:
+        files = _of_folders(splits, column, folder_values)
     unlabelled = [
         split
         for split, group in files.items()
@@ -116,6 +123,22 @@ def _read(file: Place, column: str) -> _FileLabels:
     kind = _kind(values.type)
     assert kind is not None, "the columns were checked before"
     return _FileLabels(str(file), values.to_pylist(), kind, is_list(values.type))
+
+
+def _of_folders(
+    splits: Mapping[str, Sequence[Place]], key: str, values: Mapping[str, Mapping[str, str | None]]
+) -> dict[str, list[_FileLabels]]:
+    """All rows of a file have the label of its folder; the labels are numbers where all of them are written as such."""
+    labels = {str(file): values[str(file)].get(key) for group in splits.values() for file in group}
+    are_numbers = all(label is None or label.isdecimal() for label in labels.values())
+
+    def of_file(file: Place) -> _FileLabels:
+        label = labels[str(file)]
+        value = int(label) if are_numbers and label is not None else label
+        rows = [value] * open_parquet(file).metadata.num_rows
+        return _FileLabels(str(file), rows, "number" if are_numbers else "text", is_list=False)
+
+    return {split: [of_file(file) for file in group] for split, group in splits.items()}
 
 
 def _numbers(file: _FileLabels, names: Sequence[str] | None) -> Labels:

@@ -52,7 +52,7 @@ class NpzSource(Source):
 
     @classmethod
     def recognises(cls, path: str | None) -> bool:
-        return path is not None and last_name(path).endswith(".npz")
+        return path is not None and last_name(path).lower().endswith(".npz")
 
     def stamps(self) -> tuple[str, ...]:
         return (file_stamp(self.path),)

@@ -13,6 +13,7 @@ from toprung.trainables.data.sources.parquet_files import (
     ALLOWED,
     find_parquet_files,
     holds_parquet,
+    is_parquet,
     open_parquet,
     unreadable,
 )
@@ -55,8 +56,9 @@ class ParquetSource(Source):
     """A folder of train, val and test files (see `parquet_files`), or one file.
 
     The image column holds encoded bytes, plain or as the field `bytes` of a struct (see `parquet_columns`). The label
-    column holds integers, texts or flags, or lists (see `label_columns`). Class names come from classes.txt (one a
-    line), else from the names that hubs store in the schema, else from labels that are texts.
+    column holds integers, texts or flags, or lists (see `label_columns`), or the folders say it (see `hive_folders`).
+    Class names come from classes.txt (one a line), else from the names that hubs store in the schema, else from labels
+    that are texts.
     """
 
     names: ClassVar[tuple[str, ...]] = ("parquet",)
@@ -69,7 +71,7 @@ class ParquetSource(Source):
 
     @classmethod
     def recognises(cls, path: str | None) -> bool:
-        if path is None or last_name(path).endswith(".parquet"):
+        if path is None or is_parquet(last_name(path)):
             return path is not None
         try:
             return holds_parquet(place_of(path))
@@ -87,12 +89,15 @@ class ParquetSource(Source):
         splits = self.found.splits
         files = [file for group in splits.values() for file in group]
         schemas = [open_parquet(file).schema_arrow for file in files]
-        columns = Columns.of(schemas[files.index(splits["train"][0])], self.spec)
+        first = splits["train"][0]
+        said = self.found.folder_values
+        columns = Columns.of(schemas[files.index(first)], self.spec, said.get(str(first), {}))
         checked = zip(files, schemas, strict=True)
         problems = [problem for file, schema in checked for problem in columns.problems(file, schema)]
         if problems:
             raise InputError(problems)
-        labels = read_label_column(splits, columns.label, self._names(columns))
+        from_folders = said if columns.is_label_in_folders else None
+        labels = read_label_column(splits, columns.label, self._names(columns), from_folders)
         found = {
             split: SourceSplit(ParquetImages(splits[split], labels.rows[split], columns.image), array)
             for split, array in labels.arrays.items()

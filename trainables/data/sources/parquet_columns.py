@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import Problem
+from toprung.trainables.data.sources.hive_folders import label_key
 from toprung.trainables.data.sources.label_columns import holds_labels
 from toprung.trainables.data.sources.spec import DataSpec
 
@@ -20,30 +21,42 @@ MAX_NAMED = 10  # columns
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of the images, that of the labels, the class names that the file gives (None: none), other columns."""
+    """Where the images and the labels are.
+
+    image: the column of the images.
+    label: that of the labels, or the key of the folders that hold them.
+    class_names: those that the file gives; None where it gives none.
+    others: columns that are not used.
+    is_label_in_folders: whether the labels are in the names of folders, as in label=cat.
+    """
 
     image: str
     label: str
     class_names: tuple[str, ...] | None
     others: tuple[str, ...] = ()
+    is_label_in_folders: bool = False
 
     @classmethod
-    def of(cls, schema: Any, spec: DataSpec) -> Columns:
+    def of(cls, schema: Any, spec: DataSpec, folder_keys: Collection[str] = ()) -> Columns:
         """Choose the columns of a file.
 
         The columns that the job names, or `image` and `label`. A file that has no column of these two names has others:
         the only ones that dataset hubs declare as Image and ClassLabel in the schema, else the only ones of a fitting
-        type.
+        type. Labels that are in no column may be in folders (see `hive_folders`).
 
         Args:
             schema: The file's `pyarrow.Schema`.
             spec: Names the columns.
+            folder_keys: The keys of the folders that the file is in.
         """
         features = _features(schema)
         image = _only_column(
             schema, spec.image_column, DataSpec.image_column, _declared(features, "Image"), _holds_images
         )
         others = [name for name in schema.names if name != image]
+        key = label_key(spec.label_column, DataSpec.label_column, folder_keys)
+        if key is not None and spec.label_column not in schema.names:
+            return cls(image, key, None, tuple(others), is_label_in_folders=True)
         declared = [name for name in _declared(features, "ClassLabel") if name in others]
         label = _only_column(schema, spec.label_column, DataSpec.label_column, declared, holds_labels, others)
         unused = tuple(name for name in schema.names if name not in (image, label))
@@ -51,7 +64,9 @@ class Columns:
 
     def problems(self, file: Place, schema: Any) -> list[Problem]:
         """What keeps a file's columns from being used: one is missing, or holds something else."""
-        columns = {"image_column": self.image, "label_column": self.label}
+        columns = {"image_column": self.image}
+        if not self.is_label_in_folders:
+            columns["label_column"] = self.label
         there = f"one of the columns of {file}: {', '.join(schema.names)}"
         missing = [
             Problem(f"data.{key}", repr(name), there)
@@ -60,21 +75,23 @@ class Columns:
         ]
         if missing:
             return missing
-        image_type, label_type = (schema.field(name).type for name in columns.values())
         found = []
+        image_type = schema.field(self.image).type
         if not _holds_images(image_type):
             given = f"{self.image!r} of {file} holds {image_type}"
             allowed = "encoded images: binary, or a struct with a binary field 'bytes'"
             found.append(Problem("data.image_column", given, allowed))
-        if not holds_labels(label_type):
-            given = f"{self.label!r} of {file} holds {label_type}"
+        if not self.is_label_in_folders and not holds_labels(schema.field(self.label).type):
+            given = f"{self.label!r} of {file} holds {schema.field(self.label).type}"
             allowed = "class numbers (integers from 0), texts, or lists of them"
             found.append(Problem("data.label_column", given, allowed))
         return found
 
     def notes(self, spec: DataSpec) -> Iterator[str]:
         """A line where other columns are used than the job names, and one of those that are not used."""
-        if (self.image, self.label) != (spec.image_column, spec.label_column):
+        if self.is_label_in_folders:
+            yield f"labels are the names of the folders {self.label}=..., images are in the column {self.image!r}"
+        elif (self.image, self.label) != (spec.image_column, spec.label_column):
             yield f"images are in the column {self.image!r}, labels in {self.label!r}"
         if self.others:
             more = f" and {len(self.others) - MAX_NAMED:,} more" if len(self.others) > MAX_NAMED else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.sources.formats import has_image_suffix
+from toprung.trainables.data.sources.hive_folders import folder_values, is_hive, split_word
 from toprung.trainables.data.sources.paths import Place, RemotePath, entries, files_below
 from toprung.trainables.data.sources.split_names import resolved, split_file
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 ALLOWED = "a folder with train.parquet or train-*.parquet (and val, test), or one .parquet file"
-SUFFIX = ".parquet"
+SUFFIXES = (".parquet", ".pq", ".parq")
 PEEKED = 20  # entries of a folder that are looked at to recognise a layout
 PART = re.compile(r"-(?P<number>\d{1,9})-of-(?P<count>\d{1,9})(?=\D|$)")
 MAX_DEPTH = 2  # folders between the path and its files, as in default/train/0000.parquet
@@ -24,10 +25,21 @@ MAX_DEPTH = 2  # folders between the path and its files, as in default/train/000
 
 @dataclass(frozen=True)
 class ParquetFiles:
-    """Split -> its files, sorted; and a line for each kind of file that is not used."""
+    """The files of a data set.
+
+    splits: split -> its files, sorted.
+    unused: a line for each kind of file that is not used.
+    folder_values: file, as text -> what its folders say of it (see `hive_folders`).
+    """
 
     splits: Mapping[str, tuple[Place, ...]]
     unused: tuple[str, ...] = ()
+    folder_values: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+
+def is_parquet(name: str) -> bool:
+    """Whether the name of a file says that it is Parquet."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def holds_parquet(folder: Place) -> bool:
@@ -37,9 +49,9 @@ def holds_parquet(folder: Place) -> bool:
     not be listed.
     """
     found = entries(folder)
-    files = [name for name, is_folder in found if not is_folder and name.endswith(SUFFIX)]
+    files = [name for name, is_folder in found if not is_folder and is_parquet(name)]
     folders = [name for name, is_folder in found if is_folder and not name.startswith(".")]
-    if files and (not folders or any(split_file(name.removesuffix(SUFFIX)) for name in files)):
+    if files and (not folders or any(split_file(_stem(name)) for name in files)):
         return True
     return any(_begins_with_parquet(folder / name, MAX_DEPTH) for name in folders[:PEEKED])
 
@@ -47,9 +59,9 @@ def holds_parquet(folder: Place) -> bool:
 def find_parquet_files(path: Place) -> ParquetFiles:
     """The files at `path`: one file, or a folder with a file or several for each split.
 
-    A split is named by the file (train-00000-of-00002.parquet, mnist_test.parquet) or by the folder that the file is in
-    (default/train/0000.parquet). The files are in the folder, in its folder `data`, or in one other folder. Files of
-    which none names a split are all of `train`.
+    A split is named by the file (train-00000-of-00002.parquet, mnist_test.pq) or by the folder that the file is in
+    (default/train/0000.parquet, split=train/0.parquet). The files are in the folder, in its folder `data`, or in one
+    other folder. Files of which none names a split are all of `train`.
 
     Raises:
         InputError: No training file is there, or several folders have one.
@@ -57,9 +69,7 @@ def find_parquet_files(path: Place) -> ParquetFiles:
     if path.is_file():
         return ParquetFiles({"train": (path,)})
     below = files_below(path)
-    files = [
-        name for name in below if name.endswith(SUFFIX) and not name.rpartition("/")[2].startswith((".", "_"))
-    ]
+    files = [name for name in below if is_parquet(name) and not _last(name).startswith((".", "_"))]
     groups = _by_configuration(files)
     home = _chosen(path, groups)
     if home is None:
@@ -78,7 +88,9 @@ def find_parquet_files(path: Place) -> ParquetFiles:
         *_about_missing_parts(used),
     )
     return ParquetFiles(
-        {split: tuple(path / name for name in names) for split, names in splits.items()}, unused
+        {split: tuple(path / name for name in names) for split, names in splits.items()},
+        unused,
+        {str(path / name): folder_values(name.split("/")[:-1]) for name in used},
     )
 
 
@@ -100,28 +112,40 @@ def unreadable(file: Place, error: Exception) -> InputError:
 
 
 def _begins_with_parquet(folder: Place, depth: int) -> bool:
-    """Whether Parquet files are among the first entries of a folder, or of its folders."""
+    """Whether Parquet files are among the first entries of a folder, or of its folders, and no images beside them."""
     try:
         found = list(islice(entries(folder), PEEKED))
     except OSError:
         return False
-    if any(name.endswith(SUFFIX) for name, is_folder in found if not is_folder):
-        return True
+    names = [name for name, is_folder in found if not is_folder]
+    if any(map(is_parquet, names)):
+        return not any(map(has_image_suffix, names))
     return depth > 1 and any(
-        _begins_with_parquet(folder / name, depth - 1) for name, is_folder in found if is_folder
+        _begins_with_parquet(folder / name, depth if is_hive(name) else depth - 1)
+        for name, is_folder in found
+        if is_folder
     )
 
 
 def _by_configuration(files: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """Folder -> split -> its files; a folder that names a split is not part of the first."""
+    """Folder -> split -> its files; a folder that names a split, or is KEY=VALUE, is not part of the first."""
     grouped: dict[str, dict[str, list[str]]] = {}
     for name in sorted(files):
         *folders, file = name.split("/")
-        word = split_file(file.removesuffix(SUFFIX))
-        if word is None and folders and (word := split_file(folders[-1])):
-            folders.pop()
-        grouped.setdefault("/".join(folders), {}).setdefault(word or "", []).append(name)
+        plain = [folder for folder in folders if not is_hive(folder)]
+        word = split_word(folder_values(folders)) or split_file(_stem(file))
+        if word is None and plain and (word := split_file(plain[-1])):
+            plain.pop()
+        grouped.setdefault("/".join(plain), {}).setdefault(word or "", []).append(name)
     return {home: _with_splits(words) for home, words in grouped.items()}
+
+
+def _stem(file: str) -> str:
+    return file.rpartition(".")[0]
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _with_splits(by_word: Mapping[str, list[str]]) -> dict[str, list[str]]:

@@ -62,11 +62,14 @@ def loaded(path: Path, **settings: Any) -> Dataset:
         ["mnist_train.parquet", "mnist_test.parquet"],
         ["train/part-0.parquet", "test/part-0.parquet"],
         ["train.parquet", "eval.parquet"],
+        ["TRAIN.PARQUET", "Test.Parquet"],
+        ["train.pq", "test.pq"],
+        ["split=train/0.parquet", "split=test/0.parquet"],
     ],
 )
 def test_the_folders_that_hubs_write(files: list[str], tmp_path: Path) -> None:
     for name in files:
-        (put if name.endswith("parquet") else lambda file: file.write_text("# cats and dogs"))(
+        (put if not name.endswith(".md") else lambda file: file.write_text("# cats and dogs"))(
             tmp_path / "set" / name
         )
     data = loaded(tmp_path / "set")
