@@ -209,7 +209,8 @@ def trained(
     from toprung.trainables.training.trainer import Trainer
 
     began = clock()
-    family, task = load_family(family_name), task_of(data, 1)
+    # Two epochs, as the first of a transfer trial fits the head alone.
+    family, task = load_family(family_name), task_of(data, 2)
     everything = concat_splits(data.train(), task.val)
     task = replace(task, train=everything, val=some(everything, 64))
     probe = replace(task, train=some(everything, len(everything.labels) // PROBED_SHARE))
