@@ -25,6 +25,9 @@ ENOUGH_RESULTS = 4  # a model of fewer results knows less than an even spread, w
 MOST_AWAITED = 12
 COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results that a higher rung needs before it corrects the lower ones
+RANDOM_AT_START = (
+    3  # before there is a model, one proposal in so many is random and the others lie near a first one
+)
 RANDOM_SHARE = 10  # one proposal in so many is random, so that no region is given up for good
 MODEL_DRAWS = 3  # draws from the model before a configuration that is not new is replaced by a random one
 BOUNDED_DRAWS = 16  # draws without a model of which one that probably keeps the bounds is taken
@@ -130,7 +133,7 @@ class Proposer:
             return self._random(number, self.sampler, self.sampler)
         modelled = self._modelled(evidence.weighted(subseed(self.seed, "weights", number)))
         if modelled is None:
-            if self.initial_configs and number % 2:
+            if self.initial_configs and number % RANDOM_AT_START:
                 return lambda attempt: self._near_first(number, attempt)
             return self._random(number, "random: no rung that may predict the end has enough results yet")
         if subseed(self.seed, "share", number) % RANDOM_SHARE == 0:
@@ -147,7 +150,7 @@ class Proposer:
     def _near_first(self, number: int, attempt: int) -> Proposed:
         """Near one of the first configurations, which are more often good than random ones (Hvarfner et al. 2022).
 
-        Every other proposal before there is a model: a bad guess costs no more than half of the start.
+        Two of three proposals before there is a model: random ones rarely win, and some cost many times as much.
         """
         base = self.initial_configs[subseed(self.seed, "base", number) % len(self.initial_configs)]
         seed = subseed(self.seed, "near", attempt)

@@ -38,7 +38,7 @@ def documented_model(hp: Any, image_shape: tuple[int, int, int], classes: int) -
     x = layers.Dropout(hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.5))(x)
     model = keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
     rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
