@@ -146,7 +146,7 @@ def test_a_result_between_the_steps_is_evidence_all_the_same() -> None:
 
 
 def test_how_many_trials_of_an_earlier_run_fit_is_told_where_not_all_do(tmp_path: Path) -> None:
-    earlier = run_with_results(job(tmp_path), trials=5)
+    earlier = run_with_results(job(tmp_path, initial_configs=[]), trials=5)
     rates = sorted(read_table(earlier, PROPOSALS)["config/learning_rate"])
     narrowed = job(tmp_path / "new", warm_start=[earlier]).model_copy(
         update={"space": SpaceSection(ranges={"learning_rate": [rates[1], rates[3]]})}
