@@ -92,6 +92,10 @@ class BoundModels:
     def __init__(self) -> None:
         self._lengths: dict[str, LengthScales] = {}
 
+    def is_due(self, bounded: Sequence[BoundedValues], encoding: Encoding) -> bool:
+        """Whether `fitted` would fit length scales, which takes longest."""
+        return any(self._scales_of(bound).is_due(values, encoding) for bound, values in bounded)
+
     def fitted(
         self,
         bounded: Sequence[BoundedValues],
@@ -112,8 +116,7 @@ class BoundModels:
             chosen = [number for number in _informative(bound, values) if number in points]
             if len(chosen) < ENOUGH_VALUES:
                 continue
-            scales = self._lengths.setdefault(bound.metric, LengthScales())
-            lengths = scales.of(values, points, row, encoding)
+            lengths = self._scales_of(bound).of(values, points, row, encoding)
             lengths = 0.5 * np.sqrt(encoding.width) * np.ones(encoding.width) if lengths is None else lengths
             known = np.array([values.scores[number] for number in chosen])
             features = encoding.features(np.array([row(number) for number in chosen]))
@@ -124,6 +127,9 @@ class BoundModels:
     def forget_lengths(self) -> None:
         """Fit them again: the features have changed."""
         self._lengths.clear()
+
+    def _scales_of(self, bound: Bound) -> LengthScales:
+        return self._lengths.setdefault(bound.metric, LengthScales())
 
 
 def on_model_scale(metric: str, value: float) -> float:

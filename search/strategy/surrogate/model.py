@@ -16,7 +16,7 @@ from toprung.search.strategy.surrogate.acquisition import Candidate, propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
 from toprung.search.strategy.surrogate.evidence import Evidence
-from toprung.search.strategy.surrogate.feasibility import AllOf, BoundModels, Chances
+from toprung.search.strategy.surrogate.feasibility import AllOf, BoundModels, Chances, KeepsBound
 from toprung.search.strategy.surrogate.length_scales import LengthScales
 from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData
 from toprung.search.strategy.surrogate.survival import Survival
@@ -49,11 +49,14 @@ class RungModel:
     def prepare(self, evidence: Evidence) -> None:
         """Compute ahead what a proposal from this evidence begins with and no further report changes."""
         self._encode(evidence.points)
-        if self._encoding.columns and any(
-            self._lengths.is_due(rung, self._encoding) for rung in evidence.levels
-        ):
+        if not self._encoding.columns:
+            return
+        if any(self._lengths.is_due(rung, self._encoding) for rung in evidence.levels):
             with _single_thread():
                 self._scales(evidence.levels)
+        if self._bounds.is_due(evidence.bounded, self._encoding):
+            with _single_thread():
+                self._fitted_bounds(evidence)
 
     def propose(self, evidence: Evidence, rng: np.random.Generator) -> Candidate | None:
         """The parameters of the candidate with the greatest expected improvement.
@@ -85,7 +88,7 @@ class RungModel:
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
         model = self._model([*prior, *rungs], data)
         cost, survival = self._cost(evidence.epoch_secs), self._survival(evidence, failed, model.lengths)
-        bounds = self._bounds.fitted(evidence.bounded, self._points, self._row, self._encoding)
+        bounds = self._fitted_bounds(evidence)
         likely: list[Chances] = [*bounds, *([survival] if survival else [])]
         return propose(self._encoding, model, known, leaders, rng, cost, AllOf(likely) if likely else None)
 
@@ -100,8 +103,11 @@ class RungModel:
         is_known = np.array([not self._encoding.lacks(point) for point in points])
         rows = np.array([self._encoding.row(point) for point in points])
         with _single_thread():
-            bounds = self._bounds.fitted(evidence.bounded, self._points, self._row, self._encoding)
+            bounds = self._fitted_bounds(evidence)
             return np.where(is_known, AllOf(bounds).chances(self._encoding.features(rows)), 1.0)
+
+    def _fitted_bounds(self, evidence: Evidence) -> list[KeepsBound]:
+        return self._bounds.fitted(evidence.bounded, self._points, self._row, self._encoding)
 
     def _helpful(
         self, prior: Sequence[Rung], rungs: Sequence[Rung], own: Sequence[RungData]
