@@ -69,8 +69,9 @@ class Slurm:
         (folder / "slurm.conf").write_text(
             SLURM.format(head=self.head.address, folder=folder, nodes="\n".join(lines))
         )
-        (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
-        (folder / "state").mkdir()
+        (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
+        for name in ("state", "spool.one", "spool.two"):
+            (folder / name).mkdir()
         key = folder / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o600)
@@ -147,7 +148,7 @@ def main() -> None:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if reason := (f"needs {', '.join(missing)}" if missing else hosts.why_no_hosts()):
         raise SystemExit(f"no Slurm here: {reason}")
-    print(subprocess.run(["sbatch", "--version"], capture_output=True, text=True, check=True).stdout.strip())
+    print(subprocess.run([PROGRAMS[1], "-V"], capture_output=True, text=True, check=True).stdout.strip())
     with slurm() as running:
         job, run = running.folder / "batch.yaml", running.folder / "runs" / "batch"
         job.write_text(JOB.format(runs=run.parent))

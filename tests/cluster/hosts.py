@@ -44,6 +44,7 @@ class Host:
 
     def __init__(self, name: str, address: str, switch: Switch, port: str) -> None:
         self.name, self.address, self._switch, self._port = name, address, switch, port
+        self._started: list[subprocess.Popen[str]] = []
         self._init = subprocess.Popen(
             ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc",
              "sh", "-c", f"hostname {name}; trap '' HUP; while :; do sleep 3600 & wait; done"],
@@ -65,12 +66,14 @@ class Host:
         """Start a command on the host; with `log` its output goes there, else to pipes."""
         out = log.open("a") if log else subprocess.PIPE
         try:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 ["nsenter", "--target", str(self.pid), "--net", "--pid", "--mount", "--uts",
                  f"--wd={cwd or Path.cwd()}", *command],
                 env=dict(env), stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT if log else subprocess.PIPE, text=True, start_new_session=True,
             )  # fmt: skip
+            self._started.append(started)
+            return started
         finally:
             if log:
                 out.close()  # type: ignore[union-attr]
@@ -150,6 +153,8 @@ class Host:
                 os.kill(self.pid, signal.SIGKILL)
             self._init.kill()
         self._init.wait()
+        for started in self._started:  # nsenter stops itself with what it has started, and would stay so
+            started.kill()
 
     def _enter(self, *command: str) -> None:
         subprocess.run(["nsenter", "--target", str(self.pid), "--net", "--uts", *command], check=True)

@@ -29,18 +29,11 @@ pytestmark = [
 ]
 AWS_SECRET = secrets.token_hex(20)
 STORE_PORT = 9000
-SOONER = """
-import sys
-from toprung.results.tables import run_lock
-run_lock.LEASE_SECS = 10.0
-from toprung.search.cli import main
-raise SystemExit(main(sys.argv[1:]))
-"""
 WORKER = ".train"  # what Ray calls a process whose actor carries out `train`
 
 
 class Cluster:
-    """A head without cores, and nodes of one core that are added and lost; Ray misses one after 25 s in place of 65."""
+    """A head without cores, and nodes of one core that are added and lost."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._nodes = folder, 0
@@ -50,8 +43,7 @@ class Cluster:
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")
         }
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "PYTHONUNBUFFERED": "1",
-                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_health_check_timeout_ms": "2000",
-                    "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+                    "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
                     "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}  # fmt: skip
         self._switch = hosts.Switch()
         self.head = self._switch.host("head")
@@ -112,25 +104,13 @@ class Cluster:
 
 
 class Search:
-    """A search that runs on the head, or on the host given."""
+    """A search that runs on the head."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        job: Path,
-        run: Path,
-        env: Mapping[str, str] | None = None,
-        host: hosts.Host | None = None,
-    ) -> None:
-        self.run, self.job, self._log = run, job, job.with_suffix(".log")
-        self._cluster, self._env = cluster, {**cluster.env, **(env or {})}
-        self.start_on(host or cluster.head)
-
-    def start_on(self, host: hosts.Host, command: list[str] | None = None) -> None:
-        """Give the command on a host; what it says follows what it said before."""
+    def __init__(self, cluster: Cluster, job: Path, run: Path, env: Mapping[str, str] | None = None) -> None:
+        self.run, self._log = run, job.with_suffix(".log")
         self._log.touch()
-        env = {"RAY_ADDRESS": f"{self._cluster.head.address}:6379", **self._env}
-        self._process = host.start(command or search_command(self.job), env, self._log)
+        env = {**cluster.env, "RAY_ADDRESS": f"{cluster.head.address}:6379", **(env or {})}
+        self._process = cluster.head.start(search_command(job), env, self._log)
 
     def text(self) -> str:
         return self._log.read_text()
@@ -193,14 +173,14 @@ def cluster() -> Iterator[Cluster]:
 def search(cluster: Cluster, job_file: Callable[..., Path], tmp_path: Path) -> Callable[..., Search]:
     """Start a search of trials that all train to their ends."""
 
-    def start(epochs: int, trials: int, host: hosts.Host | None = None, **resources: Any) -> Search:
+    def start(epochs: int, trials: int, **resources: Any) -> Search:
         job = job_file(
             "elastic",
             search={"trials": trials, "max_epochs": epochs, "min_epochs": epochs},
             resources={"concurrent": None, **resources},
             storage={"checkpoint_secs": 0.5},
         )
-        return Search(cluster, job, tmp_path / "runs" / "elastic", host=host)
+        return Search(cluster, job, tmp_path / "runs" / "elastic")
 
     return start
 
@@ -238,33 +218,17 @@ def test_a_worker_that_is_stopped_is_killed_when_its_time_is_over(cluster, searc
     assert not any(process.is_running() and process.status() != "zombie" for process in stopped)
 
 
-def test_a_search_outlives_its_network_for_twenty_seconds_and_the_machine_of_its_driver(
-    cluster, search
-) -> None:
+def test_a_network_that_is_gone_for_twenty_seconds_costs_nothing(cluster, search) -> None:
     cluster.keep_one_node()
-    desk = cluster.node(cpus=0)
-    running = search(epochs=600, trials=1, concurrent=1, host=desk)
+    running = search(epochs=120, trials=1, concurrent=1)
     running.wait_for(lambda: running.epochs_of("t00000") >= 2)
     node = cluster.training_node()
     node.cut()
     time.sleep(20)
-    before = running.epochs_of("t00000")
     node.heal()
-    running.wait_for(lambda: running.epochs_of("t00000") > before + 10)
-    assert "died" not in running.text(), "a network that comes back costs nothing"
-    abandoned = node.processes(WORKER)
-    desk.die()
-    known = running.epochs_of("t00000")
-    running.start_on(cluster.head, [sys.executable, "-P", "-c", SOONER, *search_command(running.job)[4:]])
     trials = running.finish()
-    assert (
-        "waiting up to 10 s for a sign of life from the search" in running.text() and "desk" in running.text()
-    )
-    assert trials["outcome"].tolist() == ["COMPLETED"] and known < 600
-    assert trials["worker_pid"].nunique() == 1 and trials["worker_index"].tolist() == [0], (
-        "the first ended no trial"
-    )
-    assert len(abandoned) == 1 and not abandoned[0].is_running(), "Ray ends what the lost driver had started"
+    assert trials["outcome"].tolist() == ["COMPLETED"] and trials["preemptions"].tolist() == [0]
+    assert "died" not in running.text()
 
 
 def test_images_and_run_on_an_object_store_are_the_same_from_every_node(

@@ -79,9 +79,8 @@ def test_submitted_from_outside_as_a_ray_job_beside_files_of_the_users_own(
     searched = submitted(cluster, folder, "search", job.name)
     assert "toprung retrain" in searched
     whole_search(run, 4)
-    trained = submitted(
-        cluster, folder, "retrain", str(run), "--set", "retrain.confirm=2", "--set", "retrain.seeds=2"
-    )
+    settings = ("--set", "retrain.epochs=2", "--set", "retrain.calibrate=false")
+    trained = submitted(cluster, folder, "retrain", str(run), *settings)
     assert re.search(r"training t\d+ on ", trained) and "test accuracy" in trained
     report = json.loads((run / "retrain" / "report.json").read_text())
     assert report["node"] == os.uname().nodename and len(report["test_reads"]) == 1
