@@ -124,8 +124,12 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
     means = known.groupby([known["trial_id"], stretch])["epoch_secs"].mean().unstack()
     factors = [1.0]
     for before, after in pairwise(range(len(edges) - 1)):
-        both = np.log(means[after] / means[before]).dropna() if {before, after} <= {*means} else pd.Series()
-        shrunk = float(both.median()) * len(both) / (len(both) + DOUBT) if len(both) else 0.0
+        ratios = np.empty(0)
+        if {before, after} <= {*means}:
+            ratios = (means[after] / means[before]).dropna().to_numpy(dtype=float)
+        shrunk = (
+            float(np.median(np.log(ratios))) * len(ratios) / (len(ratios) + DOUBT) if len(ratios) else 0.0
+        )
         factors.append(factors[-1] * float(np.exp(shrunk)))
     of_epoch = np.repeat(factors, np.diff(edges))
     units = means / pd.Series(factors[: len(edges) - 1]).reindex(means.columns)
