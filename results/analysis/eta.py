@@ -1,63 +1,47 @@
-"""How long a search still takes: its rest is played through many times, with what its tables say of epochs and ends.
-
-How many epochs a trial trains follows from the share of trials that ended at each epoch so far (Kaplan & Meier 1958:
-trials that still run count for the epochs they have reached), where few reached an epoch together with what successive
-halving leads to expect: that one in `reduction_factor` passes a rung. The workers are as many as trials run now.
-"""
+"""How long a search still takes: its rest is played through many times (`search_rest.py`), and the median is told."""
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from toprung.results.analysis.search_rest import KnownSearch, Play, RunningTrial
+from toprung.results.tables.schema import VAL_ACCURACY
+from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    import pandas as pd
     from numpy.typing import NDArray
 
-PLAYS, MOST_TRIALS_PLAYED = 100, 20_000
-PRIOR_TRIALS = 3.0  # what is expected of a rung counts as much as so many trials
+    Floats = NDArray[np.float64]
+
+PLAYS, FEWEST_PLAYS, MOST_TRIALS_PLAYED = 60, 5, 4_000
+DOUBT = 0.5  # so many measurements of no rise, and of equal work, stand against what was measured
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search means to do: how many trials, the epochs of its rungs (the last a full training), and which share.
+    """What a search means to do.
 
-    One trial in `reduction_factor` passes each rung.
+    Attributes:
+        trials: How many.
+        rung_epochs: The last is a full training.
+        reduction_factor: One trial in so many passes each rung.
+        objective: What trials are compared by.
     """
 
     trials: int
     rung_epochs: tuple[int, ...]
     reduction_factor: int
-
-
-@dataclass(frozen=True)
-class _Rest:
-    """What is left to play: the trials that run, and how many are to begin.
-
-    Attributes:
-        reached: The epochs of the trials that run.
-        epoch_secs: Their seconds an epoch.
-        silent_secs: The seconds since their last report.
-        to_begin: How many trials are to begin.
-        first_epoch_secs: Seconds of first epochs, which compile and fill caches.
-        later_epoch_secs: The mean of later ones.
-        start_secs: Seconds of a trial beside its epochs.
-    """
-
-    reached: NDArray[np.int64]
-    epoch_secs: NDArray[np.float64]
-    silent_secs: NDArray[np.float64]
-    to_begin: int
-    first_epoch_secs: NDArray[np.float64]
-    later_epoch_secs: float
-    start_secs: float
+    objective: Objective = VAL_ACCURACY.main
 
 
 def remaining_secs(
@@ -68,7 +52,7 @@ def remaining_secs(
     now: datetime,
     seed: int = 0,
 ) -> float | None:
-    """Seconds until the last trial ends; None before the first epoch, where hours end it, and when nothing is left.
+    """Seconds until the last trial ends; None before a first result, where hours end it, and when nothing is left.
 
     Args:
         proposals: The table.
@@ -78,78 +62,114 @@ def remaining_secs(
         now: The present, UTC.
         seed: Of the plays.
     """
-    proposed = proposals["trial_id"].drop_duplicates()
-    running = proposed[~proposed.isin(trials["trial_id"])]
+    proposed = proposals.drop_duplicates("trial_id")
+    running = proposed[~proposed["trial_id"].isin(trials["trial_id"])]
     to_begin = max(0, plan.trials - len(proposed))
     if epochs.empty or plan.trials >= AS_MANY_AS_FIT or not (len(running) or to_begin):
         return None
-    rest = _rest(running, epochs, trials, to_begin, now)
-    hazard = _hazard(epochs, trials, plan)
-    rng = np.random.default_rng(seed)
-    plays = max(10, min(PLAYS, MOST_TRIALS_PLAYED // max(1, to_begin)))
-    return float(np.median([_played(rest, hazard, rng) for _ in range(plays)]))
+    known = _known(running, _measured(epochs, plan.objective), trials, plan, to_begin, now)
+    if not known.paces:
+        return None
+    rng = Random(seed)
+    plays = max(FEWEST_PLAYS, min(PLAYS, MOST_TRIALS_PLAYED // max(1, to_begin)))
+    return float(np.median([Play(known, rng).secs() for _ in range(plays)]))
 
 
-def _rest(
-    running: pd.Series, epochs: pd.DataFrame, trials: pd.DataFrame, to_begin: int, now: datetime
-) -> _Rest:
-    first = epochs[epochs["epoch"] == 1]["epoch_secs"].dropna()
-    later = epochs[epochs["epoch"] > 1]
-    overall = float((later if len(later) else epochs)["epoch_secs"].mean())
-    known = (
-        epochs.groupby("trial_id").agg(reached=("epoch", "max"), last=("reported_at", "max")).reindex(running)
+def _measured(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """The epochs with a column `score`, higher is better, each once and in order of arrival."""
+    rows = epochs.drop_duplicates(["trial_id", "epoch"]).sort_values("arrival_index")
+    score = objective.sign * rows[objective.metric].astype(float)
+    return rows.assign(score=score.where(np.isfinite(score)))
+
+
+def _known(
+    running: pd.DataFrame,
+    epochs: pd.DataFrame,
+    trials: pd.DataFrame,
+    plan: SearchPlan,
+    to_begin: int,
+    now: datetime,
+) -> KnownSearch:
+    work, paces = _work(epochs, plan.rung_epochs)
+    at_rungs = [
+        epochs[(epochs["epoch"] == epoch) & epochs["score"].notna()].set_index("trial_id")["score"]
+        for epoch in plan.rung_epochs
+    ]
+    first = at_rungs[0][at_rungs[0].index.isin(paces.index)]
+    if first.empty:  # nobody has arrived yet: all are alike
+        first = pd.Series(0.0, index=paces.index)
+    return KnownSearch(
+        rung_epochs=plan.rung_epochs,
+        reduction_factor=plan.reduction_factor,
+        results=[scores.to_list() for scores in at_rungs],
+        rises=_rises(at_rungs),
+        work=work.tolist(),
+        paces=paces.reindex(first.index).to_list(),
+        first_scores=first.to_list(),
+        start_secs=_start_secs(epochs, trials),
+        running=_running(running, epochs, paces, now),
+        to_begin=to_begin,
     )
-    own_secs = later.groupby("trial_id")["epoch_secs"].mean().reindex(running).fillna(overall)
-    silent = (now - known["last"]).dt.total_seconds().fillna(0.0).clip(lower=0.0)
+
+
+def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.Series]:
+    """The work up to each epoch, in units of the first epoch's, and the seconds of a unit by trial.
+
+    An epoch's work is that of its stretch between two rungs, relative to the stretch before in the same trials: first
+    epochs compile, and a training may unfreeze a network.
+    """
+    edges = sorted({0, 1, *rung_epochs})
+    known = epochs[np.isfinite(epochs["epoch_secs"].astype(float)) & (epochs["epoch_secs"] > 0.0)]
+    stretch = np.searchsorted(edges, known["epoch"].to_numpy(), side="left") - 1
+    means = known.groupby([known["trial_id"], stretch])["epoch_secs"].mean().unstack()
+    factors = [1.0]
+    for before, after in pairwise(range(len(edges) - 1)):
+        ratios = np.empty(0)
+        if {before, after} <= {*means}:
+            ratios = (means[after] / means[before]).dropna().to_numpy(dtype=float)
+        shrunk = (
+            float(np.median(np.log(ratios))) * len(ratios) / (len(ratios) + DOUBT) if len(ratios) else 0.0
+        )
+        factors.append(factors[-1] * float(np.exp(shrunk)))
+    of_epoch = np.repeat(factors, np.diff(edges))
+    units = means / pd.Series(factors[: len(edges) - 1]).reindex(means.columns)
+    latest = units.ffill(axis=1).iloc[:, -1] if len(units) else pd.Series(dtype=float)
+    return np.concatenate([[0.0], np.cumsum(of_epoch)]), latest
+
+
+def _rises(at_rungs: Sequence[pd.Series]) -> list[tuple[float, float]]:
+    """By how much scores rise to the next rung; with few measurements nearer to no rise, with the spread below."""
+    spread = float(at_rungs[0].std()) / 2 if len(at_rungs[0]) > 1 else 0.0
+    found = []
+    for lower, upper in pairwise(at_rungs):
+        rises = (upper - lower).dropna().to_numpy(dtype=float)
+        mean = float(rises.sum()) / (len(rises) + DOUBT)
+        spread = float(np.sqrt((((rises - mean) ** 2).sum() + spread**2) / (len(rises) + 1)))
+        found.append((mean, spread))
+    return found
+
+
+def _start_secs(epochs: pd.DataFrame, trials: pd.DataFrame) -> float:
+    """Seconds of a trial beside its epochs, the median of the ended ones."""
     lasted = (trials["ended_at"] - trials["started_at"]).dt.total_seconds()
     trained = trials["trial_id"].map(epochs.groupby("trial_id")["epoch_secs"].sum()).astype(float)
     spare = (lasted - trained).dropna()
-    return _Rest(
-        reached=known["reached"].fillna(0).to_numpy(dtype=np.int64),
-        epoch_secs=own_secs.to_numpy(dtype=float),
-        silent_secs=silent.to_numpy(dtype=float),
-        to_begin=to_begin,
-        first_epoch_secs=first.to_numpy(dtype=float) if len(first) else np.array([overall]),
-        later_epoch_secs=overall,
-        start_secs=max(0.0, float(spare.median())) if len(spare) else 0.0,
-    )
+    return max(0.0, float(spare.median())) if len(spare) else 0.0
 
 
-def _hazard(epochs: pd.DataFrame, trials: pd.DataFrame, plan: SearchPlan) -> NDArray[np.float64]:
-    """The share of the trials that reach epoch e and end there, at index e; 1 at the last epoch."""
-    last_epoch = plan.rung_epochs[-1]
-    reached = epochs.groupby("trial_id")["epoch"].max()
-    has_ended = reached.index.isin(trials["trial_id"])
-    at = np.clip(reached.to_numpy(dtype=np.int64), 0, last_epoch)
-    ends = np.bincount(at[has_ended], minlength=last_epoch + 1).astype(float)
-    stays = np.bincount(at[~has_ended], minlength=last_epoch + 1)
-    at_risk = (ends + stays)[::-1].cumsum()[::-1] - stays  # who runs has not been decided on at its epoch
-    expected = np.zeros(last_epoch + 1)
-    expected[[epoch for epoch in plan.rung_epochs if epoch < last_epoch]] = 1.0 - 1.0 / plan.reduction_factor
-    hazard: NDArray[np.float64] = (ends + PRIOR_TRIALS * expected) / (at_risk + PRIOR_TRIALS)
-    hazard[0], hazard[last_epoch] = 0.0, 1.0
-    return hazard
-
-
-def _played(rest: _Rest, hazard: NDArray[np.float64], rng: np.random.Generator) -> float:
-    """Seconds until the last trial ends, in one play."""
-    left_secs = (_ends_after(rest.reached, hazard, rng) - rest.reached) * rest.epoch_secs - rest.silent_secs
-    free = np.maximum(0.0, left_secs).tolist() or [0.0]
-    heapq.heapify(free)
-    ends = _ends_after(np.zeros(rest.to_begin, dtype=np.int64), hazard, rng)
-    first = rng.choice(rest.first_epoch_secs, size=rest.to_begin)
-    lasting = rest.start_secs + first + (ends - 1) * rest.later_epoch_secs
-    for secs in lasting.tolist():
-        heapq.heapreplace(free, free[0] + secs)
-    return float(max(free))
-
-
-def _ends_after(
-    reached: NDArray[np.int64], hazard: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """The epochs at which trials end that have reached these, drawn; at least the next one."""
-    survival = np.concatenate([[1.0], np.cumprod(1.0 - hazard[1:])])  # beyond epoch e
-    wanted = rng.random(len(reached)) * survival[np.minimum(reached, len(survival) - 1)]
-    ends = np.searchsorted(-survival, -wanted, side="left")
-    later: NDArray[np.int64] = np.clip(np.maximum(ends, reached + 1), 0, len(hazard) - 1)
-    return later
+def _running(
+    running: pd.DataFrame, epochs: pd.DataFrame, paces: pd.Series, now: datetime
+) -> list[RunningTrial]:
+    last = epochs.dropna(subset=["score"]).drop_duplicates("trial_id", keep="last").set_index("trial_id")
+    found = []
+    for name, proposed_at in zip(running["trial_id"], running["proposed_at"], strict=True):
+        since = last["reported_at"].get(name, proposed_at)
+        silent_secs = 0.0 if pd.isna(since) else max(0.0, (now - since).total_seconds())
+        if name in last.index and name in paces.index:
+            row = last.loc[name]
+            found.append(
+                RunningTrial(int(row["epoch"]), float(row["score"]), float(paces[name]), silent_secs)
+            )
+        else:
+            found.append(RunningTrial(0, None, None, silent_secs))
+    return found

@@ -29,7 +29,7 @@ def view_of(folder: RunFolder) -> RunView:
     facts = JobFacts(
         name=folder.name,
         objectives=job.search.optimized,
-        plan=SearchPlan(search.trials, rungs, search.reduction_factor),
+        plan=SearchPlan(search.trials, rungs, search.reduction_factor, job.search.optimized.main),
         space=job.space.name,
         yaml=job.to_yaml(),
         retrained=None if model is None else model.report,

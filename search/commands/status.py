@@ -112,7 +112,10 @@ def _rungs(view: RunView) -> Iterator[str]:
     head = "rungs"
     for row in view.rung_table.to_dict("records"):
         is_last = row["rung_epoch"] >= view.job.max_epochs
-        needed = "" if is_last else f", {row['passed']} passed, needs {row['threshold']:.4g}"
+        asked = f"needs {row['threshold']:.4g}"
+        if view.job.objectives.secondary:
+            asked = f"at most {row['threshold']:.0f} may be better in every objective"
+        needed = "" if is_last else f", {row['passed']} passed, {asked}"
         known = pd.notna(row["next_rank_correlation"])
         predicts = f", rank correlation {row['next_rank_correlation']:.2f} with the next" if known else ""
         over = "" if row["in_use"] else ", passed over"

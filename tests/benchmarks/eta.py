@@ -78,6 +78,7 @@ def estimate(
     def moment(secs: pd.Series) -> pd.Series:
         return pd.Timestamp(START) + pd.to_timedelta(secs, unit="s")
 
+    proposals = proposals.assign(proposed_at=moment(proposals["at"]))
     epochs = epochs.assign(reported_at=moment(epochs["at"]))
     ended = ended.assign(started_at=moment(ended["began"]), ended_at=moment(ended["at"]))
     return remaining_secs(proposals, epochs, ended, plan, START + timedelta(seconds=now))
@@ -110,11 +111,13 @@ def main() -> None:
                     errors[share].append(-1.0 if told is None else (told - left) / left)
         for share, found in errors.items():
             short = np.mean(np.array(found) < 0)
-            of_rest = float(np.median(np.abs(found)))
-            errors_told = f"{of_rest * (1 - share):4.0%}, {of_rest:4.0%}"
+            error = float(np.median(np.abs(found)))
+            errors_told = f"{error * (1 - share):4.0%}, {error:4.0%}"
             print(f"{workers:3} workers, at {share:4.0%}: {errors_told}; {short:4.0%} too short", flush=True)
-        together = [abs(one) * (1 - share) for share, found in errors.items() for one in found]
-        print(f"{workers:3} workers, from a third on: {np.median(together):.0%} of the whole")
+        of_whole = [abs(one) * (1 - share) for share, found in errors.items() for one in found]
+        of_rest = [abs(one) for found in errors.values() for one in found]
+        told = f"{np.median(of_whole):.0%} of the whole, {np.median(of_rest):.0%} of what was left"
+        print(f"{workers:3} workers, from a third on: {told}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from toprung.search.preparation.job_placement import (
     RAY_JOB_VARIABLE,
     check_gpus,
     check_storage_outlives_job,
+    check_trackers,
     with_gpus_of_run,
 )
 from toprung.search.preparation.prepare import prepare
@@ -78,3 +80,15 @@ def test_a_storage_that_does_not_answer_is_left_to_whoever_opens_the_run(tmp_pat
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "job.yaml").write_text("no: job")
     assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == "auto"
+
+
+def test_a_tracker_whose_package_is_missing_is_told_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "wandb" else there(name))
+    content = {"name": "a", "data": "digits", "tracking": {"also": ["tensorboard", "wandb"]}}
+    with pytest.raises(InputError) as caught:
+        check_trackers(Job.from_dict(content, "job"))
+    told = "tracking.also: Weights & Biases needs wandb, which is not installed; pip install wandb"
+    assert str(caught.value) == told
