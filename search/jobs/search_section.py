@@ -75,7 +75,7 @@ class SearchSection(Section):
     sampler: CodeReference = Field(
         "stacked",
         description="stacked (toprung's own, learns from every rung), tpe, cmaes, random, qmc, gp (needs torch), "
-        "or module:function.",
+        "or a reference such as file.py:function.",
     )
     metric: Metric = Field("val_accuracy", description="The validation metric that picks the winner.")
     objectives: list[ObjectiveName] = Field(

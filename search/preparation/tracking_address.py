@@ -57,7 +57,7 @@ def tracking_notes(job: Job) -> Iterator[str]:
 
 def _refuse_folder(uri: str) -> None:
     if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in _TRUE:
-        given = f"{uri!r} is a folder, in which MLflow writes no more"
+        given = f"{uri!r} is taken for a folder, and MLflow writes into none"
         raise InputError.single(WHERE, given, f"must be {ADDRESSES}")
 
 

@@ -43,8 +43,8 @@ class Repetition:
 
         Raises:
             ClusterUnreachableError: No cluster answers at the address, or no node came in time.
-            SearchFailedError: The node or its process was lost.
-            InputError: No node can ever hold it; or what the training raised.
+            SearchFailedError: The node or its process was lost, or the training raised an error.
+            InputError: No node can ever hold it, or it raised one.
         """
         if address is None and "RAY_ADDRESS" not in os.environ:
             return self.here()
@@ -62,10 +62,15 @@ class Repetition:
         cpus, gpus = self.plan.cpus, self.plan.gpus
         resources = TrialResources(cpus, gpus, concurrent=1)
         with connected(address, resources):
-            task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, num_returns="streaming")(_messages)
+            # A process gives a GPU's memory back only when it ends: one task each.
+            task = ray.remote(
+                num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0, num_returns="streaming"
+            )(_messages)
             stream = task.options(name=f"rerun {self.start.trial_id}").remote(self)
             try:
                 yield from _received(stream, WorkerDemand(resources, wait_secs))
+            except ray.exceptions.RayTaskError as error:
+                raise SearchFailedError(first_line(str(error).strip().rpartition("\n")[2])) from None
             except ray.exceptions.RayError as error:
                 reason = first_line(str(error).strip().partition("\n")[0])
                 lost = f"the rerun of {self.start.trial_id} lost its worker ({reason})"

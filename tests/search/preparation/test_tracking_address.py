@@ -19,10 +19,10 @@ def job(uri: str | None, enabled: bool = True) -> Job:
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
-        ("mlruns", "is a folder, in which MLflow writes no more"),
-        ("localhost:5000", "is a folder"),
-        ("http:/server:5000", "is a folder"),
-        ("file:///srv/mlruns", "is a folder"),
+        ("mlruns", "is taken for a folder, and MLflow writes into none"),
+        ("localhost:5000", "is taken for a folder"),
+        ("http:/server:5000", "is taken for a folder"),
+        ("file:///srv/mlruns", "is taken for a folder"),
         ("http://", "names no host"),
         ("http://:5000", "names no host"),
         ("https://server:port", "names no host, or no port that can be"),
