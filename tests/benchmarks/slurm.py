@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -84,11 +85,15 @@ class Slurm:
             "seed-file": "seed",
         }
         files = [f"--{option}={folder}/munge.{name}" for option, name in names.items()]
-        munge = ["/usr/sbin/munged", "--foreground", "--force", *files]
-        self.head.start(munge, self.env, folder / "munge.out")
+        self._nodes, self._munge = nodes, ["/usr/sbin/munged", "--foreground", "--force", *files]
+
+    def start(self) -> None:
+        """Start the daemons and wait until the nodes are there."""
+        folder = self.folder
+        self.head.start(self._munge, self.env, folder / "munge.out")
         time.sleep(1)
         self.head.start(["/usr/sbin/slurmctld", "-D"], self.env, folder / "slurmctld.log")
-        for node in nodes:
+        for node in self._nodes:
             node.start(["/usr/sbin/slurmd", "-D", "-N", node.name], self.env, folder / f"{node.name}.log")
         self._wait_for_nodes()
 
@@ -132,19 +137,19 @@ class Slurm:
 def slurm() -> Iterator[Slurm]:
     """A running Slurm."""
     folder = Path(tempfile.mkdtemp(prefix="s", dir="/tmp"))
-    running = None
+    running = Slurm(folder)
     try:
-        running = Slurm(folder)
+        running.start()
         yield running
     finally:
-        if running:
-            running.close()
+        running.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
     import pandas as pd
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the nodes are closed then too
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if reason := (f"needs {', '.join(missing)}" if missing else hosts.why_no_hosts()):
         raise SystemExit(f"no Slurm here: {reason}")
