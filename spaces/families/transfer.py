@@ -187,7 +187,7 @@ def network(trial: OptunaTrial) -> dict[str, Any]:
         if is_requested(trial, name)
     }
     if drawn["weights"] != "none" and not drawn.get("input_size"):
-        drawn["min_input_size"] = trial.suggest_categorical("min_input_size", [0, 128, 160])
+        drawn["min_input_size"] = trial.suggest_categorical("min_input_size", [96, 128, 160])
     return drawn
 
 

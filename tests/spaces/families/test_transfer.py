@@ -122,7 +122,7 @@ def test_what_cannot_be_is_refused_with_every_other_problem() -> None:
 
 
 def test_small_images_are_enlarged_for_a_pretrained_network_and_for_no_other() -> None:
-    assert {drawn(load_space("transfer"), seed)["min_input_size"] for seed in range(20)} == {0, 128, 160}
-    assert drawn(load_space("transfer", fixed={"min_input_size": 224}))["min_input_size"] == 224
+    assert {drawn(load_space("transfer"), seed)["min_input_size"] for seed in range(20)} == {96, 128, 160}
+    assert drawn(load_space("transfer", fixed={"min_input_size": 0}))["min_input_size"] == 0
     for fixed in ({"weights": "none"}, {"input_size": 96}):
         assert "min_input_size" not in drawn(load_space("transfer", fixed=fixed))
