@@ -17,8 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from toprung.search.jobs.section import CodeReference, Section, usable_path, without_secrets
 from toprung.spaces.user_code.references import with_absolute_path
-from toprung.trainables.data.sources.registry import source_of
-from toprung.trainables.data.sources.spec import (
+from toprung.trainables.data.source_rules.spec import (
     DESCRIPTIONS,
     Channels,
     CorruptFraction,
@@ -33,6 +32,7 @@ from toprung.trainables.data.sources.spec import (
     Text,
     leave_train_images,
 )
+from toprung.trainables.data.sources.registry import source_of
 from toprung.trainables.system.uris import absolute
 from toprung.trainables.task.task_type import RequestedTask
 

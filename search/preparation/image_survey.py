@@ -13,14 +13,14 @@ from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import labelled_listing
 from toprung.trainables.data.decoding.decode import own_pixel_limit
 from toprung.trainables.data.decoding.splits import split_problems
+from toprung.trainables.data.source_rules.spec import DataSpec
 from toprung.trainables.data.sources.registry import open_source, source_of
-from toprung.trainables.data.sources.spec import DataSpec
 from toprung.trainables.task.task_type import class_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.trainables.data.sources.base import Images, Item
+    from toprung.trainables.data.source_rules.base import Images, Item
     from toprung.trainables.task.task_type import TaskType
 
 SAMPLE = 200  # images that are looked at

@@ -138,7 +138,7 @@ print(*sorted(describe(load_space("linear"))))
 def test_a_data_source(carry_out: Callable[..., Copy]) -> None:
     program = """
 from toprung.trainables.data.dataset import load
-from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.source_rules.spec import DataSpec
 found = load(DataSpec("stripes"))
 assert found.classes == ("horizontal", "vertical")
 print(sum(found.counts.values()), found.train().images.shape[1:])

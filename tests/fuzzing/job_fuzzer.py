@@ -11,7 +11,7 @@ from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.paths import place_of
+from toprung.trainables.data.source_rules.paths import place_of
 
 MAX_SECS = 1.0
 MAX_CHARS = 2000

@@ -26,9 +26,9 @@ from toprung.trainables.data.decoding.splits import (
     left_out_counts,
     split_problems,
 )
+from toprung.trainables.data.source_rules.spec import DataSpec
+from toprung.trainables.data.source_rules.unused_classes import without_unused_classes
 from toprung.trainables.data.sources.registry import open_source, with_defaults
-from toprung.trainables.data.sources.spec import DataSpec
-from toprung.trainables.data.sources.unused_classes import without_unused_classes
 from toprung.trainables.task.task import Split, Task
 from toprung.trainables.task.task_type import SOFTMAX, TaskType, class_counts, resolve_task_type
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toprung.trainables.data.decoding.materialize import Progress
-    from toprung.trainables.data.sources.base import Listing, Source
+    from toprung.trainables.data.source_rules.base import Listing, Source
 
 __all__ = ["DataSpec", "Dataset", "Duplicates", "Split", "check", "labelled_listing", "load"]
 LAYOUT = 7  # raise it when what is decoded or how it is stored changes: older cache entries are then ignored

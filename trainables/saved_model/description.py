@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import SourceFile
-from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.source_rules.spec import DataSpec
 from toprung.trainables.task.task_type import outputs_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toprung.trainables.data.sources.spec import Fit
+    from toprung.trainables.data.source_rules.spec import Fit
     from toprung.trainables.task.task_type import TaskType
 
 ENTRY = "toprung.json"

@@ -10,7 +10,7 @@ import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.decoding.decode import UnreadableImageError, pixels
-from toprung.trainables.data.sources.formats import has_image_suffix
+from toprung.trainables.data.source_rules.formats import has_image_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

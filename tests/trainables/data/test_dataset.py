@@ -59,7 +59,7 @@ def calls(folder: Path) -> int:
 def start(spec: DataSpec, cache: Path, code: str = "") -> subprocess.Popen[str]:
     program = (
         f"from pathlib import Path\nfrom toprung.trainables.data.dataset import load\n"
-        f"from toprung.trainables.data.sources.spec import DataSpec\n{code}\n"
+        f"from toprung.trainables.data.source_rules.spec import DataSpec\n{code}\n"
         f"print(load({spec!r}, Path({str(cache)!r})).fingerprint)"
     )
     environment = dict(os.environ)

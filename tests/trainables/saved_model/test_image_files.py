@@ -13,7 +13,7 @@ from PIL import Image
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.source_files import SourceFile
 from toprung.trainables.data.decoding.decode import UnreadableImageError, pixels
-from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.source_rules.spec import DataSpec
 from toprung.trainables.saved_model.description import ModelDescription, describe_file, description_of
 from toprung.trainables.saved_model.image_files import Unreadable, fitted, image_batches, image_files
 from toprung.trainables.saved_model.predictions import Predictions, label_texts

@@ -15,7 +15,7 @@ from toprung.trainables.system.resource_limits import whole_cores
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toprung.trainables.data.sources.base import Images, Item
+    from toprung.trainables.data.source_rules.base import Images, Item
 
 CHUNK_IMAGES = 64
 MAX_THREADS = 16

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from toprung.trainables.data.sources.formats import COMMON, readable_formats
-from toprung.trainables.data.sources.paths import RemotePath
+from toprung.trainables.data.source_rules.formats import COMMON, readable_formats
+from toprung.trainables.data.source_rules.paths import RemotePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as PILImage
 
-    from toprung.trainables.data.sources.base import Item
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.base import Item
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 
 class UnreadableImageError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toprung.trainables.data.decoding.splits import SPLITS
-from toprung.trainables.data.sources.alike_classes import about_alike_classes
+from toprung.trainables.data.source_rules.alike_classes import about_alike_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

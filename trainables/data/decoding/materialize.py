@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from toprung.trainables.data.sources.base import Item, Listing
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.base import Item, Listing
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 MAX_NAMED = 10  # unreadable images in a message
 FEW_UNREADABLE = 3  # are skipped in a small folder too, where they are at most this share of it:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from toprung.trainables.data.decoding.content_keys import Keys
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 SPLITS = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.base import (
+from toprung.trainables.data.source_rules.base import (
     Images,
     Item,
     Listing,
@@ -20,7 +20,7 @@ from toprung.trainables.data.sources.base import (
     listing_of,
     numbered,
 )
-from toprung.trainables.data.sources.text_labels import (
+from toprung.trainables.data.source_rules.text_labels import (
     is_text,
     is_unlabelled,
     left_out,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 Pairs = Mapping[str, tuple[Any, Any]]
 """Split -> images, in the form that a source has them, and array-like labels."""

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.base import Item, Listing, Source, SourceSplit, file_stamp
-from toprung.trainables.data.sources.folder_layout import ALLOWED, is_visible, layout_of
-from toprung.trainables.data.sources.formats import (
+from toprung.trainables.data.source_rules.base import Item, Listing, Source, SourceSplit, file_stamp
+from toprung.trainables.data.source_rules.formats import (
     COMMON,
     SIGNATURE_BYTES,
     has_image_signature,
     has_image_suffix,
     suffix_of,
 )
-from toprung.trainables.data.sources.paths import Place, files_below, located
+from toprung.trainables.data.source_rules.paths import Place, files_below, located
+from toprung.trainables.data.sources.folder_layout import ALLOWED, is_visible, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 MAX_NAMED = 5  # files, folders and suffixes in a note
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"})

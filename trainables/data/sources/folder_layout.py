@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.formats import SYSTEM_FILES, has_image_suffix
-from toprung.trainables.data.sources.paths import entries
-from toprung.trainables.data.sources.split_names import split_folders
+from toprung.trainables.data.source_rules.formats import SYSTEM_FILES, has_image_suffix
+from toprung.trainables.data.source_rules.paths import entries
+from toprung.trainables.data.source_rules.split_names import split_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toprung.trainables.data.sources.paths import Place
+    from toprung.trainables.data.source_rules.paths import Place
 
 ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
 MAX_WRAPPERS = 5  # folders around folders that are passed through

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.errors import errors_of_first_run
 from toprung.spaces.user_code.references import file_of, resolve
+from toprung.trainables.data.source_rules.base import Listing, Source
 from toprung.trainables.data.sources.arrays import array_listing
-from toprung.trainables.data.sources.base import Listing, Source
 
 if TYPE_CHECKING:
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 RETURNS = "(images, labels) or (images, labels, classes)"
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from toprung.spaces.errors import InputError
+from toprung.trainables.data.source_rules.base import Listing, Source, file_stamp
 from toprung.trainables.data.sources.arrays import array_listing
-from toprung.trainables.data.sources.base import Listing, Source, file_stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 
 # Data set -> the files and folders that Keras 3 keeps of it in its folder `datasets`, newest name first.

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.lib import format as npy
 
 from toprung.spaces.errors import InputError
+from toprung.trainables.data.source_rules.base import Item, Listing, Source, file_stamp
+from toprung.trainables.data.source_rules.paths import Place, RemotePath, located
+from toprung.trainables.data.source_rules.split_names import resolved, split_file
 from toprung.trainables.data.sources.arrays import array_listing, checked_shape
-from toprung.trainables.data.sources.base import Item, Listing, Source, file_stamp
-from toprung.trainables.data.sources.paths import Place, RemotePath, located
-from toprung.trainables.data.sources.split_names import resolved, split_file
 from toprung.trainables.system.uris import last_name
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 BLOCK_BYTES = 4 * 2**20
 MAX_NAMED = 5  # arrays in a note

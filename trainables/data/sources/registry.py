@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.references import did_you_mean, is_reference
+from toprung.trainables.data.parquet.parquet_source import ParquetSource
 from toprung.trainables.data.sources.arrays import DigitsSource
 from toprung.trainables.data.sources.folder import FolderSource
 from toprung.trainables.data.sources.function import FunctionSource
 from toprung.trainables.data.sources.keras_datasets import KerasSource
 from toprung.trainables.data.sources.npz import NpzSource
-from toprung.trainables.data.sources.parquet import ParquetSource
 
 if TYPE_CHECKING:
-    from toprung.trainables.data.sources.base import Source
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.base import Source
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 
 SOURCES: tuple[type[Source], ...] = (

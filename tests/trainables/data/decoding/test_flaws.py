@@ -11,8 +11,8 @@ import pytest
 from toprung.trainables.data.decoding.flaws import MAX_NAMED, duplicates, flaws
 from toprung.trainables.data.decoding.materialize import Materialization
 from toprung.trainables.data.decoding.split_arrays import Label, SplitWriter
-from toprung.trainables.data.sources.base import Listing
-from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.source_rules.base import Listing
+from toprung.trainables.data.source_rules.spec import DataSpec
 
 SHAPE = (2, 3, 1)
 

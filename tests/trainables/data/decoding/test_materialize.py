@@ -16,8 +16,8 @@ import pytest
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.decoding.materialize import ImageId, Materialization, decode
 from toprung.trainables.data.decoding.ordered_map import in_order
-from toprung.trainables.data.sources.base import Item, Listing, SourceSplit
-from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.source_rules.base import Item, Listing, SourceSplit
+from toprung.trainables.data.source_rules.spec import DataSpec
 
 SPEC = DataSpec("folder", "unused", max_corrupt_fraction=0.2)
 TRAIN, VAL, TEST = range(3)

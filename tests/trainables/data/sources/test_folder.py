@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from toprung.trainables.data.dataset import DataSpec, load
+from toprung.trainables.data.source_rules.formats import image_suffixes
 from toprung.trainables.data.sources.folder import FolderSource
-from toprung.trainables.data.sources.formats import image_suffixes
 
 SIDE = 8
 

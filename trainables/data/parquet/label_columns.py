@@ -7,10 +7,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.base import checked_labels
-from toprung.trainables.data.sources.label_lists import LabelLists, Labels, as_arrays, is_list
-from toprung.trainables.data.sources.parquet_files import open_parquet, unreadable
-from toprung.trainables.data.sources.text_labels import is_unlabelled, left_out, names_of, numbered_texts
+from toprung.trainables.data.parquet.label_lists import LabelLists, Labels, as_arrays, is_list
+from toprung.trainables.data.parquet.parquet_files import open_parquet, unreadable
+from toprung.trainables.data.source_rules.base import checked_labels
+from toprung.trainables.data.source_rules.text_labels import is_unlabelled, left_out, names_of, numbered_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from toprung.trainables.data.sources.paths import Place
+    from toprung.trainables.data.source_rules.paths import Place
 
 FLAGS = ("false", "true")
 RULE = "class numbers: integers from 0"

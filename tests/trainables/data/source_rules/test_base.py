@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.arrays import ArrayImages
-from toprung.trainables.data.sources.base import (
+from toprung.trainables.data.source_rules.base import (
     SourceSplit,
     checked_labels,
     file_stamp,
     listing_of,
 )
+from toprung.trainables.data.sources.arrays import ArrayImages
 
 
 def split(labels: Any, name: str = "train") -> SourceSplit:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import Problem
-from toprung.trainables.data.sources.hive_folders import label_key
-from toprung.trainables.data.sources.label_columns import holds_labels
-from toprung.trainables.data.sources.spec import DataSpec
+from toprung.trainables.data.parquet.hive_folders import label_key
+from toprung.trainables.data.parquet.label_columns import holds_labels
+from toprung.trainables.data.source_rules.spec import DataSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from toprung.trainables.data.sources.paths import Place
+    from toprung.trainables.data.source_rules.paths import Place
 
 MAX_NAMED = 10  # columns
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from toprung.trainables.data.sources.split_names import split_file
+from toprung.trainables.data.source_rules.split_names import split_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

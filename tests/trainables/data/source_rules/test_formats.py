@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from toprung.trainables.data.sources.formats import (
+from toprung.trainables.data.source_rules.formats import (
     NOT_DECODED,
     SIGNATURE_BYTES,
     WITH_SIGNATURE,

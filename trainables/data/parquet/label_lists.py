@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.base import checked_labels
+from toprung.trainables.data.source_rules.base import checked_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.base import Item, Listing, Source, SourceSplit, file_stamp, listing_of
-from toprung.trainables.data.sources.label_columns import read_label_column
-from toprung.trainables.data.sources.parquet_columns import Columns
-from toprung.trainables.data.sources.parquet_files import (
+from toprung.trainables.data.parquet.label_columns import read_label_column
+from toprung.trainables.data.parquet.parquet_columns import Columns
+from toprung.trainables.data.parquet.parquet_files import (
     ALLOWED,
     find_parquet_files,
     holds_parquet,
@@ -17,13 +16,21 @@ from toprung.trainables.data.sources.parquet_files import (
     open_parquet,
     unreadable,
 )
-from toprung.trainables.data.sources.paths import Place, located, place_of
+from toprung.trainables.data.source_rules.base import (
+    Item,
+    Listing,
+    Source,
+    SourceSplit,
+    file_stamp,
+    listing_of,
+)
+from toprung.trainables.data.source_rules.paths import Place, located, place_of
 from toprung.trainables.system.uris import last_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toprung.trainables.data.sources.alike_classes import MAX_NAMED, about_alike_classes
+from toprung.trainables.data.source_rules.alike_classes import MAX_NAMED, about_alike_classes
 
 
 @pytest.mark.parametrize(

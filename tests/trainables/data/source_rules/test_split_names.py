@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toprung.trainables.data.sources.split_names import EITHER, resolved, split_file, split_folders
+from toprung.trainables.data.source_rules.split_names import EITHER, resolved, split_file, split_folders
 
 CASES: list[tuple[str, str]] = [
     ("train val test", "train val test"),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.label_lists import LabelLists, as_arrays, is_list
+from toprung.trainables.data.parquet.label_lists import LabelLists, as_arrays, is_list
 
 
 def lists(*rows: tuple[Any, ...], name: str = "train.parquet") -> LabelLists:

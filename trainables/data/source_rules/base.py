@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.sources.paths import Place
+from toprung.trainables.data.source_rules.paths import Place
 from toprung.trainables.task.task_type import SOFTMAX, TaskType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from toprung.trainables.data.sources.spec import DataSpec
+    from toprung.trainables.data.source_rules.spec import DataSpec
 
 Item = bytes | Place | NDArray[np.uint8]
 """One image as a source hands it over: encoded bytes, a file, or uint8 pixels (H, W, C)."""

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.formats import has_image_suffix
-from toprung.trainables.data.sources.hive_folders import folder_values, is_hive, split_word
-from toprung.trainables.data.sources.paths import Place, RemotePath, entries, files_below
-from toprung.trainables.data.sources.split_names import resolved, split_file
+from toprung.trainables.data.parquet.hive_folders import folder_values, is_hive, split_word
+from toprung.trainables.data.source_rules.formats import has_image_suffix
+from toprung.trainables.data.source_rules.paths import Place, RemotePath, entries, files_below
+from toprung.trainables.data.source_rules.split_names import resolved, split_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ import pytest
 
 from toprung.search.jobs.schema import Job
 from toprung.spaces.errors import InputError
-from toprung.trainables.data.sources.spec import DESCRIPTIONS, DataSpec
+from toprung.trainables.data.source_rules.spec import DESCRIPTIONS, DataSpec
 
 JOB_KEYS = {"val_fraction": ("splits", "val"), "test_fraction": ("splits", "test")}
 LIMITS: list[tuple[str, Any, Any]] = [  # setting, the last value that is allowed, the first that is not
