@@ -117,7 +117,8 @@ def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
     meant = split_folders(top.folders)
     holding = {name: split for name, split in meant.items() if _Folder.read(root, top.below(name)).folders}
     if "train" not in holding.values():
-        are_flat = "train" in meant.values() and len({*meant.values()}) > 1
+        others = [name for name in top.folders if name not in meant and _may_be_class(root, top, name)]
+        are_flat = not others and "train" in meant.values() and len({*meant.values()}) > 1
         if top.folders and (are_flat or len(meant) == len(top.folders)):
             given = f"{root} has {', '.join(top.folders)}, but no train folder with class folders in it"
             raise InputError.single("data.path", given, ALLOWED)
@@ -133,6 +134,10 @@ def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
     if repeated:
         raise InputError(repeated)
     return {split: by_split[split][0] for split in ("train", "val", "test") if split in by_split}
+
+
+def _may_be_class(root: Place, top: _Folder, name: str) -> bool:
+    return name.lower() not in PARTS and _Folder.read(root, top.below(name)).has_images
 
 
 def _with_split_folders(root: Place, top: _Folder, by_split: Mapping[str, str]) -> FolderLayout:
