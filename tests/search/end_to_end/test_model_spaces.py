@@ -26,7 +26,7 @@ def test_the_full_cnn_space_is_searched(on_cluster, job_file, tmp_path: Path) ->
         "fixed": {"batch_size": 128, "kernel_size": 3, "optimizer": "adamw"},
         "ranges": {"filters": {"choices": [8, 16]}, "blocks": [1, 2], "dense_units": {"choices": [0, 64]}},
     }
-    job = job_file(search={"trials": 6, "max_epochs": 2})
+    job = job_file(search={"trials": 6, "max_epochs": 2, "initial_configs": []})
     job.write_text(_with_space(job, space))
     ended = on_cluster("search", job).wait()
     assert ended.returncode == 0, ended.stderr
