@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SHARED = Path(__file__).parents[4] / "shared"
 WEIGHTS = SHARED / "weights" / "mobilenet_v2_0.35_notop.weights.h5"
 FLOWERS = SHARED / "data" / "flowers"
-PIXELS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -92,46 +91,6 @@ def named_weights(trainer) -> dict[int, np.ndarray]:
     network = trainer.compiled.network
     pieces = np.split(flat, np.cumsum(network.sizes)[:-1])
     return dict(zip(map(id, network.weights), pieces, strict=True))
-
-
-def test_the_applications_that_may_be_named_are_those_keras_has(one_thread: None) -> None:
-    import keras
-
-    from toprung.spaces.families.transfer import BACKBONES
-
-    has = {name for name, value in vars(keras.applications).items() if name[0].isupper() and callable(value)}
-    assert set(BACKBONES) == has
-
-
-@pytest.mark.parametrize(
-    "name,module",
-    [
-        ("ResNet50", "resnet50"),
-        ("ResNet101V2", "resnet_v2"),
-        ("VGG16", "vgg16"),
-        ("MobileNet", "mobilenet"),
-        ("MobileNetV2", "mobilenet_v2"),
-        ("MobileNetV3Small", "mobilenet_v3"),
-        ("DenseNet121", "densenet"),
-        ("EfficientNetB0", "efficientnet"),
-        ("EfficientNetV2B0", "efficientnet_v2"),
-        ("ConvNeXtTiny", "convnext"),
-        ("InceptionV3", "inception_v3"),
-        ("NASNetMobile", "nasnet"),
-        ("Xception", "xception"),
-    ],
-)
-def test_each_network_sees_what_keras_preprocessing_gives_it(
-    one_thread: None, name: str, module: str
-) -> None:
-    import keras
-
-    from toprung.trainables.models.pretrained import preprocess
-
-    inputs = keras.Input((64, 64, 3))
-    ours = keras.Model(inputs, keras.layers.Identity()(preprocess(name, inputs)))
-    theirs = getattr(keras.applications, module).preprocess_input(PIXELS.astype(np.float32))
-    assert np.asarray(ours(PIXELS.astype(np.float32))) == pytest.approx(np.asarray(theirs), abs=1e-4)
 
 
 @pytest.mark.parametrize(
