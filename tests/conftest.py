@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import psutil
 import pytest
-import yaml
+from small_job import write_job
 
 # A busy machine is no failure; and CI tries the same examples every time, so that a red run is about its change.
 hypothesis.settings.register_profile("toprung", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -224,38 +225,10 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
         folder.chmod(0o700)
 
 
-def laid_over(below: Any, above: Any) -> Any:
-    """Two parts of a job as one: what stands above wins, key by key."""
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    return {**below, **{name: laid_over(below.get(name), value) for name, value in above.items()}}
-
-
 @pytest.fixture
 def job_file(tmp_path: Path) -> Callable[..., Path]:
     """Write a small job on the bundled digits: tiny networks, runs in `tmp_path`/runs."""
-
-    def write(name: str = "small", **sections: Any) -> Path:
-        content: dict[str, Any] = {
-            "data": {"source": "digits", "image_size": 8},
-            "space": {
-                "fixed": {"blocks": 1, "convs_per_block": 1, "filters": 8, "kernel_size": 3, "dense_units": 0,
-                          "batch_norm": False, "pooling": "max", "head": "flatten", "flip": False, "batch_size": 32,
-                          "optimizer": "adamw", "filter_growth": 1.0},
-                "ranges": {"learning_rate": [0.003, 0.03], "augment": [0.0, 0.3], "weight_decay": [1e-6, 1e-3]},
-            },
-            "search": {"trials": 6, "max_epochs": 9},
-            "resources": {"concurrent": 1},
-            "storage": {"path": str(tmp_path / "runs")},
-            "tracking": {"enabled": False},
-        }  # fmt: skip
-        for section, values in sections.items():
-            content[section] = laid_over(content.get(section), values)
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(content))
-        return path
-
-    return write
+    return partial(write_job, tmp_path)
 
 
 @pytest.fixture

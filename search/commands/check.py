@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from toprung.search.jobs.schema import Job
+    from toprung.search.jobs.search_section import SearchSection
     from toprung.trainables.data.dataset import Dataset
 
 REASON_CHARS = 200
@@ -79,7 +80,10 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
     for line in about_weights(prepared):
         yield f"weights    {line}"
     rungs = prepared.strategy.rung_epochs
-    yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
+    if search.leaves_epochs_open:
+        yield f"rungs      up to the epochs that the budgets pay for; 1 in {search.reduction_factor} survives each"
+    else:
+        yield f"rungs      epochs {', '.join(map(str, rungs))}; 1 in {search.reduction_factor} survives each"
     if search.is_ended_by_hours:
         yield "epochs     of as many trials as fit into the budgets (search.trials limits them)"
     else:
@@ -89,10 +93,10 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
     yield f"budgets    {_budgets(job)}"
     if best := min(job.finalists, search.trials):
         folds = job.data.folds
-        more = best * (folds or retrain.seeds) * search.max_epochs
+        times = best * (folds or retrain.seeds)
         each = f"by each of {folds} folds" if folds else f"with {retrain.seeds} new seeds each"
         trainings = f"the best {best:,} {each} before one is retrained"
-        yield f"confirm    {trainings}: {more:,} epochs"
+        yield f"confirm    {trainings}: {_epochs_of(times, search)}"
     if not search.is_ended_by_hours:
         yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
 
@@ -107,6 +111,12 @@ def _unreachable_storage(folder: RunFolder, prepared: PreparedJob) -> list[str]:
             f"{folder.root} does not answer ({reason}): this job was not compared with a run that may be there"
         ]
     return []
+
+
+def _epochs_of(trainings: int, search: SearchSection) -> str:
+    if search.leaves_epochs_open:
+        return f"{trainings:,} full trainings"
+    return f"{trainings * search.max_epochs:,} epochs"
 
 
 def expected_bytes(prepared: PreparedJob) -> int:

@@ -40,6 +40,11 @@ class OpenRun:
         """The job that is run."""
         return self.prepared.job
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether every trial had ended when it was opened, and no further one is to be proposed."""
+        return not self.resumed.unfinished and self.prepared.strategy.exhausted
+
     def trials(self) -> pd.DataFrame:
         """The table of ended trials as it is on storage now."""
         return read_table(self.folder.root, TRIALS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,18 @@ from toprung.search.driver.recorded_end import recorded_end
 from toprung.search.driver.search_failure import SearchFailedError, failure_of
 from toprung.search.driver.trackers import followed_by_trackers
 from toprung.search.preparation.job_warnings import job_warnings
+from toprung.search.preparation.planned_epochs import with_planned_epochs
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.workers.allocation import allocate_workers
 from toprung.search.workers.tune_workers import run_workers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from toprung.search.jobs.schema import Job
     from toprung.search.loop.search_loop import SearchLoop
+    from toprung.search.workers.allocation import WorkerAllocation
 
 _log = logging.getLogger("toprung")
 
@@ -63,15 +67,15 @@ def run_search(
     prepared = prepare(job)
     for warning in job_warnings(prepared):
         _log.warning(warning)
+    prepared = with_planned_epochs(prepared, address)
     with ExitStack() as stack:
         run = stack.enter_context(open_run(prepared, retry_failed))
-        workers = stack.enter_context(allocate_workers(prepared, run.folder, run.resumed.gpus, address))
-        # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
-        prepared.strategy.weighs_time = workers.capacity.proposes_early
+        # Nothing is left to train in a finished run: it is not worth the start of a cluster.
+        workers = None if run.is_finished else stack.enter_context(_workers(run, address))
         stack.enter_context(followed_by_trackers(run))
-        loop = assemble_loop(run, workers.plan.gpus)
+        loop = assemble_loop(run, workers.plan.gpus if workers else run.resumed.gpus)
         with recorded_end(run, loop):
-            if not loop.finished:
+            if workers and not loop.finished:
                 progress = SearchProgress(loop, job.search.trials, workers=workers.presence)
                 run.writer.lock.describe_with(workers.presence.__str__)
                 stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
@@ -81,6 +85,14 @@ def run_search(
         raise SearchFailedError(failure)
     val_images = prepared.dataset.counts["val"]
     return SearchResult(run.folder, loop.stop_reason or loop.used_up_reason, val_images)
+
+
+@contextmanager
+def _workers(run: OpenRun, address: str | None) -> Iterator[WorkerAllocation]:
+    with allocate_workers(run.prepared, run.folder, run.resumed.gpus, address) as workers:
+        # How long an epoch took differs from run to run: a search that is to repeat exactly must not look at it.
+        run.prepared.strategy.weighs_time = workers.capacity.proposes_early
+        yield workers
 
 
 def _finish(loop: SearchLoop, run: OpenRun) -> None:

@@ -65,7 +65,10 @@ class SearchSection(Section):
         32,
         description="Number of configurations to try; left out where budgets names hours, as many as fit into them.",
     )
-    max_epochs: Annotated[int, Field(gt=0, le=100_000)] = Field(27, description="Epochs of a full training.")
+    max_epochs: Annotated[int, Field(gt=0, le=100_000)] = Field(
+        27,
+        description="Epochs of a full training; left out where budgets names hours, as many as the hours pay for.",
+    )
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = Field(
         3, description="One trial in this many continues past each rung."
     )
@@ -138,6 +141,12 @@ class SearchSection(Section):
     def is_ended_by_hours(self) -> bool:
         """Whether as many trials are tried as fit into the budget."""
         return self.trials >= AS_MANY_AS_FIT
+
+    @property
+    def leaves_epochs_open(self) -> bool:
+        """Whether `max_epochs` follows from a budget of time and the seconds of an epoch."""
+        is_timed = any(getattr(self.budgets, name) is not None for name in HOURS)
+        return is_timed and "max_epochs" not in self.model_fields_set
 
     @property
     def optimized(self) -> Objectives:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from toprung.cluster.exclusive_gpu import ExclusiveGpuError, run_with_exclusive_gpu
+from toprung.cluster.own_process import OwnProcessError, run_in_own_process
 from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.search.preparation.prepare import first_configs
 from toprung.search.preparation.workload import typical_workload
@@ -76,8 +76,8 @@ def share_from_measurement(
         cpus: Cores of the process that measures.
     """
     try:
-        found = run_with_exclusive_gpu(measure, cpus)
-    except ExclusiveGpuError as error:
+        found = run_in_own_process(measure, cpus, gpus=1)
+    except OwnProcessError as error:
         return 1.0, f"a whole one for each trial, as the need could not be measured: {error}"
     if found is None:
         return (

@@ -72,16 +72,26 @@ def check_trackers(job: Job) -> None:
         )
 
 
-def with_gpus_of_run(job: Job) -> Job:
-    """The job with the GPUs of the run that it continues, where it does not name them itself.
+def as_in_its_run(job: Job) -> Job:
+    """The job with the GPUs and the epochs of the run that it continues, where it leaves them open.
 
-    The default was 0 before it was auto, and a run goes on as it began.
+    A run goes on as it began: the GPUs were 0 by default before they were auto, and the epochs may have been measured.
     """
-    if "gpus" in job.resources.model_fields_set:
+    leaves_gpus_open = "gpus" not in job.resources.model_fields_set
+    if not leaves_gpus_open and not job.search.leaves_epochs_open:
         return job
     folder = RunFolder(job.run_root)
     with suppress(OSError, InputError):  # what is wrong with the folder is reported where it is claimed
         if Storage.at(folder.root).exists(JOB_FILE):
-            gpus = folder.job().resources.gpus
-            return job.model_copy(update={"resources": job.resources.model_copy(update={"gpus": gpus})})
+            begun = folder.job()
+            if leaves_gpus_open:
+                resources = job.resources.model_copy(update={"gpus": begun.resources.gpus})
+                job = job.model_copy(update={"resources": resources})
+            if job.search.leaves_epochs_open:
+                job = with_epochs(job, begun.search.max_epochs)
     return job
+
+
+def with_epochs(job: Job, max_epochs: int) -> Job:
+    """The job as if it named the epochs of a full training."""
+    return job.model_copy(update={"search": job.search.model_copy(update={"max_epochs": max_epochs})})

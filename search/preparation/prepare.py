@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from toprung.results.tables.parts import read_reports, read_table
 from toprung.results.tables.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from toprung.search.preparation.check_model import check_family
-from toprung.search.preparation.job_placement import placement_problems, with_gpus_of_run
+from toprung.search.preparation.job_placement import as_in_its_run, placement_problems
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
 from toprung.search.strategy.initial_configs import allowed_subset
@@ -46,7 +46,7 @@ def prepare(job: Job) -> PreparedJob:
     Raises:
         InputError: With the problems of all of them at once.
     """
-    job = with_gpus_of_run(job)
+    job = as_in_its_run(job)
     problems = list(placement_problems(job))
     space = _attempt(lambda: prepared_space(job), problems)
     if space:

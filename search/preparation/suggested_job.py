@@ -121,11 +121,8 @@ def _space(survey: ImageSurvey) -> Iterator[str]:
 
 def _search(survey: ImageSurvey) -> Iterator[str]:
     is_large = survey.images >= MANY
-    is_transfer = space_name(survey) == TRANSFER
-    yield _line(
-        f"max_epochs: {9 if is_transfer else 27}",
-        "of a whole training; weak ones are stopped at rungs before",
-    )
+    if space_name(survey) == TRANSFER:
+        yield _line("max_epochs: 9", "of a whole training; weak ones are stopped at rungs before")
     yield _metric(survey)
     minutes = 120 if is_large else 30
     yield _line(

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from toprung.search.strategy.strategy import Strategy
     from toprung.spaces.families.registry import Space
     from toprung.trainables.data.dataset import Dataset
+    from toprung.trainables.models.family import Family
     from toprung.trainables.task.task import Task
     from toprung.trainables.training.trainer import Trainer
 
 Clock = Callable[[], float]
 SEARCH_SHARE = 0.6
-MAX_EPOCHS = 9
+PEER_EPOCHS = 9
 PROBED_SHARE = (
     2  # half of the images tell how long an epoch of all takes: what an epoch costs beside them is small
 )
@@ -49,10 +50,11 @@ class Found(NamedTuple):
 
 
 class SearchTiming(NamedTuple):
-    """The clock of a search, when it ends, and how fast its trials train."""
+    """The clock of a search, when it ends, the epochs of a full training, and how fast its trials train."""
 
     clock: Clock
     until: float
+    max_epochs: int
     pace: EpochPace
 
 
@@ -70,11 +72,13 @@ def main() -> None:
     """Print one line for the search and one for each preset."""
     arguments = _arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from toprung.search.preparation import planned_epochs as plan
     from toprung.spaces.families.presets import PRESETS
     from toprung.spaces.families.registry import load_space
     from toprung.trainables.backend.engine import limit_threads
     from toprung.trainables.data.dataset import DataSpec, load
 
+    plan.FULL_TRAININGS = arguments.full_trainings
     limit_threads(1)
     clock: Clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     spec = DataSpec(
@@ -114,7 +118,7 @@ def keras_tuned(data: Dataset, secs: float, clock: Clock, seed: int) -> ResultLi
     from accuracy_peers import keras_tuner_hyperband
 
     began = clock()
-    accuracy, epochs, parameters = keras_tuner_hyperband(data, secs, SEARCH_SHARE, MAX_EPOCHS, clock, seed)
+    accuracy, epochs, parameters = keras_tuner_hyperband(data, secs, SEARCH_SHARE, PEER_EPOCHS, clock, seed)
     return ResultLine("keras_tuner", accuracy, epochs, parameters, (clock() - began) / 60)
 
 
@@ -145,10 +149,11 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
     from toprung.trainables.training.trainer_cache import TrainerCache
 
     began = clock()
-    strategy = Strategy.for_space(space, MAX_EPOCHS, seed, initial_configs=space_configs(space))
-    task, family, warm = task_of(data, MAX_EPOCHS), load_family(space.name), TrainerCache(4)
-    found, until = list[Found](), began + secs * SEARCH_SHARE
-    timing, kinds = SearchTiming(clock, until, EpochPace()), list[str]()
+    family, warm = load_family(space.name), TrainerCache(4)
+    max_epochs = planned_epochs(family, space, data, secs * SEARCH_SHARE, clock)
+    strategy = Strategy.for_space(space, max_epochs, seed, initial_configs=space_configs(space))
+    task, found, until = task_of(data, max_epochs), list[Found](), began + secs * SEARCH_SHARE
+    timing, kinds = SearchTiming(clock, until, max_epochs, EpochPace()), list[str]()
     while clock() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)
         trainer.reset(proposal.config, seed * 1000 + len(found))
@@ -157,7 +162,10 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
         kinds.append(strategy.state(proposal.trial_id).origin.kind)
     left = began + secs - clock()
     best = winner(found, left * len(task.train.labels) / (len(task.train.labels) + len(task.val.labels)))
-    print(f"{len(found)} trials, best on validation {best.accuracy:.4f}: {best.config}", flush=True)
+    print(
+        f"{len(found)} trials of up to {max_epochs} epochs, best on validation {best.accuracy:.4f}: {best.config}",
+        flush=True,
+    )
     for kind in sorted(set(kinds)):
         of_kind = [one for one, its in zip(found, kinds, strict=True) if its == kind]
         best_of_kind = max(one.accuracy for one in of_kind)
@@ -169,6 +177,17 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
         )
     line = trained(f"search {space.name}", space.name, best.config, data, began + secs - clock(), clock)
     return line._replace(minutes=(clock() - began) / 60)
+
+
+def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clock: Clock) -> int:
+    """The epochs of a full training, as a search plans them: by an epoch of the first configuration."""
+    from toprung.search.preparation.planned_epochs import epochs_within
+    from toprung.trainables.training.trainer import Trainer
+    from toprung.trainables.worker.epoch_probe import part_of
+
+    part, share = part_of(task_of(data, 2))
+    trainer = Trainer(family, first_config(space.name, space.fixed), part)
+    return epochs_within(secs, second_epoch_secs(trainer, clock) / share)
 
 
 def winner(found: Sequence[Found], secs: float) -> Found:
@@ -184,15 +203,15 @@ def one_trial(
     from toprung.search.strategy.strategy import Decision
     from toprung.trainables.trial.report import EpochReport, Outcome
 
-    clock, until, pace = timing
+    clock, until, max_epochs, pace = timing
     best, spent, began = -1.0, 0.0, clock()
-    for epoch in range(1, MAX_EPOCHS + 1):
+    for epoch in range(1, max_epochs + 1):
         metrics = trainer.train_epoch(epoch)
         pace.add(trial_id, epoch, clock() - began - spent)
         spent = clock() - began
         decision = strategy.report(EpochReport(trial_id, epoch, metrics, elapsed_secs=spent))
         best = max(best, metrics["val_accuracy"])
-        is_too_slow = pace.too_slow(trial_id, MAX_EPOCHS - epoch, until - clock())
+        is_too_slow = pace.too_slow(trial_id, max_epochs - epoch, until - clock())
         if decision is not Decision.KEEP or clock() > until or is_too_slow:
             strategy.finish(trial_id, Outcome.STOPPED)
             return best, spent
@@ -262,6 +281,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fixed", nargs="*", default=[], help="of the space, as NAME=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the searches, one each")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu", help="whose minutes are counted")
+    parser.add_argument(
+        "--full-trainings", type=float, default=6.0, help="that the minutes of a search would pay for"
+    )
     parser.add_argument(
         "--only",
         nargs="+",

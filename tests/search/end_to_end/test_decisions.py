@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from run_tables import decided, tables
+from run_tables import decided, rows, tables, wait_for
+from small_job import write_job
 
 from toprung.results.tables.rows import configs_of
 from toprung.search.jobs.schema import Job
@@ -19,14 +25,50 @@ from toprung.search.simulation.simulator import simulate
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_one_worker_and_one_seed_give_one_search(on_cluster, job_file, tmp_path: Path) -> None:
-    job = job_file(search={"trials": 4, "max_epochs": 3})
-    for name in ("one", "two"):
-        assert on_cluster("search", job, "--set", f"storage.path={tmp_path / name}").wait().returncode == 0
-    for mine, theirs in zip(
-        decided(tmp_path / "one" / "small"), decided(tmp_path / "two" / "small"), strict=True
-    ):
+# Slow enough that a second is the middle of something: rows reach the disk once a second.
+SLOW = {"filters": 16, "blocks": 2, "convs_per_block": 2}
+DECIDED_JOB = {
+    "data": {"image_size": 16},
+    "search": {"trials": 10, "max_epochs": 9},
+    "space": {"fixed": SLOW},
+}
+
+
+@pytest.fixture(scope="module")
+def unbroken(cluster, tmp_path_factory) -> Path:
+    """The run of a search that was not disturbed."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    command = [sys.executable, "-P", "-m", "toprung.search", "search", str(write_job(folder, **DECIDED_JOB))]
+    done = subprocess.run(command, env=cluster.joined_env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "small"
+
+
+def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
+    unbroken: Path, toprung, job_file, tmp_path: Path
+) -> None:
+    job = job_file(**DECIDED_JOB)
+    run, moments, kills = tmp_path / "runs" / "small", random.Random(7), 0
+    while True:
+        command = toprung("search", job)
+        # Anywhere in what is left: before Ray is up, between two trials, in the middle of an epoch or of a write.
+        known = rows(run, "epochs") if run.exists() else 0
+        wait_for(lambda known=known, command=command: command.process.poll() is not None
+                 or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
+        time.sleep(moments.uniform(0, 1.0))
+        if command.process.poll() is not None or kills == 2:
+            break
+        command.signal(signal.SIGKILL)
+        kills += 1
+        assert wait_for(lambda command=command: not command.alive(), 30), f"orphans: {command.alive()}"
+        for name in ("proposals", "epochs"):
+            pd.read_parquet(run / name)
+    done = command.wait()
+    assert done.returncode == 0, done.stderr
+    assert kills == 2
+    for mine, theirs in zip(decided(run), decided(unbroken), strict=True):
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    assert tables(run)["epochs"]["arrival_index"].is_unique
 
 
 def test_the_promotion_variant_is_really_executed(on_cluster, job_file, tmp_path: Path) -> None:
@@ -65,11 +107,8 @@ def test_several_objectives_leave_a_pareto_set_in_the_tables(on_cluster, job_fil
     assert len(tables(run)["trials"]) == 6
 
 
-def test_the_simulator_decides_as_the_search_through_ray_did(on_cluster, job_file, tmp_path: Path) -> None:
-    path = job_file(search={"trials": 10, "max_epochs": 9})
-    assert on_cluster("search", path).wait().returncode == 0
-    found = tables(tmp_path / "runs" / "small")
-    job = Job.from_file(path)
+def test_the_simulator_decides_as_the_search_through_ray_did(unbroken: Path) -> None:
+    found, job = tables(unbroken), Job.from_file(unbroken / "job.yaml")
     space = prepared_space(job)
     configs = configs_of(found["proposals"])
     curves = {

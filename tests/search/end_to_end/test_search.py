@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from run_tables import decided, rows, tables, wait_for
+from run_tables import rows, tables, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_a_search_killed_anywhere_and_continued_equals_an_unbroken_one(
-    toprung, on_cluster, job_file, tmp_path: Path
-) -> None:
-    # Slow enough that a second is the middle of something: rows reach the disk once a second.
-    networks = {"filters": 16, "blocks": 2, "convs_per_block": 2}
-    job = job_file(data={"image_size": 16}, search={"trials": 10}, space={"fixed": networks})
-    done = on_cluster("search", job, "--set", "storage.path=" + str(tmp_path / "unbroken")).wait()
-    assert done.returncode == 0, done.stderr
-    unbroken = tmp_path / "unbroken" / "small"
-
-    run, moments, kills = tmp_path / "runs" / "small", random.Random(7), 0
-    while True:
-        command = toprung("search", job)
-        # Anywhere in what is left: before Ray is up, between two trials, in the middle of an epoch or of a write.
-        known = rows(run, "epochs") if run.exists() else 0
-        wait_for(lambda known=known, command=command: command.process.poll() is not None
-                 or ((run / "epochs").exists() and rows(run, "epochs") > known))  # fmt: skip
-        time.sleep(moments.uniform(0, 1.0))
-        if command.process.poll() is not None or kills == 3:
-            break
-        command.signal(signal.SIGKILL)
-        kills += 1
-        assert wait_for(lambda command=command: not command.alive(), 30), f"orphans: {command.alive()}"
-        for name in ("proposals", "epochs"):
-            pd.read_parquet(run / name)
-    done = command.wait()
-    assert done.returncode == 0, done.stderr
-    assert kills >= 2
-    for mine, theirs in zip(decided(run), decided(unbroken), strict=True):
-        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
-    assert tables(run)["epochs"]["arrival_index"].is_unique
-
-
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
     job, run = (
-        job_file(resources={"concurrent": 2}, search={"trials": 12, "max_epochs": 9}),
+        job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}),
         tmp_path / "runs" / "small",
     )
     command = toprung("search", job)
@@ -70,7 +35,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
     after = tables(run)
-    assert len(after["trials"]) == 12 and after["trials"]["trial_id"].is_unique
+    assert len(after["trials"]) == 8 and after["trials"]["trial_id"].is_unique
     assert len(after["epochs"]) >= before["epochs"]
     assert not after["epochs"].duplicated(["trial_id", "epoch"]).any()
     for _, epochs in after["epochs"].groupby("trial_id"):
@@ -211,7 +176,7 @@ def test_two_searches_do_not_write_one_run(on_cluster, job_file, tmp_path: Path)
 
 def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> None:
     slow = {"filters": 32, "blocks": 2, "convs_per_block": 2, "kernel_size": 5, "batch_size": 32}
-    job = job_file(data={"image_size": 16}, search={"trials": 2, "max_epochs": 9}, space={"fixed": slow})
+    job = job_file(data={"image_size": 16}, search={"trials": 2, "max_epochs": 6}, space={"fixed": slow})
     run = tmp_path / "runs" / "small"
     command = toprung("search", job)
     assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 1)

@@ -11,10 +11,11 @@ import pytest
 from toprung.search.jobs.schema import Job
 from toprung.search.preparation.job_placement import (
     RAY_JOB_VARIABLE,
+    as_in_its_run,
     check_gpus,
     check_storage_outlives_job,
     check_trackers,
-    with_gpus_of_run,
+    with_epochs,
 )
 from toprung.search.preparation.prepare import prepare
 from toprung.search.runs.run_folder import RunFolder
@@ -67,19 +68,43 @@ def test_a_relative_storage_path_is_refused_inside_a_ray_job(
 
 
 def test_a_run_goes_on_with_the_gpus_it_began_with_unless_the_job_names_others(tmp_path: Path) -> None:
-    assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == "auto", "there is no run yet"
+    assert as_in_its_run(job_of(tmp_path)).resources.gpus == "auto", "there is no run yet"
     begun = job_of(tmp_path, gpus=0)
     RunFolder(begun.run_root).claim(begun).release()
-    assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == 0.0
-    assert with_gpus_of_run(job_of(tmp_path).overridden(["search.trials=9"])).resources.gpus == 0.0
+    assert as_in_its_run(job_of(tmp_path)).resources.gpus == 0.0
+    assert as_in_its_run(job_of(tmp_path).overridden(["search.trials=9"])).resources.gpus == 0.0
     for gpus in ("auto", 0.5):
-        assert with_gpus_of_run(job_of(tmp_path, gpus=gpus)).resources.gpus == gpus
+        assert as_in_its_run(job_of(tmp_path, gpus=gpus)).resources.gpus == gpus
+
+
+def test_a_run_goes_on_with_the_epochs_that_were_measured_for_it(tmp_path: Path) -> None:
+    def timed(**search: Any) -> Job:
+        return Job.from_dict(
+            {
+                "name": "a",
+                "data": "digits",
+                "storage": {"path": str(tmp_path)},
+                "search": {"budgets": {"wall_clock_hours": 1}, **search},
+            },
+            "job",
+        )
+
+    assert as_in_its_run(timed()).search.leaves_epochs_open, "there is no run yet"
+    begun = with_epochs(timed(), 13)
+    assert not begun.search.leaves_epochs_open
+    RunFolder(begun.run_root).claim(begun).release()
+    continued = as_in_its_run(timed())
+    assert continued.search.max_epochs == 13 and not continued.search.leaves_epochs_open
+    RunFolder(begun.run_root).check_same(continued)
+    assert as_in_its_run(timed(max_epochs=9)).search.max_epochs == 9, (
+        "what the job names is compared, not replaced"
+    )
 
 
 def test_a_storage_that_does_not_answer_is_left_to_whoever_opens_the_run(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "job.yaml").write_text("no: job")
-    assert with_gpus_of_run(job_of(tmp_path)).resources.gpus == "auto"
+    assert as_in_its_run(job_of(tmp_path)).resources.gpus == "auto"
 
 
 def test_a_tracker_whose_package_is_missing_is_told_with_what_to_install(

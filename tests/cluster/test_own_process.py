@@ -1,4 +1,4 @@
-"""What is measured in a process with a whole GPU, under real Ray; the GPU is one in name, as Ray takes it on trust."""
+"""What is measured in a process of its own, under real Ray; its GPU is one in name, as Ray takes it on trust."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from toprung.cluster.exclusive_gpu import ExclusiveGpuError, run_with_exclusive_gpu
+from toprung.cluster.own_process import OwnProcessError, run_in_own_process
 from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.gpu_probe import GpuNeed
@@ -29,8 +29,8 @@ def one_gpu() -> Iterator[None]:
 
 
 def test_a_process_of_its_own_that_sees_the_gpu(one_gpu: None) -> None:
-    process, visible = run_with_exclusive_gpu(
-        lambda: (os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]), cpus=1
+    process, visible = run_in_own_process(
+        lambda: (os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]), cpus=1, gpus=1
     )
     assert process != os.getpid()
     assert visible == "0"
@@ -44,8 +44,8 @@ def fails() -> None:
     ("function", "evidence"), [(fails, "no such network"), (lambda: os._exit(1), "died")]
 )
 def test_what_fails_there_is_one_error_here(one_gpu: None, function, evidence: str) -> None:
-    with pytest.raises(ExclusiveGpuError, match=evidence):
-        run_with_exclusive_gpu(function, cpus=1)
+    with pytest.raises(OwnProcessError, match=evidence):
+        run_in_own_process(function, cpus=1, gpus=1)
 
 
 def test_trials_to_a_gpu_by_cores_and_by_what_runs_at_once(one_gpu: None) -> None:

@@ -1,0 +1,106 @@
+"""How many epochs a full training of a search has, where its job leaves them to its budget of time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from toprung.cluster.first_node import wait_for_first_node
+from toprung.cluster.own_process import OwnProcessError, run_in_own_process
+from toprung.cluster.session import TrialResources, alive_nodes, connected
+from toprung.search.preparation.gpu_sharing import fixed_gpu_share, probe_configs
+from toprung.search.preparation.job_placement import with_epochs
+from toprung.search.preparation.prepare import new_strategy
+from toprung.search.preparation.trial_plan import trial_plan
+from toprung.search.runs.run_folder import RunFolder
+from toprung.trainables.worker.epoch_probe import probe_epoch_secs
+
+if TYPE_CHECKING:
+    from toprung.cluster.session import Capacity
+    from toprung.search.jobs.search_section import Budgets
+    from toprung.search.preparation.prepare import PreparedJob
+
+_log = logging.getLogger("toprung")
+
+# What a search takes of a full training is about that of twenty trials, most of which end early, and of the few that
+# do not. tests/benchmarks/accuracy.py --full-trainings tells what other numbers are worth.
+FULL_TRAININGS = 6.0
+MAX_EPOCHS = 81
+
+
+def with_planned_epochs(prepared: PreparedJob, address: str | None) -> PreparedJob:
+    """The job with the epochs that its budget of time pays for, where it leaves them open and no run has them yet.
+
+    An epoch of the first configuration is measured, on a node of the cluster at `address` (see `connected`).
+
+    Raises:
+        ClusterUnreachableError: No cluster answers at the address, or no node came in time.
+        RayStartError: There is no address, and Ray does not start on this machine.
+        InputError: No node can ever hold a single worker; the run folder holds something else.
+    """
+    if not prepared.job.search.leaves_epochs_open:
+        return prepared
+    RunFolder(prepared.job.run_root).check_same(prepared.job, prepared.dataset.fingerprint)
+    job, share = prepared.job, fixed_gpu_share(prepared.job)
+    resources = TrialResources(job.resources.cpus, share or 0.0, job.resources.concurrent)
+    with connected(address, resources) as capacity:
+        if capacity.is_joined:
+            wait_for_first_node(resources, 60 * job.resources.wait_minutes)
+        gpus = sum(node.get("GPU", 0.0) for node in alive_nodes()) if share is None else 0.0
+        try:
+            secs = _measured_secs(prepared, 1.0 if gpus or share else 0.0)
+        except OwnProcessError as error:
+            epochs, why = (
+                job.search.max_epochs,
+                f"the usual number, as an epoch could not be measured: {error}",
+            )
+        else:
+            at_once = epochs_at_once(capacity, share, gpus)
+            paid_secs = training_secs(job.search.budgets, at_once)
+            epochs = epochs_within(paid_secs, secs, job.search.min_epochs)
+            why = f"an epoch of the first configuration takes {secs:.2g} s, and {at_once:g} train at once"
+    _log.info(f"search.max_epochs {epochs}: {why}")
+    job = with_epochs(job, epochs)
+    return replace(prepared, job=job, strategy=new_strategy(job, prepared.space))
+
+
+def epochs_within(training_secs: float, epoch_secs: float, min_epochs: int = 1) -> int:
+    """The epochs of a full training of which a budget pays for `FULL_TRAININGS`.
+
+    Args:
+        training_secs: What the budget is worth in seconds of one training.
+        epoch_secs: Of an epoch of the usual configuration.
+        min_epochs: Of the first rung, which is no later.
+
+    Returns:
+        From three, as less ranks nothing, to `MAX_EPOCHS`, as more seldom pay.
+    """
+    epochs = int(training_secs / epoch_secs / FULL_TRAININGS)
+    return max(3, min_epochs, min(MAX_EPOCHS, epochs))
+
+
+def training_secs(budgets: Budgets, at_once: float) -> float:
+    """What the hours of a budget are worth in seconds of one training, where `at_once` are trained together."""
+    hours = (budgets.wall_clock_hours, at_once), (budgets.gpu_hours, 1.0)
+    return min(3600 * given * parallel for given, parallel in hours if given is not None)
+
+
+def epochs_at_once(capacity: Capacity, share: float | None, gpus: float) -> float:
+    """How many epochs a session trains at the speed of one that has its cores, or its GPU, for itself.
+
+    Args:
+        capacity: The workers of the session.
+        share: The GPUs of a trial; None where they are measured later.
+        gpus: Of all nodes.
+    """
+    if share is None and gpus:
+        return gpus
+    return capacity.concurrent * (min(1.0, share) if share else 1.0)
+
+
+def _measured_secs(prepared: PreparedJob, gpus: float) -> float:
+    plan = replace(trial_plan(prepared, RunFolder(prepared.job.run_root)), gpus=gpus, autotune=None)
+    probe = partial(probe_epoch_secs, plan, probe_configs(prepared)[0])
+    return run_in_own_process(probe, prepared.job.resources.cpus, gpus)
