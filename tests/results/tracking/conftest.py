@@ -11,8 +11,8 @@ import pytest
 from toprung.results.tables.rows import config_of
 from toprung.results.tables.schema import kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.mlflow_runs import quiet_client
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow.client import quiet_client
+from toprung.results.tracking.mlflow.sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 from toprung.results.tracking.tracking_settings import SearchDescription, Tracking
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from toprung.results.tracking.mlflow_runs import experiment_of, parent_of, quiet_client
-from toprung.results.tracking.mlflow_sqlite import ensure_database, sqlite_file, sqlite_uri
+from toprung.results.tracking.mlflow.client import experiment_of, parent_of, quiet_client
+from toprung.results.tracking.mlflow.sqlite import ensure_database, sqlite_file, sqlite_uri
 from toprung.results.tracking.tracking_settings import Tracking
 
 pytestmark = pytest.mark.slow
-MAKE = "import sys; from toprung.results.tracking.mlflow_runs import quiet_client; quiet_client(sys.argv[1])"
+MAKE = (
+    "import sys; from toprung.results.tracking.mlflow.client import quiet_client; quiet_client(sys.argv[1])"
+)
 
 
 @pytest.mark.parametrize("after_secs", [0.05, 0.4])

@@ -15,12 +15,12 @@ import pytest
 from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.run_lock import RunLock
 from toprung.results.tracking.catch_up import bring_up_to_date, catch_up
+from toprung.results.tracking.mlflow.trial_runs import MlflowRuns
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.search_history import SearchHistory
 from toprung.results.tracking.tracker import Tracker
 from toprung.results.tracking.tracking_settings import Tracking
 from toprung.results.tracking.trial_entries import PendingTrialUpdate
-from toprung.results.tracking.trial_runs import MlflowRuns
 from toprung.trainables.trial.report import Outcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -196,7 +196,7 @@ def test_nothing_appears_on_the_terminal_or_in_the_working_directory(tmp_path: P
     program = f"""
 import logging; logging.basicConfig(level=logging.INFO)
 from toprung.results.tracking.tracking_settings import Tracking
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow.sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
 assert tracker.close(timeout_secs=120.0)
@@ -229,7 +229,7 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path: Path, run) -> None:
     program = f"""
 import time
 from toprung.results.tracking.tracking_settings import Tracking
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow.sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
 print(tracker.pid, flush=True)
