@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toprung.results.analysis.importance import (
-    Importance,
-    JointModel,
-    Parameter,
-    features_of,
-    importance,
-)
+from toprung.results.analysis.importance.importance import Importance, importance
+from toprung.results.analysis.importance.joint_model import JointModel, features_of
+from toprung.results.analysis.importance.parameter import Parameter
 from toprung.results.report.chart import Axis, Chart, Series, evenly
 
 if TYPE_CHECKING:

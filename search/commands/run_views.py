@@ -7,7 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.analysis.comparison import ComparedRun
-from toprung.results.analysis.eta import SearchPlan
+from toprung.results.analysis.time_and_cost.eta import SearchPlan
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.report.run_view import JobFacts, RunView
 from toprung.results.tables.run_lock import present_holder

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from toprung.results.analysis.cost import cost_of
-from toprung.results.analysis.eta import remaining_secs
 from toprung.results.analysis.head_reference import head_reference
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.analysis.leaderboard import as_of_now, progress
 from toprung.results.analysis.render import write
+from toprung.results.analysis.time_and_cost.cost import cost_of
+from toprung.results.analysis.time_and_cost.eta import remaining_secs
 from toprung.results.tables.rows import configs_of
 from toprung.results.tables.run_lock import present_holder
 from toprung.search.commands.run_views import view_of

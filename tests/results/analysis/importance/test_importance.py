@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.results.analysis.importance import FEWEST_TRIALS, Parameter, RungResults, importance
+from toprung.results.analysis.importance.importance import FEWEST_TRIALS, importance
+from toprung.results.analysis.importance.joint_model import RungResults
+from toprung.results.analysis.importance.parameter import Parameter
 from toprung.spaces.definition.conditions import Condition
 
 SPACE = [
