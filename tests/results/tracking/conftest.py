@@ -53,10 +53,10 @@ class Run:
                     writer.append(table, row)
                 self._rows_written[table] = len(rows)
 
-    def tracked(self, tracking: Tracking, **closing: Any) -> bool:
+    def tracked(self, tracking: Tracking, period_secs: float = 0.1, **closing: Any) -> bool:
         """Let MLflow follow until it has everything, or for `timeout_secs`."""
         patient = {"timeout_secs": 120.0, **closing}
-        return Tracker(tracking, self.folder, self.heard.append, period_secs=0.1).close(**patient)
+        return Tracker(tracking, self.folder, self.heard.append, period_secs).close(**patient)
 
 
 @pytest.fixture

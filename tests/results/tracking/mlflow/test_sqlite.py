@@ -25,7 +25,7 @@ def test_a_process_killed_while_making_it_leaves_nothing_in_the_way(
     tmp_path: Path, after_secs: float
 ) -> None:
     path = tmp_path / "mlflow.db"
-    maker = subprocess.Popen([sys.executable, "-c", MAKE, f"sqlite:///{path}"], cwd=Path(__file__).parents[3])
+    maker = subprocess.Popen([sys.executable, "-c", MAKE, f"sqlite:///{path}"], cwd=Path(__file__).parents[4])
     while maker.poll() is None and not list(tmp_path.glob(".mlflow.db.*")):
         time.sleep(0.01)
     time.sleep(after_secs)
