@@ -1,4 +1,4 @@
-"""The total Sobol indices of the model's prediction at one epoch.
+"""The total Sobol indices of the model's predictions.
 
 They are estimated over the whole space, uniform in the scale of each parameter, with Jansen's estimator (Saltelli et
 al. 2010, "Variance based sensitivity analysis of model output", table 2, f): what share of the variance is lost where
@@ -7,7 +7,6 @@ all others are known and this one is not.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SAMPLES = 1024
+SAMPLES = 512
 
 
 @dataclass(frozen=True)
 class ParameterImportance:
-    """The total Sobol index of a parameter at the last epoch, and the share of the space in which it exists.
+    """The total Sobol index of a parameter, and the share of the space in which it exists.
 
-    Where it exists in a part alone, the index is over that part.
+    The index is the mean over some epochs. Where the parameter exists in a part alone, it is over that part.
     """
 
     name: str
@@ -40,15 +39,15 @@ class ParameterImportance:
     active_share: float
 
 
-def sobol_indices(model: JointModel, epoch: int, seed: int = 0) -> list[ParameterImportance]:
-    """The total Sobol index of each parameter at an epoch, in the model's order."""
+def sobol_indices(model: JointModel, epochs: Sequence[int], seed: int = 0) -> list[ParameterImportance]:
+    """The total Sobol index of each parameter, the mean over these epochs, in the model's order."""
     from scipy.stats.qmc import Sobol
 
     parameters, count = model.parameters, len(model.parameters)
     draws = Sobol(2 * count, seed=seed).random(SAMPLES)
     first, second = draws[:, :count], draws[:, count:]
     active = _active(parameters, first)
-    base = _predicted(model, first, active, epoch)
+    base = _predicted(model, first, active, epochs)
     found = []
     conditional_on = {term.name for one in parameters for term in one.condition.terms}
     for i, parameter in enumerate(parameters):
@@ -56,17 +55,27 @@ def sobol_indices(model: JointModel, epoch: int, seed: int = 0) -> list[Paramete
         changed = first[exists].copy()
         changed[:, i] = second[exists, i]
         still = _active(parameters, changed) if parameter.name in conditional_on else active[exists]
-        differs = base[exists] - _predicted(model, changed, still, epoch)
-        variance = float(base[exists].var()) if exists.any() else 0.0
-        index = float((differs**2).mean() / (2.0 * variance)) if variance > 0.0 else 0.0
+        index = 0.0
+        if exists.any():
+            differences = base[:, exists] - _predicted(model, changed, still, epochs)
+            index = _mean_index(base[:, exists].var(axis=1), (differences**2).mean(axis=1))
         found.append(ParameterImportance(parameter.name, index, float(exists.mean())))
     return found
 
 
-def _predicted(model: JointModel, units: Floats, active: NDArray[np.bool_], epoch: int) -> Floats:
+def _mean_index(variances: Floats, squares: Floats) -> float:
+    """The mean over epochs, shapes (epochs,), of those in which anything varies."""
+    varies = variances > 0.0
+    return float((squares[varies] / (2.0 * variances[varies])).mean()) if varies.any() else 0.0
+
+
+def _predicted(model: JointModel, units: Floats, active: NDArray[np.bool_], epochs: Sequence[int]) -> Floats:
+    """The predictions at each epoch, shape (epochs, rows)."""
     snapped = np.column_stack([_snapped(one, units[:, i]) for i, one in enumerate(model.parameters)])
     rows = np.where(active, snapped, MISSING)
-    return model.predict_units(np.column_stack([rows, np.full(len(rows), math.log(max(1, epoch)))]))
+    logs = np.log(np.maximum(1, np.asarray(epochs, dtype=float)))
+    features = np.column_stack([np.tile(rows, (len(logs), 1)), np.repeat(logs, len(rows))])
+    return model.predict_units(features).reshape(len(logs), len(rows))
 
 
 def _snapped(parameter: Parameter, units: Floats) -> Floats:
