@@ -41,6 +41,7 @@ class JobFacts:
         retrained: The report of a retraining; None without one.
         is_active: Whether a driver writes the run now.
         space: The name of the space.
+        ended_because: What ended the search before its trials had ended; empty where that is not known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class JobFacts:
     retrained: Mapping[str, Any] | None = None
     is_active: bool = False
     space: str = ""
+    ended_because: str = ""
 
     @property
     def trials(self) -> int:

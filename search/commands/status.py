@@ -61,7 +61,8 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
         f"{job.name}: {counts}, {seen.failed} failed{preempted}; {seen.running} {unended}; {seen.epochs} epochs{rate}"
     )
     if not job.is_active and (seen.running or seen.ended < job.trials) and seen.proposed:
-        yield "state      no search writes this run: the same `toprung search` goes on with it"
+        because = f" ({job.ended_because})" if job.ended_because else ""
+        yield f"state      no search writes this run{because}: the same `toprung search` goes on with it"
     if job.is_active:
         left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now)
         unknown = "until its hours are over" if job.trials >= AS_MANY_AS_FIT else "not known yet"

@@ -55,7 +55,7 @@ def importance(
     if not parameters:
         return Importance((), math.nan, trials, "the space leaves no choice"), None
     if trials < FEWEST_TRIALS:
-        reason = f"{trials} trials have results, and fewer than {FEWEST_TRIALS} say nothing"
+        reason = f"fewer than {FEWEST_TRIALS} trials have results ({trials})"
         return Importance((), math.nan, trials, reason), None
     if np.ptp(results.values) == 0.0:
         return Importance((), 0.0, trials, "all values are equal"), None

@@ -6,6 +6,7 @@ logarithm of the epoch as one more feature.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FOLDS, TREES = 5, 100
-MOST_PROCESS_ROWS = 300  # of more, so many at random: a process takes seconds to fit to them
+# A process is fitted to so many rows at most, chosen at random: the time it takes grows with rows * rows * features.
+MOST_PROCESS_ROWS, MOST_PROCESS_PRODUCTS = 300, 1_600_000
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class JointModel:
         return forest.fit(self._features[rows], self._results.values[rows])
 
     def _fitted_process(self, rows: NDArray[np.int64], kernel: Any = None) -> Any:
-        if len(rows) > MOST_PROCESS_ROWS:
-            rows = np.random.default_rng(self._seed).choice(rows, MOST_PROCESS_ROWS, replace=False)
+        most = min(MOST_PROCESS_ROWS, math.isqrt(MOST_PROCESS_PRODUCTS // self._features.shape[1]))
+        if len(rows) > most:
+            rows = np.random.default_rng(self._seed).choice(rows, most, replace=False)
         return _gaussian_process(self._features[rows], self._results.values[rows], kernel)
 
 

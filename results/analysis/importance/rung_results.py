@@ -17,7 +17,7 @@ from toprung.spaces.definition.conditions import Condition
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_TRIALS = 1000  # the others add seconds and hardly change the ranking
+MOST_TRIALS = 600  # the others add seconds and hardly change the ranking
 
 
 def searched_parameters(space: pd.DataFrame) -> list[Parameter]:
