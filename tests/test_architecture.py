@@ -48,7 +48,11 @@ COMES_WITH = {
     "uvicorn": "mlflow",
     "google": "tensorboardx",
 }
-EXTRA_OF_ROOM = {"search/export": "export", "results/tracking": "trackers"}
+EXTRA_OF_ROOM = {
+    "search/export": "export",
+    "results/tracking/tensorboard": "trackers",
+    "results/tracking/wandb": "trackers",
+}
 
 
 @dataclass(frozen=True)

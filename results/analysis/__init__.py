@@ -1,1 +1,1 @@
-"""Who won and how surely: leaderboard, winner, confirmation, learning curves."""
+"""Who won and how surely: leaderboard, winner, confirmation, learning curves, rungs."""

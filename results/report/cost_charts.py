@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toprung.results.analysis.cost import cost_of
+from toprung.results.analysis.time_and_cost.cost import cost_of
 from toprung.results.report.chart import Axis, Chart, Series, evenly
 from toprung.results.report.time_unit import in_words, unit_of
 

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toprung.results.analysis.importance import (
-    Importance,
-    JointModel,
-    Parameter,
-    features_of,
-    importance,
-)
+from toprung.results.analysis.importance.importance import Importance, importance
+from toprung.results.analysis.importance.joint_model import JointModel, features_of
+from toprung.results.analysis.importance.parameter import Parameter
 from toprung.results.report.chart import Axis, Chart, Series, evenly
 
 if TYPE_CHECKING:
@@ -52,9 +48,9 @@ def _importances(found: Importance) -> Chart:
     bars = Series("total Sobol index", "bars", np.zeros(len(rows)), rows, [one.index for one in shown])
     rest = f" The other {len(others)} are at most {others[0].index:.2g}." if others else ""
     note = (
-        "The share of the differences at the last epoch that is lost where all other parameters are known and this one "
-        f"is not. The model explains {found.r2:.0%} of the differences between trials it has not seen (cross-validated "
-        f"R2); the order is worth more than the numbers.{rest}"
+        "The share of the differences that is lost where all other parameters are known and this one is not, the mean "
+        f"over the rungs. The model explains {found.r2:.0%} of the differences between trials it has not seen "
+        f"(cross-validated R2); the order is worth more than the numbers.{rest}"
     )
     height = 60 + 24 * max(2, len(names))
     return Chart(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from toprung.results.analysis.cost import failures
+from toprung.results.analysis.time_and_cost.cost import failures
 from toprung.results.report.cost_charts import cost_charts, timeline
 from toprung.results.report.model_charts import ModelView
 from toprung.results.report.page import PageData, Section, cell_text, html_page, html_table

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from toprung.results.analysis.bounds_kept import bounds_line
+from toprung.results.analysis.importance.rung_results import rung_epochs_of, rung_results, searched_parameters
 from toprung.results.analysis.leaderboard import RUNNING, leaderboard, progress
-from toprung.results.analysis.rung_results import rung_epochs_of, rung_results, searched_parameters
 from toprung.results.analysis.rung_table import rung_table
 from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.schema import RUNGS, SPACE
@@ -20,9 +20,10 @@ from toprung.trainables.trial.report import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from toprung.results.analysis.eta import SearchPlan
-    from toprung.results.analysis.importance import Parameter, RungResults
+    from toprung.results.analysis.importance.joint_model import RungResults
+    from toprung.results.analysis.importance.parameter import Parameter
     from toprung.results.analysis.leaderboard import Leader
+    from toprung.results.analysis.time_and_cost.eta import SearchPlan
     from toprung.trainables.trial.objectives import Objectives
 
 KEPT = 400  # of a chart's trials, the best are drawn whatever is left out
@@ -40,6 +41,7 @@ class JobFacts:
         retrained: The report of a retraining; None without one.
         is_active: Whether a driver writes the run now.
         space: The name of the space.
+        ended_because: What ended the search before its trials had ended; empty where that is not known.
     """
 
     name: str
@@ -49,6 +51,7 @@ class JobFacts:
     retrained: Mapping[str, Any] | None = None
     is_active: bool = False
     space: str = ""
+    ended_because: str = ""
 
     @property
     def trials(self) -> int:

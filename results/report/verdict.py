@@ -21,7 +21,11 @@ def verdict_html(view: RunView, next_step: str) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
         for name, value, more in verdict(view)
     )
-    command = f"<p>Type next: <code>{escape(next_step)}</code></p>" if next_step else ""
+    command = ""
+    if next_step:
+        is_command = next_step.startswith("toprung ")
+        told = f"Type next: <code>{escape(next_step)}</code>" if is_command else escape(next_step)
+        command = f"<p>{told}</p>"
     return f'<dl class="verdict">{boxes}</dl>{command}'
 
 
@@ -31,11 +35,12 @@ def verdict(view: RunView) -> Iterator[tuple[str, str, str]]:
     running = int(counts.get(RUNNING, 0))
     is_short = running or len(view.trials) < view.job.trials < AS_MANY_AS_FIT
     state = "running" if view.job.is_active else "ended early" if is_short else "ended"
+    because = f"; {view.job.ended_because}" if view.job.ended_because and not view.job.is_active else ""
     fates = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     yield (
         "Search",
         state,
-        f"{trials_in_words(len(view.board) - running, max(view.job.trials, len(view.board)))}: {fates}",
+        f"{trials_in_words(len(view.board) - running, max(view.job.trials, len(view.board)))}: {fates}{because}",
     )
     leader = view.leader
     if leader is None:

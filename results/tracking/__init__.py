@@ -1,1 +1,1 @@
-"""The MLflow view of a run: a process that follows the tables, and the model registry."""
+"""What the trackers share: the process that follows the tables, and what it tells a tracker."""

@@ -47,7 +47,7 @@ RUNNING_SECS = 0.25
 READING_SHARE = 0.1
 """The largest share of the time that is spent on reading the tables again."""
 LAST_WORD_SECS = 5.0
-SILENCE_SECS = 10.0
+SILENCE_PERIODS = 5  # so long a server is waited for when the search has ended
 DRIVER_GONE = "its driver was killed"
 NICENESS = 10
 MIRRORED = (PROPOSALS, EPOCHS, TRIALS)
@@ -243,8 +243,8 @@ def _listen_and_exit(commands: DriverCommands) -> None:
 def _exit_when_silent(commands: DriverCommands, mirror: Mirror) -> None:
     """Once the search has ended it does not wait for a server that does not answer."""
     commands.has_ended.wait()
-    since_secs = time.monotonic()
-    while time.monotonic() - max(since_secs, mirror.answered_at_secs) < SILENCE_SECS:
+    since_secs, longest_secs = time.monotonic(), SILENCE_PERIODS * commands.period_secs
+    while time.monotonic() - max(since_secs, mirror.answered_at_secs) < longest_secs:
         time.sleep(0.2)
     os._exit(1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from toprung.results.tracking.search_end import SearchEnd
     from toprung.results.tracking.search_history import SearchFacts
+    from toprung.results.tracking.tracking_settings import Tracking
     from toprung.results.tracking.trial_entries import PendingTrialUpdate
 
 
@@ -23,6 +24,10 @@ class TrackedRuns(Protocol):
     @staticmethod
     def load() -> None:
         """Import the tracker's package, which takes seconds, so that it says nothing on the terminal."""
+
+    @staticmethod
+    def may_be_silent(tracking: Tracking) -> bool:
+        """Whether something beyond this machine has to answer, which it may never do."""
 
     def begin_search(self) -> None:
         """A driver works: the search is not over, whatever an earlier driver left."""

@@ -7,9 +7,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.tracking.mlflow_sqlite import sqlite_file
 from toprung.results.tracking.tracking_settings import MLFLOW, Tracking
-from toprung.trainables.system.uris import is_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,15 +40,17 @@ class TrackerKind:
 
 
 TRACKERS: Mapping[str, TrackerKind] = {
-    MLFLOW: TrackerKind("MLflow", "mlflow", "mlflow", "toprung.results.tracking.trial_runs:MlflowRuns"),
+    MLFLOW: TrackerKind(
+        "MLflow", "mlflow", "mlflow", "toprung.results.tracking.mlflow.trial_runs:MlflowRuns"
+    ),
     "tensorboard": TrackerKind(
         "TensorBoard",
         "tensorboardX",
         "tensorboardX",
-        "toprung.results.tracking.tensorboard_runs:TensorboardRuns",
+        "toprung.results.tracking.tensorboard.runs:TensorboardRuns",
     ),
     "wandb": TrackerKind(
-        "Weights & Biases", "wandb", "wandb", "toprung.results.tracking.wandb_runs:WandbRuns"
+        "Weights & Biases", "wandb", "wandb", "toprung.results.tracking.wandb.runs:WandbRuns"
     ),
 }
 
@@ -73,9 +73,7 @@ def connected(tracking: Tracking, facts: SearchFacts) -> TrackedRuns:
 
 def may_be_silent(tracking: Tracking) -> bool:
     """Whether something beyond this machine has to answer, which it may never do."""
-    if tracking.tracker == MLFLOW:
-        return sqlite_file(tracking.uri) is None
-    return is_uri(tracking.uri)
+    return bool(_class_of(tracking).may_be_silent(tracking))
 
 
 def _class_of(tracking: Tracking) -> Any:

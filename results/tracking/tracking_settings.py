@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from toprung.results.tracking.mlflow_sqlite import artifact_folder, sqlite_file
 from toprung.trainables.trial.objectives import Objective
 
 MLFLOW = "mlflow"
@@ -37,7 +36,7 @@ class Tracking:
         uri: MLflow's tracking URI, the folder of TensorBoard's event files, or the server of W&B.
         experiment: The name of MLflow's experiment, of W&B's project.
         run: The name of the search's own run.
-        artifacts: Where files are put; of MLflow with SQLite by default the folder `mlartifacts` beside the database.
+        artifacts: Where files are put; None leaves it to the tracker.
         tags: Of the search's own run.
         identity: Tells runs of one name on a server apart; a run keeps it for life.
         search: Without it the search's own run has no description and no best value.
@@ -52,12 +51,6 @@ class Tracking:
     identity: str | None = None
     search: SearchDescription | None = None
     tracker: str = MLFLOW
-
-    @property
-    def artifact_location(self) -> str | None:
-        """`artifacts`, or a folder beside a SQLite file: MLflow's own default is the working directory."""
-        database = sqlite_file(self.uri)
-        return artifact_folder(database) if self.artifacts is None and database else self.artifacts
 
     @property
     def objective(self) -> Objective | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from toprung.results.export.optuna_study import frozen_trials, write_study
 from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.schema import SPACE
-from toprung.results.tracking.optuna_study import frozen_trials, write_study
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.uris import mask_secrets
 

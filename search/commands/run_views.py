@@ -7,11 +7,12 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.analysis.comparison import ComparedRun
-from toprung.results.analysis.eta import SearchPlan
+from toprung.results.analysis.time_and_cost.eta import SearchPlan
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.report.run_view import JobFacts, RunView
 from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import TRIALS
+from toprung.results.tracking.search_end import SearchEnd
 from toprung.search.commands.output_path import short_path
 from toprung.search.retrained.champion import champion
 from toprung.search.runs.run_folder import RunFolder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def view_of(folder: RunFolder) -> RunView:
     """A run as it is now. Raises `InputError` where there is none."""
     job, model = folder.job(), champion(folder)
-    search = job.search
+    search, end = job.search, SearchEnd.read(folder.root)
     rungs = rung_epochs(search.max_epochs, search.reduction_factor, search.min_epochs)
     facts = JobFacts(
         name=folder.name,
@@ -34,6 +35,7 @@ def view_of(folder: RunFolder) -> RunView:
         yaml=job.to_yaml(),
         retrained=None if model is None else model.report,
         is_active=present_holder(folder.root) is not None,
+        ended_because="" if end is None else end.reason,
     )
     return RunView.read(folder.root, facts)
 

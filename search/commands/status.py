@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from toprung.results.analysis.cost import cost_of
-from toprung.results.analysis.eta import remaining_secs
 from toprung.results.analysis.head_reference import head_reference
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.analysis.leaderboard import as_of_now, progress
 from toprung.results.analysis.render import write
+from toprung.results.analysis.time_and_cost.cost import cost_of
+from toprung.results.analysis.time_and_cost.eta import remaining_secs
 from toprung.results.tables.rows import configs_of
 from toprung.results.tables.run_lock import present_holder
 from toprung.search.commands.run_views import view_of
@@ -61,7 +61,8 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
         f"{job.name}: {counts}, {seen.failed} failed{preempted}; {seen.running} {unended}; {seen.epochs} epochs{rate}"
     )
     if not job.is_active and (seen.running or seen.ended < job.trials) and seen.proposed:
-        yield "state      no search writes this run: the same `toprung search` goes on with it"
+        because = f" ({job.ended_because})" if job.ended_because else ""
+        yield f"state      no search writes this run{because}: the same `toprung search` goes on with it"
     if job.is_active:
         left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now)
         unknown = "until its hours are over" if job.trials >= AS_MANY_AS_FIT else "not known yet"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from toprung.results.tracking.mlflow_sqlite import sqlite_file
+from toprung.results.tracking.mlflow.sqlite import sqlite_file
 from toprung.spaces.errors import InputError, first_line
 from toprung.trainables.system.uris import is_uri, mask_secrets
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from toprung.results.tables.parts import part_names, read_table
 from toprung.results.tables.run_lock import RunLock, is_locked
 from toprung.results.tables.schema import PROPOSALS, TABLES, TRIALS
-from toprung.results.tracking.mlflow_sqlite import sqlite_uri
+from toprung.results.tracking.mlflow.sqlite import sqlite_uri
 from toprung.results.tracking.tracking_settings import MLFLOW, SearchDescription, Tracking
 from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job

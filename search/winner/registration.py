@@ -43,7 +43,7 @@ def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) 
     if is_registered or not job.tracking.enabled:
         return
     from toprung.results.tracking.catch_up import catch_up
-    from toprung.results.tracking.model_registry import RetrainedModel, register_model
+    from toprung.results.tracking.mlflow.model_registry import RetrainedModel, register_model
 
     names = ("test_accuracy", "test_loss")
     metrics = {name: report[name] for name in names if report[name] is not None}

@@ -22,7 +22,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 from lcbench import DATA, TASKS, LCBench, Surrogate
 
-from toprung.results.analysis.eta import SearchPlan, remaining_secs
+from toprung.results.analysis.time_and_cost.eta import SearchPlan, remaining_secs
 from toprung.search.strategy.early_stopping.rung import rung_epochs
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.report import EpochReport, Outcome

@@ -25,7 +25,9 @@ from scipy.stats.qmc import Sobol
 sys.path.insert(0, str(Path(__file__).parent))
 from lcbench import DATA, ORDER, TASKS, LCBench, Surrogate
 
-from toprung.results.analysis.importance import Parameter, RungResults, importance
+from toprung.results.analysis.importance.importance import importance
+from toprung.results.analysis.importance.joint_model import RungResults
+from toprung.results.analysis.importance.parameter import Parameter
 from toprung.search.simulation.simulator import simulate
 from toprung.search.strategy.strategy import Decision, Proposal, Strategy
 from toprung.spaces.definition.introspection import describe

@@ -25,7 +25,10 @@ class Scale {
     this.log = axis.log && low > 0;
     this.low = this.log ? Math.log10(low) : low;
     this.high = this.log ? Math.log10(high) : high;
-    if (this.high <= this.low) { this.low -= 0.5; this.high += 0.5; }
+    if (this.high <= this.low) {
+      const pad = this.log || axis.whole ? 0.5 : Math.abs(this.low) * 0.05 || 0.5;
+      this.low -= pad; this.high += pad;
+    }
   }
   at(value) {
     const place = this.log ? Math.log10(value) : value;
@@ -241,7 +244,7 @@ class Chart {
       pen.lineWidth = many > 4000 ? 0.7 : one.trials && one.kind === "line" ? 1 : 2;
       pen.globalAlpha = one.trials && one.kind === "line" ? (many > 4000 ? 0.45 : 0.75) : 1;
       this.polyline(pen, one);
-      if (one.kind === "line") this.lone(pen, one);
+      this.lone(pen, one);
       pen.globalAlpha = 1;
       for (let i = 0; i < many; i++) if (one.x[i] !== null && one.y[i] !== null) { const [x, y] = place(i); this.marks.push({ x, y, row: row(i), series: number, index: i }); }
     } else if (one.kind === "band") {
@@ -280,7 +283,7 @@ class Chart {
     }
     pen.stroke();
   }
-  lone(pen, one) {  // a trial of one epoch has no line to be seen by
+  lone(pen, one) {  // a trial of one epoch, or a step alone, has no line to be seen by
     const known = i => i >= 0 && i < one.x.length && one.x[i] !== null && one.y[i] !== null;
     const radius = one.x.length > 4000 ? 1 : 2;
     for (let i = 0; i < one.x.length; i++) {

@@ -12,14 +12,14 @@ const page = {
     if (aloud) document.getElementById("said").textContent = text;
   },
   title(row) {
-    const { table, metric } = this, cell = name => table.cell(table.column(name), row), value = cell(metric.name);
+    const { table, metric } = this, cell = name => table.named(name, row), value = cell(metric.name);
     const measured = value === null ? "no value" : `${metric.name} ${shown(value)} at epoch ${cell("best_epoch")}`;
     return `${cell("trial_id")} ${cell("outcome")}: ${measured}`;
   },
   bar() {
     const bar = document.getElementById("chosen"), row = selection.chosen;
     bar.hidden = row < 0;
-    history.replaceState(history.state, "", row < 0 ? location.pathname + location.search : `#${this.table.cell(this.table.column("trial_id"), row)}`);
+    history.replaceState(history.state, "", row < 0 ? location.pathname + location.search : `#${this.table.named("trial_id", row)}`);
     if (row < 0) return;
     const config = this.table.columns.filter(one => one.name.startsWith("config/"))
       .map(one => [one.name.replace("config/", ""), this.table.cell(one, row)]).filter(([, value]) => value !== null);

@@ -15,6 +15,10 @@ class TrialTable {
     const value = column.values[row];
     return column.words ? column.words[value] ?? null : value;
   }
+  named(name, row) {  // a column without any value is not in the page
+    const column = this.column(name);
+    return column ? this.cell(column, row) : null;
+  }
   build() {
     const [tools, scroll] = ["tools", "scroll"].map(name => Object.assign(document.createElement("div"), { className: name }));
     this.input = Object.assign(document.createElement("input"), { type: "search", placeholder: "filter: text, or outcome == COMPLETED and last_epoch > 3" });

@@ -1,39 +1,17 @@
-"""Best so far, rungs, cost and the time that is left, from made-up tables."""
+"""Best so far and rungs, from made-up tables."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from made_up_epochs import START, epochs_of
 
-from toprung.results.analysis.cost import failures
-from toprung.results.analysis.eta import SearchPlan, remaining_secs
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.analysis.rung_table import rung_table
 from toprung.trainables.trial.objectives import Objective
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def epochs_of(values: list[float | None], trials: list[str] | None = None) -> pd.DataFrame:
-    """One epoch a second, each of another trial unless said otherwise."""
-    names = trials or [f"t{i:05d}" for i in range(len(values))]
-    counts: dict[str, int] = {}
-    rows = []
-    for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        counts[name] = counts.get(name, 0) + 1
-        at = START + timedelta(seconds=i + 1)
-        rows.append({"trial_id": name, "epoch": counts[name], "arrival_index": i, "val_accuracy": value,
-                     "epoch_secs": 1.0, "reported_at": at})  # fmt: skip
-    frame = pd.DataFrame(rows)
-    frame["val_accuracy"] = frame["val_accuracy"].astype(float)
-    return frame
 
 
 def trials_of(**outcomes: str) -> pd.DataFrame:
@@ -86,88 +64,3 @@ def test_the_rungs_are_told_as_they_are_now_with_the_moment_of_the_last_change()
     passed_over = rung_table(pd.DataFrame(rows[:4]))
     assert passed_over["in_use"].tolist() == [False, True]
     assert passed_over["since"].iloc[0] == moments[2]
-
-
-def test_failures_of_one_kind_are_told_once() -> None:
-    trials = pd.DataFrame(
-        {
-            "trial_id": ["t00000", "t00001", "t00002", "t00003"],
-            "outcome": ["DIVERGED", "DIVERGED", "FAILED", "STOPPED"],
-            "reason": ["epoch 3 reported NaN", "epoch 5 reported NaN", "ValueError", "cut"],
-        }
-    )
-    found = failures(trials)
-    assert found["trials"].tolist() == [2, 1] and found["latest"].tolist() == ["t00001", "t00002"]
-
-
-def ended(count: int, lasting: float) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = [
-        {"trial_id": f"t{i:05d}", "started_at": pd.Timestamp(START),
-         "ended_at": pd.Timestamp(START) + pd.Timedelta(lasting, "s")} for i in range(count)
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["trial_id", "started_at", "ended_at"])
-
-
-def proposed(count: int) -> pd.DataFrame:
-    return pd.DataFrame({"trial_id": [f"t{i:05d}" for i in range(count)], "proposed_at": pd.Timestamp(START)})
-
-
-def test_what_is_left_is_played_through_with_the_workers_that_train_now() -> None:
-    proposals = proposed(6)
-    names = [f"t{i:05d}" for i in range(6) for _ in range(5 if i < 4 else 1)]
-    epochs = epochs_of([0.5] * len(names), names).assign(reported_at=pd.Timestamp(START))
-    plan = SearchPlan(12, (5,), 3)
-    # Each trains 5 epochs of 1 s and takes 10 s; two run and have 4 epochs left, then each worker has three to train.
-    assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, START) == pytest.approx(4.0 + 3 * 10.0)
-    later = START + timedelta(seconds=3)
-    assert remaining_secs(proposals, epochs, ended(4, 10.0), plan, later) == pytest.approx(1.0 + 3 * 10.0)
-    assert remaining_secs(proposals, epochs, ended(6, 10.0), SearchPlan(6, (5,), 3), START) is None
-    assert remaining_secs(proposals, epochs.head(0), ended(0, 10.0), plan, START) is None
-
-
-def test_what_is_left_is_told_before_the_first_trial_ends(tmp_path: Path) -> None:
-    proposals = proposed(2)
-    epochs = epochs_of([0.5], ["t00000"]).assign(reported_at=pd.Timestamp(START))
-    ended(0, 10.0).astype({"trial_id": "str"}).to_parquet(tmp_path / "trials")
-    none_ended = pd.read_parquet(tmp_path / "trials")
-    none_ended = none_ended.astype({"started_at": "datetime64[us, UTC]", "ended_at": "datetime64[us, UTC]"})
-    left_secs = remaining_secs(proposals, epochs, none_ended, SearchPlan(2, (5,), 3), START)
-    assert left_secs is not None and left_secs > 0.0
-
-
-@settings(max_examples=25)
-@given(st.integers(1, 40), st.integers(1, 60), st.integers(2, 4))
-def test_ten_times_as_many_trials_take_longer(more: int, trials: int, factor: int) -> None:
-    proposals = proposed(2)
-    epochs = epochs_of([0.5, 0.5], ["t00000", "t00001"]).assign(reported_at=pd.Timestamp(START))
-    plans = [SearchPlan(2 + count, (1, 3, 9), factor) for count in (trials, 10 * trials + more)]
-    few, many = (remaining_secs(proposals, epochs, ended(1, 10.0), plan, START) for plan in plans)
-    assert few is not None and many is not None and 0.0 < few < many
-
-
-@pytest.mark.parametrize(("metric", "sign"), [("val_accuracy", 1.0), ("val_loss", -1.0)])
-def test_a_trial_that_leads_is_expected_to_train_longer_than_one_that_is_behind(
-    metric: str, sign: float
-) -> None:
-    """Of ten trials nine have ended at the first rung; the last runs, and its value decides how far it will come."""
-    plan = SearchPlan(10, (1, 9, 81), 3, Objective.named(metric))
-    left = []
-    for last in (0.95, 0.05):
-        values: list[float | None] = [*(sign * i / 10 for i in range(9)), sign * last, sign * last]
-        names = [f"t{i:05d}" for i in range(10)] + ["t00009"]
-        epochs = epochs_of(values, names).rename(columns={"val_accuracy": metric})
-        now = START + timedelta(seconds=11)
-        left.append(remaining_secs(proposed(10), epochs, ended(9, 1.0), plan, now))
-    ahead, behind = left
-    assert ahead is not None and behind is not None and ahead >= 7.0 and behind < 7.0
-
-
-def test_epochs_that_take_longer_later_are_counted_as_long_as_they_take() -> None:
-    """A training that unfreezes a network after its first epoch: four seconds an epoch, after one."""
-    names = [name for name in ("t00000", "t00001", "t00002") for _ in range(5)] + ["t00003"]
-    epochs = epochs_of([0.5] * 16, names).assign(reported_at=pd.Timestamp(START))
-    epochs["epoch_secs"] = np.where(epochs["epoch"] == 1, 1.0, 4.0)
-    left_secs = remaining_secs(proposed(4), epochs, ended(3, 17.0), SearchPlan(4, (1, 5), 1), START)
-    assert left_secs == pytest.approx(16.0, rel=0.25), (
-        "three trials say so, and half of one that all are equal"
-    )

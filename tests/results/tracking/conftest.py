@@ -11,8 +11,8 @@ import pytest
 from toprung.results.tables.rows import config_of
 from toprung.results.tables.schema import kinds_of, run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.mlflow_runs import quiet_client
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow.client import quiet_client
+from toprung.results.tracking.mlflow.sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 from toprung.results.tracking.tracking_settings import SearchDescription, Tracking
 
@@ -53,10 +53,10 @@ class Run:
                     writer.append(table, row)
                 self._rows_written[table] = len(rows)
 
-    def tracked(self, tracking: Tracking, **closing: Any) -> bool:
+    def tracked(self, tracking: Tracking, period_secs: float = 0.1, **closing: Any) -> bool:
         """Let MLflow follow until it has everything, or for `timeout_secs`."""
         patient = {"timeout_secs": 120.0, **closing}
-        return Tracker(tracking, self.folder, self.heard.append, period_secs=0.1).close(**patient)
+        return Tracker(tracking, self.folder, self.heard.append, period_secs).close(**patient)
 
 
 @pytest.fixture

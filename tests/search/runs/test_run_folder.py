@@ -11,7 +11,7 @@ from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.schema import run_schemas
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.mlflow_sqlite import sqlite_file
+from toprung.results.tracking.mlflow.sqlite import sqlite_file
 from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError

@@ -14,7 +14,7 @@ from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
-from toprung.results.tracking.model_registry import RegisteredModel
+from toprung.results.tracking.mlflow.model_registry import RegisteredModel
 from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.cli import main
 from toprung.search.jobs.schema import Job
@@ -73,7 +73,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
         return answer
 
     monkeypatch.setattr("toprung.results.tracking.catch_up.catch_up", lambda *_: None)
-    monkeypatch.setattr("toprung.results.tracking.model_registry.register_model", register)
+    monkeypatch.setattr("toprung.results.tracking.mlflow.model_registry.register_model", register)
     assert retrain_winner(folder).report["registered"] is None
     assert "refused); the same command tries again" in caplog.text
     assert retrain_winner(folder).report["registered"] == "models:/a@champion"

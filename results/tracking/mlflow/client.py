@@ -10,8 +10,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.tracking.artifact_paths import follow_moved_folder
-from toprung.results.tracking.mlflow_sqlite import ensure_database, sqlite_file
+from toprung.results.tracking.mlflow.artifact_paths import follow_moved_folder
+from toprung.results.tracking.mlflow.sqlite import artifact_folder, ensure_database, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def experiment_of(client: Any, tracking: Tracking) -> str:
     found = client.get_experiment_by_name(tracking.experiment)
     if found is None:
         try:
-            return str(client.create_experiment(tracking.experiment, tracking.artifact_location))
+            return str(client.create_experiment(tracking.experiment, artifact_location(tracking)))
         except MlflowException:  # another search on the server may have made it at this moment
             found = client.get_experiment_by_name(tracking.experiment)
             if found is None:
@@ -65,6 +65,12 @@ def experiment_of(client: Any, tracking: Tracking) -> str:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+def artifact_location(tracking: Tracking) -> str | None:
+    """Where MLflow puts files: by default a folder beside an SQLite file, as its own is the working directory."""
+    database = sqlite_file(tracking.uri)
+    return artifact_folder(database) if tracking.artifacts is None and database else tracking.artifacts
 
 
 def parent_of(client: Any, tracking: Tracking, experiment_id: str, started_millis: int | None = None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.serving.pyfunc_model import pyfunc_settings
-from toprung.results.tracking.mlflow_runs import PARENT_TAG, experiment_of, parent_of, quiet_client
+from toprung.results.tracking.mlflow.client import PARENT_TAG, experiment_of, parent_of, quiet_client
 from toprung.results.tracking.tracking_settings import Tracking
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from toprung.results.tracking.mlflow_runs import quiet_client
-from toprung.results.tracking.model_registry import RetrainedModel, register_model
+from toprung.results.tracking.mlflow.client import quiet_client
+from toprung.results.tracking.mlflow.model_registry import RetrainedModel, register_model
 from toprung.results.tracking.tracking_settings import Tracking
 from toprung.spaces.user_code.source_files import SourceFile
 from toprung.trainables.saved_model.description import ModelDescription, describe_file

@@ -15,12 +15,12 @@ import pytest
 from toprung.results.tables.rows import proposal_row
 from toprung.results.tables.run_lock import RunLock
 from toprung.results.tracking.catch_up import bring_up_to_date, catch_up
+from toprung.results.tracking.mlflow.trial_runs import MlflowRuns
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.results.tracking.search_history import SearchHistory
 from toprung.results.tracking.tracker import Tracker
 from toprung.results.tracking.tracking_settings import Tracking
 from toprung.results.tracking.trial_entries import PendingTrialUpdate
-from toprung.results.tracking.trial_runs import MlflowRuns
 from toprung.trainables.trial.report import Outcome
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -196,7 +196,7 @@ def test_nothing_appears_on_the_terminal_or_in_the_working_directory(tmp_path: P
     program = f"""
 import logging; logging.basicConfig(level=logging.INFO)
 from toprung.results.tracking.tracking_settings import Tracking
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow.sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
 assert tracker.close(timeout_secs=120.0)
@@ -217,7 +217,7 @@ def test_a_server_that_is_down_costs_one_note_and_no_exception(run) -> None:
     run.search.trial([0.5])
     run.write()
     down = Tracking("http://127.0.0.1:9", "x", "r")  # the discard port: refused at once
-    assert not run.tracked(down)
+    assert not run.tracked(down, period_secs=1.0)
     assert len([line for line in run.heard if "does not answer" in line]) == 1
     assert run.heard[0].startswith("MLflow at http://127.0.0.1:9 does not answer (Connection refused)")
     assert f"`toprung sync '{run.folder}'` writes the rest" in run.heard[-1].replace(
@@ -229,14 +229,14 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path: Path, run) -> None:
     program = f"""
 import time
 from toprung.results.tracking.tracking_settings import Tracking
-from toprung.results.tracking.mlflow_sqlite import ensure_database
+from toprung.results.tracking.mlflow.sqlite import ensure_database
 from toprung.results.tracking.tracker import Tracker
 tracker = Tracker(Tracking("sqlite:///{run.folder}/mlflow.db", "x", "r"), "{run.folder}")
 print(tracker.pid, flush=True)
 time.sleep(600)
 """
     driver = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True
     )
     assert driver.stdout is not None
     writer = psutil.Process(int(driver.stdout.readline()))

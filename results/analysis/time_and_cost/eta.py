@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from toprung.results.analysis.search_rest import KnownSearch, Play, RunningTrial
+from toprung.results.analysis.time_and_cost.search_rest import KnownSearch, Play, RunningTrial
 from toprung.results.tables.schema import VAL_ACCURACY
 from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toprung.results.analysis.importance import FEWEST_TRIALS, Parameter, RungResults, importance
+from toprung.results.analysis.importance.importance import FEWEST_TRIALS, importance
+from toprung.results.analysis.importance.joint_model import RungResults
+from toprung.results.analysis.importance.parameter import Parameter
 from toprung.spaces.definition.conditions import Condition
 
 SPACE = [
@@ -55,7 +57,7 @@ def test_the_parameters_that_matter_come_first_and_conditional_ones_count_where_
     names = [one.name for one in found.parameters]
     assert names[0] == "rate" and {*names[1:3]} == {"kind", "only_b"}, "which kind it is decides on only_b"
     shares = {one.name: one.active_share for one in found.parameters}
-    # Half of 1,024 draws of a Sobol sequence, which is even to one draw or so.
+    # Half of 512 draws of a Sobol sequence, which is even to one draw or so.
     assert shares["only_b"] == pytest.approx(0.5, abs=0.01)
     assert {shares[name] for name in ("rate", "kind", "depth", "noise")} == {1.0}
     indices = {one.name: one.index for one in found.parameters}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from toprung.results.tracking.mlflow_sqlite import artifact_folder, sqlite_file
+from toprung.results.tracking.mlflow.sqlite import artifact_folder, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

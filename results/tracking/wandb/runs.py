@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.tracking.trial_entries import end_values, epoch_values, status_of, typed_params_of
+from toprung.trainables.system.uris import is_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,6 +66,11 @@ class WandbRuns:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         importlib.import_module("wandb")
+
+    @staticmethod
+    def may_be_silent(tracking: Tracking) -> bool:
+        """Whether a server has to answer."""
+        return is_uri(tracking.uri)
 
     def begin_search(self) -> None:
         """Nothing: a run goes on when something is written."""

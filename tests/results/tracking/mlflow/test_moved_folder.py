@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from toprung.results.tracking.catch_up import bring_up_to_date
-from toprung.results.tracking.mlflow_runs import experiment_of, parent_of, quiet_client
-from toprung.results.tracking.mlflow_sqlite import sqlite_uri
+from toprung.results.tracking.mlflow.client import experiment_of, parent_of, quiet_client
+from toprung.results.tracking.mlflow.sqlite import sqlite_uri
 from toprung.results.tracking.tracking_settings import Tracking
 
 pytestmark = pytest.mark.slow

@@ -6,28 +6,25 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.tracking.mlflow_runs import (
+from toprung.results.tracking.mlflow.client import (
     PARENT_TAG,
     experiment_of,
     find_runs,
     load_mlflow,
     quiet_client,
 )
-from toprung.results.tracking.mlflow_sqlite import keep_journal_file
-from toprung.results.tracking.search_run import SearchRun
-from toprung.results.tracking.tracked_runs import RefusedError
-from toprung.results.tracking.trial_entries import (
+from toprung.results.tracking.mlflow.entries import (
     LAST_EPOCH_TAG,
-    TAG_CHARS,
-    PendingTrialUpdate,
     end_metrics,
     end_tags,
     epoch_metrics,
     millis,
     params_of,
-    status_of,
-    text_of,
 )
+from toprung.results.tracking.mlflow.search_run import SearchRun
+from toprung.results.tracking.mlflow.sqlite import keep_journal_file, sqlite_file
+from toprung.results.tracking.tracked_runs import RefusedError
+from toprung.results.tracking.trial_entries import TAG_CHARS, PendingTrialUpdate, status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +89,11 @@ class MlflowRuns:
     def load() -> None:
         """Import MLflow, which takes seconds."""
         load_mlflow()
+
+    @staticmethod
+    def may_be_silent(tracking: Tracking) -> bool:
+        """Whether a server has to answer."""
+        return sqlite_file(tracking.uri) is None
 
     def write(self, trial_id: str, update: PendingTrialUpdate) -> None:
         """Bring one trial's run up to date.

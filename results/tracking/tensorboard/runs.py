@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.tracking.event_file import EventFile
+from toprung.results.tracking.tensorboard.event_file import EventFile
 from toprung.results.tracking.trial_entries import (
     OUTCOME_TAG,
     PARAM_CHARS,
@@ -22,6 +22,7 @@ from toprung.results.tracking.trial_entries import (
     typed_params_of,
 )
 from toprung.trainables.system.storage import Storage
+from toprung.trainables.system.uris import is_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -52,6 +53,11 @@ class TensorboardRuns:
     def load() -> None:
         """Import what writes the events."""
         importlib.import_module("tensorboardX")
+
+    @staticmethod
+    def may_be_silent(tracking: Tracking) -> bool:
+        """Whether the folder is an object store's."""
+        return is_uri(tracking.uri)
 
     def begin_search(self) -> None:
         """Nothing: a folder of events is open for more."""

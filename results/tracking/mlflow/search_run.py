@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toprung.results.tracking.mlflow_runs import parent_of
-from toprung.results.tracking.trial_entries import PARAM_CHARS, TAG_CHARS, millis, name_of, text_of
+from toprung.results.tracking.mlflow.client import parent_of
+from toprung.results.tracking.mlflow.entries import millis, name_of
+from toprung.results.tracking.trial_entries import PARAM_CHARS, TAG_CHARS, text_of
 
 if TYPE_CHECKING:
     from toprung.results.tracking.search_end import SearchEnd

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from toprung.results.tracking.mlflow_runs import experiment_of, parent_of, quiet_client
-from toprung.results.tracking.mlflow_sqlite import ensure_database, sqlite_file, sqlite_uri
+from toprung.results.tracking.mlflow.client import experiment_of, parent_of, quiet_client
+from toprung.results.tracking.mlflow.sqlite import ensure_database, sqlite_file, sqlite_uri
 from toprung.results.tracking.tracking_settings import Tracking
 
 pytestmark = pytest.mark.slow
-MAKE = "import sys; from toprung.results.tracking.mlflow_runs import quiet_client; quiet_client(sys.argv[1])"
+MAKE = (
+    "import sys; from toprung.results.tracking.mlflow.client import quiet_client; quiet_client(sys.argv[1])"
+)
 
 
 @pytest.mark.parametrize("after_secs", [0.05, 0.4])
@@ -23,7 +25,7 @@ def test_a_process_killed_while_making_it_leaves_nothing_in_the_way(
     tmp_path: Path, after_secs: float
 ) -> None:
     path = tmp_path / "mlflow.db"
-    maker = subprocess.Popen([sys.executable, "-c", MAKE, f"sqlite:///{path}"], cwd=Path(__file__).parents[3])
+    maker = subprocess.Popen([sys.executable, "-c", MAKE, f"sqlite:///{path}"], cwd=Path(__file__).parents[4])
     while maker.poll() is None and not list(tmp_path.glob(".mlflow.db.*")):
         time.sleep(0.01)
     time.sleep(after_secs)

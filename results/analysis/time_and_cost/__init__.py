@@ -1,0 +1,1 @@
+"""What a search has cost, and how long it still takes."""

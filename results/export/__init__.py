@@ -1,0 +1,1 @@
+"""A run as other tools open it: an Optuna study."""

@@ -1,0 +1,1 @@
+"""A search as TensorBoard reads it: files of events."""

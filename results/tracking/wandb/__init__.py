@@ -1,0 +1,1 @@
+"""A search in Weights & Biases: a run for each trial, in a group."""
