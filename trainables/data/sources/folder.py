@@ -20,6 +20,7 @@ from toprung.trainables.data.source_rules.formats import (
     suffix_of,
 )
 from toprung.trainables.data.source_rules.paths import Place, files_below, located
+from toprung.trainables.data.sources.class_levels import PARTS
 from toprung.trainables.data.sources.folder_layout import ALLOWED, layout_of
 from toprung.trainables.data.sources.folder_tree import is_visible
 from toprung.trainables.data.sources.target_images import target_images
@@ -87,7 +88,8 @@ class FolderSource(Source):
         self.root = located(spec.path, "folder", ALLOWED)
         if not self.root.is_dir():
             unpacked = "unpack it: " if suffix_of(self.root.name) in ARCHIVES else ""
-            raise InputError.single("data.path", f"{self.root} is a file", f"{unpacked}{ALLOWED}")
+            allowed = f"{unpacked}{ALLOWED}; or an .npz or .parquet file"
+            raise InputError.single("data.path", f"{self.root} is a file", allowed)
         self.layout = layout_of(self.root, spec.class_folders)
 
     @cached_property
@@ -232,9 +234,10 @@ def _about_folders_inside(groups: Sequence[ClassFiles]) -> Iterator[str]:
 
 
 def _inner_folders(folder: str, images: Sequence[str]) -> tuple[str, ...]:
-    """The folders in a class folder that hold images, sorted."""
+    """The folders in a class folder that hold images, sorted; those called images and the like are no classes."""
     below = (image.removeprefix(f"{folder}/") for image in images if image.startswith(f"{folder}/"))
-    return tuple(sorted({file.partition("/")[0] for file in below if "/" in file}))
+    names = {file.partition("/")[0] for file in below if "/" in file}
+    return tuple(sorted(name for name in names if name.lower() not in PARTS))
 
 
 def _about_targets(files: Sequence[str]) -> Iterator[str]:

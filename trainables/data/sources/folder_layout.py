@@ -64,11 +64,7 @@ def _layout_in(root: Place, top: Folder) -> FolderLayout:
     by_split = _folders_by_split(root, top)
     if "train" in by_split:
         return _with_split_folders(root, top, by_split)
-    if len(top.folders) > 1 and all(name.lower() in PARTS for name in top.folders):
-        given = (
-            f"{root} has {', '.join(top.folders)}: the parts of a data set for another task, and no classes"
-        )
-        raise InputError.single("data.path", given, ALLOWED)
+    _refuse_parts(root, top)
     inner = _splits_inside(root, top)
     if len(inner) > 1:
         return _with_splits_inside(root, top, inner)
@@ -101,6 +97,13 @@ def _folders_by_split(root: Place, top: Folder) -> dict[str, str]:
     return {split: by_split[split][0] for split in ("train", "val", "test") if split in by_split}
 
 
+def _refuse_parts(root: Place, folder: Folder) -> None:
+    if len(folder.folders) > 1 and all(name.lower() in PARTS for name in folder.folders):
+        found = ", ".join(map(folder.below, folder.folders))
+        given = f"{root} has {found}: the parts of a data set for another task, and no classes"
+        raise InputError.single("data.path", given, ALLOWED)
+
+
 def _may_be_class(root: Place, top: Folder, name: str) -> bool:
     return name.lower() not in PARTS and Folder.read(root, top.below(name)).has_images
 
@@ -111,6 +114,7 @@ def _with_split_folders(root: Place, top: Folder, by_split: Mapping[str, str]) -
     for split, name in by_split.items():
         known = homes["train"].folders if homes else ()
         homes[split] = passed_through(root, Folder.read(root, top.below(name)), others, known)
+        _refuse_parts(root, homes[split])
     classes = {split: {name: (home.below(name),) for name in home.folders} for split, home in homes.items()}
     outside = [path for folder in (*others, *homes.values()) for path in folder.paths()]
     notes = []
