@@ -20,6 +20,7 @@ from toprung.spaces.user_code.references import with_absolute_path
 from toprung.trainables.data.source_rules.spec import (
     DESCRIPTIONS,
     Channels,
+    ClassLevel,
     CorruptFraction,
     DataSpec,
     Fit,
@@ -78,6 +79,7 @@ class DataSection(Section):
     channels: Channels | None = _setting("channels")
     max_train_images: ImageCount | None = _setting("max_train_images")
     max_val_images: ImageCount | None = _setting("max_val_images")
+    class_folders: ClassLevel = _setting("class_folders")
     image_column: Text = _setting("image_column")
     label_column: Text = _setting("label_column")
     task: RequestedTask = _setting("task")
@@ -115,6 +117,7 @@ class DataSection(Section):
             max_train_images=self.max_train_images,
             max_val_images=self.max_val_images,
             max_image_pixels=self.max_image_pixels,
+            class_folders=self.class_folders,
             image_column=self.image_column,
             label_column=self.label_column,
             task=self.task,

@@ -58,8 +58,10 @@ def _test(work: WinnerTraining, training: Retraining, loaded: LoadedModel, by: T
     reads = record_test_read(work.folder)
     test = data.test()
     labels = np.asarray(test.labels)
-    evaluation = evaluation_of(loaded.predict(test.images).probabilities, labels, data.task_type)
-    trained_on = np.concatenate([np.asarray(data.train().labels), np.asarray(data.val().labels)])
     uncalibrated = training.evaluate(test)
+    logits = uncalibrated.logits / by.calibration.temperature
+    probabilities = loaded.predict(test.images).probabilities
+    evaluation = evaluation_of(probabilities, labels, data.task_type, logits)
+    trained_on = np.concatenate([np.asarray(data.train().labels), np.asarray(data.val().labels)])
     tested = ScoredModel(data.task_type, data.classes, uncalibrated, evaluation, trained_on, by.calibration)
     return SealedTest(evaluation, tested.as_json(), reads)

@@ -13,7 +13,9 @@ from PIL import Image
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, load
-from toprung.trainables.data.sources.folder_layout import is_visible
+from toprung.trainables.data.source_rules.paths import files_below
+from toprung.trainables.data.sources.folder import FolderSource
+from toprung.trainables.data.sources.folder_tree import is_visible
 
 CLASSES, EACH = ("cat", "dog", "owl"), 6
 MAX_CHARS = 2000
@@ -104,6 +106,20 @@ def wrap(root: Path, rng: random.Random) -> None:
             shutil.move(entry, inner / entry.name)
 
 
+def divide(root: Path, rng: random.Random) -> None:
+    """Put a part of each class into one folder, and the rest into another."""
+    names = rng.sample(["2023", "2024", "site", *NAMES], 2)
+    for folder in [path for path in root.iterdir() if path.is_dir() and path.name not in names]:
+        for file in sorted(folder.iterdir()):
+            home = root / rng.choice(names) / folder.name
+            if home.parent.is_file() or (home / file.name).exists():
+                continue
+            home.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, home / file.name)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def link(root: Path, rng: random.Random) -> None:
     """Add a link: to nothing, to the folder above, to itself."""
     place = _file(root, rng).with_name("link")
@@ -117,7 +133,7 @@ def empty(root: Path, rng: random.Random) -> None:
 
 
 CHANGES: Sequence[Callable[[Path, random.Random], None]] = (
-    flip, cut, replace, recode, rename, move, copy, wrap, link, empty,
+    flip, cut, replace, recode, rename, move, copy, wrap, divide, link, empty,
 )  # fmt: skip
 
 
@@ -125,7 +141,7 @@ def outcomes(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """For each of `count` damaged folders, what was done to it and what came of it.
 
     "told": refused in lines that can be read; "same": every image is used; "named": what is not used is counted in a
-    note or named as unreadable; "SILENT" where images are missing without a word, "TRACEBACK" or "UNREADABLE" else.
+    note or named as unreadable; "SILENT" where files are missing without a word, "TRACEBACK" or "UNREADABLE" else.
     """
     rng = random.Random(seed)
     for number in range(count):
@@ -153,21 +169,36 @@ def _file(root: Path, rng: random.Random) -> Path:
 
 
 def _outcome(root: Path, cache: Path) -> str:
+    spec = DataSpec("folder", str(root), image_size=8, max_corrupt_fraction=0.5)
     try:
-        data = load(DataSpec("folder", str(root), image_size=8, max_corrupt_fraction=0.5), cache)
+        data = load(spec, cache)
     except InputError as error:
         lines = str(error).splitlines()
         readable = all(0 < len(line) < MAX_CHARS and line.isprintable() for line in lines)
         return "told" if lines and readable else f"UNREADABLE: {error!r}"
     except BaseException as error:
         return f"TRACEBACK: {error!r}"
-    if data.skipped or data.notes:
-        return "named"
-    used, there = sum(data.counts.values()), _visible_files(root)
-    return "same" if used == there else f"SILENT: {used} images used of {there} files"
+    source = FolderSource(spec)
+    images, told = _listed(source)
+    used = sum(data.counts.values())
+    if used + len(data.skipped) != len(images):
+        return f"SILENT: {used} images used and {len(data.skipped)} named of {len(images)}"
+    if passed_over := _visible_files(root) - {(root / file).resolve() for file in (*images, *told)}:
+        return f"SILENT: {sorted(map(str, passed_over))[:3]} not used"
+    if told and not data.notes:
+        return f"SILENT: {sorted(told)[:3]} in no note"
+    return "named" if data.skipped or data.notes else "same"
 
 
-def _visible_files(root: Path) -> int:
+def _listed(source: FolderSource) -> tuple[set[str], set[str]]:
+    """The files that are taken for images, and those that are told as not used; relative to the root."""
+    groups = [files for classes in source.files.values() for files in classes.values()]
+    told = {file for files in groups for file in (*files.targets, *files.others)} | {*source.layout.outside}
+    below = {f"{name}/{file}" for name in source.layout.unused for file in files_below(source.root / name)}
+    return {file for files in groups for file in files.images}, told | below
+
+
+def _visible_files(root: Path) -> set[Path]:
     """The files that no one has hidden, and that no system has left behind."""
-    below = (file.relative_to(root) for file in root.rglob("*") if file.is_file())
-    return sum(all(map(is_visible, file.parts)) for file in below)
+    below = (file for file in root.rglob("*") if file.is_file())
+    return {file.resolve() for file in below if all(map(is_visible, file.relative_to(root).parts))}

@@ -57,6 +57,11 @@ class Evaluation(ABC):
     def confusion(self) -> np.ndarray:
         """Counts of labels by their predictions, int64."""
 
+    @property
+    @abstractmethod
+    def ranks(self) -> np.ndarray:
+        """(N, K), of which each column orders the images as the class's probability does before it is rounded."""
+
 
 class ClassificationEvaluation(Evaluation):
     """Scores for one class in each image: `loss` is the cross-entropy, `predictions` and `labels` are (N,)."""
@@ -91,7 +96,7 @@ class ClassificationEvaluation(Evaluation):
             "loss": self.loss,
             "balanced_accuracy": float(np.nanmean(self.class_accuracy)),
             "macro_f1": macro_f1(self.predictions, self.labels, self.probabilities.shape[1]),
-            "auc": one_vs_rest_auc(log_odds(self.logits), self.labels),
+            "auc": one_vs_rest_auc(self.ranks, self.labels),
             "calibration_error": calibration_error(self.probabilities, self.labels),
         }
         if self.probabilities.shape[1] > TOP:
@@ -104,6 +109,11 @@ class ClassificationEvaluation(Evaluation):
         classes = self.probabilities.shape[1]
         pairs = self.labels.astype(np.int64) * classes + self.predictions
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """The log-odds of each class."""
+        return log_odds(self.logits)
 
 
 def macro_f1(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:

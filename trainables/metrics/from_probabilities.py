@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,25 @@ if TYPE_CHECKING:
 TINY = 1e-30  # float32 holds it; a probability of 0 costs 69 nats instead of infinitely many
 
 
-def evaluation_of(probabilities: np.ndarray, labels: np.ndarray, task_type: str) -> Evaluation:
-    """Score probabilities (N, classes) against labels; in a binary task they are those of both classes."""
+def evaluation_of(
+    probabilities: np.ndarray, labels: np.ndarray, task_type: str, logits: np.ndarray | None = None
+) -> Evaluation:
+    """Score probabilities (N, classes) against labels.
+
+    Args:
+        probabilities: In a binary task of both classes.
+        labels: As the task has them.
+        task_type: See `trainables.task.task_type`.
+        logits: What the probabilities were made of, where it is known: ranks are of these, as the probabilities that
+            are nearly 1 are rounded to one value.
+    """
     wide = np.asarray(probabilities, np.float64)
+    found: Evaluation
     if task_type == MULTILABEL:
-        return MultilabelEvaluation.from_logits(_log(wide) - _log(1.0 - wide), labels)
-    return ClassificationEvaluation.from_logits(_log(wide).astype(np.float32), labels)
+        found = MultilabelEvaluation.from_logits(_log(wide) - _log(1.0 - wide), labels)
+    else:
+        found = ClassificationEvaluation.from_logits(_log(wide).astype(np.float32), labels)
+    return found if logits is None else replace(found, logits=logits)
 
 
 def cooled(logits: np.ndarray, temperature: float, task_type: str) -> np.ndarray:

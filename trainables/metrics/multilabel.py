@@ -61,6 +61,11 @@ class MultilabelEvaluation(Evaluation):
         counts = [np.bincount(column, minlength=4) for column in pairs.T]
         return np.stack(counts).reshape(-1, 2, 2)
 
+    @property
+    def ranks(self) -> np.ndarray:
+        """The logits."""
+        return self.logits
+
     def _balanced_accuracy(self) -> float:
         counts = self.confusion
         images = counts.sum(axis=2)
@@ -76,8 +81,8 @@ class MultilabelEvaluation(Evaluation):
 
     def _auc(self) -> float:
         areas = [
-            area_under_curve(logits, is_own)
-            for logits, is_own in zip(self.logits.T, self.labels.T > 0, strict=True)
+            area_under_curve(ranks, is_own)
+            for ranks, is_own in zip(self.ranks.T, self.labels.T > 0, strict=True)
         ]
         known = [area for area in areas if area is not None]
         return float(np.mean(known)) if known else 0.5

@@ -66,7 +66,7 @@ def class_scores(evaluation: Evaluation, classes: Sequence[str]) -> list[ClassSc
     has = indicator(evaluation.labels, len(classes))
     said = indicator(evaluation.predictions, len(classes))
     return [
-        _scores(name, has[:, number], said[:, number], evaluation.probabilities[:, number])
+        _scores(name, has[:, number], said[:, number], evaluation.ranks[:, number])
         for number, name in enumerate(classes)
     ]
 
@@ -116,7 +116,7 @@ def constant_accuracy(labels: np.ndarray, guess_from: np.ndarray) -> float:
 
 def top_k_accuracy(evaluation: Evaluation, count: int) -> float:
     """The share of images whose label is among the `count` most probable classes, ties broken by class number."""
-    order = np.argsort(-evaluation.probabilities, axis=1, kind="stable")[:, :count]
+    order = np.argsort(-evaluation.logits, axis=1, kind="stable")[:, :count]
     return float((order == evaluation.labels[:, None]).any(axis=1).mean())
 
 
@@ -132,7 +132,7 @@ def indicator(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(array > 0 if array.ndim == 2 else np.arange(classes) == array[:, None])
 
 
-def _scores(name: str, has: np.ndarray, said: np.ndarray, probability: np.ndarray) -> ClassScores:
+def _scores(name: str, has: np.ndarray, said: np.ndarray, ranks: np.ndarray) -> ClassScores:
     both, support, predicted = int((has & said).sum()), int(has.sum()), int(said.sum())
     return ClassScores(
         name,
@@ -141,7 +141,7 @@ def _scores(name: str, has: np.ndarray, said: np.ndarray, probability: np.ndarra
         both / predicted if predicted else None,
         both / support if support else None,
         2 * both / (support + predicted) if support + predicted else None,
-        area_under_curve(probability, has),
+        area_under_curve(ranks, has),
     )
 
 

@@ -144,6 +144,14 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
         ],
         "has Masks, images: the parts of a data set for another task, and no classes",
     ),
+    "a detection data set": (
+        lambda root: [
+            (root / split / part).mkdir(parents=True)
+            for split in ("train", "valid")
+            for part in ("images", "labels")
+        ],
+        "has train/images, train/labels: the parts of a data set for another task, and no classes",
+    ),
     "files in no class folder, and a table": (
         lambda root: [root.mkdir(), (root / "1.jpg").write_bytes(jpeg(1)), (root / "labels.csv").touch()],
         "where a table or file names say the classes, give data.source FILE.py:FUNCTION",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
 
 from toprung.trainables.metrics.classification import ClassificationEvaluation
+from toprung.trainables.metrics.from_probabilities import evaluation_of
 from toprung.trainables.metrics.multilabel import MultilabelEvaluation
 from toprung.trainables.metrics.per_class import (
     class_scores,
@@ -77,6 +78,19 @@ def test_the_top_classes_are_scikit_learns(seed: int, count: int) -> None:
     found = classified(seed)
     expected = top_k_accuracy_score(found.labels, found.probabilities, k=count, labels=range(5))
     assert top_k_accuracy(found, count) == pytest.approx(expected)
+
+
+def test_ranks_are_of_logits_where_probabilities_are_rounded_to_one_value() -> None:
+    labels = np.array([0, 1, 1, 1], np.int32)
+    certain = np.array([[-40, 40], [-50, 50], [-60, 60], [-70, 70]], np.float32)
+    probabilities = ClassificationEvaluation.from_logits(certain, labels).probabilities
+    assert (probabilities[:, 1] == 1.0).all()
+    for task, truth in (("softmax", labels), ("multilabel", np.eye(2, dtype=np.int32)[labels])):
+        found = evaluation_of(probabilities, truth, task, certain)
+        assert [each.auc for each in class_scores(found, "ab")] == [1.0, 1.0]
+        assert found.scores["auc"] == 1.0
+    unlikely = np.array([[0, -300, -200]], np.float32)
+    assert top_k_accuracy(ClassificationEvaluation.from_logits(unlikely, np.array([2], np.int32)), 2) == 1.0
 
 
 def test_a_class_without_images_or_predictions_has_no_scores_instead_of_nan() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.spaces.errors import Problem
 from toprung.trainables.data.parquet.hive_folders import label_key
 from toprung.trainables.data.parquet.label_columns import holds_labels
+from toprung.trainables.data.source_rules.first_names import first_names
 from toprung.trainables.data.source_rules.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -94,8 +95,7 @@ class Columns:
         elif (self.image, self.label) != (spec.image_column, spec.label_column):
             yield f"images are in the column {self.image!r}, labels in {self.label!r}"
         if self.others:
-            more = f" and {len(self.others) - MAX_NAMED:,} more" if len(self.others) > MAX_NAMED else ""
-            yield f"columns that are not used: {', '.join(self.others[:MAX_NAMED])}{more}"
+            yield f"columns that are not used: {first_names(self.others, MAX_NAMED)}"
 
 
 def _only_column(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from toprung.trainables.data.source_rules.first_names import first_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-MAX_NAMED = 5  # groups of classes
 
 
 def about_alike_classes(classes: Sequence[str]) -> Iterator[str]:
@@ -18,9 +18,7 @@ def about_alike_classes(classes: Sequence[str]) -> Iterator[str]:
         groups.setdefault(_plain(name), []).append(name)
     alike = [" and ".join(map(_quoted, names)) for names in groups.values() if len(names) > 1]
     if alike:
-        more = f" and {len(alike) - MAX_NAMED:,} more" if len(alike) > MAX_NAMED else ""
-        named = ", ".join(alike[:MAX_NAMED])
-        yield f"classes with names that look alike are classes of their own: {named}{more}"
+        yield f"classes with names that look alike are classes of their own: {first_names(alike)}"
 
 
 def _quoted(name: str) -> str:

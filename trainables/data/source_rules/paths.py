@@ -179,7 +179,8 @@ def entries(folder: Place) -> list[tuple[str, bool]]:
 def files_below(folder: Place) -> list[str]:
     """All files of a folder and its folders, as paths from it, sorted; links are followed, each folder once.
 
-    Hidden folders are not entered, but a store lists what is in them.
+    Hidden folders are not entered, but a store lists what is in them. A link to a folder that this one lies in is not
+    followed: there is what belongs to others.
     Raises OSError for a folder that may not be listed.
     """
     if isinstance(folder, RemotePath):
@@ -189,7 +190,8 @@ def files_below(folder: Place) -> list[str]:
         raise error
 
     found: list[str] = []
-    seen: set[tuple[int, int]] = set()
+    around = {*folder.absolute().parents, *folder.resolve().parents}
+    seen = {(stat.st_dev, stat.st_ino) for stat in (parent.stat() for parent in around)}
     for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         here = Path(where).stat()
         if (here.st_dev, here.st_ino) in seen:  # a link back up would otherwise be followed forty times

@@ -27,6 +27,7 @@ FractionOrNone = Annotated[float, Interval(ge=0, lt=1)]
 CorruptFraction = Annotated[float, Interval(ge=0, lt=1)]
 Channels = Literal[1, 3]
 Fit = Literal["stretch", "pad", "crop"]
+ClassLevel = Literal["auto", "outer", "inner"]
 
 
 DESCRIPTIONS: dict[str, str] = {
@@ -47,6 +48,7 @@ DESCRIPTIONS: dict[str, str] = {
     "max_train_images": "Training images kept, a stratified sample with every class in it; all if none is given.",
     "max_val_images": "Validation images kept, sampled likewise; if none is given, the share that max_train_images "
     "leaves of the training images.",
+    "class_folders": "Which folders are the classes where folders hold folders: outer, inner, or auto, by their names.",
     "image_column": "Parquet column of the encoded images.",
     "label_column": "Parquet column of class numbers, or lists.",
     "task": "softmax: one class of several; binary: one sigmoid for two; multilabel: any; auto: by the labels.",
@@ -77,6 +79,7 @@ class DataSpec:
     max_image_pixels: ImageCount = 100_000_000
     max_train_images: ImageCount | None = None
     max_val_images: ImageCount | None = None
+    class_folders: ClassLevel = "auto"
     image_column: Text = "image"
     label_column: Text = "label"
     task: RequestedTask = AUTO

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toprung.spaces.errors import InputError
+from toprung.trainables.data.source_rules.first_names import first_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ def numbered_texts(texts: Sequence[str], names: Sequence[str], where: str, displ
     for row, text in enumerate(texts):
         if text not in numbers:
             given = f"{display_name} row {row}: label {text!r}"
-            raise InputError.single(where, given, f"one of {_first(names)}")
+            raise InputError.single(where, given, f"one of {first_names(names, 10)}")
     return [numbers[text] for text in texts]
 
 
@@ -58,7 +59,3 @@ def is_unlabelled(labels: Any) -> bool:
 def left_out(split: str) -> str:
     """The note about a split without labels."""
     return f"no image of {split} has a label (all are -1 or empty): {split} is left out"
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")

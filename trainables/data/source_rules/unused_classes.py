@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toprung.trainables.data.source_rules.first_names import first_names
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -35,11 +37,8 @@ def without_unused_classes(
         return tuple(classes), dict(labels), ()
     kept = np.flatnonzero(used)
     unused = [name for name, is_used in zip(classes, used, strict=True) if not is_used]
-    more = f" and {len(unused) - MAX_NAMED:,} more" if len(unused) > MAX_NAMED else ""
     verb = "classes have" if len(unused) > 1 else "class has"
-    note = (
-        f"{len(unused):,} {verb} no image and no output in the model: {', '.join(unused[:MAX_NAMED])}{more}"
-    )
+    note = f"{len(unused):,} {verb} no image and no output in the model: {first_names(unused, MAX_NAMED)}"
     number = np.cumsum(used) - 1
     renumbered = {
         name: array[:, kept] if array.ndim == 2 else number[array] for name, array in labels.items()

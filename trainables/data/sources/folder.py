@@ -11,6 +11,7 @@ import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.source_rules.base import Item, Listing, Source, SourceSplit, file_stamp
+from toprung.trainables.data.source_rules.first_names import first_names
 from toprung.trainables.data.source_rules.formats import (
     COMMON,
     SIGNATURE_BYTES,
@@ -19,14 +20,16 @@ from toprung.trainables.data.source_rules.formats import (
     suffix_of,
 )
 from toprung.trainables.data.source_rules.paths import Place, files_below, located
-from toprung.trainables.data.sources.folder_layout import ALLOWED, is_visible, layout_of
+from toprung.trainables.data.sources.class_levels import PARTS
+from toprung.trainables.data.sources.folder_layout import ALLOWED, layout_of
+from toprung.trainables.data.sources.folder_tree import is_visible
+from toprung.trainables.data.sources.target_images import target_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from toprung.trainables.data.source_rules.spec import DataSpec
 
-MAX_NAMED = 5  # files, folders and suffixes in a note
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 ELSEWHERE = (
     "; where a table or file names say the classes, give data.source FILE.py:FUNCTION, which reads them"
@@ -53,16 +56,23 @@ class FileImages:
 
 @dataclass(frozen=True)
 class ClassFiles:
-    """The files in one class folder and deeper, relative to the root and sorted.
+    """The files of one class, in its folders and deeper, relative to the root and sorted.
 
-    folder: the class folder, relative to the root.
+    folders: the folders of the class, relative to the root.
     images: those that Pillow reads, by their suffix, or by their first bytes where they have none.
+    targets: images that are masks of the others, by their names.
     others: the rest, hidden files that look like images included.
     """
 
-    folder: str
+    folders: tuple[str, ...]
     images: tuple[str, ...]
+    targets: tuple[str, ...]
     others: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The folders in a message."""
+        return ", ".join(self.folders)
 
 
 class FolderSource(Source):
@@ -78,15 +88,16 @@ class FolderSource(Source):
         self.root = located(spec.path, "folder", ALLOWED)
         if not self.root.is_dir():
             unpacked = "unpack it: " if suffix_of(self.root.name) in ARCHIVES else ""
-            raise InputError.single("data.path", f"{self.root} is a file", f"{unpacked}{ALLOWED}")
-        self.layout = layout_of(self.root)
+            allowed = f"{unpacked}{ALLOWED}; or an .npz or .parquet file"
+            raise InputError.single("data.path", f"{self.root} is a file", allowed)
+        self.layout = layout_of(self.root, spec.class_folders)
 
     @cached_property
     def files(self) -> Mapping[str, Mapping[str, ClassFiles]]:
         """Split -> class -> its files; class folders without files included."""
         return {
-            split: {name: _class_files(self.root, folder) for name, folder in folders.items()}
-            for split, folders in self.layout.classes.items()
+            split: {name: _class_files(self.root, folders) for name, folders in classes.items()}
+            for split, classes in self.layout.classes.items()
         }
 
     def stamps(self) -> tuple[str, ...]:
@@ -102,6 +113,7 @@ class FolderSource(Source):
             *_about_unused_folders(self.root, self.layout.unused),
             *_about_empty([files.folder for files in groups if not files.images]),
             *_about_folders_inside(groups),
+            *_about_targets([file for files in groups for file in files.targets]),
             *_about_files_outside(self.layout.outside),
             *_about_other_files([file for files in groups for file in files.others]),
         )
@@ -156,17 +168,22 @@ class FolderSource(Source):
         ]
 
 
-def _class_files(root: Place, folder: str) -> ClassFiles:
+def _class_files(root: Place, folders: Sequence[str]) -> ClassFiles:
     images: list[str] = []
+    targets: list[str] = []
     others: list[str] = []
-    for file in files_below(root / folder):
-        parts = file.split("/")
-        name = f"{folder}/{file}"
-        if all(map(is_visible, parts)):
-            (images if _is_image(root, name) else others).append(name)
-        elif has_image_suffix(file) and all(map(is_visible, parts[:-1])):
-            others.append(name)
-    return ClassFiles(folder, tuple(images), tuple(others))
+    for folder in folders:
+        readable: list[str] = []
+        for file in files_below(root / folder):
+            parts = file.split("/")
+            if all(map(is_visible, parts)) and _is_image(root, f"{folder}/{file}"):
+                readable.append(file)
+            elif all(map(is_visible, parts)) or (has_image_suffix(file) and all(map(is_visible, parts[:-1]))):
+                others.append(f"{folder}/{file}")
+        masks = target_images(readable)
+        targets += [f"{folder}/{file}" for file in readable if file in masks]
+        images += [f"{folder}/{file}" for file in readable if file not in masks]
+    return ClassFiles(tuple(folders), tuple(images), tuple(targets), tuple(others))
 
 
 def _is_image(root: Place, file: str) -> bool:
@@ -184,35 +201,49 @@ def _about_unused_folders(root: Place, folders: Sequence[str]) -> Iterator[str]:
         counts = [(name, sum(map(has_image_suffix, files_below(root / name)))) for name in folders]
         verb = "folders are" if len(folders) > 1 else "folder is"
         named = [f"{name} ({count:,} image{'s' * (count != 1)})" for name, count in counts]
-        yield f"{len(folders):,} {verb} beside the splits and not used: {_first(named)}"
+        yield f"{len(folders):,} {verb} beside the splits and not used: {first_names(named)}"
 
 
 def _about_empty(folders: Sequence[str]) -> Iterator[str]:
     if folders:
         verb = "folders have" if len(folders) > 1 else "folder has"
-        yield f"{len(folders):,} class {verb} no image: {_first(folders)}"
+        yield f"{len(folders):,} class {verb} no image: {first_names(folders)}"
 
 
 def _about_folders_inside(groups: Sequence[ClassFiles]) -> Iterator[str]:
     """Folders in class folders: their images belong to the class, but they may have been meant as classes."""
-    inside = [(files.folder, inner) for files in groups for inner in _inner_folders(files)]
-    homes = {home: tuple(inner for other, inner in inside if other == home) for home, _ in inside}
-    shared = set(homes.values())
-    if len(homes) == len(groups) > 1 and len(shared) == 1 and len(inner := shared.pop()) > 1:
+    homes = {
+        folder: inner
+        for files in groups
+        for folder in files.folders
+        if (inner := _inner_folders(folder, files.images))
+    }
+    shared, many = set(homes.values()), sum(len(files.folders) for files in groups)
+    if len(homes) == many > 1 and len(shared) == 1 and len(inner := shared.pop()) > 1:
         yield (
-            f"the class folders {_first(list(homes))} hold folders of the same names, {_first(inner)}: where these are "
-            "the classes, put them together, or give one of the folders as data.path"
+            f"the class folders {first_names(list(homes))} hold folders of the same names, {first_names(inner)}, whose "
+            "images belong to them; `data.class_folders: inner` makes the inner folders the classes"
         )
-    elif inside:
+    elif homes:
         verb = "folders hold" if len(homes) > 1 else "folder holds"
-        named = _first([f"{home}/{inner}" for home, inner in inside])
-        yield f"class {verb} folders, which are no classes of their own: {named}"
+        named = first_names([f"{home}/{inner}" for home, found in homes.items() for inner in found])
+        yield (
+            f"class {verb} folders, which are no classes of their own: {named}; `data.class_folders: inner` makes them "
+            "classes"
+        )
 
 
-def _inner_folders(files: ClassFiles) -> list[str]:
-    """The folders in a class folder that hold images, sorted."""
-    below = (file.removeprefix(f"{files.folder}/") for file in files.images)
-    return sorted({file.partition("/")[0] for file in below if "/" in file})
+def _inner_folders(folder: str, images: Sequence[str]) -> tuple[str, ...]:
+    """The folders in a class folder that hold images, sorted; those called images and the like are no classes."""
+    below = (image.removeprefix(f"{folder}/") for image in images if image.startswith(f"{folder}/"))
+    names = {file.partition("/")[0] for file in below if "/" in file}
+    return tuple(sorted(name for name in names if name.lower() not in PARTS))
+
+
+def _about_targets(files: Sequence[str]) -> Iterator[str]:
+    if files:
+        verb = "images are masks" if len(files) > 1 else "image is a mask"
+        yield f"{len(files):,} {verb} of others, by their names, and not used: such as {files[0]}"
 
 
 def _about_files_outside(files: Sequence[str]) -> Iterator[str]:
@@ -230,9 +261,4 @@ def _about_other_files(files: Sequence[str]) -> Iterator[str]:
 def _counted(files: Sequence[str]) -> str:
     """The numbers of files by their suffixes, the most common first."""
     counts = Counter("hidden" if "/." in file else suffix_of(file) or "without a suffix" for file in files)
-    return _first([f"{count:,} {kind}" for kind, count in counts.most_common()])
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
+    return first_names([f"{count:,} {kind}" for kind, count in counts.most_common()])

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import InputError, Problem
-from toprung.trainables.data.source_rules.formats import SYSTEM_FILES, has_image_suffix
-from toprung.trainables.data.source_rules.paths import entries
 from toprung.trainables.data.source_rules.split_names import split_folders
+from toprung.trainables.data.sources.class_levels import PARTS, choose_level
+from toprung.trainables.data.sources.folder_tree import Folder, passed_through
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from toprung.trainables.data.source_rules.paths import Place
+    from toprung.trainables.data.source_rules.spec import ClassLevel
+    from toprung.trainables.data.sources.class_levels import ClassFolders
 
 ALLOWED = "a folder with one folder of images for each class, or with train, val and test folders of such"
-MAX_WRAPPERS = 5  # folders around folders that are passed through
 PLAIN_NAMES = ("train", "val", "validation", "test")
-# What detection and segmentation sets are made of: each of their images has a file of each kind.
-PARTS = frozenset(
-    {"images", "image", "imgs", "img", "jpegimages", "labels", "label", "masks", "mask", "annotations",
-     "annotation", "segmentation", "segmentations", "groundtruth", "gt", "bboxes"}
-)  # fmt: skip
-
-ClassFolders = Mapping[str, Mapping[str, str]]
-"""Split -> class -> its folder, relative to the root."""
 
 
 @dataclass
@@ -45,77 +37,46 @@ class FolderLayout:
     unused: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """A folder below the root: its path from there, its folders and its files, without hidden ones."""
-
-    path: str
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-
-    @classmethod
-    def read(cls, root: Place, path: str) -> _Folder:
-        found = [(name, is_folder) for name, is_folder in entries(root / path) if is_visible(name)]
-        folders = tuple(name for name, is_folder in found if is_folder)
-        return cls(path, folders, tuple(name for name, is_folder in found if not is_folder))
-
-    @property
-    def has_images(self) -> bool:
-        """Whether images lie in the folder itself."""
-        return any(map(has_image_suffix, self.files))
-
-    def paths(self) -> list[str]:
-        """The paths of the files from the root."""
-        return list(map(self.below, self.files))
-
-    def below(self, name: str) -> str:
-        """The path of a name in this folder, from the root."""
-        return name if self.path == "." else f"{self.path}/{name}"
-
-
-def is_visible(name: str) -> bool:
-    """Whether a file or folder is neither hidden nor one that a system leaves behind."""
-    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
-
-
-def layout_of(root: Place) -> FolderLayout:
+def layout_of(root: Place, class_folders: ClassLevel) -> FolderLayout:
     """Find the class folders below `root`.
 
     Splits are the folders that are named as such and hold folders; where every class folder holds folders that are
     named as splits, these. A folder that holds nothing but one folder with folders in it is passed through.
+    `class_folders` says which level of folders has the classes where there are several.
 
     Raises:
         InputError: Two folders of one split; or all folders are named as splits, but none is train.
     """
-    wrappers: list[_Folder] = []
-    top = _passed_through(root, _Folder.read(root, "."), wrappers)
+    wrappers: list[Folder] = []
+    top = passed_through(root, Folder.read(root, "."), wrappers)
     layout = _layout_in(root, top)
-    return replace(
-        layout, outside=[*(path for folder in wrappers for path in folder.paths()), *layout.outside]
+    chosen = choose_level(root, layout.classes, class_folders)
+    around = [path for folder in wrappers for path in folder.paths()]
+    return FolderLayout(
+        chosen.classes,
+        [*layout.notes, *chosen.notes],
+        [*around, *layout.outside, *chosen.outside],
+        layout.unused,
     )
 
 
-def _layout_in(root: Place, top: _Folder) -> FolderLayout:
+def _layout_in(root: Place, top: Folder) -> FolderLayout:
     by_split = _folders_by_split(root, top)
     if "train" in by_split:
         return _with_split_folders(root, top, by_split)
-    if len(top.folders) > 1 and all(name.lower() in PARTS for name in top.folders):
-        given = (
-            f"{root} has {', '.join(top.folders)}: the parts of a data set for another task, and no classes"
-        )
-        raise InputError.single("data.path", given, ALLOWED)
+    _refuse_parts(root, top)
     inner = _splits_inside(root, top)
     if len(inner) > 1:
         return _with_splits_inside(root, top, inner)
     notes = [f"the class folders are those in {top.path}"] if top.path != "." else []
-    classes = {name: top.below(name) for name in top.folders}
+    classes = {name: (top.below(name),) for name in top.folders}
     return FolderLayout({"train": classes}, notes, top.paths())
 
 
-def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
+def _folders_by_split(root: Place, top: Folder) -> dict[str, str]:
     """Split -> its folder; a folder without folders in it is no split, but a class or unlabelled images."""
     meant = split_folders(top.folders)
-    holding = {name: split for name, split in meant.items() if _Folder.read(root, top.below(name)).folders}
+    holding = {name: split for name, split in meant.items() if Folder.read(root, top.below(name)).folders}
     if "train" not in holding.values():
         others = [name for name in top.folders if name not in meant and _may_be_class(root, top, name)]
         are_flat = not others and "train" in meant.values() and len({*meant.values()}) > 1
@@ -136,17 +97,25 @@ def _folders_by_split(root: Place, top: _Folder) -> dict[str, str]:
     return {split: by_split[split][0] for split in ("train", "val", "test") if split in by_split}
 
 
-def _may_be_class(root: Place, top: _Folder, name: str) -> bool:
-    return name.lower() not in PARTS and _Folder.read(root, top.below(name)).has_images
+def _refuse_parts(root: Place, folder: Folder) -> None:
+    if len(folder.folders) > 1 and all(name.lower() in PARTS for name in folder.folders):
+        found = ", ".join(map(folder.below, folder.folders))
+        given = f"{root} has {found}: the parts of a data set for another task, and no classes"
+        raise InputError.single("data.path", given, ALLOWED)
 
 
-def _with_split_folders(root: Place, top: _Folder, by_split: Mapping[str, str]) -> FolderLayout:
+def _may_be_class(root: Place, top: Folder, name: str) -> bool:
+    return name.lower() not in PARTS and Folder.read(root, top.below(name)).has_images
+
+
+def _with_split_folders(root: Place, top: Folder, by_split: Mapping[str, str]) -> FolderLayout:
     others = [top]
-    homes: dict[str, _Folder] = {}
+    homes: dict[str, Folder] = {}
     for split, name in by_split.items():
         known = homes["train"].folders if homes else ()
-        homes[split] = _passed_through(root, _Folder.read(root, top.below(name)), others, known)
-    classes = {split: {name: home.below(name) for name in home.folders} for split, home in homes.items()}
+        homes[split] = passed_through(root, Folder.read(root, top.below(name)), others, known)
+        _refuse_parts(root, homes[split])
+    classes = {split: {name: (home.below(name),) for name in home.folders} for split, home in homes.items()}
     outside = [path for folder in (*others, *homes.values()) for path in folder.paths()]
     notes = []
     if any(home.path not in PLAIN_NAMES for home in homes.values()):
@@ -164,46 +133,28 @@ def _with_split_folders(root: Place, top: _Folder, by_split: Mapping[str, str]) 
     return FolderLayout(classes, notes, outside, unused)
 
 
-def _splits_inside(root: Place, top: _Folder) -> dict[str, dict[str, str]]:
+def _splits_inside(root: Place, top: Folder) -> dict[str, dict[str, str]]:
     """Class folder -> its folders that are splits -> which; nothing unless train is among them in every class."""
     inner: dict[str, dict[str, str]] = {}
     for name in top.folders:
-        inner[name] = split_folders(_Folder.read(root, top.below(name)).folders)
+        inner[name] = split_folders(Folder.read(root, top.below(name)).folders)
         if "train" not in inner[name].values():
             return {}
     return inner
 
 
-def _with_splits_inside(root: Place, top: _Folder, inner: Mapping[str, Mapping[str, str]]) -> FolderLayout:
+def _with_splits_inside(root: Place, top: Folder, inner: Mapping[str, Mapping[str, str]]) -> FolderLayout:
     """Class folders that hold their splits: cats/train, cats/test, dogs/train, ..."""
-    classes: dict[str, dict[str, str]] = {"train": {}}
+    classes: dict[str, dict[str, tuple[str, ...]]] = {"train": {}}
     outside, unused = top.paths(), []
     for name, splits in inner.items():
-        home = _Folder.read(root, top.below(name))
+        home = Folder.read(root, top.below(name))
         outside += home.paths()
         unused += [home.below(folder) for folder in home.folders if folder not in splits]
         for folder, split in splits.items():
             if name in classes.setdefault(split, {}):
-                given = f"{root} has {classes[split][name]} and {home.below(folder)}"
+                given = f"{root} has {classes[split][name][0]} and {home.below(folder)}"
                 raise InputError.single("data.path", given, f"one folder for {split}")
-            classes[split][name] = home.below(folder)
+            classes[split][name] = (home.below(folder),)
     notes = [f"the splits are the folders in each class folder: {', '.join(classes)}"]
     return FolderLayout(classes, notes, outside, unused)
-
-
-def _passed_through(
-    root: Place, folder: _Folder, wrappers: list[_Folder], classes: Sequence[str] = ()
-) -> _Folder:
-    """The folder, or where it holds no image and one folder that holds folders, that one.
-
-    A folder that is one of `classes` is not passed through; `wrappers` get the folders that are.
-    """
-    for _ in range(MAX_WRAPPERS):
-        if len(folder.folders) != 1 or folder.folders[0] in classes or folder.has_images:
-            break
-        inner = _Folder.read(root, folder.below(folder.folders[0]))
-        if not inner.folders:
-            break
-        wrappers.append(folder)
-        folder = inner
-    return folder

@@ -162,7 +162,7 @@ def _opened(path: Place) -> Iterator[ZipFile]:
         raise
     except Exception as error:  # zipfile, zlib and numpy each have errors of their own for a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        allowed = "an .npz file without pickled objects"
+        allowed = "an .npz file without pickled objects: texts are saved as x.astype(str)"
         raise InputError.single("data.path", f"{path} cannot be read ({reason})", allowed) from error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from toprung.trainables.data.source_rules.alike_classes import MAX_NAMED, about_alike_classes
+from toprung.trainables.data.source_rules.alike_classes import about_alike_classes
+from toprung.trainables.data.source_rules.first_names import MOST
 
 
 @pytest.mark.parametrize(
@@ -24,4 +25,4 @@ def test_names_that_look_alike_are_named(classes: tuple[str, ...], named: str) -
 def test_other_names_are_not_and_many_are_counted() -> None:
     assert list(about_alike_classes(("1", "10", "a b", "ab", "e", "\u00e9"))) == []
     (line,) = about_alike_classes([name for number in range(8) for name in (f"a{number}", f"A{number}")])
-    assert line.endswith(f" and {8 - MAX_NAMED} more")
+    assert line.endswith(f" and {8 - MOST} more")

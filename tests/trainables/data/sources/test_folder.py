@@ -78,6 +78,17 @@ def test_a_link_back_up_is_followed_once(tmp_path: Path) -> None:
     assert load(spec_of(root), tmp_path / "other cache").counts == before.counts
 
 
+def test_a_link_to_a_folder_around_the_class_is_not_followed(tmp_path: Path) -> None:
+    make_classes(tmp_path / "store")
+    (tmp_path / "images").mkdir()
+    for name in ("ant", "bee"):
+        (tmp_path / "images" / name).symlink_to(tmp_path / "store" / name)
+    (tmp_path / "store" / "ant" / "up").symlink_to("..")
+    (tmp_path / "store" / "bee" / "up").symlink_to(tmp_path / "images")
+    dataset = load(spec_of(tmp_path / "images"), tmp_path / "cache")
+    assert sum(dataset.counts.values()) == 12 and dataset.notes == ()
+
+
 def test_files_are_images_by_their_suffix_at_any_depth(tmp_path: Path) -> None:
     root = make_classes(tmp_path / "images", each=1)
     (root / "ant" / "deeper").mkdir()

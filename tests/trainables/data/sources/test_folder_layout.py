@@ -14,7 +14,7 @@ from PIL import Image
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import Dataset, DataSpec, load
 from toprung.trainables.data.sources.folder import FolderSource
-from toprung.trainables.data.sources.folder_layout import is_visible
+from toprung.trainables.data.sources.folder_tree import is_visible
 
 
 def photos(folder: Path, count: int = 6, suffix: str = "png", start: int = 0) -> Path:
@@ -86,18 +86,8 @@ def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
     assert data.classes == ("animals", "vehicles")
     (note,) = data.notes
     assert note == (
-        "class folders hold folders, which are no classes of their own: animals/cat, animals/dog, vehicles/car"
-    )
-
-
-def test_class_folders_that_hold_the_same_folders_are_pointed_out(tmp_path: Path) -> None:
-    for fold in ("fold1", "fold2"):
-        for name in ("cats", "dogs"):
-            photos(tmp_path / "set" / fold / name)
-    (note,) = loaded(tmp_path / "set").notes
-    assert note == (
-        "the class folders fold1, fold2 hold folders of the same names, cats, dogs: where these are the classes, put "
-        "them together, or give one of the folders as data.path"
+        "class folders hold folders, which are no classes of their own: animals/cat, animals/dog, vehicles/car; "
+        "`data.class_folders: inner` makes them classes"
     )
 
 
@@ -202,7 +192,9 @@ def test_every_file_of_any_tree_is_used_or_counted(paths: list[tuple[list[str], 
             return
         assert all("\n" not in note for note in source.unused())
         groups = [files for classes in source.files.values() for files in classes.values()]
-        seen = [file for files in groups for file in (*files.images, *files.others)] + source.layout.outside
+        seen = [
+            file for files in groups for file in (*files.images, *files.targets, *files.others)
+        ] + source.layout.outside
         assert len(seen) == len(set(seen)), "no file is in two places"
         every = {str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()}
         missing = every - {*seen} - {file for file in every if file.startswith(tuple(source.layout.unused))}
