@@ -86,9 +86,9 @@ def write_run(root: Path, values: list[float], ends: bool = True) -> RunWriter:
         metrics = {"val_accuracy": value, "train_accuracy": value + 0.1}
         report = EpochReport(proposal.trial_id, 1, metrics, 1.0, 1.0)
         recorder.proposed(start, "random")
-        recorder.reported(report, strategy.report(report))
+        trial = ActiveTrial(start, [report], worker=Worker("node", 1 + number % 2))
+        recorder.reported(trial, report, strategy.report(report))
         if ends or number + 1 < len(values):
-            trial = ActiveTrial(start, [report], worker=Worker("node", 1 + number % 2))
             recorder.ended(trial, TrialEnd(Outcome.STOPPED, "cut"))
     writer.flush()
     return writer

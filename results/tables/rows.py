@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from toprung.results.tables.schema import CONFIG, OVERFLOW, RUN, SUGGESTED, VAL_ACCURACY
+from toprung.results.tables.schema import (
+    CONFIG,
+    OVERFLOW,
+    PREEMPTIONS,
+    RUN,
+    SUGGESTED,
+    VAL_ACCURACY,
+    WAIT_SECS,
+)
 from toprung.results.tables.trial_details import BESIDE_TRAINING, TrialDetails
 from toprung.spaces.definition.plain_values import plain
 from toprung.trainables.trial.bounds import MEASURED_ON_MODEL, VIOLATION
@@ -37,6 +45,8 @@ NOT_METRICS = frozenset(
         VIOLATION,
         "decision",
         "search_note",
+        PREEMPTIONS,
+        WAIT_SECS,
         "reported_at",
         OVERFLOW,
     ]

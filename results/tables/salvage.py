@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 
 from toprung.results.tables.foreign_types import as_written_here
 from toprung.results.tables.part_file import read_rows
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUN, TRIALS, run_schemas
+from toprung.results.tables.schema import (
+    EPOCHS,
+    PREEMPTIONS,
+    PROPOSALS,
+    RUN,
+    TRIALS,
+    WAIT_SECS,
+    run_schemas,
+)
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.trainables.trial.report import CLEAN_TRAIN_ACCURACY
 
@@ -21,7 +29,7 @@ _DISPENSABLE: Mapping[str, frozenset[str]] = {
     PROPOSALS: frozenset({RUN, "proposal_reason", "proposed_at"}),
     EPOCHS: frozenset(
         {RUN, "train_accuracy", "train_loss", "learning_rate", "images_per_sec", CLEAN_TRAIN_ACCURACY}
-        | {"decision", "search_note", "reported_at"}
+        | {"decision", "search_note", PREEMPTIONS, WAIT_SECS, "reported_at"}
     ),
     TRIALS: frozenset({RUN, "reason", "train_secs", *(field.name for field in fields(TrialDetails))})
     - {"seed", "data_fingerprint", "ended_at"},

@@ -37,6 +37,9 @@ of them."""
 
 RUN = "run"
 """The column of the run's name, with which the rows of many runs can be read together."""
+PREEMPTIONS, WAIT_SECS = "preemptions", "wait_secs"
+"""The columns of how often a node died under a trial, and how long the trial waited for another worker: in `trials`,
+and in `epochs` up to that epoch, so that a search that goes on counts on."""
 CONFIG = "config/"
 SUGGESTED = "suggested/"
 OVERFLOW = "overflow_json"
@@ -129,12 +132,14 @@ def epochs_schema(metrics: Iterable[str] = ()) -> pa.Schema:
 
     `metrics` adds columns to the standard ones. A NaN metric stays NaN; null means that it was not measured.
     `violation` is how far the epoch is beyond the bounds, see `Bounds.violation`; null where there are none.
+    `preemptions` and `wait_secs` are the trial's up to the epoch.
     """
     head = {RUN: _STR, "trial_id": _STR, "epoch": _INT, "arrival_index": _INT}
     values = dict.fromkeys([*METRICS, *metrics], _FLOAT)
     seconds = {"epoch_secs": _FLOAT, "elapsed_secs": _FLOAT}
-    tail = {VIOLATION: _FLOAT, "decision": _STR, "search_note": _STR, "reported_at": _TIME, OVERFLOW: _STR}
-    return _schema({**head, **values, **seconds, **tail})
+    decided = {VIOLATION: _FLOAT, "decision": _STR, "search_note": _STR}
+    tail = {PREEMPTIONS: _INT, WAIT_SECS: _FLOAT, "reported_at": _TIME, OVERFLOW: _STR}
+    return _schema({**head, **values, **seconds, **decided, **tail})
 
 
 def trials_schema(kinds: Mapping[str, Kind], objectives: Objectives = VAL_ACCURACY) -> pa.Schema:

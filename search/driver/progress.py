@@ -25,8 +25,8 @@ UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))
 class ProgressSnapshot:
     """A running search at one moment.
 
-    `remaining_secs` is None until a trial has ended; `preemptions` is how often a node died under a trial since this
-    driver started; `reached_limit` says why no further trial begins.
+    `remaining_secs` is None until a trial has ended; `preemptions` is how often a node died under a trial;
+    `reached_limit` says why no further trial begins.
     """
 
     running: int

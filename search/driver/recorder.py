@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.rows import epoch_row, marked_inactive, proposal_row, trial_row
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, TRIALS
+from toprung.results.tables.schema import EPOCHS, PREEMPTIONS, PROPOSALS, RUNGS, TRIALS, WAIT_SECS
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.search.driver.rung_rows import in_units, rung_row
 from toprung.search.loop.trial_state import ResumedState
@@ -78,13 +78,14 @@ class Recorder:
         row = proposal_row(start.trial_id, config, start.seed, reason, now, fingerprint, suggested)
         self._writer.append(PROPOSALS, {**row, **self._origin(start.trial_id)})
 
-    def reported(self, report: EpochReport, decision: Decision) -> None:
-        """Write one epoch, with what the strategy found out from it."""
+    def reported(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> None:
+        """Write one epoch, with what the strategy found out from it and how often the trial has lost its worker."""
         notes = self._strategy.notes()[self._notes_recorded :]
         self._notes_recorded += len(notes)
         bounds, note = self._shared.objectives.bounds, "; ".join(notes) or None
         row = epoch_row(report, self._next_arrival_index, str(decision), note=note, bounds=bounds)
-        self._writer.append(EPOCHS, row)
+        interruptions = {PREEMPTIONS: trial.preemptions, WAIT_SECS: trial.wait_secs}
+        self._writer.append(EPOCHS, {**row, **interruptions})
         self._next_arrival_index += 1
         self._record_rungs()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from toprung.results.tables.parts import read_reports, read_table, read_tables
 from toprung.results.tables.rows import configs_of
-from toprung.results.tables.schema import RUNGS
+from toprung.results.tables.schema import PREEMPTIONS, RUNGS, WAIT_SECS
 from toprung.search.loop.budgets import BudgetUsage
 from toprung.search.loop.trial_state import ActiveTrial, Leader, ResumedState, RungKey
 from toprung.search.runs.trial_records import outcomes_of, records_of
@@ -19,13 +19,20 @@ from toprung.trainables.trial.report import EpochReport
 from toprung.trainables.trial.trial_id import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from toprung.trainables.system.storage import Root
     from toprung.trainables.trial.bounds import Bounds
     from toprung.trainables.trial.objectives import Objective
+
+
+class Interruptions(NamedTuple):
+    """How often a node died under a trial, and for how long it waited for another worker."""
+
+    preemptions: int = 0
+    wait_secs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class RecordedSearch:
         reports: Those of `epochs`, in the order in which they arrived.
         trials: The table of this name.
         next_arrival_index: Above that of every report; more than their number where reports were lost.
+        rungs: The decisions in the table of this name.
+        interruptions: By trial, what its last epoch says of how often it lost its worker.
     """
 
     proposals: pd.DataFrame
@@ -44,6 +53,7 @@ class RecordedSearch:
     trials: pd.DataFrame
     next_arrival_index: int = 0
     rungs: frozenset[RungKey] = frozenset()
+    interruptions: Mapping[str, Interruptions] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Root) -> Self:
@@ -52,7 +62,7 @@ class RecordedSearch:
         next_arrival_index = int(epochs["arrival_index"].max()) + 1 if len(epochs) else 0
         rungs = read_table(root, RUNGS)[["trial_id", "rung_epoch", "epoch", "decision"]]
         keys = frozenset(map(tuple, rungs.to_numpy().tolist()))
-        return cls(proposals, read_reports(root), trials, next_arrival_index, keys)
+        return cls(proposals, read_reports(root), trials, next_arrival_index, keys, _interruptions(epochs))
 
 
 def resume(
@@ -79,10 +89,16 @@ def resume(
     epochs, gpu_hours = len(reports), _gpu_hours(recorded, last_gpus if gpus is None else gpus)
     best = math.nan if leader is None else leader.value
     since_best = _trials_since_best(reports, [*outcomes, *already_decided], leader)
-    unfinished = [name for name in sorted(starts) if name not in outcomes]
     reports_of = _reports_by_trial(reports)
+    unfinished = [
+        ActiveTrial(
+            starts[name], reports_of[name], **recorded.interruptions.get(name, Interruptions())._asdict()
+        )
+        for name in sorted(starts)
+        if name not in outcomes
+    ]
     return ResumedState(
-        unfinished=[ActiveTrial(starts[name], reports_of[name]) for name in unfinished],
+        unfinished=unfinished,
         already_decided=already_decided,
         started_at=dict(zip(recorded.proposals["trial_id"], recorded.proposals["proposed_at"], strict=True)),
         usage=BudgetUsage(epochs, gpu_hours, 0.0, best, since_best),
@@ -91,6 +107,7 @@ def resume(
         leader=leader,
         gpus=last_gpus,
         workers=1 + int(trials["worker_index"].max()) if trials["worker_index"].notna().any() else 0,
+        preemptions=int(trials[PREEMPTIONS].sum()) + sum(trial.preemptions for trial in unfinished),
         recorded_rungs=recorded.rungs,
     )
 
@@ -101,6 +118,15 @@ def _starts(proposals: pd.DataFrame) -> dict[str, TrialStart]:
     return {
         name: TrialStart(name, number_of(name), int(seeds[name]), config) for name, config in configs.items()
     }
+
+
+def _interruptions(epochs: pd.DataFrame) -> dict[str, Interruptions]:
+    """What the last epoch of each trial says; tables of earlier versions say nothing."""
+    if PREEMPTIONS not in epochs:
+        return {}
+    most = epochs.groupby("trial_id")[[PREEMPTIONS, WAIT_SECS]].max().dropna()
+    counted = zip(most.index, most[PREEMPTIONS], most[WAIT_SECS], strict=True)
+    return {str(name): Interruptions(int(count), float(secs)) for name, count, secs in counted}
 
 
 def _reports_by_trial(reports: Sequence[EpochReport]) -> defaultdict[str, list[EpochReport]]:

@@ -33,8 +33,8 @@ class Observer(Protocol):
     def proposed(self, start: TrialStart, reason: str) -> None:
         """A proposed trial starts; `reason` says why it was proposed."""
 
-    def reported(self, report: EpochReport, decision: Decision) -> None:
-        """An epoch was measured, for the first time."""
+    def reported(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> None:
+        """An epoch of a trial was measured, for the first time."""
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """A trial has ended."""
@@ -72,7 +72,7 @@ class SearchLoop:
         self._failures_in_a_row = 0
         self.leader = resumed.leader
         self.outcomes: Counter[Outcome] = Counter(resumed.outcomes)
-        self.preemptions = 0
+        self.preemptions = resumed.preemptions
         self.stop_reason: str | None = None
         """The limit that ended the search, once it was reached."""
         self.abort_reason: str | None = None
@@ -226,7 +226,7 @@ class SearchLoop:
         decision = self._strategy.report(report)
         if report.epoch > trial.last_epoch:
             self._count(trial, report)
-            self._observer.reported(report, decision)
+            self._observer.reported(trial, report, decision)
         return self._act_on(trial, report, decision)
 
     def _act_on(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> Decision:

@@ -96,7 +96,8 @@ class ResumedState:
 
     `already_decided` names the unfinished trials whose reports had decided their end, and the outcome; `usage` counts
     them as ended. `gpus` is the share of the last trial to end, `workers` how many worker
-    processes have ended trials, `recorded_rungs` are the decisions that the table `rungs` holds.
+    processes have ended trials, `preemptions` how often a node died under any trial, `recorded_rungs` are the decisions
+    that the table `rungs` holds.
     """
 
     unfinished: Sequence[ActiveTrial] = ()
@@ -108,4 +109,5 @@ class ResumedState:
     leader: Leader | None = None
     gpus: float = 0.0
     workers: int = 0
+    preemptions: int = 0
     recorded_rungs: frozenset[RungKey] = frozenset()

@@ -61,7 +61,7 @@ class _NoObserver:
     def proposed(self, start: TrialStart, reason: str) -> None:
         """Not recorded."""
 
-    def reported(self, report: EpochReport, decision: Decision) -> None:
+    def reported(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> None:
         """Not recorded."""
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:

@@ -28,7 +28,7 @@ class RecordedFacts:
         self.proposed_ids.append(start.trial_id)
         self.configs[start.trial_id] = start.config
 
-    def reported(self, report: EpochReport, decision: Decision) -> None:
+    def reported(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> None:
         self.reports.append(report)
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:

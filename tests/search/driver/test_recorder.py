@@ -96,9 +96,9 @@ def test_only_a_trial_that_trained_fully_keeps_its_checkpoint(writer, strategy, 
 
 def test_rows_of_epochs_go_on_where_an_earlier_driver_stopped(writer, strategy, store, tmp_path) -> None:
     recorder = recorder_of(writer, strategy, store, ResumedState(next_arrival_index=7))
-    first, second = trial_of(0).reports
-    recorder.reported(first, Decision.KEEP)
-    recorder.reported(second, Decision.STOP)
+    trial = trial_of(0)
+    recorder.reported(trial, trial.reports[0], Decision.KEEP)
+    recorder.reported(trial, trial.reports[1], Decision.STOP)
     writer.flush()
     rows = read_table(tmp_path, EPOCHS)
     assert list(zip(rows["arrival_index"], rows["decision"].str.upper(), strict=True)) == [
@@ -115,7 +115,7 @@ def test_what_the_strategy_finds_out_stands_once_beside_the_epoch_that_told_it(
     recorder = recorder_of(writer, strategy, store)
     for epoch, new in enumerate([["first rung raised", "a prior dropped"], []], start=1):
         notes.extend(new)
-        recorder.reported(report_of(epoch), Decision.KEEP)
+        recorder.reported(trial_of(0), report_of(epoch), Decision.KEEP)
     writer.flush()
     rows = read_table(tmp_path, EPOCHS)
     assert rows["search_note"].iloc[0] == "first rung raised; a prior dropped"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from toprung.results.tables.parts import part_names, put_part, read_part, read_table
-from toprung.results.tables.schema import TRIALS, run_schemas
+from toprung.results.tables.schema import EPOCHS, PREEMPTIONS, TRIALS, WAIT_SECS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
@@ -141,3 +141,36 @@ def test_trials_whose_end_was_lost_with_the_driver_count_for_a_plateau_as_they_d
         assert sum(again.outcomes.values()) == 3
         assert again.usage.trials_since_best == 1
     assert list(read_table(tmp_path, TRIALS)["reason"]) == reasons
+
+
+def test_a_search_that_goes_on_counts_on_how_often_nodes_died_under_its_trials(tmp_path: Path) -> None:
+    with driver(tmp_path) as loop:
+        first, second, untouched = started(loop), started(loop), started(loop)
+        loop.preempt(first), loop.wait(first, 2.5)
+        for epoch in range(1, 10):
+            report(loop, first, epoch, 0.5)
+        loop.preempt(second), loop.preempt(second), loop.wait(second, 4.0)
+        report(loop, second, 1, 0.6)
+        report(loop, untouched, 1, 0.6)
+    with driver(tmp_path) as again:
+        assert again.preemptions == 3
+        again.preempt(second), again.wait(second, 0.5)
+        for trial, epoch in ((trial, epoch) for epoch in range(2, 10) for trial in (second, untouched)):
+            report(again, trial, epoch, 0.6)
+    ended = read_table(str(tmp_path), TRIALS).set_index("trial_id")
+    assert ended["preemptions"].to_dict() == {first: 1, second: 3, untouched: 0}
+    assert ended["wait_secs"].to_dict() == {first: 2.5, second: 4.5, untouched: 0.0}
+
+
+def test_a_run_whose_epochs_say_nothing_of_dead_nodes_goes_on(tmp_path: Path) -> None:
+    with driver(tmp_path) as loop:
+        report(loop, started(loop), 1, 0.5)
+    storage = Storage.at(tmp_path)
+    for part in part_names(storage, EPOCHS):
+        rows = read_part(storage, EPOCHS, part).rows.drop_columns([PREEMPTIONS, WAIT_SECS])
+        put_part(storage, EPOCHS, part, rows)
+    with driver(tmp_path) as again:
+        assert again.preemptions == 0
+        again.preempt("t00000")
+        report(again, "t00000", 2, 0.5)
+    assert read_table(str(tmp_path), EPOCHS)[PREEMPTIONS].iloc[-1] == 1

@@ -10,6 +10,7 @@ from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.driver.resume import RecordedSearch, resume
+from toprung.search.loop.trial_state import ActiveTrial
 from toprung.search.preparation.prepare import config_kinds
 from toprung.search.runs.trial_records import records_of
 from toprung.search.strategy.strategy import Strategy
@@ -41,11 +42,12 @@ def interrupted_search(root: Path, trials: int) -> Strategy:
         recorder = Recorder(writer, strategy, retention, shared)
         for number in range(trials):
             trial_id, config = strategy.ask()
-            recorder.proposed(TrialStart(trial_id, number, 0, config), "drawn")
+            trial = ActiveTrial(TrialStart(trial_id, number, 0, config))
+            recorder.proposed(trial.start, "drawn")
             for epoch in (1, 2, 3):
                 report = EpochReport(trial_id, epoch, {"val_accuracy": -abs(config["rate"] - 0.01)})
                 decision = strategy.report(report)
-                recorder.reported(report, decision)
+                recorder.reported(trial, report, decision)
                 if decision != "KEEP":
                     break
     return strategy
