@@ -32,7 +32,8 @@ def test_the_experiment_shown_in_the_readme_trains_what_a_search_would(
     )
     for old, new in (
         ('"digits.yaml"', repr(str(job))),
-        ("num_samples=30, max_concurrent_trials=2", "num_samples=4, max_concurrent_trials=1"),
+        ("num_samples=30", "num_samples=4"),
+        ("max_concurrent_trials=2", "max_concurrent_trials=1"),
         ("job.trainable(),\n", kept_here),
         ("print(tuner.fit()", "results = tuner.fit()\nprint(results"),
     ):
