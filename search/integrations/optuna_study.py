@@ -19,12 +19,18 @@
 Steps are epochs, counted from 1. Proposals and decisions are those of `toprung search` for the same reports in the same
 order; a study in a storage continues as an unbroken one does. One process runs the study, in as many threads as it
 likes: the sampler does not see the trials of other processes.
+
+With `bounds={"latency_ms": {"max": 5}}` the objective tells each bounded metric by `trial.set_user_attr("latency_ms",
+4.2)` before it reports, and `study.best_trial` keeps the bounds. `should_prune` before the first report is True where
+`parameter_count` or `latency_ms`, which training does not change, is beyond its bound already.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from optuna.pruners import BasePruner
@@ -34,6 +40,7 @@ from optuna.trial import TrialState
 
 from toprung.search.strategy.sampling.points import Point, Space
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
+from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import trial_id
 
@@ -43,7 +50,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 METRIC = "value"
-ARRIVALS = "toprung:arrivals"  # a system attribute: by epoch, how many reports the study had before this one
+# System attributes of a trial. Optuna keeps no order of what different trials tell, and decisions depend on it.
+ARRIVALS = "toprung:arrivals"  # by epoch, how many reports the study had before this one, and the bounded metrics then
+END = "toprung:end"  # how many reports and how many ends the study had before the trial's end
+CONSTRAINT = "constraints:"  # Optuna's own: beyond 0 the trial is not the best
+Arrival = tuple[int, dict[str, float]]
 OUTCOMES = {
     TrialState.COMPLETE: Outcome.COMPLETED,
     TrialState.PRUNED: Outcome.STOPPED,
@@ -69,8 +80,8 @@ class StrategySampler(BaseSampler):
         self._strategy: Strategy | None = None
         self._points: dict[int, Point] = {}
         self._ids: dict[int, str] = {}
-        self._epochs: dict[int, dict[int, int]] = {}
-        self._arrived = 0
+        self._arrivals: dict[int, dict[int, Arrival]] = {}
+        self._arrived = self._ended = 0
 
     def pruner(self) -> StrategyPruner:
         """The pruner that belongs to this sampler."""
@@ -107,23 +118,15 @@ class StrategySampler(BaseSampler):
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def decide(self, study: Study, trial: FrozenTrial) -> Decision:
-        """Take in the trial's values that are new and decide whether it goes on."""
+        """Take in the trial's values that are new and decide whether it goes on.
+
+        Raises:
+            InputError: The trial reports before it has told a bounded metric.
+        """
         with self._lock:
-            strategy, name = self._started(study, trial), self._ids.get(trial.number)
-            if name is None:
-                return Decision.KEEP
-            decision, seen = Decision.KEEP, self._epochs.setdefault(trial.number, {})
-            values = sorted(trial.intermediate_values.items())
-            new = {epoch: value for epoch, value in values if epoch not in seen}
-            for epoch, value in new.items() or values[-1:]:
-                decision = strategy.report(EpochReport(name, epoch, {METRIC: value}))
-                if epoch in new:
-                    seen[epoch] = self._arrived
-                    self._arrived += 1
-            if new:
-                # Optuna keeps no order of the values of different trials, and decisions depend on it.
-                study._storage.set_trial_system_attr(trial._trial_id, ARRIVALS, list(seen.items()))
-            return decision
+            if trial.intermediate_values:
+                _check_all_told(self._strategy_of(study), trial)
+            return self._take(study, trial, trial.intermediate_values)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
@@ -133,15 +136,46 @@ class StrategySampler(BaseSampler):
             name = self._ids.get(trial.number)
             if name is None:
                 return
-            self.decide(study, trial)
-            if state is TrialState.COMPLETE and values and self._max_epochs not in trial.intermediate_values:
-                self._strategy_of(study).report(EpochReport(name, self._max_epochs, {METRIC: values[0]}))
-                self._arrived += 1
-            self._strategy_of(study).finish(name, OUTCOMES[state])
+            strategy, told = self._started(study, trial), dict(trial.intermediate_values)
+            if state is TrialState.COMPLETE and values:
+                _check_all_told(strategy, trial)
+                told.setdefault(self._max_epochs, values[0])
+            self._take(study, trial, told)
+            known = _bounded_metrics(strategy, trial)
+            strategy.measured(name, known)
+            strategy.finish(name, OUTCOMES[state])
+            _keep(study, trial, END, [self._arrived, self._ended])
+            self._ended += 1
+            for bound in strategy.objectives.bounds.all:
+                excess = bound.excess(known.get(bound.metric, math.nan))
+                _keep(study, trial, CONSTRAINT + bound.metric, 1.0 if math.isnan(excess) else excess)
 
     def reseed_rng(self) -> None:
         """Optuna calls it for threads that it starts: the strategy's draws follow from the trial's number."""
         self._independent.reseed_rng()
+
+    def _take(self, study: Study, trial: FrozenTrial, told: Mapping[int, float]) -> Decision:
+        """Take in the values, by epoch, that are new."""
+        with self._lock:
+            strategy, name = self._started(study, trial), self._ids.get(trial.number)
+            if name is None:
+                return Decision.KEEP
+            bounds, known = strategy.objectives.bounds, _bounded_metrics(strategy, trial)
+            if not told and bounds.of_model.violation(known) > 0.0:
+                strategy.measured(name, known)
+                strategy.finish(name, Outcome.STOPPED)
+                return Decision.STOP
+            seen, decision = self._arrivals.setdefault(trial.number, {}), Decision.KEEP
+            values = sorted(told.items())
+            new = {epoch: value for epoch, value in values if epoch not in seen}
+            for epoch, value in new.items() or values[-1:]:
+                decision = strategy.report(EpochReport(name, epoch, {METRIC: value, **known}))
+                if epoch in new:
+                    seen[epoch] = self._arrived, known
+                    self._arrived += 1
+            if new:
+                _keep(study, trial, ARRIVALS, [[epoch, *arrival] for epoch, arrival in seen.items()])
+            return decision
 
     def _strategy_of(self, study: Study) -> Strategy:
         if self._strategy is None:
@@ -163,29 +197,29 @@ class StrategySampler(BaseSampler):
             for trial in study.get_trials(deepcopy=False)
             if trial.number != current.number and trial.state is not TrialState.WAITING
         ]
-        reports = sorted(report for trial in earlier for report in self._reports_of(trial))
-        strategy.replay((report for *_, report in reports), map(_record, earlier))
+        reports = sorted(
+            (arrival, report) for trial in earlier for arrival, report in self._reports_of(trial)
+        )
+        records = [_record(strategy, trial) for trial in earlier]
+        strategy.replay((report for _, report in reports), records)
         self._ids.update({trial.number: trial_id(trial.number) for trial in earlier})
         self._arrived = len(reports)
+        self._ended = sum(record.outcome is not Outcome.PREEMPTED for record in records)
         return strategy
 
-    def _reports_of(self, trial: FrozenTrial) -> list[tuple[int, int, int, EpochReport]]:
-        """The values of a trial with their place in the order of all, by arrival, trial and epoch."""
-        arrivals = dict(trial.system_attrs.get(ARRIVALS, ()))
+    def _reports_of(self, trial: FrozenTrial) -> Iterator[tuple[tuple[int, int, int], EpochReport]]:
+        """The values of a trial with their place in the order of all: by arrival, trial and epoch."""
+        kept = trial.system_attrs.get(ARRIVALS, ())
+        arrivals: dict[int, Arrival] = {epoch: (count, dict(*known)) for epoch, count, *known in kept}
+        self._arrivals[trial.number] = arrivals
+        latest: Arrival = max(arrivals.values(), key=itemgetter(0), default=(0, {}))
         values = dict(trial.intermediate_values)
         if trial.state is TrialState.COMPLETE and trial.value is not None:
             values.setdefault(self._max_epochs, trial.value)
-        latest = max(arrivals.values(), default=0)
-        self._epochs[trial.number] = arrivals
-        return [
-            (
-                arrivals.get(epoch, latest),
-                trial.number,
-                epoch,
-                EpochReport(trial_id(trial.number), epoch, {METRIC: value}),
-            )
-            for epoch, value in values.items()
-        ]
+        for epoch, value in values.items():
+            count, known = arrivals.get(epoch, latest)
+            report = EpochReport(trial_id(trial.number), epoch, {METRIC: value, **known})
+            yield (count, trial.number, epoch), report
 
 
 class StrategyPruner(BasePruner):
@@ -199,7 +233,28 @@ class StrategyPruner(BasePruner):
         return self._sampler.decide(study, trial) is Decision.STOP
 
 
-def _record(trial: FrozenTrial) -> TrialRecord:
+def _bounded_metrics(strategy: Strategy, trial: FrozenTrial) -> dict[str, float]:
+    """What the trial has told of the bounded metrics."""
+    told = trial.user_attrs
+    return {name: float(told[name]) for name in strategy.objectives.bounds.metrics if name in told}
+
+
+def _check_all_told(strategy: Strategy, trial: FrozenTrial) -> None:
+    for metric in strategy.objectives.bounds.metrics:
+        if metric not in trial.user_attrs:
+            rule = f"must be told before the first report: trial.set_user_attr({metric!r}, VALUE)"
+            raise InputError.single(f"trial {trial.number}", f"{metric} is bounded and unknown", rule)
+
+
+def _keep(study: Study, trial: FrozenTrial, attribute: str, value: Any) -> None:
+    study._storage.set_trial_system_attr(trial._trial_id, attribute, value)
+
+
+def _record(strategy: Strategy, trial: FrozenTrial) -> TrialRecord:
     """A trial of an earlier process; one that was running then has lost its process."""
     outcome = OUTCOMES.get(trial.state, Outcome.PREEMPTED)
-    return TrialRecord(trial_id(trial.number), {}, outcome, trial.params)
+    reports_before, ends_before = trial.system_attrs.get(END, (None, 0))
+    measures = _bounded_metrics(strategy, trial)
+    return TrialRecord(
+        trial_id(trial.number), {}, outcome, trial.params, reports_before, ends_before, measures
+    )

@@ -15,6 +15,9 @@
 Ray Tune schedules every trial; proposals and decisions are those of `toprung search` for the same reports in the same
 order. `Tuner.restore` continues with everything that was known. With `variant="promote"` every trial pauses at a rung,
 and the best are resumed from their checkpoints: the trainable has to save them.
+
+With `bounds={"latency_ms": {"max": 5}}` each report holds the bounded metrics too. A trial whose first report shows a
+`parameter_count` or a `latency_ms`, which training does not change, beyond its bound is stopped there.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from ray.tune.search import Searcher
 
 from toprung.search.strategy.sampling.points import Space
 from toprung.search.strategy.strategy import Decision, Strategy
+from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 EPOCH = "training_iteration"
@@ -43,15 +47,20 @@ DECISIONS = {
 class _Shared:
     """What searcher and scheduler share: the strategy, and the names of its trials.
 
-    Attributes:
+    Args:
         strategy: Decides.
+        epoch_key: The entry of a report that counts the epochs from 1.
+
+    Attributes:
+        strategy: As given.
         names: The strategy's name of each trial of Ray Tune.
         resuming: The paused trial, by Ray Tune's name, that the strategy has resumed and that does not run yet.
         at_once: How many trials may run at once, paused ones not counted; None: as many as Ray Tune has room for.
     """
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: Strategy, epoch_key: str) -> None:
         self.strategy = strategy
+        self.epoch_key = epoch_key
         self.names: dict[str, str] = {}
         self.resuming: str | None = None
         self.at_once: int | None = None
@@ -64,6 +73,25 @@ class _Shared:
     def of(self, name: str) -> str:
         """Ray Tune's name of a trial of the strategy."""
         return next(other for other, own in self.names.items() if own == name)
+
+    def report(self, trial_id: str, result: Mapping[str, Any]) -> Decision:
+        """Take in an epoch of a trial; one that is repeated changes nothing.
+
+        Raises:
+            InputError: A bounded metric is missing.
+        """
+        strategy, name = self.strategy, self.names[trial_id]
+        for metric in strategy.objectives.bounds.metrics:
+            if metric not in result:
+                rule = "must be in each report, as it is bounded"
+                raise InputError.single(f"trial {trial_id}", f"{metric} is missing", rule)
+        metrics = {metric: float(result[metric]) for metric in strategy.objectives.measured}
+        if strategy.state(name).epoch < 0 and strategy.objectives.bounds.of_model.violation(metrics) > 0.0:
+            strategy.measured(name, metrics)
+            strategy.finish(name, Outcome.STOPPED)
+        secs, elapsed_secs = (float(result.get(key) or 0.0) for key in ("time_this_iter_s", "time_total_s"))
+        epoch = int(result[self.epoch_key])
+        return strategy.report(EpochReport(name, epoch, metrics, secs, elapsed_secs))
 
 
 class StrategySearch(Searcher):  # type: ignore[misc]
@@ -95,12 +123,11 @@ class StrategySearch(Searcher):  # type: ignore[misc]
         weighs_time = settings.pop("weighs_time", False)
         strategy = Strategy.for_space(space, max_epochs, seed, mode, metric=metric, **settings)
         strategy.weighs_time = weighs_time
-        self._max_epochs, self._epoch_key = max_epochs, epoch_key
-        self._shared = _Shared(strategy)
+        self._shared = _Shared(strategy, epoch_key)
 
     def scheduler(self) -> StrategyScheduler:
         """The scheduler that belongs to this search."""
-        return StrategyScheduler(self._shared, str(self._metric), self._max_epochs, self._epoch_key)
+        return StrategyScheduler(self._shared, str(self._metric))
 
     def set_search_properties(
         self,
@@ -134,13 +161,19 @@ class StrategySearch(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self,
         trial_id: str,
-        result: Mapping[str, Any] | None = None,  # noqa: ARG002
+        result: Mapping[str, Any] | None = None,
         error: bool = False,
     ) -> None:
-        """Take in how a trial ended, where its reports have not decided that."""
-        name = self._shared.names.get(trial_id)
-        if name is not None:
-            self._shared.strategy.finish(name, Outcome.FAILED if error else Outcome.STOPPED)
+        """Take in how a trial ended, where its reports have not decided that.
+
+        A trainable that ends by itself tells the scheduler nothing of its last epoch.
+        """
+        shared, name = self._shared, self._shared.names.get(trial_id)
+        if name is None:
+            return
+        if result and not error and self._metric in result and shared.epoch_key in result:
+            shared.report(trial_id, result)
+        shared.strategy.finish(name, Outcome.FAILED if error else Outcome.STOPPED)
 
     def save(self, checkpoint_path: str) -> None:
         """Write what is known; Ray Tune calls it beside each checkpoint of the experiment."""
@@ -154,10 +187,9 @@ class StrategySearch(Searcher):  # type: ignore[misc]
 class StrategyScheduler(TrialScheduler):  # type: ignore[misc]
     """Stops, pauses and resumes trials; made by `StrategySearch.scheduler`."""
 
-    def __init__(self, shared: _Shared, metric: str, max_epochs: int, epoch_key: str) -> None:
+    def __init__(self, shared: _Shared, metric: str) -> None:
         super().__init__()
         self._shared, self._metric = shared, metric
-        self._max_epochs, self._epoch_key = max_epochs, epoch_key
         self._chosen: str | None = None  # the resumed trial, once it was given to Ray Tune to run
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:  # noqa: ARG002
@@ -173,16 +205,14 @@ class StrategyScheduler(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Decide after an epoch."""
-        epoch = int(result[self._epoch_key])
-        secs, elapsed_secs = (float(result.get(key) or 0.0) for key in ("time_this_iter_s", "time_total_s"))
         shared = self._shared
         if trial.trial_id not in shared.names:  # such as a trial that Ray Tune restarts under another name
             shared.names[trial.trial_id] = shared.strategy.take(trial.config).trial_id
-        name, value = shared.names[trial.trial_id], float(result[self._metric])
-        decision = shared.strategy.report(EpochReport(name, epoch, {self._metric: value}, secs, elapsed_secs))
+        decision = shared.report(trial.trial_id, result)
         if shared.resuming == trial.trial_id:
             shared.resuming = self._chosen = None
-        return str(TrialScheduler.STOP if epoch >= self._max_epochs else DECISIONS[decision])
+        is_over = int(result[shared.epoch_key]) >= shared.strategy.rung_epochs[-1]
+        return str(TrialScheduler.STOP if is_over else DECISIONS[decision])
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """A resumed trial, else the first that waits to start; nothing changes while it does not run."""

@@ -189,11 +189,12 @@ class Strategy:
         trial = self._trials[number]
         if trial.outcome is None and report.epoch > trial.epoch:
             score = self.objectives.score(report.metrics) if report.is_finite else None
+            keeps_bounds = self.objectives.bounds.are_kept(report.metrics)
             self._trials.record(number, report)
             self._rung_log.reported(number, report.epoch)
             if score is None:
                 self._end(number, Outcome.DIVERGED)
-            elif decision := self._halving.report(number, report.epoch, score):
+            elif decision := self._halving.report(number, report.epoch, score, keeps_bounds):
                 trial.last_decision = decision
                 self._act_on(number, decision)
                 self._rung_log.add(number, report.epoch, decision)

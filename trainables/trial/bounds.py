@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from toprung.spaces.errors import Problem
 
 MEASURED_ON_MODEL = ("parameter_count", "latency_ms")
 """The metrics that are known once a model is built, before it is trained, and that training does not change."""
@@ -52,6 +51,13 @@ class Bounds:
 
     all: tuple[Bound, ...] = ()
 
+    @classmethod
+    def of(cls, limits: Mapping[str, Mapping[str, float]]) -> Bounds:
+        """Bounds such as {"latency_ms": {"max": 5.0}}, see `bound_problems`, in the order of the metrics' names."""
+        return cls(
+            tuple(Bound(metric, one.get("min"), one.get("max")) for metric, one in sorted(limits.items()))
+        )
+
     def __bool__(self) -> bool:
         return bool(self.all)
 
@@ -62,6 +68,11 @@ class Bounds:
     def metrics(self) -> tuple[str, ...]:
         """The name of each bounded metric."""
         return tuple(bound.metric for bound in self.all)
+
+    @property
+    def of_model(self) -> Bounds:
+        """The bounds of what is known once a model is built, and does not change while it trains."""
+        return Bounds(tuple(bound for bound in self.all if bound.metric in MEASURED_ON_MODEL))
 
     def violation(self, values: Mapping[str, float]) -> float:
         """How far values lie beyond the bounds: the shares of all that are broken, added up (Deb 2000).
@@ -84,6 +95,18 @@ class Bounds:
         """The values that break their bounds, and by how much; empty where none is known to."""
         known = [(bound, values[bound.metric]) for bound in self.all if bound.metric in values]
         return ", ".join(bound.described(value) for bound, value in known if bound.excess(value) > 0.0)
+
+
+def bound_problems(limits: Mapping[str, Mapping[str, float]]) -> Iterator[Problem]:
+    """What is wrong with bounds such as {"latency_ms": {"max": 5.0}}."""
+    for metric, given in limits.items():
+        where = f"bounds[{metric!r}]"
+        if not isinstance(given, Mapping) or not given or not set(given) <= {"min", "max"}:
+            yield Problem(where, repr(given), "must be a dict of min, max or both")
+        elif not all(isinstance(limit, int | float) and math.isfinite(limit) for limit in given.values()):
+            yield Problem(where, repr(given), "must hold finite numbers")
+        elif given.get("min", -math.inf) > given.get("max", math.inf):
+            yield Problem(where, repr(given), "must not have a min above its max")
 
 
 def _number(value: float) -> str:

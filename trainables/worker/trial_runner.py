@@ -115,6 +115,11 @@ class TrialRunner:
         owner += [rules.code_fingerprint] if rules.code_fingerprint else []
         return hashlib.sha256(json.dumps(owner, sort_keys=True, default=str).encode()).hexdigest()
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the next step repeats the report of a saved state."""
+        return self._repeat
+
     def _resume(self) -> None:
         """Go on from the newest state, else from the best one, else start over; says why not from a later one."""
         for file, name in ((NEWEST, "newest"), (BEST, "best")):
@@ -134,8 +139,7 @@ class TrialRunner:
         return checkpoint is not None
 
     def _set_up(self, checkpoint: Checkpoint | None, history: list[EpochReport]) -> None:
-        self._trainer, self._history, self._repeat = None, [], False
-        self._best = BestState()
+        self._trainer, self._history, self._repeat, self._best = None, [], False, BestState()
         plan = plan_of(checkpoint) if checkpoint else None
         min_micro_batches = MICRO_BATCHES_AFTER_OOM[self._retries - 1] if self._retries else 1
         trainer = self._source.trainer(self._start.config, plan, min_micro_batches)

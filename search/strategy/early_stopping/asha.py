@@ -6,12 +6,18 @@ results; of equal scores the earlier trial's counts as better; the stopping vari
 only below the top 1/eta of all results and also of the latest 9 eta. All results alone go stale: once a sampler finds
 configurations that start slowly and end well, the fast starters of the first hour would cut every one of them.
 Between two rungs a trial is cut when it has trained longer and its score is still below the cutoff of its last rung.
+
+Where the winner has to keep bounds, a trial that keeps them goes on if it is in the top 1/eta of those that do,
+whatever the others score. The others are compared by their scores alone: they may keep the bounds later, and early in a
+training it is often the worst that keep them (an untrained network is well calibrated), so that ranking by violation
+first (Deb 2000) would select these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from toprung.search.strategy.early_stopping.rung import Rung
@@ -66,6 +72,7 @@ class SuccessiveHalving:
         reduction_factor: One result in so many is kept.
         pauses: Whether every trial pauses at a rung until it is promoted (the promotion variant).
         rung_type: `Rung` for one objective, `ParetoRung` for several.
+        is_bounded: Whether there are bounds, which some trials do not keep.
     """
 
     def __init__(
@@ -74,8 +81,10 @@ class SuccessiveHalving:
         reduction_factor: int = 3,
         pauses: bool = False,
         rung_type: type[Rung] = Rung,
+        is_bounded: bool = False,
     ) -> None:
         self.rungs = tuple(rung_type(epoch) for epoch in rungs)
+        self._within_bounds = tuple(rung_type(epoch) for epoch in rungs) if is_bounded else ()
         self.reduction_factor = reduction_factor
         self.pauses = pauses
         self.first_rung = rungs[0]
@@ -89,13 +98,14 @@ class SuccessiveHalving:
         index = self._reached.get(number)
         return 0 if index is None else self.rungs[index].epoch
 
-    def report(self, number: int, epoch: int, score: Score) -> RungDecision | None:
+    def report(self, number: int, epoch: int, score: Score, keeps_bounds: bool = True) -> RungDecision | None:
         """Record a score.
 
         Args:
             number: The trial.
             epoch: The epoch it has finished.
             score: A float for `Rung`, a tuple for `ParetoRung`.
+            keeps_bounds: Whether the bounds are kept at this epoch.
 
         Returns:
             The decision at the trial's last rung; None when the trial goes on between two rungs.
@@ -117,6 +127,9 @@ class SuccessiveHalving:
             self._none_promotable = False
         rank_score = rung.rank_score(number, score)
         decision = self._decision(rung, number, rank_score, arrived)
+        within_rank_score = self._record_within_bounds(index, number, score, keeps_bounds)
+        if decision is Decision.STOP and self._leads_within_bounds(index, number, within_rank_score):
+            decision = Decision.KEEP
         if decision is Decision.PAUSE:
             self.paused.add(number)
         if decision is Decision.KEEP and not arrived:
@@ -134,7 +147,7 @@ class SuccessiveHalving:
 
     def forget(self, number: int) -> None:
         """Take a trial out of every rung: nobody is compared with it, and it fills no place among the best."""
-        for rung in self.rungs:
+        for rung in chain(self.rungs, self._within_bounds):
             if number in rung.scores:
                 rung.remove(number)
         self.paused.discard(number)
@@ -158,17 +171,20 @@ class SuccessiveHalving:
         return found
 
     def best_paused(self) -> int | None:
-        """The best paused trial of the highest rung that has one; None once a trial was fully trained."""
+        """The best paused trial of the highest rung that has one, of those that keep the bounds if any does.
+
+        None once a trial was fully trained.
+        """
         if len(self.rungs[-1]):
             return None
-        highest = (n for rung in reversed(self.rungs) for n in rung.best_first() if n in self.paused)
-        return next(highest, None)
+        ranked = chain(reversed(self._within_bounds), reversed(self.rungs))
+        return next((n for rung in ranked for n in rung.best_first() if n in self.paused), None)
 
     def _best_promotable(self) -> int | None:
         for index in reversed(range(len(self.rungs) - 1)):
             rung = self.rungs[index]
             quota = len(rung) // self.reduction_factor if rung.epoch >= self.first_rung else len(rung)
-            for number in islice(rung.best_first(), quota):
+            for number in chain(self._leaders_within_bounds(index, quota), islice(rung.best_first(), quota)):
                 if self._is_paused_at(index, number):
                     return number
             for number in rung.latest(self._latest):
@@ -186,6 +202,37 @@ class SuccessiveHalving:
         if len(rung) <= self._latest:
             return False
         return rung.is_in_top_of_latest(number, rank_score, self._latest, LATEST_SURVIVORS)
+
+    def _record_within_bounds(
+        self, index: int, number: int, score: Score, keeps_bounds: bool
+    ) -> float | None:
+        """Record the score of a trial that keeps the bounds at its last rung, or first does so after it.
+
+        Returns:
+            The best score within the bounds that the trial is ranked by; None where it never kept them there.
+        """
+        if not self._within_bounds:
+            return None
+        within = self._within_bounds[index]
+        if not keeps_bounds:
+            return within.score(number) if number in within.scores else None
+        if number not in within.scores:
+            within.add(number, score)
+            self._none_promotable = False
+        return within.rank_score(number, score)
+
+    def _leads_within_bounds(self, index: int, number: int, rank_score: float | None) -> bool:
+        """Whether the trial is in the top 1/reduction_factor of those that keep the bounds."""
+        if rank_score is None:
+            return False
+        within = self._within_bounds[index]
+        return within.is_in_top(number, rank_score, self._quota(len(within)))
+
+    def _leaders_within_bounds(self, index: int, quota: int) -> Iterator[int]:
+        """The best 1/reduction_factor of those that keep the bounds, at least one; none where nothing goes on yet."""
+        if self._within_bounds and quota:
+            within = self._within_bounds[index]
+            yield from islice(within.best_first(), self._quota(len(within)))
 
     def _quota(self, peers: int) -> int:
         return max(1, peers // self.reduction_factor)

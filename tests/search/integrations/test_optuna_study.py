@@ -13,6 +13,7 @@ import pytest
 
 from toprung.search.integrations.optuna_study import StrategySampler
 from toprung.search.strategy.strategy import Decision, Strategy
+from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import EpochReport, Outcome
 
 EPOCHS = 9
@@ -134,6 +135,72 @@ def test_a_space_without_a_new_configuration_is_drawn_from_at_random() -> None:
     made = study(StrategySampler(small, 1))
     made.optimize(lambda trial: float(small(trial)["n"]), n_trials=6)
     assert made.best_value == 3.0
+
+
+def sized_objective(trial: optuna.Trial) -> float:
+    """The deeper, the better and the slower; the calibration error rises with the accuracy."""
+    config = space(trial)
+    depth = config.get("depth", 0)
+    trial.set_user_attr("latency_ms", 1.0 + depth)
+    if trial.should_prune():
+        raise optuna.TrialPruned
+    for epoch in range(1, EPOCHS + 1):
+        value = accuracy({"rate": config["rate"], "depth": -5 * depth}, epoch)
+        trial.set_user_attr("val_calibration_error", 0.2 * abs(value))
+        trial.report(value, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return value
+
+
+BOUNDS = {"latency_ms": {"max": 3.5}, "val_calibration_error": {"max": 0.21}}
+
+
+def test_the_best_trial_keeps_the_bounds_and_models_beyond_them_are_pruned_before_they_train() -> None:
+    made = study(StrategySampler(space, EPOCHS, bounds=BOUNDS))
+    made.optimize(sized_objective, n_trials=40)
+    slow = [trial for trial in made.trials if trial.user_attrs["latency_ms"] > 3.5]
+    assert slow and all(not trial.intermediate_values for trial in slow)
+    assert {trial.state for trial in slow} == {optuna.trial.TrialState.PRUNED}
+    assert len([trial for trial in slow if trial.number >= 20]) < 10, "proposals learn what is too slow"
+    best = made.best_trial
+    assert best.user_attrs["latency_ms"] <= 3.5 and best.user_attrs["val_calibration_error"] <= 0.21
+    assert made.best_value == max(
+        trial.value
+        for trial in made.trials
+        if trial.value is not None and trial.user_attrs["val_calibration_error"] <= 0.21
+    )
+
+
+def test_a_bounded_study_in_a_storage_continues_as_an_unbroken_one(tmp_path: Path) -> None:
+    def fails_at_times(trial: optuna.Trial) -> float:
+        value = sized_objective(trial)
+        if trial.number % 7 == 3:
+            raise RuntimeError("broken")
+        return value
+
+    unbroken = study(StrategySampler(space, EPOCHS, bounds=BOUNDS))
+    unbroken.optimize(fails_at_times, n_trials=40, catch=RuntimeError)
+    storage = f"sqlite:///{tmp_path}/study.db"
+    first = StrategySampler(space, EPOCHS, bounds=BOUNDS)
+    study(first, storage=storage, study_name="s").optimize(fails_at_times, n_trials=25, catch=RuntimeError)
+    again = StrategySampler(space, EPOCHS, bounds=BOUNDS)
+    made = optuna.load_study(storage=storage, study_name="s", sampler=again, pruner=again.pruner())
+    made.optimize(fails_at_times, n_trials=15, catch=RuntimeError)
+    assert [trial.params for trial in made.trials] == [trial.params for trial in unbroken.trials]
+
+
+def test_a_bounded_metric_that_is_not_told_is_named() -> None:
+    made = study(StrategySampler(space, EPOCHS, bounds={"latency_ms": {"max": 3.5}}))
+    with pytest.raises(InputError, match="trial 0: latency_ms is bounded and unknown"):
+        made.optimize(objective, n_trials=1)
+
+
+@pytest.mark.parametrize("limits", [{"most": 5}, {"max": "5"}, {"min": 2, "max": 1}, {}, 5])
+def test_bounds_that_cannot_be_are_refused(limits: Any) -> None:
+    made = study(StrategySampler(space, EPOCHS, bounds={"latency_ms": limits}))
+    with pytest.raises(InputError, match=r"bounds\['latency_ms'\]"):
+        made.optimize(objective, n_trials=1)
 
 
 def test_several_objectives_are_refused() -> None:

@@ -153,3 +153,51 @@ def test_the_experiment_shown_in_the_readme_runs(tmp_path: Path, capsys: pytest.
     code = code.replace("num_samples=100", "num_samples=3").replace("train,\n", kept_here, 1)
     exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
     assert "rate" in capsys.readouterr().out
+
+
+def bounded_trainable() -> Any:
+    """A class for Ray Tune that is done after two epochs and reports how many parameters it has."""
+    from ray import tune
+
+    class Bounded(tune.Trainable):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any]) -> None:
+            self.epoch = 0
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.config, self.epoch = new_config, 0
+            return True
+
+        def step(self) -> dict[str, Any]:
+            self.epoch += 1
+            size = 1e6 * self.config["rate"]
+            return {
+                "val_accuracy": accuracy(self.config, self.epoch),
+                "parameter_count": size,
+                "done": self.epoch == 2,
+            }
+
+    return Bounded
+
+
+def test_a_trial_beyond_a_bound_stops_at_its_first_report_and_one_that_ends_by_itself_counts(
+    tmp_path: Path,
+) -> None:
+    from ray import tune
+
+    from toprung.search.integrations.ray_tune import StrategySearch
+
+    bounds = {"parameter_count": {"max": 1e4}}
+    search = StrategySearch(space, EPOCHS, "val_accuracy", bounds=bounds)
+    tuner = tune.Tuner(
+        bounded_trainable(),
+        tune_config=tune.TuneConfig(
+            search_alg=search,
+            scheduler=search.scheduler(),
+            num_samples=12,
+            max_concurrent_trials=1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name="bounded", storage_path=str(tmp_path), verbose=0),
+    )
+    epochs = {one.metrics["parameter_count"] <= 1e4: one.metrics["training_iteration"] for one in tuner.fit()}
+    assert epochs == {False: 1, True: 2}

@@ -124,3 +124,56 @@ def test_the_best_paused_trial_is_of_the_highest_rung_until_one_was_fully_traine
     assert halving.best_paused() == 2
     halving.report(1, 9, 0.8)
     assert halving.best_paused() is None
+
+
+def test_the_best_trials_that_keep_the_bounds_are_kept_whatever_the_others_score() -> None:
+    halving = SuccessiveHalving((1, 3), 3, is_bounded=True)
+    for number in range(30):
+        halving.report(number, 1, 0.9, keeps_bounds=False)
+    scores = [0.1, 0.2, 0.15, 0.3, 0.05, 0.25, 0.12]
+    made = [halving.report(30 + number, 1, score) for number, score in enumerate(scores)]
+    # Of 1 to 5 trials the best is kept, of 6 and 7 the best two.
+    assert [one is not None and one.decision is Decision.KEEP for one in made] == [
+        *(True, True, False, True, False),
+        *(True, False),
+    ]
+
+
+def test_a_trial_that_keeps_the_bounds_only_later_is_compared_with_those_that_do_from_then_on() -> None:
+    halving = SuccessiveHalving((1, 9), 3, is_bounded=True)
+    halving.report(0, 1, 0.1, keeps_bounds=False)
+    for number in range(1, 6):
+        halving.report(number, 1, 0.9, keeps_bounds=False)
+    assert halving.report(0, 2, 0.2, keeps_bounds=True) is None, "the only one that keeps them"
+    assert halving.report(0, 3, 0.1, keeps_bounds=False) is None, "it once did"
+    halving.report(6, 1, 0.5, keeps_bounds=True)
+    late = halving.report(0, 4, 0.3, keeps_bounds=True)
+    assert late is not None and late.decision is Decision.STOP
+
+
+@given(SCORES, st.integers(2, 5))
+def test_bounds_that_all_trials_keep_change_no_decision(scores: list[float], factor: int) -> None:
+    bounded = SuccessiveHalving((1, 3), factor, is_bounded=True)
+    made = [bounded.report(number, 1, score) for number, score in enumerate(scores)]
+    assert [one.decision for one in made if one is not None] == decisions(scores, factor)
+
+
+def test_promotion_resumes_the_best_trial_that_keeps_the_bounds_first() -> None:
+    halving = SuccessiveHalving((1, 3, 9), 3, pauses=True, is_bounded=True)
+    for number, score in enumerate([0.9, 0.8, 0.7, 0.2, 0.1, 0.3]):
+        halving.report(number, 1, score, keeps_bounds=number in (3, 4))
+    for best in (3, 0, 1):
+        assert halving.promotable() == best
+        halving.paused.discard(best)
+    assert halving.promotable() is None
+    assert halving.best_paused() == 4
+
+
+def test_a_failed_trial_leaves_those_that_keep_the_bounds() -> None:
+    halving = SuccessiveHalving((1, 3), 3, is_bounded=True)
+    for number in range(9):
+        halving.report(number, 1, 0.9, keeps_bounds=False)
+    halving.report(9, 1, 0.5)
+    halving.forget(9)
+    kept = halving.report(10, 1, 0.1)
+    assert kept is not None and kept.decision is Decision.KEEP
