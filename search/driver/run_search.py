@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,9 +14,7 @@ from toprung.search.driver.progress_display import ProgressDisplay
 from toprung.search.driver.recorded_end import recorded_end
 from toprung.search.driver.search_failure import SearchFailedError, failure_of
 from toprung.search.driver.trackers import followed_by_trackers
-from toprung.search.preparation.job_warnings import job_warnings
-from toprung.search.preparation.planned_epochs import with_planned_epochs
-from toprung.search.preparation.prepare import prepare
+from toprung.search.preparation.prepare_search import prepare_search
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.workers.allocation import allocate_workers
 from toprung.search.workers.tune_workers import run_workers
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
     from toprung.search.loop.search_loop import SearchLoop
     from toprung.search.workers.allocation import WorkerAllocation
-
-_log = logging.getLogger("toprung")
 
 
 @dataclass(frozen=True)
@@ -64,10 +59,7 @@ def run_search(
         RayStartError: There is no address, and Ray does not start on this machine.
         SearchFailedError: The search cannot succeed as the job stands.
     """
-    prepared = prepare(job)
-    for warning in job_warnings(prepared):
-        _log.warning(warning)
-    prepared = with_planned_epochs(prepared, address)
+    prepared = prepare_search(job, address)
     with ExitStack() as stack:
         run = stack.enter_context(open_run(prepared, retry_failed))
         # Nothing is left to train in a finished run: it is not worth the start of a cluster.

@@ -67,11 +67,12 @@ def run_toprung(job: dict[str, Any], folder: Path) -> Path:
     from toprung.search.driver import run_search
     from toprung.search.jobs.schema import Job
 
-    def prepared(spec: Any) -> Any:
+    def prepared(spec: Any, address: str | None) -> Any:
         return replace(
-            prepare(spec), strategy=ListStrategy.of(job["items"], tuple(job["rungs"]), job["max_epochs"])
+            prepare(spec, address),
+            strategy=ListStrategy.of(job["items"], tuple(job["rungs"]), job["max_epochs"]),
         )
 
-    prepare, run_search.prepare = run_search.prepare, prepared  # type: ignore[attr-defined, assignment]
+    prepare, run_search.prepare_search = run_search.prepare_search, prepared  # type: ignore[attr-defined, assignment]
     run_search.run_search(Job.from_file(job_file(job, folder)))
     return folder / "bench"
