@@ -1,4 +1,4 @@
-"""Made-up learning curves of kinds that mislead a search: slow starters, noise, and fast starters that diverge."""
+"""Made-up learning curves, most of kinds that mislead a search: slow starters, noise, fast starters that diverge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("slow", "noisy", "diverging", "unrelated")
+KINDS = ("slow", "noisy", "diverging", "unrelated", "clean")
 EPOCHS = 81
 
 
@@ -20,6 +20,7 @@ class MadeUp:
     noisy: every epoch has noise of a fifth of the heights' deviation.
     diverging: a high rate rises fastest, and ends in NaN after some epochs.
     unrelated: the first ninth of the training says nothing about the end.
+    clean: none of these.
     """
 
     full_trainings = 30

@@ -213,6 +213,20 @@ def test_the_connections_are_closed_when_the_driver_stops_listening() -> None:
         connection.receive()
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such limit")
+def test_a_machine_that_acknowledges_nothing_is_given_up_after_two_minutes() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as end,
+    ):
+        Connection(end)
+        limits = [
+            end.getsockopt(socket.IPPROTO_TCP, name)
+            for name in (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE)
+        ]
+    assert limits == [120_000, 60]
+
+
 @pytest.mark.parametrize("given", ["abc", "-1", "70000", ""])
 def test_a_port_that_is_none_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("TOPRUNG_PORT", given)

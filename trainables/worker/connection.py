@@ -25,7 +25,10 @@ MAX_MESSAGE_BYTES = 2**28
 
 
 # A connection is silent for as long as an epoch takes; firewalls drop those that are silent for long.
-KEEP_ALIVE_SECS = 60
+KEEP_ALIVE_SECS, KEEP_ALIVE_EVERY_SECS = 60, 15
+UNREACHED_SECS = 120
+"""The connection is lost when the other machine has acknowledged nothing for so long; after a cut of a minute TCP tries
+again within this, and Ray has given up a node before."""
 
 
 class ConnectionLostError(ConnectionError):
@@ -53,6 +56,9 @@ class Connection:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_SECS)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE_EVERY_SECS)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREACHED_SECS)
         self._socket, self._stream = connected, MessageStream(connected.dup().detach())
 
     def prove_worker(self, key: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from toprung.trainables.trial.messages import (
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.resource_usage import ResourceUsage, memory_share_bytes
 from toprung.trainables.worker.checkpoints import CheckpointStore
-from toprung.trainables.worker.connection import connect_to_driver
+from toprung.trainables.worker.connection import ConnectionLostError, connect_to_driver
 from toprung.trainables.worker.preflight import node_problem
 from toprung.trainables.worker.trainer_source import CachedTrainerSource
 from toprung.trainables.worker.trial_runner import TrialRunner
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from toprung.trainables.worker.plan import TrialPlan
 
 
+DRIVER_LOST_SECS = 30.0
+"""How long a process whose driver is gone may live on."""
 WORKER_SLOT = "slot"
 """The key of a worker's Ray configuration that holds its name at the driver's dispatcher; there is no other."""
 
@@ -71,6 +74,16 @@ class KerasTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Carry out the driver's instructions until it shuts the worker down."""
+        try:
+            return self._carry_out_instructions()
+        except ConnectionLostError:
+            # Ray ends this process once it has told the driver why; where it reaches none, nobody would.
+            end = threading.Timer(DRIVER_LOST_SECS, os._exit, (1,))
+            end.daemon = True
+            end.start()
+            raise
+
+    def _carry_out_instructions(self) -> dict[str, Any]:
         ready = WorkerReady(self._slot, self._worker)
         instruction: Instruction = self._connection.ask(node_problem(self._plan) or ready)
         watchdog = Watchdog(self._epoch_limit_secs, self._report_timeout)
