@@ -51,6 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
+    except PermissionError as error:
+        given = f"{error.filename or 'a file'} cannot be read or written ({error.strerror or error})"
+        with suppress(OSError):
+            print(
+                f"toprung: {mask_secrets(_one_line(given))}; must be what this user may use", file=sys.stderr
+            )
+        return WRONG_INPUT
     except (RuntimeError, OSError) as error:
         with suppress(OSError):
             print(f"toprung: {mask_secrets(_one_line(error))}", file=sys.stderr)
@@ -99,5 +106,5 @@ def _next_start(options: argparse.Namespace) -> str:
     return "nothing is lost: the same command continues"
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -16,9 +16,14 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 def picture_target(path: str | Path, option: str, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> Path:
     """The path, if a picture can be saved there. Raises `InputError`, pointing at the command's `option`."""
-    target = Path(path).expanduser()
-    if target.suffix.lower() not in suffixes:
+    if Path(path).suffix.lower() not in suffixes:
         raise InputError.single(option, str(path), f"must be a file name that ends in {', '.join(suffixes)}")
+    return writable_file(path, option)
+
+
+def writable_file(path: str | Path, option: str) -> Path:
+    """The path, if a file can be written there. Raises `InputError`, pointing at the command's `option`."""
+    target = Path(path).expanduser()
     folder = target.absolute().parent
     if not folder.is_dir():
         raise InputError.single(option, f"{folder} is no folder", "must be a file in a folder that exists")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from toprung.results.analysis.render import Format, write
+from toprung.search.commands.output_path import writable_file
 from toprung.search.evaluation.prediction_table import PROBABILITY, predicted_table
 from toprung.search.retrained.find_model import found_model
-from toprung.spaces.errors import InputError, Problem
+from toprung.spaces.errors import InputError, Problem, printable
+from toprung.trainables.data.source_rules.formats import about_other_files
 from toprung.trainables.saved_model.image_files import Unreadable, image_batches, image_files
 from toprung.trainables.saved_model.loading import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 SHOWN = 3  # probabilities of an image on the terminal
 
@@ -35,14 +37,16 @@ def predict_files(named: str, given: Sequence[str], layout: Format, out: str | N
         InputError: There is no model, or none of the files is an image that it takes.
     """
     files = image_files(given)
-    target = _checked(out)
+    target = writable_file(out, "--out") if out is not None else None
     with found_model(named) as found:
-        table, unreadable = predicted(LoadedModel.load(found.path, "RUN"), files)
+        table, unreadable = predicted(LoadedModel.load(found.path, "RUN"), files.images)
     problems = [Problem(each.file, each.reason, "left out") for each in unreadable]
     if table.empty:
         raise InputError(problems)
     for problem in problems:
         print(f"toprung: {problem}", file=sys.stderr)
+    if files.others:
+        print(f"toprung: {printable(about_other_files(list(map(str, files.others))))}", file=sys.stderr)
     write(shortened(table) if layout == "rich" else table, layout, target)
 
 
@@ -70,12 +74,3 @@ def shortened(table: pd.DataFrame) -> pd.DataFrame:
         for row, places in zip(values, order.tolist(), strict=True)
     ]
     return table[["file", "predicted", "confidence"]].assign(most_probable=told)
-
-
-def _checked(out: str | None) -> Path | None:
-    if out is None:
-        return None
-    target = Path(out).expanduser()
-    if not target.absolute().parent.is_dir() or target.is_dir():
-        raise InputError.single("--out", out, "must be a file in a folder that exists")
-    return target

@@ -6,12 +6,14 @@ from shlex import quote
 
 from toprung.results.tables.repair import DAMAGED, repair_run
 from toprung.search.commands.output_path import short_path
+from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.system.uris import absolute, join
 
 
 def show_repair(run: str) -> None:
     """Repair the tables of a run and print what was kept and lost. Raises what `repair_run` raises."""
     root = absolute(run)
+    RunFolder(root).check_writable("RUN")
     repaired = repair_run(root)
     for table, count in repaired.rows.items():
         print(f"{table:<10} {count:,} rows")

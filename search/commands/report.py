@@ -79,6 +79,7 @@ def _target(folders: Sequence[RunFolder], out: str | None) -> str:
     if len(folders) > 1:
         return str(picture_target("comparison.html", "--out", HTML_SUFFIXES).absolute())
     folders[0].job()  # raises where there is no run, before anything is written
+    folders[0].check_writable("RUN")
     path = folders[0].path(FILE)
     return path if "://" in path else str(Path(path).absolute())
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, load
+from toprung.trainables.data.source_rules.formats import is_visible
 from toprung.trainables.data.source_rules.paths import files_below
 from toprung.trainables.data.sources.folder import FolderSource
-from toprung.trainables.data.sources.folder_tree import is_visible
 
 CLASSES, EACH = ("cat", "dog", "owl"), 6
 MAX_CHARS = 2000

@@ -103,6 +103,20 @@ def test_an_interrupted_command_says_what_the_next_start_of_it_does(
     assert line in capsys.readouterr().err
 
 
+def test_a_file_that_this_user_may_not_use_is_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "a/.report.json.1234")
+
+    monkeypatch.setattr("toprung.search.winner.retrain.retrain_winner", refuse)
+    assert main(["retrain", "x"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "toprung: a/.report.json.1234 cannot be read or written (Permission denied); must be what this user may use"
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_being_terminated_and_the_end_of_the_terminal_are_interrupts_unless_ignored(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

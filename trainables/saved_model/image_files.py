@@ -10,7 +10,8 @@ import numpy as np
 
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.data.decoding.decode import UnreadableImageError, pixels
-from toprung.trainables.data.source_rules.formats import has_image_suffix
+from toprung.trainables.data.source_rules.formats import is_image_file, is_visible
+from toprung.trainables.data.source_rules.paths import files_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,30 +35,51 @@ class ImageBatch:
     images: np.ndarray
 
 
-def image_files(given: Sequence[str], where: str = "FILES") -> list[Path]:
-    """The files, and the image files in the folders and the folders inside them, sorted; hidden ones are passed over.
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files that were given, and those in folders.
+
+    images: named files, and the images of the folders.
+    others: the files in the folders that are no image that can be read, by the rule of the training data.
+    """
+
+    images: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+
+def image_files(given: Sequence[str], where: str = "FILES") -> FoundFiles:
+    """The files, and those in the folders and the folders inside them, sorted; hidden ones are passed over.
 
     A file that was named is taken whatever its suffix.
 
     Raises:
-        InputError: With a problem for each path that does not exist and each folder without images.
+        InputError: With a problem for each path that does not exist or cannot be read, and each folder without images.
     """
     if not given:
         raise InputError.single(where, "none given", "must be images, or folders of images")
-    found: list[Path] = []
+    images: list[Path] = []
+    others: list[Path] = []
     problems = []
     for text in given:
         path = Path(text).expanduser()
-        inside = sorted(_images_in(path)) if path.is_dir() else [path]
+        try:
+            inside = _visible_files(path) if path.is_dir() else [path]
+        except OSError as error:
+            problems.append(
+                Problem(where, f"{error.filename} cannot be read ({error.strerror})", "must be readable")
+            )
+            continue
+        found = [file for file in inside if file == path or is_image_file(file)]
         if not path.exists():
             problems.append(Problem(where, f"{text} does not exist", "must be a file or a folder"))
-        elif not inside:
+        elif not found:
             rule = "must hold files of a format that Pillow reads"
             problems.append(Problem(where, f"{text} holds no images", rule))
-        found += inside
+        images += found
+        others += sorted({*inside} - {*found})
     if problems:
         raise InputError(problems)
-    return list(dict.fromkeys(found))
+    return FoundFiles(tuple(dict.fromkeys(images)), tuple(dict.fromkeys(others)))
 
 
 def image_batches(
@@ -114,11 +136,8 @@ def _of_shape(image: np.ndarray, description: ModelDescription) -> np.ndarray:
     return image
 
 
-def _images_in(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if has_image_suffix(path.name) and not is_hidden and path.is_file():
-            yield path
+def _visible_files(folder: Path) -> list[Path]:
+    return [folder / file for file in files_below(folder) if is_visible(file.rpartition("/")[2])]
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,10 @@ def test_folders_are_searched_and_what_is_missing_or_empty_is_told_at_once(tmp_p
     (tmp_path / "a" / "notes.txt").write_text("no image")
     picture(tmp_path / "a" / ".thumbs" / "z.png")
     (tmp_path / "empty").mkdir()
-    assert image_files([str(tmp_path / "a"), str(named)]) == [inner, named]
+    plain = picture(tmp_path / "a" / "z.png").rename(tmp_path / "a" / "plain")
+    found = image_files([str(tmp_path / "a"), str(named)])
+    assert found.images == (inner, plain, named)
+    assert found.others == (tmp_path / "a" / "notes.txt",)
     with pytest.raises(InputError) as caught:
         image_files([str(tmp_path / "empty"), str(tmp_path / "gone")])
     assert [problem.given.rpartition("/")[2] for problem in caught.value.problems] == [
@@ -81,6 +85,14 @@ def test_folders_are_searched_and_what_is_missing_or_empty_is_told_at_once(tmp_p
     ]
     with pytest.raises(InputError, match="none given"):
         image_files([])
+
+
+def test_a_folder_that_may_not_be_listed_is_told(tmp_path: Path, forbid: Callable[[Path], None]) -> None:
+    (tmp_path / "a" / "shut").mkdir(parents=True)
+    picture(tmp_path / "a" / "y.png")
+    forbid(tmp_path / "a" / "shut")
+    with pytest.raises(InputError, match=r"a/shut cannot be read \(Permission denied\)"):
+        image_files([str(tmp_path / "a")])
 
 
 def test_where_all_images_had_one_size_others_are_refused(tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING
 
+from toprung.trainables.data.source_rules.first_names import first_names
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from toprung.trainables.data.source_rules.paths import Place
 
 COMMON = "JPEG, PNG, TIFF, WebP, AVIF, GIF, BMP and whatever else the installed Pillow reads"
 # Pillow names these formats and reads no pixels of them by itself, or starts another program (Ghostscript) to do so.
@@ -48,6 +53,11 @@ def suffix_of(file: str) -> str:
     return f".{suffix.lower()}" if dot and stem else ""
 
 
+def is_visible(name: str) -> bool:
+    """Whether a file or folder is neither hidden nor one that a system leaves behind."""
+    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
+
+
 def has_image_suffix(file: str) -> bool:
     """Whether the name of a file says that it is an image that can be read."""
     return suffix_of(file) in image_suffixes()
@@ -60,3 +70,27 @@ def has_image_signature(head: bytes) -> bool:
     Image.init()
     accepts = [Image.OPEN[name][1] for name in WITH_SIGNATURE if name in Image.OPEN]
     return any(accept is not None and accept(head) is True for accept in accepts)
+
+
+def is_image_file(place: Place) -> bool:
+    """Whether a file is an image that can be read: by its suffix, or by its first bytes where it has none."""
+    if suffix_of(place.name):
+        return has_image_suffix(place.name)
+    try:
+        with place.open("rb") as stream:
+            return has_image_signature(stream.read(SIGNATURE_BYTES))
+    except OSError:
+        return False
+
+
+def counted_by_suffix(files: Sequence[str]) -> str:
+    """The numbers of files by their suffixes, the most common first."""
+    counts = Counter("hidden" if "/." in file else suffix_of(file) or "without a suffix" for file in files)
+    return first_names([f"{count:,} {kind}" for kind, count in counts.most_common()])
+
+
+def about_other_files(files: Sequence[str]) -> str:
+    """The note about files among images that are none."""
+    verb = "files are" if len(files) > 1 else "file is"
+    kinds = counted_by_suffix(files)
+    return f"{len(files):,} {verb} no image that can be read and not used: {kinds}, such as {files[0]}"

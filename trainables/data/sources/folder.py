@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -14,15 +13,16 @@ from toprung.trainables.data.source_rules.base import Item, Listing, Source, Sou
 from toprung.trainables.data.source_rules.first_names import first_names
 from toprung.trainables.data.source_rules.formats import (
     COMMON,
-    SIGNATURE_BYTES,
-    has_image_signature,
+    about_other_files,
+    counted_by_suffix,
     has_image_suffix,
+    is_image_file,
+    is_visible,
     suffix_of,
 )
 from toprung.trainables.data.source_rules.paths import Place, files_below, located
 from toprung.trainables.data.sources.class_levels import PARTS
 from toprung.trainables.data.sources.folder_layout import ALLOWED, layout_of
-from toprung.trainables.data.sources.folder_tree import is_visible
 from toprung.trainables.data.sources.target_images import target_images
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class FolderSource(Source):
 
     def unused(self) -> tuple[str, ...]:
         groups = [files for classes in self.files.values() for files in classes.values()]
+        others = [file for files in groups for file in files.others]
         return (
             *self.layout.notes,
             *_about_unused_folders(self.root, self.layout.unused),
@@ -115,7 +116,7 @@ class FolderSource(Source):
             *_about_folders_inside(groups),
             *_about_targets([file for files in groups for file in files.targets]),
             *_about_files_outside(self.layout.outside),
-            *_about_other_files([file for files in groups for file in files.others]),
+            *([about_other_files(others)] if others else ()),
         )
 
     def listing(self) -> Listing:
@@ -141,7 +142,7 @@ class FolderSource(Source):
         unread = [
             Problem(
                 "data.path",
-                f"class folder {files.folder!r} in {self.root} has no image, but {_counted(files.others)}",
+                f"class folder {files.folder!r} in {self.root} has no image, but {counted_by_suffix(files.others)}",
                 COMMON,
             )
             for files in train.values()
@@ -152,7 +153,7 @@ class FolderSource(Source):
         if len(filled) < 2:
             there = f"one class folder with images ({filled[0]})" if filled else "no class folder with images"
             if self.layout.outside:
-                there += f", but {_counted(self.layout.outside)} in none"
+                there += f", but {counted_by_suffix(self.layout.outside)} in none"
             return [
                 Problem("data.path", f"{self.root} has {there}", f"at least 2 classes: {ALLOWED}{ELSEWHERE}")
             ]
@@ -176,7 +177,7 @@ def _class_files(root: Place, folders: Sequence[str]) -> ClassFiles:
         readable: list[str] = []
         for file in files_below(root / folder):
             parts = file.split("/")
-            if all(map(is_visible, parts)) and _is_image(root, f"{folder}/{file}"):
+            if all(map(is_visible, parts)) and is_image_file(root / folder / file):
                 readable.append(file)
             elif all(map(is_visible, parts)) or (has_image_suffix(file) and all(map(is_visible, parts[:-1]))):
                 others.append(f"{folder}/{file}")
@@ -184,16 +185,6 @@ def _class_files(root: Place, folders: Sequence[str]) -> ClassFiles:
         targets += [f"{folder}/{file}" for file in readable if file in masks]
         images += [f"{folder}/{file}" for file in readable if file not in masks]
     return ClassFiles(tuple(folders), tuple(images), tuple(targets), tuple(others))
-
-
-def _is_image(root: Place, file: str) -> bool:
-    if suffix_of(file):
-        return has_image_suffix(file)
-    try:
-        with (root / file).open("rb") as stream:
-            return has_image_signature(stream.read(SIGNATURE_BYTES))
-    except OSError:
-        return False
 
 
 def _about_unused_folders(root: Place, folders: Sequence[str]) -> Iterator[str]:
@@ -249,16 +240,4 @@ def _about_targets(files: Sequence[str]) -> Iterator[str]:
 def _about_files_outside(files: Sequence[str]) -> Iterator[str]:
     if files:
         verb = "files are" if len(files) > 1 else "file is"
-        yield f"{len(files):,} {verb} in no class folder and not used: {_counted(files)}, such as {files[0]}"
-
-
-def _about_other_files(files: Sequence[str]) -> Iterator[str]:
-    if files:
-        verb = "files are" if len(files) > 1 else "file is"
-        yield f"{len(files):,} {verb} no image that can be read and not used: {_counted(files)}, such as {files[0]}"
-
-
-def _counted(files: Sequence[str]) -> str:
-    """The numbers of files by their suffixes, the most common first."""
-    counts = Counter("hidden" if "/." in file else suffix_of(file) or "without a suffix" for file in files)
-    return first_names([f"{count:,} {kind}" for kind, count in counts.most_common()])
+        yield f"{len(files):,} {verb} in no class folder and not used: {counted_by_suffix(files)}, such as {files[0]}"

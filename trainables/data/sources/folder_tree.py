@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toprung.trainables.data.source_rules.formats import SYSTEM_FILES, has_image_suffix
+from toprung.trainables.data.source_rules.formats import has_image_suffix, is_visible
 from toprung.trainables.data.source_rules.paths import entries
 
 if TYPE_CHECKING:
@@ -47,11 +47,6 @@ class Folder:
     def below(self, name: str) -> str:
         """The path of a name in this folder, from the root."""
         return name if self.path == "." else f"{self.path}/{name}"
-
-
-def is_visible(name: str) -> bool:
-    """Whether a file or folder is neither hidden nor one that a system leaves behind."""
-    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
 
 
 def passed_through(

@@ -13,8 +13,8 @@ from PIL import Image
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import Dataset, DataSpec, load
+from toprung.trainables.data.source_rules.formats import is_visible
 from toprung.trainables.data.sources.folder import FolderSource
-from toprung.trainables.data.sources.folder_tree import is_visible
 
 
 def photos(folder: Path, count: int = 6, suffix: str = "png", start: int = 0) -> Path:
