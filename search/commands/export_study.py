@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.export.optuna_study import frozen_trials, write_study
@@ -50,7 +51,9 @@ def export_run(folder: RunFolder, storage: str | None) -> Iterator[str]:
         raise InputError.single(
             "STORAGE", f"{mask_secrets(target)!r} ({mask_secrets(reason)})", ALLOWED
         ) from None
-    study.set_metric_names(list(objectives.metrics))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(objectives.metrics))
     yield f"study      {folder.name} with {write_study(study, trials)} trials in {mask_secrets(target)}"
     yield f"open       optuna.load_study(study_name={folder.name!r}, storage=...), or optuna-dashboard"
 
