@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from toprung.results.tables.rows import Row, config_of
+from toprung.results.tables.schema import PREEMPTIONS, WAIT_SECS
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ REASON_TAG = "toprung.reason"
 LAST_EPOCH_TAG = "toprung.last_epoch"
 
 NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000
-_NOT_METRICS = {"epoch", "arrival_index", "elapsed_secs"}
-_AT_END = {"best_epoch", "parameter_count", "preemptions"}
+_NOT_METRICS = {"epoch", "arrival_index", "elapsed_secs", PREEMPTIONS, WAIT_SECS}
+_AT_END = {"best_epoch", "parameter_count", PREEMPTIONS}
 STATUS = {
     Outcome.COMPLETED: "FINISHED",
     Outcome.STOPPED: "FINISHED",  # by the search, as it should be: the tag says that it was early
