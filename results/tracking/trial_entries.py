@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.tables.rows import Row, config_of
+from toprung.results.tables.schema import PREEMPTIONS, WAIT_SECS
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ OUTCOME_TAG = "toprung.outcome"
 REASON_TAG = "toprung.reason"
 
 PARAM_CHARS, TAG_CHARS = 6000, 8000
-_NOT_METRICS = {"epoch", "arrival_index", "elapsed_secs"}
-_AT_END = {"best_epoch", "parameter_count", "preemptions"}
+_NOT_METRICS = {"epoch", "arrival_index", "elapsed_secs", PREEMPTIONS, WAIT_SECS}
+_AT_END = {"best_epoch", "parameter_count", PREEMPTIONS}
 STATUS = {
     Outcome.COMPLETED: "FINISHED",
     Outcome.STOPPED: "FINISHED",  # by the search, as it should be: the tag says that it was early
