@@ -33,8 +33,13 @@ def forge_meta(content: bytes, rng: random.Random) -> bytes:
     meta = json.loads(arrays.pop(META).tobytes())
     key = rng.choice([*meta, "more"])
     meta[key] = rng.choice(ODD)
-    if rng.random() < 0.5 and isinstance(meta.get("history"), list) and meta["history"]:
-        row = rng.choice(meta["history"])
+    history = meta.get("history")
+    if (
+        rng.random() < 0.5
+        and isinstance(history, list)
+        and history
+        and isinstance(row := rng.choice(history), dict)
+    ):
         row[rng.choice([*row, "more"])] = rng.choice(ODD)
     return _packed(meta, arrays)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -129,7 +130,9 @@ def link(root: Path, rng: random.Random) -> None:
 
 def empty(root: Path, rng: random.Random) -> None:
     """Add a folder that holds nothing, perhaps with the name of an image."""
-    (_file(root, rng).parent / rng.choice(["9.png", "new", "train", ".x"])).mkdir(exist_ok=True)
+    place = _file(root, rng).parent / rng.choice(["9.png", "new", "train", ".x"])
+    if not place.exists():
+        place.mkdir()
 
 
 CHANGES: Sequence[Callable[[Path, random.Random], None]] = (
@@ -183,8 +186,8 @@ def _outcome(root: Path, cache: Path) -> str:
     used = sum(data.counts.values())
     if used + len(data.skipped) != len(images):
         return f"SILENT: {used} images used and {len(data.skipped)} named of {len(images)}"
-    if passed_over := _visible_files(root) - {(root / file).resolve() for file in (*images, *told)}:
-        return f"SILENT: {sorted(map(str, passed_over))[:3]} not used"
+    if passed_over := _visible_files(root) - {os.path.realpath(root / file) for file in (*images, *told)}:
+        return f"SILENT: {sorted(passed_over)[:3]} not used"
     if told and not data.notes:
         return f"SILENT: {sorted(told)[:3]} in no note"
     return "named" if data.skipped or data.notes else "same"
@@ -198,7 +201,7 @@ def _listed(source: FolderSource) -> tuple[set[str], set[str]]:
     return {file for files in groups for file in files.images}, told | below
 
 
-def _visible_files(root: Path) -> set[Path]:
+def _visible_files(root: Path) -> set[str]:
     """The files that no one has hidden, and that no system has left behind."""
     below = (file for file in root.rglob("*") if file.is_file())
-    return {file.resolve() for file in below if all(map(is_visible, file.relative_to(root).parts))}
+    return {os.path.realpath(file) for file in below if all(map(is_visible, file.relative_to(root).parts))}
