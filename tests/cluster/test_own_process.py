@@ -15,7 +15,7 @@ from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.spaces.errors import InputError
 from toprung.trainables.worker.gpu_probe import GpuNeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow]
 NEED = TrialResources(cpus=1, gpus=0, concurrent=None)
 
 

@@ -20,7 +20,6 @@ FOLDS = 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_finalists_are_cross_validated_and_the_best_of_them_is_retrained(
     on_cluster: Callable[..., Any], tmp_path: Path
 ) -> None:

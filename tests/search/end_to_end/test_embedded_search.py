@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow]
 
 PROGRAM = """
 import asyncio, json, signal, sys, threading

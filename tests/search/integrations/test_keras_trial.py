@@ -15,7 +15,6 @@ README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_experiment_shown_in_the_readme_trains_what_a_search_would(
     tmp_path: Path, job_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 from toprung.search.strategy.strategy import Decision, Strategy
 from toprung.trainables.trial.report import EpochReport, Outcome
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow]
 EPOCHS = 9
 README = Path(__file__).parents[3] / "README.md"
 

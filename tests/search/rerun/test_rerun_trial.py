@@ -111,7 +111,6 @@ def test_a_trial_that_never_began_has_nothing_to_compare(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_searched_trial_comes_out_the_same_with_the_code_it_had_and_a_row_that_was_changed_does_not(
     on_cluster: Any, toprung: Any, tmp_path: Path
 ) -> None:

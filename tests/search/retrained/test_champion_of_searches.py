@@ -8,7 +8,6 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_champion_never_moves_to_a_worse_model_beyond_its_interval(tmp_path: Path) -> None:
     from warm_searches import WarmSearches  # here, as it brings what only slow tests need
 
