@@ -35,7 +35,7 @@ def decided(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return epochs.reset_index(drop=True), trials.reset_index(drop=True)
 
 
-def wait_for(condition, secs: float = 90) -> bool:
+def wait_for(condition, secs: float = 240) -> bool:
     deadline = time.monotonic() + secs
     while time.monotonic() < deadline:
         if condition():

@@ -134,7 +134,7 @@ def test_predict_says_of_image_files_what_the_test_recorded_and_names_what_is_no
     recorded = pd.read_parquet(kept_run / "retrain" / "t00001-s7" / "predictions.parquet").head(40)
     probabilities = [f"probability/{number}" for number in range(10)]
     for model in (kept_run, kept_run / "retrain" / "t00001-s7", kept_run / "retrain" / "model.keras"):
-        out = tmp_path / "said.parquet"
+        out = tmp_path.with_suffix(".said.parquet")  # beside the images it would be told as none
         assert main(["predict", str(model), str(tmp_path), "--format", "parquet", "--out", str(out)]) == 0
         said = pd.read_parquet(out)
         assert said["file"].tolist() == [str(tmp_path / f"{number:02d}.png") for number in range(40)]
