@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from toprung.search.arguments import WRONG_INPUT, build_parser
-from toprung.search.commands.job_commands import JOB_COMMANDS
-from toprung.search.commands.result_commands import RESULT_COMMANDS
-from toprung.search.model_commands import MODEL_COMMANDS
+from toprung.search.commands.jobs.job_commands import JOB_COMMANDS
+from toprung.search.commands.models.model_commands import MODEL_COMMANDS
+from toprung.search.commands.runs.result_commands import RESULT_COMMANDS
 
 if TYPE_CHECKING:
     import argparse
@@ -78,7 +78,7 @@ def search(options: argparse.Namespace) -> None:
     from toprung.cluster.interrupts import defer_interrupts
 
     with defer_interrupts():  # an import may swallow an interrupt
-        from toprung.search.commands.output import show_result
+        from toprung.search.commands.runs.output import show_result
         from toprung.search.driver.run_search import run_search
         from toprung.search.runs.run_folder import load_extended
 

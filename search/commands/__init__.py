@@ -1,1 +1,1 @@
-"""What the commands print and draw."""
+"""The commands, by what they are about, and what all of them share."""

@@ -97,7 +97,7 @@ def test_a_retraining_waits_for_the_search_unless_told_otherwise(
     monkeypatch.setattr(
         "toprung.search.winner.retrain.retrain_winner", lambda *given: retrained.append(given)
     )
-    monkeypatch.setattr("toprung.search.commands.retrained_output.show_retrained", lambda _: None)
+    monkeypatch.setattr("toprung.search.commands.models.retrained_output.show_retrained", lambda _: None)
     with RunWriter(folder.root, run_schemas({"width": "int"})):
         assert main(["retrain", folder.root]) == 2
         assert "is still being searched; wait for its end, or add --now" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from toprung.results.analysis.winner import Winner
-from toprung.search.commands.retrained_output import show_retrained
+from toprung.search.commands.models.retrained_output import show_retrained
 from toprung.search.evaluation.card import model_card
 from toprung.search.evaluation.scores import Calibration, ScoredModel
 from toprung.search.retrained.champion import Decision

@@ -13,8 +13,8 @@ from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.commands.output import show_result
-from toprung.search.commands.table import TableQuery, show_table
+from toprung.search.commands.runs.output import show_result
+from toprung.search.commands.runs.table import TableQuery, show_table
 from toprung.search.driver.run_search import SearchResult
 from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import config_kinds, prepared_space

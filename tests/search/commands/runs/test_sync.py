@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from toprung.search.commands.sync import sync
+from toprung.search.commands.runs.sync import sync
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
 

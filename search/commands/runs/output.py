@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from toprung.results.analysis.image_noise import doubt_of_lead
 from toprung.results.analysis.winner import pick_winner, rank_trials
 from toprung.search.commands.output_path import short_path
-from toprung.search.commands.run_views import next_step, view_of
-from toprung.search.commands.status import show_status
+from toprung.search.commands.runs.run_views import next_step, view_of
+from toprung.search.commands.runs.status import show_status
 
 if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView

@@ -10,7 +10,7 @@ from toprung.results.report.comparison_page import comparison_page
 from toprung.results.report.pictures import write_pictures
 from toprung.results.report.run_page import charts_of, run_page
 from toprung.search.commands.output_path import picture_target, short_path
-from toprung.search.commands.run_views import compared_run, next_step, view_of
+from toprung.search.commands.runs.run_views import compared_run, next_step, view_of
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Storage

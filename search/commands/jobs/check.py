@@ -6,7 +6,7 @@ import math
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from toprung.search.commands.augmentation_preview import write_preview
+from toprung.search.commands.jobs.augmentation_preview import write_preview
 from toprung.search.commands.output_path import picture_target
 from toprung.search.preparation.job_warnings import NAMED, UNEVEN, job_warnings
 from toprung.search.preparation.prepare import PreparedJob, prepare

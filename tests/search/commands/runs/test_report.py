@@ -10,7 +10,7 @@ import pytest
 
 from toprung.results.tables.run_lock import RunLock
 from toprung.search.cli import main
-from toprung.search.commands.report import write_report
+from toprung.search.commands.runs.report import write_report
 
 
 def test_the_page_lies_in_the_run_or_where_it_is_asked_for(

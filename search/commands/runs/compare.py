@@ -9,7 +9,7 @@ import pandas as pd
 from toprung.results.analysis.comparison import differing, groups_of
 from toprung.results.analysis.render import Format, write
 from toprung.results.report.comparison_page import contrast_table, runs_table
-from toprung.search.commands.run_views import compared_run, view_of
+from toprung.search.commands.runs.run_views import compared_run, view_of
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
 

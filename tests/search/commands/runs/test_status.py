@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from toprung.results.tables.run_lock import RunLock
 from toprung.search.cli import main
-from toprung.search.commands.status import BLOCKS, CURVE_CHARS, curve
+from toprung.search.commands.runs.status import BLOCKS, CURVE_CHARS, curve
 
 
 def test_a_finished_search_is_told_by_rungs_cost_and_failures(

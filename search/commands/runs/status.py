@@ -16,7 +16,7 @@ from toprung.results.analysis.time_and_cost.cost import cost_of
 from toprung.results.analysis.time_and_cost.eta import remaining_secs
 from toprung.results.tables.rows import configs_of
 from toprung.results.tables.run_lock import present_holder
-from toprung.search.commands.run_views import view_of
+from toprung.search.commands.runs.run_views import view_of
 from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import duration, per_time, preemptions_in_words
 from toprung.spaces.families.transfer import TRANSFER, head_only_epochs

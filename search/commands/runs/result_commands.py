@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def status(options: argparse.Namespace) -> None:
     """`toprung status RUN`."""
-    from toprung.search.commands.status import show_status
+    from toprung.search.commands.runs.status import show_status
     from toprung.search.runs.run_folder import RunFolder
 
     show_status(RunFolder(options.run), options.top)
@@ -19,8 +19,8 @@ def status(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace) -> None:
     """`toprung table RUN`."""
-    from toprung.search.commands.retrained_output import show_models
-    from toprung.search.commands.table import TableQuery, show_table
+    from toprung.search.commands.models.retrained_output import show_models
+    from toprung.search.commands.runs.table import TableQuery, show_table
     from toprung.search.runs.run_folder import RunFolder
 
     if options.retrained:
@@ -32,14 +32,14 @@ def table(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """`toprung compare RUN RUN...`."""
-    from toprung.search.commands.compare import show_comparison
+    from toprung.search.commands.runs.compare import show_comparison
 
     show_comparison(options.runs, options.format)
 
 
 def report(options: argparse.Namespace) -> None:
     """`toprung report RUN...`."""
-    from toprung.search.commands.report import write_report
+    from toprung.search.commands.runs.report import write_report
 
     for line in write_report(options.runs, options.out, options.live, options.png):
         print(line, flush=True)
@@ -47,7 +47,7 @@ def report(options: argparse.Namespace) -> None:
 
 def export_study(options: argparse.Namespace) -> None:
     """`toprung export-study RUN STORAGE`."""
-    from toprung.search.commands.export_study import export_run
+    from toprung.search.commands.runs.export_study import export_run
     from toprung.search.runs.run_folder import RunFolder
 
     for line in export_run(RunFolder(options.run), options.storage):
@@ -56,14 +56,14 @@ def export_study(options: argparse.Namespace) -> None:
 
 def repair(options: argparse.Namespace) -> None:
     """`toprung repair RUN`."""
-    from toprung.search.commands.repair_output import show_repair
+    from toprung.search.commands.runs.repair_output import show_repair
 
     show_repair(options.run)
 
 
 def sync(options: argparse.Namespace) -> None:
     """`toprung sync RUN`."""
-    from toprung.search.commands.sync import sync as sync_run
+    from toprung.search.commands.runs.sync import sync as sync_run
     from toprung.search.runs.run_folder import RunFolder
 
     sync_run(RunFolder(options.run), options.overrides)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def retrained_models(options: argparse.Namespace) -> None:
     """`toprung table RUN --retrained`."""
-    from toprung.search.commands.retrained_output import show_models
+    from toprung.search.commands.models.retrained_output import show_models
     from toprung.search.runs.run_folder import RunFolder
 
     show_models(RunFolder(options.run), options.top, options.format)
@@ -21,7 +21,7 @@ def retrain(options: argparse.Namespace) -> None:
     from toprung.cluster.interrupts import defer_interrupts
 
     with defer_interrupts():  # an import may swallow an interrupt
-        from toprung.search.commands.retrained_output import show_retrained
+        from toprung.search.commands.models.retrained_output import show_retrained
         from toprung.search.runs.run_folder import RunFolder
         from toprung.search.winner.retrain import retrain_winner
 
@@ -33,14 +33,14 @@ def retrain(options: argparse.Namespace) -> None:
 
 def predict(options: argparse.Namespace) -> None:
     """`toprung predict RUN FILE...`."""
-    from toprung.search.commands.predict import predict_files
+    from toprung.search.commands.models.predict import predict_files
 
     predict_files(options.run, options.files, options.format, options.out)
 
 
 def export(options: argparse.Namespace) -> None:
     """`toprung export RUN --to FORMATS`."""
-    from toprung.search.commands.export import show_exports
+    from toprung.search.commands.models.export import show_exports
     from toprung.search.export.export_model import ExportRequest, export_model
 
     request = ExportRequest(options.to, options.quantize, options.agreement)
@@ -49,7 +49,7 @@ def export(options: argparse.Namespace) -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """`toprung serve RUN`."""
-    from toprung.search.commands.serve import serve_model
+    from toprung.search.commands.models.serve import serve_model
 
     serve_model(options.run, options.host, options.port)
 
@@ -59,7 +59,7 @@ def rerun(options: argparse.Namespace) -> None:
     from toprung.cluster.interrupts import defer_interrupts
 
     with defer_interrupts():  # an import may swallow an interrupt
-        from toprung.search.commands.rerun import rerun_and_show
+        from toprung.search.commands.models.rerun import rerun_and_show
         from toprung.search.runs.run_folder import RunFolder
 
     rerun_and_show(RunFolder(options.run), options.trial, options.overrides, options.address)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def init(options: argparse.Namespace) -> None:
     """`toprung init FOLDER`."""
-    from toprung.search.commands.init import write_job_file
+    from toprung.search.commands.jobs.init import write_job_file
 
     for line in write_job_file(options.folder, options.out):
         print(line)
@@ -18,7 +18,7 @@ def init(options: argparse.Namespace) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """`toprung check JOB`."""
-    from toprung.search.commands.check import describe_job
+    from toprung.search.commands.jobs.check import describe_job
     from toprung.search.runs.run_folder import load_extended
 
     for line in describe_job(load_extended(options.job, options.overrides), options.preview):
@@ -27,7 +27,7 @@ def check(options: argparse.Namespace) -> None:
 
 def simulate(options: argparse.Namespace) -> None:
     """`toprung simulate JOB`."""
-    from toprung.search.commands.forecast_output import show_forecasts
+    from toprung.search.commands.jobs.forecast_output import show_forecasts
     from toprung.search.runs.run_folder import load_extended
     from toprung.search.simulation.simulator import ClusterConditions
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from toprung.search.cli import main
-from toprung.search.commands.check import describe_job
+from toprung.search.commands.jobs.check import describe_job
 from toprung.search.preparation.suggested_job import job_name
 from toprung.search.preparation.usual_space import usual_space
 from toprung.search.runs.run_folder import load_extended

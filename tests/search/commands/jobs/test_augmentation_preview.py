@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from toprung.search.commands.augmentation_preview import (
+from toprung.search.commands.jobs.augmentation_preview import (
     STRENGTHS,
     AugmentationUsage,
     draw_sheet,
@@ -93,7 +93,7 @@ def test_check_draws_the_jobs_own_images(toprung, job_file, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_strength_zero_shows_the_images_themselves_and_more_changes_them_more() -> None:
-    from toprung.search.commands.augmentation_preview import augmented
+    from toprung.search.commands.jobs.augmentation_preview import augmented
 
     images = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
     for row in sheet_rows(AugmentationUsage.of(lambda trial: {})):

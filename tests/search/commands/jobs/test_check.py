@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from toprung.search.cli import main
-from toprung.search.commands.check import describe_job
+from toprung.search.commands.jobs.check import describe_job
 from toprung.search.jobs.schema import Job
 from toprung.search.preparation.job_warnings import data_warnings, fold_warnings, misspelt_parameters
 from toprung.search.preparation.prepare import config_kinds

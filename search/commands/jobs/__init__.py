@@ -1,0 +1,1 @@
+"""Commands about a job before it is searched: written, checked, forecast."""

@@ -1,0 +1,1 @@
+"""Commands about retrained models: shown, tried again, exported, asked, served."""

@@ -1,0 +1,1 @@
+"""Commands that show runs, compare them, mend them and pass them on."""
