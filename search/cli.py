@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = f"{error.filename or 'a file'} cannot be read or written ({error.strerror or error})"
         with suppress(OSError):
             print(
-                f"toprung: {mask_secrets(_one_line(given))}; must be what this user may use", file=sys.stderr
+                f"toprung: {mask_secrets(_one_line(given))}; must be a path that this user may read or write",
+                file=sys.stderr,
             )
         return WRONG_INPUT
     except (RuntimeError, OSError) as error:

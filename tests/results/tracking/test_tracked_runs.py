@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,8 @@ class Tracked:
     outcome: Callable[[str], str | None]
     kill: Callable[[], None] = lambda: None
     """End what a process that is killed leaves in this one."""
+    begin: Callable[[], None] = lambda: None
+    """Wait for what lies between two processes."""
 
     def write(self, end: SearchEnd | None, only: str = "") -> set[str]:
         """What the tracker lacked, once a driver's new process has written the tables; without an end it was killed."""
@@ -56,6 +59,7 @@ class Tracked:
     def _written(self, end: SearchEnd | None, only: str, begins: bool) -> set[str]:
         history = SearchHistory(Objective.named("val_accuracy"))
         updates: dict[str, PendingTrialUpdate] = {}
+        self.begin()
         for table, rows in self.search.rows.items():
             for row in rows:
                 history.add(table, row)
@@ -173,6 +177,11 @@ def wandb_reader(tracking: Tracking) -> dict[str, Any]:
     return {"steps": steps, "params": params, "outcome": outcome}
 
 
+def next_second() -> None:
+    """W&B names the folder of an offline session by its second, and a process takes longer than that to start."""
+    time.sleep(1 - time.time() % 1)
+
+
 KINDS = [
     "tensorboard",
     pytest.param("mlflow", marks=pytest.mark.slow),
@@ -199,7 +208,7 @@ def wandb_tracked(search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     wandb = pytest.importorskip("wandb", reason="wandb is optional")
     monkeypatch.setenv("WANDB_MODE", "offline")
     own = Tracking("", "digits", "quickstart", str(tmp_path), {}, "5f1e", DESCRIPTION, "wandb")
-    return Tracked(own, search, **wandb_reader(own), kill=wandb.teardown)
+    return Tracked(own, search, **wandb_reader(own), kill=wandb.teardown, begin=next_second)
 
 
 @pytest.fixture
