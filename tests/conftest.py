@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ hypothesis.settings.load_profile("toprung")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
+TOPRUNG = ("-P", "-m", "toprung.search")
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -45,11 +46,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Command:
     """A `toprung` process in its own session, so that a signal reaches it alone and leftovers can be found."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        cwd: Path = ROOT,
+        program: Sequence[str] = TOPRUNG,
+    ) -> None:
         settings = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.marker = f"toprung-test-{os.getpid()}-{time.monotonic_ns()}"
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "toprung.search", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=cwd,
             env={**settings, "TOPRUNG_TEST_MARKER": self.marker},
             stdout=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """What the driver can take: many trials at once that cost nothing to train, to its end.
 
     python tests/benchmarks/driver.py --at-once 64 --trials 10000
+    python tests/benchmarks/driver.py --at-once 2 --trials 150 --kinds ray --sleep
 
 `loop` is our driver without Ray: strategy, decisions, tables and MLflow on, results handed in by a for loop. `ray` is a
 whole `toprung search` with real actors whose trainer returns at once (checkpoints at rungs included). `stock` is Ray
@@ -105,12 +106,12 @@ def noise(seed: int, epoch: int) -> dict[str, float]:
 
 def run_ray(options: argparse.Namespace, folder: str) -> int:
     """A whole search with actors that train nothing."""
-    from idle_trial import IdleTrial
+    from idle_trial import IdleTrial, SleepingTrial
 
     from toprung.search.driver import run_search
     from toprung.trainables.worker import ray_trainable
 
-    ray_trainable.KerasTrial = IdleTrial  # type: ignore[misc]
+    ray_trainable.KerasTrial = SleepingTrial if options.sleep else IdleTrial  # type: ignore[misc]
     tune, ran = run_search.run_workers, [0.0]
 
     def timed(*arguments: Any) -> None:
@@ -188,6 +189,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--max-epochs", type=int, default=27)
     parser.add_argument("--sampler", default="random", help="tpe shows what the default sampler adds")
+    parser.add_argument("--sleep", action="store_true", help="epochs take 0.2 s in which no core is busy")
     parser.add_argument("--no-mlflow", action="store_true")
     parser.add_argument("--kinds", nargs="*", default=["loop", "ray", "stock"])
     parser.add_argument("--here", help=argparse.SUPPRESS)
@@ -196,7 +198,7 @@ def main() -> None:
         run_here(options.here, options)
         return
     for kind in options.kinds:
-        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "fakes")}
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--here", kind], env=env, check=True)
 
 

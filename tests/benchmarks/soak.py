@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from soak_cluster import DRIVER, PORT, WORKER, Cluster, Driver, cluster, hosts
+from soak_cluster import DATABASE, DRIVER, PORT, WORKER, Cluster, Driver, cluster, hosts
 from soak_faults import Faults
 
 LIMIT_SECS = 15
@@ -174,7 +174,7 @@ def mlflow_figures(running: Cluster, job: Path, run: Path, trials: int) -> str:
         running.start_mlflow()
     time.sleep(15)
     synced = running.desk.run([sys.executable, "-P", "-m", "toprung.search", "sync", str(run)], running.env)
-    with sqlite3.connect(running.folder / "mlflow.db") as database:
+    with sqlite3.connect(running.folder / DATABASE) as database:
         rows = database.execute("SELECT name, status FROM runs WHERE name LIKE 't0%'").fetchall()
     finished = Counter(status for _, status in rows)
     said = (synced.stdout + synced.stderr).strip()

@@ -15,11 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "cluster")]
+FAKES = HERE.parent / "fakes"
+sys.path[:0] = [str(HERE), str(FAKES), str(HERE.parent / "cluster")]
 import hosts  # noqa: E402
 
 WORKER, DRIVER, RAYLET, MLFLOW = ".train", "soak.py --drive", "raylet/raylet", "mlflow"
-PORT = 5055
+PORT, DATABASE = 5055, "mlflow.db"
 SOONER = {"RAY_health_check_timeout_ms": "2000", "RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
 """Ray misses a machine after 25 s in place of 65, and one that is cut off ends its processes after 20 s, not 60."""
 DISK_BYTES = 400 * 2**20
@@ -28,7 +29,10 @@ DISK_BYTES = 400 * 2**20
 class Cluster:
     """The machines, each a namespace with processes and an address of its own."""
 
-    def __init__(self, folder: Path, nodes: int, cores: int) -> None:
+    desk: hosts.Host
+    nodes: list[hosts.Host]
+
+    def __init__(self, folder: Path, cores: int) -> None:
         self.folder, self.disk, self._cores = folder, folder / "disk", cores
         self.disk.mkdir()
         size = f"size={DISK_BYTES}"
@@ -37,15 +41,18 @@ class Cluster:
         clean = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
                     "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
-                    "PYTHONPATH": str(HERE), **SOONER}  # fmt: skip
+                    "PYTHONPATH": str(FAKES), **SOONER}  # fmt: skip
         self.switch = hosts.Switch()
         self._count = 0
         self.head = self.switch.host("head")
+
+    def start(self, nodes: int) -> None:
+        """Start the head with MLflow, the machine of the driver, and so many that train."""
         head = ("--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false")
-        hosts.ray_start(self.head, self.env, folder, *head)
+        hosts.ray_start(self.head, self.env, self.folder, *head)
         self.start_mlflow()
         self.desk = self.new_machine(0)
-        self.nodes = [self.new_machine(cores) for _ in range(nodes)]
+        self.nodes = [self.new_machine(self._cores) for _ in range(nodes)]
 
     @property
     def address(self) -> str:
@@ -75,7 +82,7 @@ class Cluster:
     def start_mlflow(self) -> None:
         """Start the server on the head."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(PORT), "--workers", "1",
-                   "--allowed-hosts", "*", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db",
+                   "--allowed-hosts", "*", "--backend-store-uri", f"sqlite:///{self.folder}/{DATABASE}",
                    "--default-artifact-root", str(self.folder / "artifacts")]  # fmt: skip
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.head.start(command, {**self.env, **quiet}, self.folder / "mlflow.log")
@@ -132,24 +139,35 @@ class Driver:
 
 @contextmanager
 def cluster(nodes: int, cores: int, kept: Path | None) -> Iterator[Cluster]:
-    """A running cluster, whose disk begins with what an earlier one left in the folder `kept` and ends there."""
+    """A running cluster, whose runs and MLflow begin with what an earlier one left in the folder `kept`."""
     # Sockets want short paths, and a run goes on in the folder that it began in.
     name = hashlib.sha256(str(kept.resolve()).encode()).hexdigest()[:6] if kept else secrets.token_hex(3)
     folder = Path("/tmp") / f"s{name}"
     folder.mkdir()
     running = None
     try:
-        running = Cluster(folder, nodes, cores)
+        if kept and (kept / DATABASE).exists():
+            shutil.copy(kept / DATABASE, folder)
+        running = Cluster(folder, cores)
+        running.start(nodes)
         if kept and (kept / "runs").exists():
             shutil.copytree(kept / "runs", running.disk / "runs")
         yield running
     finally:
         if kept and running:
-            shutil.rmtree(kept / "runs", ignore_errors=True)
-            with suppress(OSError):
-                shutil.copytree(running.disk / "runs", kept / "runs")
+            _keep(running, kept)
         if running:
             running.close()
         else:
             subprocess.run(["umount", "-l", str(folder / "disk")], check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep(running: Cluster, kept: Path) -> None:
+    if not (running.disk / "runs").exists():
+        return
+    running.head.signal(signal.SIGKILL, MLFLOW)
+    shutil.copy(running.folder / DATABASE, kept)
+    shutil.rmtree(kept / "runs", ignore_errors=True)
+    with suppress(OSError):
+        shutil.copytree(running.disk / "runs", kept / "runs")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+SLEEPING_SEARCH = Path(__file__).parents[1] / "fakes" / "sleeping_search.py"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -24,9 +25,9 @@ def test_a_search_that_comes_later_gets_workers_of_one_that_has_them_all(
             search={"trials": trials, "max_epochs": epochs, "min_epochs": epochs},
             resources={"concurrent": 2},
         )
-        return on_cluster("search", job, "--address", "auto")
+        return on_cluster("search", job, "--address", "auto", program=[str(SLEEPING_SEARCH)])
 
-    first = start("first", trials=400, epochs=60)
+    first = start("first", trials=400, epochs=10)
     wait_for(
         lambda: (
             first.process.poll() is not None

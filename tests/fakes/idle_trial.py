@@ -1,4 +1,4 @@
-"""Trainables that train nothing, for `driver.py`: what is left is the way between driver and workers."""
+"""Workers whose trials train nothing: what is left is the way between driver and workers, and what happens to it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class SleepingSource(IdleSource):
 
 
 class SleepingTrial(KerasTrial):
-    """A worker whose trials sleep, for `soak.py`."""
+    """A worker whose trials sleep in place of training."""
 
     def source(self, plan: TrialPlan) -> SleepingSource:
         return SleepingSource()
