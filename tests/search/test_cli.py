@@ -113,7 +113,8 @@ def test_a_file_that_this_user_may_not_use_is_wrong_input(
     assert main(["retrain", "x"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "toprung: a/.report.json.1234 cannot be read or written (Permission denied); must be a path that this user may read or write"
+        "toprung: a/.report.json.1234 cannot be read or written (Permission denied); "
+        "must be a path that this user may read or write"
     )
 
 
