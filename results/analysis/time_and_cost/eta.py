@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PLAYS, FEWEST_PLAYS, MOST_TRIALS_PLAYED = 60, 5, 4_000
+LATEST_EPOCHS = 3  # a trial's pace is the median over these: machines get slower and faster within a training
 DOUBT = 0.5  # so many measurements of no rise, and of equal work, stand against what was measured
 
 
@@ -132,8 +133,8 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
         )
         factors.append(factors[-1] * float(np.exp(shrunk)))
     of_epoch = np.repeat(factors, np.diff(edges))
-    units = means / pd.Series(factors[: len(edges) - 1]).reindex(means.columns)
-    latest = units.ffill(axis=1).iloc[:, -1] if len(units) else pd.Series(dtype=float)
+    paces = known["epoch_secs"] / of_epoch[known["epoch"].to_numpy(dtype=int) - 1]
+    latest = paces.groupby(known["trial_id"]).apply(lambda own: own.tail(LATEST_EPOCHS).median())
     return np.concatenate([[0.0], np.cumsum(of_epoch)]), latest
 
 

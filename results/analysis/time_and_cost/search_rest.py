@@ -101,7 +101,7 @@ class Play:
     def _continue(self, trial: RunningTrial) -> None:
         rungs = self._known.rung_epochs
         if trial.score is None or trial.pace is None:
-            self._start(-trial.silent_secs)
+            self._arrive_first(trial.silent_secs)
             return
         rung = bisect_right(rungs, trial.epoch)
         if rung == len(rungs):
@@ -119,7 +119,23 @@ class Play:
         self._start(secs + self._known.start_secs)
 
     def _start(self, secs: float) -> None:
-        like = self._rng.randrange(len(self._known.paces))
+        self._start_like(self._rng.randrange(len(self._known.paces)), secs)
+
+    def _arrive_first(self, silent_secs: float) -> None:
+        """Start a trial that has not reported for so long: it is like one of those that were as slow.
+
+        Where none was, its first epoch is as long again as it has lasted.
+        """
+        known = self._known
+        slow = [n for n, pace in enumerate(known.paces) if known.start_secs + known.work[1] * pace > silent_secs]
+        if slow:
+            self._start_like(self._rng.choice(slow), known.start_secs - silent_secs)
+            return
+        like = self._rng.randrange(len(known.paces))
+        pace = 2 * silent_secs / known.work[1]
+        self._head(-silent_secs, 0, 0, known.first_scores[like], pace)
+
+    def _start_like(self, like: int, secs: float) -> None:
         self._head(secs, 0, 0, self._known.first_scores[like], self._known.paces[like])
 
     def _head(self, secs: float, rung: int, epoch: int, score: float, pace: float) -> None:
