@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from toprung.results.analysis.time_and_cost.search_rest import KnownSearch, Play, RunningTrial
+from toprung.results.analysis.time_and_cost.search_rest import KnownSearch, Play, Rise, RunningTrial
 from toprung.results.tables.schema import VAL_ACCURACY
 from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PLAYS, FEWEST_PLAYS, MOST_TRIALS_PLAYED = 60, 5, 4_000
 LATEST_EPOCHS = 3  # a trial's pace is the median over these: machines get slower and faster within a training
 DOUBT = 0.5  # so many measurements of no rise, and of equal work, stand against what was measured
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _known(
         rung_epochs=plan.rung_epochs,
         reduction_factor=plan.reduction_factor,
         results=[scores.to_list() for scores in at_rungs],
-        rises=_rises(at_rungs),
+        rises=rises(at_rungs),
         work=work.tolist(),
         paces=paces.reindex(first.index).to_list(),
         first_scores=first.to_list(),
@@ -138,15 +139,31 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
     return np.concatenate([[0.0], np.cumsum(of_epoch)]), latest
 
 
-def _rises(at_rungs: Sequence[pd.Series]) -> list[tuple[float, float]]:
-    """By how much scores rise to the next rung; with few measurements nearer to no rise, with the spread below."""
+def rises(at_rungs: Sequence[pd.Series]) -> list[Rise]:
+    """How scores rise to each next rung, as far as trials were measured at both; before that they stay as they are.
+
+    Args:
+        at_rungs: The scores at each rung, by trial; finite.
+
+    The line is a least-squares fit that few measurements leave nearer to slope 1 without a rise. High scores rise
+    less than low ones; with one rise for all of them too many trials would pass.
+    """
     spread = float(at_rungs[0].std()) / 2 if len(at_rungs[0]) > 1 else 0.0
     found = []
     for lower, upper in pairwise(at_rungs):
-        rises = (upper - lower).dropna().to_numpy(dtype=float)
-        mean = float(rises.sum()) / (len(rises) + DOUBT)
-        spread = float(np.sqrt((((rises - mean) ** 2).sum() + spread**2) / (len(rises) + 1)))
-        found.append((mean, spread))
+        both = pd.concat([lower, upper], axis=1, join="inner").to_numpy(dtype=float)
+        if not len(both):
+            found.append(Rise(1.0, 0.0, spread))
+            continue
+        start, end = both.T
+        mean = float((end - start).sum()) / (len(both) + DOUBT)
+        off_start, off_end = start - start.mean(), end - end.mean()
+        doubt = DOUBT * float(off_start.var()) + TINY
+        slope = (float(off_start @ off_end) + doubt) / (float(off_start @ off_start) + doubt)
+        line = Rise(max(0.0, slope), float(start.mean()) * (1.0 - max(0.0, slope)) + mean, 0.0)
+        beside = end - line.slope * start - line.intercept
+        spread = float(np.sqrt((beside @ beside + DOUBT * spread**2) / (len(both) + DOUBT)))
+        found.append(line._replace(deviation=spread))
     return found
 
 

@@ -1,14 +1,16 @@
 """The rest of a search, played through on a virtual clock from what is known of it at one moment. Pure.
 
 Trials that are to begin are like those that have begun: each takes the pace and the first result of one of them, drawn
-at random. From rung to rung a score rises as those before rose, with their spread. A trial passes a rung where it is in
-the top 1/`reduction_factor` of the results there, as in successive halving (Li et al. 2020), and on its way to the next
-rung it is compared once more, since results that arrived later may be better.
+at random; one that runs without a report yet, of those that took as long. From rung to rung a score rises as those
+before rose, with their spread. A trial passes a rung where it is in the top 1/`reduction_factor` of the results there,
+as in successive halving (Li et al. 2020), and on its way to the next rung it is compared once more, since results that
+arrived later may be better.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +36,19 @@ class RunningTrial(NamedTuple):
     silent_secs: float
 
 
+class Rise(NamedTuple):
+    """How scores rise from a rung to the next: to slope * score + intercept, give or take a standard deviation."""
+
+    slope: float
+    intercept: float
+    deviation: float
+
+    def draw(self, score: float, rng: Random, left: float = 1.0) -> float:
+        """A score at the next rung, for a trial that has `score` with this share of the way left."""
+        rise = (self.slope - 1.0) * score + self.intercept
+        return score + left * rise + math.sqrt(left) * self.deviation * rng.gauss(0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class KnownSearch:
     """A search at one moment.
@@ -42,7 +57,7 @@ class KnownSearch:
         rung_epochs: The last is the full training.
         reduction_factor: One result in so many passes a rung.
         results: The scores at each rung.
-        rises: By how much scores rise from each rung to the next: mean and standard deviation.
+        rises: From each rung to the next.
         work: The work of a training up to each epoch, in units of its first; 0 for epoch 0.
         paces: Seconds for each unit of work, of the trials with a result at the first rung.
         first_scores: Their scores there.
@@ -54,7 +69,7 @@ class KnownSearch:
     rung_epochs: tuple[int, ...]
     reduction_factor: int
     results: Sequence[Sequence[float]]
-    rises: Sequence[tuple[float, float]]
+    rises: Sequence[Rise]
     work: Sequence[float]
     paces: Sequence[float]
     first_scores: Sequence[float]
@@ -63,15 +78,22 @@ class KnownSearch:
     to_begin: int
 
 
+class _Way(NamedTuple):
+    """A trial's way to a rung: the scores with which it sets out and arrives, and its seconds for a unit of work."""
+
+    rung: int
+    start: float
+    score: float
+    pace: float
+
+
 class _Event(NamedTuple):
-    """A trial arrives at an epoch on its way to a rung, where it will have a score."""
+    """A trial arrives at an epoch on its way to a rung."""
 
     secs: float
     order: int
-    rung: int
     epoch: int
-    score: float
-    pace: float
+    way: _Way
 
 
 class Play:
@@ -108,11 +130,9 @@ class Play:
             return
         score = trial.score
         if rung:
-            below = rungs[rung - 1]
-            left = (rungs[rung] - trial.epoch) / (rungs[rung] - below)
-            mean, deviation = self._known.rises[rung - 1]
-            score += left * mean + left**0.5 * deviation * self._rng.gauss(0.0, 1.0)
-        self._head(-trial.silent_secs, rung, trial.epoch, score, trial.pace)
+            left = (rungs[rung] - trial.epoch) / (rungs[rung] - rungs[rung - 1])
+            score = self._known.rises[rung - 1].draw(score, self._rng, left)
+        self._head(-trial.silent_secs, trial.epoch, _Way(rung, trial.score, score, trial.pace))
 
     def _begin(self, secs: float) -> None:
         self._to_begin -= 1
@@ -127,39 +147,40 @@ class Play:
         Where none was, its first epoch is as long again as it has lasted.
         """
         known = self._known
-        slow = [n for n, pace in enumerate(known.paces) if known.start_secs + known.work[1] * pace > silent_secs]
+        slow = [
+            n for n, pace in enumerate(known.paces) if known.start_secs + known.work[1] * pace > silent_secs
+        ]
         if slow:
             self._start_like(self._rng.choice(slow), known.start_secs - silent_secs)
-            return
-        like = self._rng.randrange(len(known.paces))
-        pace = 2 * silent_secs / known.work[1]
-        self._head(-silent_secs, 0, 0, known.first_scores[like], pace)
+        else:
+            first = self._rng.choice(known.first_scores)
+            self._head(-silent_secs, 0, _Way(0, first, first, 2 * silent_secs / known.work[1]))
 
     def _start_like(self, like: int, secs: float) -> None:
-        self._head(secs, 0, 0, self._known.first_scores[like], self._known.paces[like])
+        first = self._known.first_scores[like]
+        self._head(secs, 0, _Way(0, first, first, self._known.paces[like]))
 
-    def _head(self, secs: float, rung: int, epoch: int, score: float, pace: float) -> None:
+    def _head(self, secs: float, epoch: int, way: _Way) -> None:
         """Travel from an epoch to the next comparison: half of the way to the rung, or the rung."""
         rungs, work = self._known.rung_epochs, self._known.work
-        halfway = (rungs[rung - 1] + rungs[rung]) // 2 if rung else 0
-        to = halfway if halfway > epoch else rungs[rung]
-        arrival_secs = max(0.0, secs + (work[to] - work[epoch]) * pace)
+        halfway = (rungs[way.rung - 1] + rungs[way.rung]) // 2 if way.rung else 0
+        to = halfway if halfway > epoch else rungs[way.rung]
+        arrival_secs = max(0.0, secs + (work[to] - work[epoch]) * way.pace)
         self._order += 1
-        heapq.heappush(self._events, _Event(arrival_secs, self._order, rung, to, score, pace))
+        heapq.heappush(self._events, _Event(arrival_secs, self._order, to, way))
 
     def _goes_on(self, event: _Event) -> bool:
-        known, rung = self._known, event.rung
-        if event.epoch < known.rung_epochs[rung]:
-            if not self._is_kept(rung - 1, event.score - known.rises[rung - 1][0] / 2):
+        known, way = self._known, event.way
+        if event.epoch < known.rung_epochs[way.rung]:
+            if not self._is_kept(way.rung - 1, (way.start + way.score) / 2):
                 return False
-            self._head(event.secs, rung, event.epoch, event.score, event.pace)
+            self._head(event.secs, event.epoch, way)
             return True
-        insort(self._sorted[rung], event.score)
-        if rung == len(known.rung_epochs) - 1 or not self._is_kept(rung, event.score):
+        insort(self._sorted[way.rung], way.score)
+        if way.rung == len(known.rung_epochs) - 1 or not self._is_kept(way.rung, way.score):
             return False
-        mean, deviation = known.rises[rung]
-        score = event.score + mean + deviation * self._rng.gauss(0.0, 1.0)
-        self._head(event.secs, rung + 1, event.epoch, score, event.pace)
+        score = known.rises[way.rung].draw(way.score, self._rng)
+        self._head(event.secs, event.epoch, _Way(way.rung + 1, way.score, score, way.pace))
         return True
 
     def _is_kept(self, rung: int, score: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_epochs import START, epochs_of
 
-from toprung.results.analysis.time_and_cost.eta import SearchPlan, remaining_secs
+from toprung.results.analysis.time_and_cost.eta import SearchPlan, rises, remaining_secs
 from toprung.trainables.trial.objectives import Objective
 
 
@@ -88,3 +89,41 @@ def test_epochs_that_take_longer_later_are_counted_as_long_as_they_take() -> Non
     assert left_secs == pytest.approx(16.0, rel=0.25), (
         "three trials say so, and half of one that all are equal"
     )
+
+
+def test_a_trial_whose_machine_got_slower_is_expected_to_go_on_at_its_latest_pace() -> None:
+    epochs = epochs_of([0.5] * 9, ["t00000"] + ["t00001"] * 8).assign(reported_at=pd.Timestamp(START))
+    epochs["epoch_secs"] = [1.0] * 6 + [6.0] * 3
+    left_secs = remaining_secs(proposed(2), epochs, ended(1, 1.0), SearchPlan(2, (10,), 3), START)
+    assert left_secs == pytest.approx(2 * 6.0)
+
+
+@pytest.mark.parametrize(("silent_secs", "expected_secs"), [(0.5, 0.5), (30.0, 70.0), (200.0, 200.0)])
+def test_a_trial_without_a_report_is_like_those_that_took_as_long(
+    silent_secs: float, expected_secs: float
+) -> None:
+    """Nine trials of one epoch took 1 s, the tenth 100 s; the eleventh has no report yet.
+
+    After 0.5 s it is like the nine in most plays; after 30 s like the tenth; past that as long again as it lasted.
+    """
+    names = [f"t{i:05d}" for i in range(10)]
+    epochs = epochs_of([0.5] * 10, names).assign(reported_at=pd.Timestamp(START))
+    epochs["epoch_secs"] = [1.0] * 9 + [100.0]
+    now = START + timedelta(seconds=silent_secs)
+    left_secs = remaining_secs(proposed(11), epochs, ended(10, 1.0), SearchPlan(11, (1,), 3), now)
+    assert left_secs == pytest.approx(expected_secs)
+
+
+def test_high_scores_are_expected_to_rise_less_where_they_did() -> None:
+    """Scores from 0 to 1 all end at 0.9, give or take a thousandth: a newcomer's first score says nothing.
+
+    With one mean rise for all, a newcomer with a high first score would end far above the others and train on.
+    """
+    rng = np.random.default_rng(0)
+    firsts, count = rng.uniform(0.0, 1.0, 30), 30
+    at_first = pd.Series(firsts, index=[f"t{i:05d}" for i in range(count)])
+    at_second = pd.Series(0.9 + 0.001 * rng.standard_normal(count), index=at_first.index)
+    (rise,) = rises([at_first, at_second])
+    ends = [rise.draw(1.0, Random(seed)) for seed in range(300)]
+    # Half a measurement of "no rise" against 30 of slope 0 lifts a first score of 1 by 0.5 / 30 < 0.02.
+    assert float(np.mean(ends)) == pytest.approx(0.9, abs=0.02)
