@@ -121,7 +121,8 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
     epochs compile, and a training may unfreeze a network.
     """
     edges = sorted({0, 1, *rung_epochs})
-    known = epochs[np.isfinite(epochs["epoch_secs"].astype(float)) & (epochs["epoch_secs"] > 0.0)]
+    timed = np.isfinite(epochs["epoch_secs"].astype(float)) & (epochs["epoch_secs"] > 0.0)
+    known = epochs[timed & (epochs["epoch"] <= edges[-1])]
     stretch = np.searchsorted(edges, known["epoch"].to_numpy(), side="left") - 1
     means = known.groupby([known["trial_id"], stretch])["epoch_secs"].mean().unstack()
     factors = [1.0]
@@ -142,11 +143,11 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
 def rises(at_rungs: Sequence[pd.Series]) -> list[Rise]:
     """How scores rise to each next rung, as far as trials were measured at both; before that they stay as they are.
 
-    Args:
-        at_rungs: The scores at each rung, by trial; finite.
-
     The line is a least-squares fit that few measurements leave nearer to slope 1 without a rise. High scores rise
     less than low ones; with one rise for all of them too many trials would pass.
+
+    Args:
+        at_rungs: The scores at each rung, by trial; finite.
     """
     spread = float(at_rungs[0].std()) / 2 if len(at_rungs[0]) > 1 else 0.0
     found = []

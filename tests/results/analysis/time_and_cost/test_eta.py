@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_epochs import START, epochs_of
 
-from toprung.results.analysis.time_and_cost.eta import SearchPlan, rises, remaining_secs
+from toprung.results.analysis.time_and_cost.eta import SearchPlan, remaining_secs, rises
 from toprung.trainables.trial.objectives import Objective
 
 
@@ -96,6 +96,13 @@ def test_a_trial_whose_machine_got_slower_is_expected_to_go_on_at_its_latest_pac
     epochs["epoch_secs"] = [1.0] * 6 + [6.0] * 3
     left_secs = remaining_secs(proposed(2), epochs, ended(1, 1.0), SearchPlan(2, (10,), 3), START)
     assert left_secs == pytest.approx(2 * 6.0)
+
+
+def test_without_a_measured_epoch_nothing_is_told() -> None:
+    epochs = epochs_of([0.5] * 3, ["t00000"] * 3).assign(reported_at=pd.Timestamp(START), epoch_secs=np.nan)
+    assert remaining_secs(proposed(2), epochs, ended(1, 1.0), SearchPlan(2, (9,), 3), START) is None
+    beyond = epochs.assign(epoch_secs=1.0)
+    assert remaining_secs(proposed(2), beyond, ended(1, 1.0), SearchPlan(2, (2,), 3), START) is not None
 
 
 @pytest.mark.parametrize(("silent_secs", "expected_secs"), [(0.5, 0.5), (30.0, 70.0), (200.0, 200.0)])
