@@ -18,6 +18,7 @@ from run_tables import decided, rows, tables, wait_for
 from small_job import write_job
 
 from toprung.results.tables.rows import configs_of
+from toprung.search.cli import main
 from toprung.search.jobs.schema import Job
 from toprung.search.preparation.prepare import new_strategy, prepared_space
 from toprung.search.simulation.simulator import simulate
@@ -83,7 +84,9 @@ def test_the_promotion_variant_is_really_executed(on_cluster, job_file, tmp_path
         assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1))
 
 
-def test_several_objectives_leave_a_pareto_set_in_the_tables(on_cluster, job_file, tmp_path: Path) -> None:
+def test_several_objectives_leave_a_pareto_set_in_the_tables(
+    on_cluster, job_file, tmp_path: Path, capsys
+) -> None:
     wanted = ["val_accuracy", "parameter_count", "latency_ms"]
     both = [{"filters": 8}, {"filters": 16}]
     job = job_file(search={"trials": 5, "max_epochs": 2, "objectives": wanted, "initial_configs": both})
@@ -97,9 +100,10 @@ def test_several_objectives_leave_a_pareto_set_in_the_tables(on_cluster, job_fil
     assert found["trials"]["parameter_count"].nunique() == 2
     assert (found["epochs"].groupby("trial_id")["latency_ms"].nunique() == 1).all()
     assert (found["trials"]["latency_ms"] > 0).all()
-    shown = on_cluster("table", run, "--pareto", "--format", "json").wait()
-    front = {row["trial_id"] for row in json.loads(shown.stdout)}
-    board = json.loads(on_cluster("table", run, "--format", "json").wait().stdout)
+    assert main(["table", str(run), "--pareto", "--format", "json"]) == 0
+    front = {row["trial_id"] for row in json.loads(capsys.readouterr().out)}
+    assert main(["table", str(run), "--format", "json"]) == 0
+    board = json.loads(capsys.readouterr().out)
     assert front == {row["trial_id"] for row in board if row["pareto"]}
     assert board[0]["trial_id"] in front
     again = on_cluster("search", job, "--set", "search.trials=+1").wait()

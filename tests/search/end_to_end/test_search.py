@@ -12,6 +12,8 @@ import psutil
 import pytest
 from run_tables import rows, tables, wait_for
 
+from toprung.search.cli import main
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -47,7 +49,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
 
 
 def test_from_a_job_file_to_a_trained_registered_winner(
-    toprung, on_cluster, job_file, tmp_path: Path
+    toprung, on_cluster, job_file, tmp_path: Path, capsys
 ) -> None:
     job = job_file(tracking={"enabled": True}, resources={"concurrent": 2})
     run = tmp_path / "runs" / "small"
@@ -66,10 +68,11 @@ def test_from_a_job_file_to_a_trained_registered_winner(
         assert text in found.stdout
     assert "Traceback" not in found.stderr
 
-    as_csv = toprung("table", run, "--format", "csv", "--top", "3").wait()
-    assert len(as_csv.stdout.strip().splitlines()) == 4
-    as_json = toprung("table", run, "--epochs", "--format", "json").wait()
-    assert {row["trial_id"] for row in json.loads(as_json.stdout)} == {f"t{n:05d}" for n in range(6)}
+    assert main(["table", str(run), "--format", "csv", "--top", "3"]) == 0
+    assert len(capsys.readouterr().out.strip().splitlines()) == 4
+    assert main(["table", str(run), "--epochs", "--format", "json"]) == 0
+    as_json = json.loads(capsys.readouterr().out)
+    assert {row["trial_id"] for row in as_json} == {f"t{n:05d}" for n in range(6)}
 
     trained = toprung("retrain", run, env={"TF_CPP_MIN_LOG_LEVEL": "3"}).wait()
     assert trained.returncode == 0, trained.stderr
@@ -77,8 +80,8 @@ def test_from_a_job_file_to_a_trained_registered_winner(
     assert report["test_accuracy"] > 0.5, "ten classes: chance is 0.1"
     assert len(report["test_accuracy_per_class"]) == 10
     assert len(report["test_reads"]) == 1
-    repeated = toprung("retrain", run).wait()
-    assert "retrained already" in repeated.stdout
+    assert main(["retrain", str(run)]) == 0
+    assert "retrained already" in capsys.readouterr().out
     assert json.loads((run / "retrain" / "report.json").read_text()) == report, "the test set is read once"
 
     assert_model_takes_raw_images(run / "retrain" / "model.keras", report)

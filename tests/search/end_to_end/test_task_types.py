@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from toprung.search.cli import main
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -25,15 +27,15 @@ def digits_with_labels(path: Path) -> Path:
 
 
 def test_several_labels_an_image_are_searched_and_the_winner_is_shipped(
-    on_cluster, job_file, tmp_path: Path
+    on_cluster, job_file, tmp_path: Path, capsys
 ) -> None:
     path = digits_with_labels(tmp_path / "digits.npz")
     job = job_file(
         data={"source": "npz", "path": str(path)},
         search={"trials": 2, "max_epochs": 3, "metric": "val_macro_f1"},
     )
-    checked = on_cluster("check", job).wait()
-    assert "8x8x1, 3 classes, multilabel" in checked.stdout
+    assert main(["check", str(job)]) == 0
+    assert "8x8x1, 3 classes, multilabel" in capsys.readouterr().out
     ended = on_cluster("search", job).wait()
     assert ended.returncode == 0, ended.stderr
     run = tmp_path / "runs" / "small"

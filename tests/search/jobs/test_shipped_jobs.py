@@ -1,10 +1,11 @@
-"""The shipped jobs run as they stand, but for their size."""
+"""The shipped jobs run as they stand, but for their size and that of their images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -22,9 +23,13 @@ TINY = {
 
 @pytest.mark.skipif(not CIFAR10.exists(), reason=f"no copy of CIFAR-10 at {CIFAR10}")
 def test_cifar10_from_parquet_is_decoded_once_for_all_trials(toprung, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
+    cache, images = tmp_path / "cache", tmp_path / "images"
+    for file in CIFAR10.rglob("*.parquet"):
+        few = images / file.relative_to(CIFAR10)
+        few.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pq.read_table(file).slice(0, 3000), few)
     settings = {
-        "data.path": CIFAR10,
+        "data.path": images,
         "data.max_train_images": 2000,
         "search.trials": 3,
         "search.max_epochs": 1,

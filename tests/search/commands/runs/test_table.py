@@ -103,6 +103,11 @@ def test_no_id_and_no_value_is_cut_however_narrow_the_terminal(
         assert name in text
 
 
+def test_a_misspelt_column_is_told_the_nearest(shown: Callable[..., str]) -> None:
+    told = shown("--sort", "best_val_acuracy")
+    assert 'must be a column; did you mean "best_val_accuracy"? there are rank, ' in told
+
+
 def test_epochs_fit_into_80_columns(shown: Callable[..., str], made_run: Callable[..., RunFolder]) -> None:
     text = shown("--epochs")
     lines = [line.rstrip() for line in text.splitlines() if not line.startswith("failed")]
