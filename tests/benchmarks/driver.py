@@ -37,7 +37,11 @@ def job_of(options: argparse.Namespace, folder: str) -> Any:
         "data": {"source": "digits"},
         "space": {"fixed": FIXED},
         "search": {"trials": options.trials, "max_epochs": options.max_epochs, "sampler": options.sampler},
-        "resources": {"cpus": (os.cpu_count() or 1) / options.at_once, "concurrent": options.at_once},
+        "resources": {
+            "cpus": (os.cpu_count() or 1) / options.at_once,
+            "gpus": 0,
+            "concurrent": options.at_once,
+        },
         "storage": {"path": folder},
         "tracking": {"enabled": not options.no_mlflow},
     }
