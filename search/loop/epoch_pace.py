@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, insort
 from statistics import median
 
 SLOW_FACTOR = 3.0  # an epoch of so many times the median is slow; the epochs of one trial differ by less
@@ -13,11 +15,18 @@ class EpochPace:
 
     def __init__(self) -> None:
         self._secs: dict[str, list[float]] = {}
+        self._medians: dict[str, float] = {}
+        self._sorted_medians: list[float] = []
 
     def add(self, trial_id: str, epoch: int, epoch_secs: float) -> None:
-        """Take in how long an epoch of a trial took."""
-        if epoch > 1:
-            self._secs.setdefault(trial_id, []).append(epoch_secs)
+        """Take in how long an epoch of a trial took; a number that is not finite says nothing."""
+        if epoch <= 1 or not math.isfinite(epoch_secs):
+            return
+        if trial_id in self._medians:
+            del self._sorted_medians[bisect_left(self._sorted_medians, self._medians[trial_id])]
+        self._secs.setdefault(trial_id, []).append(epoch_secs)
+        self._medians[trial_id] = median(self._secs[trial_id])
+        insort(self._sorted_medians, self._medians[trial_id])
 
     def too_slow(self, trial_id: str, epochs_left: int, secs_left: float) -> str | None:
         """Why a trial is not worth its time any more: it is slow, and cannot end in the seconds that are left.
@@ -32,13 +41,19 @@ class EpochPace:
         Returns:
             The reason, for the log; None for a trial that goes on.
         """
-        others = [median(secs) for name, secs in self._secs.items() if name != trial_id]
-        if trial_id not in self._secs or len(others) < ENOUGH_TRIALS:
+        own_secs = self._medians.get(trial_id)
+        if own_secs is None or own_secs * epochs_left <= secs_left or len(self._medians) <= ENOUGH_TRIALS:
             return None
-        own_secs, usual_secs = median(self._secs[trial_id]), median(others)
-        if own_secs <= SLOW_FACTOR * usual_secs or own_secs * epochs_left <= secs_left:
+        usual_secs = self._median_without(own_secs)
+        if own_secs <= SLOW_FACTOR * usual_secs:
             return None
         return (
             f"an epoch takes {own_secs:.3g} s, {own_secs / usual_secs:.1f} times the median; its {epochs_left} epochs "
             f"cannot end in the {secs_left:.0f} s that are left"
         )
+
+    def _median_without(self, own_secs: float) -> float:
+        """The median of the trials' medians but for one of this value."""
+        own_place, count = bisect_left(self._sorted_medians, own_secs), len(self._sorted_medians) - 1
+        middle = [place + (place >= own_place) for place in ((count - 1) // 2, count // 2)]
+        return sum(self._sorted_medians[place] for place in middle) / 2

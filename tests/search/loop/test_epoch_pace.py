@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,24 @@ def test_without_a_limit_no_trial_is_too_slow(epoch_secs: list[float], epochs_le
 def test_the_fastest_trial_is_never_too_slow(epoch_secs: list[float], secs_left: float) -> None:
     fastest = min(range(len(epoch_secs)), key=epoch_secs.__getitem__)
     assert pace_of(*epoch_secs).too_slow(f"t{fastest}", 10**6, secs_left) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), SECS), min_size=10, max_size=40), st.integers(0, 5))
+def test_the_usual_is_the_median_of_the_other_trials_medians(
+    epochs: list[tuple[int, float]], own: int
+) -> None:
+    pace = EpochPace()
+    secs: dict[int, list[float]] = {number: [] for number in range(6)}
+    for number, epoch_secs in epochs:
+        pace.add(f"t{number}", 2, epoch_secs)
+        secs[number].append(epoch_secs)
+    medians = {number: median(found) for number, found in secs.items() if found}
+    others = [value for number, value in medians.items() if number != own]
+    reason = pace.too_slow(f"t{own}", 10**6, 0.0)
+    is_slow = own in medians and len(others) >= 3 and medians[own] > 3.0 * median(others)
+    assert (reason is not None) == is_slow
+    if reason:
+        assert f"{medians[own] / median(others):.1f} times the median" in reason
 
 
 def test_few_trials_say_nothing_of_what_is_usual() -> None:
