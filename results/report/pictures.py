@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COLORS = {
     "accent": "#2563b0", "second": "#c2560c", "third": "#1a7f4b", "fourth": "#8250bf", "fifth": "#9a6700",
     "muted": "#8c959f", "ink": "#1b1f24", "COMPLETED": "#1a7f4b", "STOPPED": "#7d98b8", "RUNNING": "#c2560c",
-    "DIVERGED": "#c62828", "OOM": "#8250bf", "PREEMPTED": "#9a6700", "TIMEOUT": "#6b4f2a", "FAILED": "#c62828",
+    "DIVERGED": "#c62828", "OOM": "#8250bf", "PREEMPTED": "#9a6700", "TIMEOUT": "#6b4f2a", "FAILED": "#a3195b",
 }  # fmt: skip
 DPI = 160
 PIXELS_PER_INCH = 90
@@ -49,7 +49,12 @@ def _draw(chart: Chart, axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     names = dict.fromkeys(series.name for series in chart.series if series.kind not in ("rule", "heat"))
     if len(names) > 1:
-        axes.legend(fontsize=8, frameon=False)
+        above = {
+            "loc": "lower right",
+            "bbox_to_anchor": (1.0, 1.0),
+            "ncols": len(names),
+        }  # the bars fill the axes
+        axes.legend(fontsize=8, frameon=False, **(above if chart.y.names else {}))
 
 
 def _scale(axes: Any, axis: Axis, side: str) -> None:
