@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # Ray Tune without what the tables already do; how many workers it starts is the dispatcher's choice.
 TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Tune imports MLflow and W&B, seconds of a core, to count the kinds of callbacks that it is given as objects.
+    "RAY_TUNE_CALLBACKS": f"{__name__}.SilentProgress",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
@@ -204,7 +206,6 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
                 storage_path=scratch,
                 verbose=0,
                 progress_reporter=tune.CLIReporter(),  # Tune's reporter for notebooks clears the cell's output
-                callbacks=[SilentProgress()],
                 # The dispatcher counts failures, for each trial of ours.
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
