@@ -25,7 +25,7 @@ UNITS = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"))
 class ProgressSnapshot:
     """A running search at one moment.
 
-    `remaining_secs` is None until a trial has ended; `preemptions` is how often a node died under a trial;
+    `remaining_secs` is None where it is not known; `preemptions` is how often a node died under a trial;
     `reached_limit` says why no further trial begins.
     """
 
@@ -80,19 +80,28 @@ class ProgressSnapshot:
 
 
 class SearchProgress:
-    """Observes a `SearchLoop` and its workers from now on; `trials` is the number that the whole search may try."""
+    """Observes a `SearchLoop` and its workers from now on.
+
+    Args:
+        loop: The search.
+        trials: How many the whole search may try.
+        remaining_secs: Until the last of them has ended; None where that is not known.
+        clock: Monotonic seconds.
+        workers: Which there are.
+    """
 
     def __init__(
         self,
         loop: SearchLoop,
         trials: int,
+        remaining_secs: Callable[[], float | None],
         clock: Callable[[], float] = time.monotonic,
         workers: WorkerPresence | None = None,
     ) -> None:
         self._loop, self._trials, self._clock = loop, trials, clock
+        self._trials_remaining_secs = remaining_secs
         self._workers = workers or WorkerPresence()
         self._started_secs = clock()
-        self._ended_at_start = sum(loop.outcomes.values())
         self._usage_at_start = loop.usage
         self._epoch_rate = EpochRate(self._started_secs, loop.usage.epochs)
         self._notes_seen = 0
@@ -113,7 +122,7 @@ class SearchProgress:
             epochs_per_sec=self._epoch_rate.epochs_per_sec(now_secs, epochs),
             best=loop.leader,
             elapsed_secs=now_secs - self._started_secs,
-            remaining_secs=self._remaining_secs(ended, now_secs),
+            remaining_secs=self._remaining_secs(),
             preemptions=loop.preemptions,
             reached_limit=loop.reached_limit,
             workers=replace(self._workers),
@@ -125,14 +134,11 @@ class SearchProgress:
         self._notes_seen += len(notes)
         return notes
 
-    def _remaining_secs(self, ended: int, now_secs: float) -> float | None:
-        ended_here = ended - self._ended_at_start
-        if not ended_here:
-            return None
-        secs_per_trial = (now_secs - self._started_secs) / ended_here
-        by_trials = secs_per_trial * max(0, self._trials - ended)
+    def _remaining_secs(self) -> float | None:
+        by_trials = self._trials_remaining_secs()
         by_budget = self._loop.limits.secs_left(self._usage_at_start, self._loop.usage)
-        return by_trials if by_budget is None else min(by_trials, by_budget)
+        known = [secs for secs in (by_trials, by_budget) if secs is not None]
+        return min(known, default=None)
 
 
 class EpochRate:

@@ -12,6 +12,7 @@ from toprung.search.driver.open_run import OpenRun, open_run
 from toprung.search.driver.progress import SearchProgress
 from toprung.search.driver.progress_display import ProgressDisplay
 from toprung.search.driver.recorded_end import recorded_end
+from toprung.search.driver.remaining_time import remaining_time
 from toprung.search.driver.search_failure import SearchFailedError, failure_of
 from toprung.search.driver.trackers import followed_by_trackers
 from toprung.search.preparation.prepare_search import prepare_search
@@ -68,7 +69,8 @@ def run_search(
         loop = assemble_loop(run, workers.plan.gpus if workers else run.resumed.gpus)
         with recorded_end(run, loop):
             if workers and not loop.finished:
-                progress = SearchProgress(loop, job.search.trials, workers=workers.presence)
+                remaining = remaining_time(run.folder.root, job)
+                progress = SearchProgress(loop, job.search.trials, remaining.secs, workers=workers.presence)
                 run.writer.lock.describe_with(workers.presence.__str__)
                 stack.enter_context(ProgressDisplay(progress, job.search.metric, live))
                 run_workers(loop, workers, job.name)

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import hosts
 import pandas as pd
-import psutil
+from hosts import wait_until
 
 AWS_SECRET = secrets.token_hex(20)
 STORE_PORT = 9000
@@ -140,12 +139,12 @@ class Search:
 
     def wait_for(self, ready: Callable[[], bool], secs: float = 180) -> float:
         """Wait until something is so; returns for how many seconds that took."""
-        return wait_until(lambda: ready() or self._ended(), secs, self.text)
+        return wait_until(lambda: ready() or self._ended(), self.text, secs)
 
     def finish(self, secs: float = 300) -> pd.DataFrame:
         """Wait for the end; the trials, each with all its epochs once."""
         assert self._process.wait(secs) == 0, self.text()
-        self._whole_epochs()
+        self.whole_epochs()
         assert "Traceback" not in self.text()
         assert "raylet" not in self.text() and "Last result" not in self.text(), "Ray's own lines stay out"
         return pd.read_parquet(self.run / "trials").set_index("trial_id").sort_index()
@@ -154,12 +153,13 @@ class Search:
         """End it on its host as Ctrl-C does; the epochs, each of them once and none missing."""
         assert host.signal(signal.SIGINT, str(self._job)) and self.exit_code(60) == 130, self.text()
         assert "Traceback" not in self.text()
-        return self._whole_epochs()
+        return self.whole_epochs()
 
     def exit_code(self, secs: float) -> int:
         return self._process.wait(secs)
 
-    def _whole_epochs(self) -> pd.DataFrame:
+    def whole_epochs(self) -> pd.DataFrame:
+        """The epochs, each of them once and none missing."""
         epochs = self.epochs()
         assert not epochs.duplicated(["trial_id", "epoch"]).any()
         assert (epochs.groupby("trial_id")["epoch"].max() == epochs.groupby("trial_id").size()).all()
@@ -168,15 +168,3 @@ class Search:
     def _ended(self) -> bool:
         assert self._process.poll() is None, self.text()
         return False
-
-
-def is_alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
-def wait_until(ready: Callable[[], bool], secs: float, state: Callable[[], str]) -> float:
-    began = time.monotonic()
-    while not ready():
-        assert time.monotonic() - began < secs, state()
-        time.sleep(0.2)
-    return time.monotonic() - began

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -225,3 +225,17 @@ def ray_start(host: Host, env: Mapping[str, str], folder: Path, *arguments: str)
         if not host.is_alive:
             return
     raise RuntimeError(f"Ray did not start on {host.name}: {log.read_text()}")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process has not ended; one that is stopped has not."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def wait_until(ready: Callable[[], object], state: Callable[[], str], secs: float = 150) -> float:
+    """Wait until something is so; returns for how many seconds. Fails with the state that it is in then."""
+    began = time.monotonic()
+    while not ready():
+        assert time.monotonic() - began < secs, state()
+        time.sleep(0.2)
+    return time.monotonic() - began

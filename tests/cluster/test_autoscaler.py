@@ -9,13 +9,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hosts
 import pandas as pd
 import pytest
+from hosts import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -84,13 +84,6 @@ def head() -> Iterator[tuple[hosts.Host, dict[str, str]]]:
     finally:
         switch.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until(ready: Callable[[], bool], state: Callable[[], str], secs: float = 150) -> None:
-    deadline = time.monotonic() + secs
-    while not ready():
-        assert time.monotonic() < deadline, state()
-        time.sleep(0.2)
 
 
 def test_nodes_come_for_a_search_and_go_after_it(

@@ -14,7 +14,8 @@ from typing import Any
 import hosts
 import numpy as np
 import pytest
-from elastic_cluster import AWS_SECRET, RAYLET, SLEEPS, WORKER, Cluster, Search, is_alive
+from elastic_cluster import AWS_SECRET, RAYLET, SLEEPS, WORKER, Cluster, Search
+from hosts import is_alive
 from PIL import Image
 
 pytestmark = [
@@ -145,11 +146,11 @@ def test_images_and_run_on_an_object_store_are_the_same_from_every_node(
             assert not host.processes(AWS_SECRET), "no command line shows a secret"
         second = nodes[0].run(running.command, running.env)
         assert all(node.processes(WORKER) for node in nodes)
-        epochs = running.interrupt(cluster.head)
+        running.interrupt(cluster.head)
     (refused,) = [line for line in second.stderr.splitlines() if line.startswith("toprung:")]
     assert second.returncode == 2 and "another search is writing s3://bucket/runs/stored" in refused
     assert "host head, since 20" in refused
-    assert set(epochs["trial_id"]) == {"t00000", "t00001"}
+    assert set(running.whole_epochs()["trial_id"]) == {"t00000", "t00001"}
     written = [path for folder in (cluster.folder, tmp_path) for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in written if AWS_SECRET.encode() in path.read_bytes()]
 

@@ -10,12 +10,12 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hosts
 import pytest
+from hosts import is_alive, wait_until
 
 from toprung.results.tables.parts import read_table
 from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
@@ -118,13 +118,6 @@ class Command:
         return False
 
 
-def wait_until(ready: Callable[[], object], state: Callable[[], str], secs: float = 120) -> None:
-    deadline = time.monotonic() + secs
-    while not ready():
-        assert time.monotonic() < deadline, state()
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     running = Cluster(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")))  # sockets want short paths
@@ -192,7 +185,7 @@ def test_a_retraining_survives_a_process_that_is_stopped_and_the_death_of_its_no
     assert cluster.node.signal(signal.SIGSTOP, TRAINING) == 1
     command.wait_for("lost its worker .no word from node1 for 0.00222 hours .resources.max_epoch_hours")
     command.wait_for(r"epoch \d+/150.*from a saved state")
-    assert not any(process.is_running() and process.status() != "zombie" for process in stopped)
+    wait_until(lambda: not any(map(is_alive, stopped)), command.text, secs=30)
     assert cluster.node.signal(signal.SIGKILL, "raylet/raylet")
     command.wait_for("waiting for a node with 1 CPU; the cluster has 1 node with 0 CPUs")
     cluster.replace_node()

@@ -7,16 +7,15 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.analysis.comparison import ComparedRun
-from toprung.results.analysis.time_and_cost.eta import SearchPlan
 from toprung.results.analysis.winner import rank_trials
 from toprung.results.report.run_view import JobFacts, RunView
 from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import TRIALS
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.search.commands.output_path import short_path
+from toprung.search.driver.remaining_time import search_plan
 from toprung.search.retrained.champion import champion
 from toprung.search.runs.run_folder import RunFolder
-from toprung.search.strategy.early_stopping.rung import rung_epochs
 
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
 def view_of(folder: RunFolder) -> RunView:
     """A run as it is now. Raises `InputError` where there is none."""
     job, model = folder.job(), champion(folder)
-    search, end = job.search, SearchEnd.read(folder.root)
-    rungs = rung_epochs(search.max_epochs, search.reduction_factor, search.min_epochs)
+    end = SearchEnd.read(folder.root)
     facts = JobFacts(
         name=folder.name,
         objectives=job.search.optimized,
-        plan=SearchPlan(search.trials, rungs, search.reduction_factor, job.search.optimized.main),
+        plan=search_plan(job),
         space=job.space.name,
         yaml=job.to_yaml(),
         retrained=None if model is None else model.report,

@@ -81,7 +81,7 @@ def searching(ended: int, usage: BudgetUsage, **limits: Any) -> Any:
 def line_after(secs: float, before: Any, after: Any) -> str:
     """The line of a search of 40 trials that was in the state `before` so many seconds ago."""
     clock, loop = Clock(), SimpleNamespace(**vars(before))
-    progress = SearchProgress(loop, 40, clock)  # type: ignore[arg-type]
+    progress = SearchProgress(loop, 40, lambda: 2700.0, clock)  # type: ignore[arg-type]
     vars(loop).update(vars(after))
     clock.now_secs += secs
     return progress.snapshot().line()
@@ -122,7 +122,7 @@ def test_a_spent_budget_is_named_instead_while_the_last_epochs_are_trained() -> 
 def test_each_note_is_new_once() -> None:
     loop = searching(0, BudgetUsage())
     loop.notes = lambda: ["first rung raised"]
-    progress = SearchProgress(loop, 40)
+    progress = SearchProgress(loop, 40, lambda: None)
     assert progress.new_notes() == ["first rung raised"]
     loop.notes = lambda: ["first rung raised", "first rung lowered"]
     assert progress.new_notes() == ["first rung lowered"]
