@@ -120,7 +120,10 @@ def best_so_far(
             series.append(
                 Series(run.name, "step", table[column], table["value"].to_numpy(dtype=float), color=color)
             )
-        note = "One line a run, one colour for each set of settings; bands are 95% intervals of the mean over seeds."
+        note = (
+            "One line a run, one colour for each set of settings; bands are 95% intervals of the mean over seeds, cut "
+            "to the range of the runs."
+        )
         yield Chart(
             f"compare-{column}",
             f"By {label}",
@@ -148,6 +151,8 @@ def _band(tables: Sequence[pd.DataFrame], column: str, name: str, color: str) ->
         ]
     )
     intervals = np.array([mean_interval(list(at)) for at in values.T])
+    # Two seeds that differ have an interval many times as wide as what they span: it would flatten the lines.
+    intervals[:, 1:] = np.clip(intervals[:, 1:], values.min(), values.max())
     mean = Series(f"mean of {name}", "line", xs, intervals[:, 0], color=color)
     return [Series(f"interval of {name}", "band", xs, intervals[:, 1], intervals[:, 2], color=color), mean]
 

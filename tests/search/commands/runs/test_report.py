@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from toprung.results.analysis.comparison import groups_of
+from toprung.results.report.comparison_page import best_so_far
 from toprung.results.tables.run_lock import RunLock
 from toprung.search.cli import main
 from toprung.search.commands.runs.report import write_report
+from toprung.search.commands.runs.run_views import compared_run, view_of
 
 
 def test_the_page_lies_in_the_run_or_where_it_is_asked_for(
@@ -62,6 +66,16 @@ def test_several_runs_are_compared_by_seeds(
     assert main(["report", *roots]) == 0
     page = (tmp_path / "comparison.html").read_text()
     assert "Which settings are better" in page and "search.reduction_factor" in page and "Winners" in page
+
+
+def test_the_interval_over_few_seeds_does_not_flatten_the_lines(made_run: Callable[..., Any]) -> None:
+    folders = [made_run(f"a{seed}", 12, seed=seed) for seed in (1, 2)]
+    views = [view_of(folder) for folder in folders]
+    runs = [compared_run(view, folder.job()) for view, folder in zip(views, folders, strict=True)]
+    for chart in best_so_far(views, runs, groups_of(runs, views[0].job.objectives.main)):
+        values = np.concatenate([one.y for one in chart.series if one.kind == "step"])
+        (band,) = [one for one in chart.series if one.kind == "band"]
+        assert values.min() <= np.min(band.y) and np.max(band.to) <= values.max()
 
 
 def test_two_single_runs_cannot_be_told_apart(
