@@ -13,6 +13,7 @@ from toprung.results.analysis.comparison import contrasts, differing, groups_of,
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.report.chart import Axis, Chart, Series
 from toprung.results.report.page import PageData, Section, html_page, html_table
+from toprung.results.report.time_unit import CLOCKS, clock_axis
 from toprung.results.tables.rows import configs_of
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView
 
 COLORS = ("accent", "second", "third", "fourth", "fifth", "OOM", "TIMEOUT", "muted")
-CLOCKS = {
-    "epochs": "epochs of all trials",
-    "worker_hours": "hours of training, all workers",
-    "hours": "hours on the clock",
-}
 POINTS = 200
 
 
@@ -108,18 +104,23 @@ def best_so_far(
     """The best so far of each run, a colour for each group, with the mean and its 95% interval over seeds."""
     group_of = {id(run): i for i, group in enumerate(groups) for run in group.runs}
     found = [incumbents(view.epochs, view.trials, view.job.objectives.main) for view in views]
-    for column, label in CLOCKS.items():
+    for column in CLOCKS:
+        label, factor = clock_axis(
+            column, max((table[column].max() for table in found if len(table)), default=0.0)
+        )
+        tables = [table.assign(x=factor * table[column]) for table in found]
         series = []
         for i, group in enumerate(groups):
-            tables = [
-                table for run, table in zip(runs, found, strict=True) if group_of[id(run)] == i and len(table)
+            own = [
+                table
+                for run, table in zip(runs, tables, strict=True)
+                if group_of[id(run)] == i and len(table)
             ]
-            series += _band(tables, column, group.names, COLORS[i % len(COLORS)])
-        for run, table in zip(runs, found, strict=True):
+            series += _band(own, group.names, COLORS[i % len(COLORS)])
+        for run, table in zip(runs, tables, strict=True):
             color = COLORS[group_of[id(run)] % len(COLORS)]
-            series.append(
-                Series(run.name, "step", table[column], table["value"].to_numpy(dtype=float), color=color)
-            )
+            values = table["value"].to_numpy(dtype=float)
+            series.append(Series(run.name, "step", table["x"], values, color=color))
         note = (
             "One line a run, one colour for each set of settings; bands are 95% intervals of the mean over seeds, cut "
             "to the range of the runs."
@@ -135,18 +136,16 @@ def best_so_far(
         )
 
 
-def _band(tables: Sequence[pd.DataFrame], column: str, name: str, color: str) -> list[Series]:
+def _band(tables: Sequence[pd.DataFrame], name: str, color: str) -> list[Series]:
     if len(tables) < 2:
         return []
-    begin, end = (
-        pick(table[column].iloc[place] for table in tables) for pick, place in ((max, 0), (min, -1))
-    )
+    begin, end = (pick(table["x"].iloc[place] for table in tables) for pick, place in ((max, 0), (min, -1)))
     if end <= begin:
         return []
     xs = np.linspace(begin, end, POINTS)
     values = np.array(
         [
-            table["value"].to_numpy(dtype=float)[np.searchsorted(table[column], xs, side="right") - 1]
+            table["value"].to_numpy(dtype=float)[np.searchsorted(table["x"], xs, side="right") - 1]
             for table in tables
         ]
     )

@@ -9,16 +9,16 @@ import numpy as np
 from toprung.results.analysis.incumbents import incumbents
 from toprung.results.report.chart import Axis, Chart, Series, evenly
 from toprung.results.report.run_view import finite
-from toprung.results.report.time_unit import unit_of
+from toprung.results.report.time_unit import clock_axis
 
 if TYPE_CHECKING:
     from toprung.results.report.run_view import RunView
 
 MOST_CURVES = 1500
-CLOCKS = {
-    "epochs": ("epochs of all trials", "Best so far, by epochs"),
-    "worker_hours": ("{unit} of training, all workers", "Best so far, by workers' time"),
-    "hours": ("{unit} on the clock", "Best so far, by the clock"),
+TITLES = {
+    "epochs": "Best so far, by epochs",
+    "worker_hours": "Best so far, by workers' time",
+    "hours": "Best so far, by the clock",
 }
 
 
@@ -27,12 +27,12 @@ def best_so_far(view: RunView) -> list[Chart]:
     found = incumbents(view.epochs, view.trials, view.job.objectives.main)
     values = found["value"].to_numpy(dtype=float)
     charts = []
-    for column, (label, title) in CLOCKS.items():
-        unit = unit_of(3600 * float(found[column].max()) if len(found) else 0.0)
-        x = found[column] * (1.0 if column == "epochs" else 3600 / unit.secs)
-        series = Series("best so far", "step", x, values, trials=view.numbers_of(found["trial_id"]))
+    for column, title in TITLES.items():
+        label, factor = clock_axis(column, float(found[column].max()) if len(found) else 0.0)
+        trials = view.numbers_of(found["trial_id"])
+        series = Series("best so far", "step", factor * found[column], values, trials=trials)
         note = "Each step is a new best trial; trials that cannot win do not count."
-        axes = Axis(label.format(unit=unit.name), whole=column == "epochs"), Axis(view.metric)
+        axes = Axis(label, whole=column == "epochs"), Axis(view.metric)
         charts.append(Chart(f"best-{column}", title, note, *axes, (series,), height=200))
     return charts
 

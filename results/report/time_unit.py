@@ -19,6 +19,21 @@ UNITS = (
     TimeUnit("days", 86400.0),
 )
 
+CLOCKS = {
+    "epochs": "epochs of all trials",
+    "worker_hours": "{unit} of training, all workers",
+    "hours": "{unit} on the clock",
+}
+"""What the best so far is drawn against: columns of `incumbents`."""
+
+
+def clock_axis(column: str, most: float) -> tuple[str, float]:
+    """The label of an axis for a column of CLOCKS up to a value, and what the column is multiplied by for it."""
+    if column == "epochs":
+        return CLOCKS[column], 1.0
+    unit = unit_of(3600.0 * most)
+    return CLOCKS[column].format(unit=unit.name), 3600.0 / unit.secs
+
 
 def unit_of(most_secs: float) -> TimeUnit:
     """The largest unit of which there are at least two, else seconds."""
