@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
+from toprung.search.retrained.champion import FORMER
 from toprung.search.retrained.kept_models import CARD, MODEL, REPORT
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_L
 def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) -> None:
     """Log a model with its report and card to MLflow and point the alias that was decided at it.
 
-    Nothing is done where tracking is off, or where MLflow has the model under that alias. The report then holds the
-    address of the version, which stays that of this model. Where MLflow fails, a warning is logged and the files stay
-    as they are.
+    Nothing is done where tracking is off, where MLflow has the model under that alias, or where another model has taken
+    its place. The report then holds the address of the version, which stays that of this model. Where MLflow fails, a
+    warning is logged and the files stay as they are.
 
     Args:
         job: The run's job.
@@ -36,7 +37,7 @@ def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) 
     """
     report = model.report
     name = job.retrain.registered_name or job.name
-    if not job.tracking.enabled or _is_registered(report, name, decision):
+    if not job.tracking.enabled or decision.alias == FORMER or _is_registered(report, name, decision):
         return
     from toprung.results.tracking.catch_up import catch_up
     from toprung.results.tracking.mlflow.model_registry import RetrainedModel, register_model

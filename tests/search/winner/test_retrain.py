@@ -18,7 +18,7 @@ from toprung.results.tracking.mlflow.model_registry import RegisteredModel
 from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.cli import main
 from toprung.search.jobs.schema import Job
-from toprung.search.retrained.champion import DECISIONS_FILE
+from toprung.search.retrained.champion import DECISIONS_FILE, decide
 from toprung.search.retrained.json_files import READS_FILE
 from toprung.search.retrained.kept_models import FOLDER, REPORT, ModelFolder, kept_models, new_folder
 from toprung.search.runs.run_folder import RunFolder
@@ -81,6 +81,9 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
         assert (report["registered"], report["registered_as"]) == ("models:/a/1", "champion")
     assert not retrain_winner(folder).is_new
     assert models == [("champion", "t00000-s0", "t00000")] * 2, "registered once"
+    keep(folder, "t00000-s0-2", epochs=1)
+    decide(folder, kept_models(folder)[1], promote=True)
+    assert retrain_winner(folder).decision.alias == "earlier champion" and len(models) == 2, "no alias for it"
 
 
 @pytest.mark.parametrize(
