@@ -109,5 +109,8 @@ def test_the_alias_moves_to_the_latest_model_of_its_kind_which_loads_and_classif
     assert answer["label"] in ABOUT.classes
     assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
     assert answer["probability"] == max(answer["probabilities"].values())
-    with pytest.raises(mlflow.exceptions.MlflowException, match="no base64"):
-        loaded.predict(pd.DataFrame({"image": ["a text!"]}))
+    wrapped = base64.encodebytes(sink.getvalue()).decode()
+    assert "\n" in wrapped and loaded.predict(pd.DataFrame({"image": [wrapped]})) == [answer]
+    for text in ("a text!", "Größe"):
+        with pytest.raises(mlflow.exceptions.MlflowException, match="image 0: a text that is no base64"):
+            loaded.predict(pd.DataFrame({"image": [text]}))
