@@ -45,6 +45,7 @@ CLOCK = {"now", "utcnow", "today"}
 COMES_WITH = {
     "pydantic_core": "pydantic",
     "sqlalchemy": "mlflow",
+    "starlette": "mlflow",  # by fastapi
     "uvicorn": "mlflow",
     "google": "tensorboardx",
 }

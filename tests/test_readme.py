@@ -151,7 +151,7 @@ def test_the_python_shown_runs_in_a_thread_with_a_running_event_loop(
     assert len(names["found"].trials) == 4 and names["found"].best.trial_id == names["report"]["trial_id"]
     images = np.zeros((2, *names["report"]["image_shape"]), np.uint8)
     assert names["model"].predict(images, verbose=0).shape == (2, 10)
-    assert names["report"]["registered"] == "models:/digit-reader@champion"
+    assert names["report"]["registered"] == "models:/digit-reader/1"
     printed = capsys.readouterr().out
     assert "BestTrial(trial_id=" in printed and "note:" not in printed
     with pytest.raises(InputError, match=r"search\.trials: 0 given; must be greater than 0"):

@@ -41,7 +41,7 @@ def write_pictures(charts: Sequence[Chart], folder: Path) -> Iterator[Path]:
 def _draw(chart: Chart, axes: Any) -> None:
     for series in chart.series:
         _DRAWN[series.kind](axes, series, COLORS.get(series.color, COLORS["accent"]))
-    axes.set_title(chart.title, loc="left", fontsize=11)
+    axes.set_title(_literal(chart.title), loc="left", fontsize=11)
     for axis, side in ((chart.x, "x"), (chart.y, "y")):
         _scale(axes, axis, side)
     if chart.y.names:
@@ -58,10 +58,11 @@ def _draw(chart: Chart, axes: Any) -> None:
 
 
 def _scale(axes: Any, axis: Axis, side: str) -> None:
-    getattr(axes, f"set_{side}label")(axis.label, fontsize=9)
+    getattr(axes, f"set_{side}label")(_literal(axis.label), fontsize=9)
     if axis.names:
+        names = [_literal(name) for name in axis.names]
         getattr(axes, f"set_{side}ticks")(
-            range(len(axis.names)), axis.names, fontsize=8, rotation=30 if side == "x" else 0
+            range(len(names)), names, fontsize=8, rotation=30 if side == "x" else 0
         )
     elif axis.log:
         getattr(axes, f"set_{side}scale")("log")
@@ -79,25 +80,29 @@ def _line(axes: Any, series: Series, color: str) -> None:
         color=color,
         lw=0.8 if is_many else 1.8,
         alpha=0.6 if is_many else 1.0,
-        label=series.name,
+        label=_literal(series.name),
     )
 
 
 def _step(axes: Any, series: Series, color: str) -> None:
-    axes.plot(series.x, series.y, color=color, lw=1.8, drawstyle="steps-post", label=series.name)
+    axes.plot(series.x, series.y, color=color, lw=1.8, drawstyle="steps-post", label=_literal(series.name))
 
 
 def _points(axes: Any, series: Series, color: str) -> None:
-    axes.scatter(series.x, series.y, s=14, color=color, alpha=0.7, linewidths=0, label=series.name, zorder=3)
+    axes.scatter(
+        series.x, series.y, s=14, color=color, alpha=0.7, linewidths=0, label=_literal(series.name), zorder=3
+    )
 
 
 def _band(axes: Any, series: Series, color: str) -> None:
-    axes.fill_between(series.x, series.y, series.to, color=color, alpha=0.18, lw=0, label=series.name)
+    axes.fill_between(
+        series.x, series.y, series.to, color=color, alpha=0.18, lw=0, label=_literal(series.name)
+    )
 
 
 def _bars(axes: Any, series: Series, color: str) -> None:
     widths = np.asarray(series.to, dtype=float) - np.asarray(series.x, dtype=float)
-    axes.barh(series.y, widths, left=series.x, height=0.75, color=color, label=series.name)
+    axes.barh(series.y, widths, left=series.x, height=0.75, color=color, label=_literal(series.name))
 
 
 def _rule(axes: Any, series: Series, color: str) -> None:
@@ -112,7 +117,7 @@ def _heat(axes: Any, series: Series, _: str) -> None:
     grid = np.full((len(rows), len(columns)), np.nan)
     grid[np.searchsorted(rows, series.y), np.searchsorted(columns, series.x)] = series.to
     drawn = axes.pcolormesh(columns, rows, grid, shading="nearest", cmap="Blues")
-    axes.figure.colorbar(drawn, ax=axes, label=series.name)
+    axes.figure.colorbar(drawn, ax=axes, label=_literal(series.name))
 
 
 _DRAWN = {
@@ -124,6 +129,11 @@ _DRAWN = {
     "rule": _rule,
     "heat": _heat,
 }
+
+
+def _literal(text: str) -> str:
+    """A text that matplotlib draws letter by letter: what stands between two dollar signs would be a formula."""
+    return text.replace("$", r"\$")
 
 
 def _file_name(text: str) -> str:

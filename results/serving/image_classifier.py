@@ -1,14 +1,13 @@
 """The code of a registered model: MLflow runs this file where the model is served, and toprung is installed there.
 
-An image is base64 text of an encoded file, or an array of whole numbers from 0 to 255 as nested lists, (height, width)
-or (height, width, channels), of any size. What is no image is refused with a reason, which a server answers with code
-400. Imports mlflow at the top: only the process that serves loads this file.
+An image is base64 text of an encoded file, with or without line breaks, or an array of whole numbers from 0 to 255 as
+nested lists, (height, width) or (height, width, channels), of any size. What is no image is refused with a reason,
+which a server answers with code 400. Imports mlflow at the top: only the process that serves loads this file.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,14 +69,20 @@ def _image(row: int, given: Any, about: ModelDescription) -> np.ndarray:
     """The image of one row as the model takes it, uint8 (H, W, C)."""
     try:
         if isinstance(given, str):
-            return decoded(base64.b64decode(given, validate=True), about)
+            return decoded(_file_content(given), about)
         if isinstance(given, bytes):
             return decoded(given, about)
         return fitted(_as_uint8(given), about)
-    except binascii.Error:
-        raise refused(f"image {row}: a text that is no base64") from None
     except UnreadableImageError as error:
         raise refused(f"image {row}: {error}") from None
+
+
+def _file_content(text: str) -> bytes:
+    """The bytes in a base64 text. Raises UnreadableImageError for another text."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:  # binascii.Error, or letters beyond ASCII
+        raise UnreadableImageError("a text that is no base64") from None
 
 
 def _as_uint8(given: Any) -> np.ndarray:

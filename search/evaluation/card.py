@@ -105,12 +105,17 @@ def _classes(evaluation: Mapping[str, Any]) -> Iterator[str]:
         values = " | ".join(
             "-" if each[key] is None else f"{each[key]:.3f}" for key in ("precision", "recall", "f1")
         )
-        yield f"| {each['name']} | {values} | {each['support']} |"
+        yield f"| {_cell(each['name'])} | {values} | {each['support']} |"
     confusions = evaluation["confusions"][:CONFUSIONS]
     if confusions:
         told = (f"{each['label']} as {each['predicted']} ({each['count']})" for each in confusions)
         yield ""
         yield f"Most frequent mistakes: {', '.join(told)}."
+
+
+def _cell(name: str) -> str:
+    """A class name as one cell of a table."""
+    return " ".join(name.split()).replace("|", r"\|")
 
 
 def _limits(report: Mapping[str, Any]) -> Iterator[str]:

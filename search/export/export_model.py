@@ -52,12 +52,16 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Exported:
-    """One file and what it was measured to do; the original model has the format `keras`."""
+    """One file and what it was measured to do; the original model has the format `keras`.
+
+    `split` is what it was run on: "test", or "val" where the job has no test images.
+    """
 
     format: str
     quantization: str
     file: str
     is_accepted: bool
+    split: str
     answers: Answers
     speed: Speed
     size_bytes: int
@@ -67,6 +71,7 @@ class Exported:
         head = {"format": self.format, "quantization": self.quantization, "accepted": self.is_accepted}
         return {
             **head,
+            "split": self.split,
             **asdict(self.answers),
             "size_bytes": self.size_bytes,
             **asdict(self.speed),
@@ -109,14 +114,18 @@ def export_model(named: str, request: ExportRequest) -> list[Exported]:
 
 
 class Bench:
-    """The original model, its predictions of the test images, and the measurement of files beside it."""
+    """The original model, its predictions of the test images, and the measurement of files beside it.
+
+    Where there are no test images, agreement is measured on the validation images.
+    """
 
     def __init__(self, dataset: Dataset, model: LoadedModel, least_agreement: float) -> None:
         from toprung.trainables.models.input_guard import unguarded
 
         self._task, self._least_agreement = model.description.task, least_agreement
-        self._test = dataset.test()
-        self._said: Predictions = model.predict(self._test.images)
+        self._split_name = "test" if dataset.counts["test"] else "val"
+        self._split = dataset.test() if dataset.counts["test"] else dataset.val()
+        self._said: Predictions = model.predict(self._split.images)
         self.threads = (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
@@ -124,11 +133,13 @@ class Bench:
         self.original_run: Run = lambda images: np.asarray(model.model.predict_on_batch(images))
 
     def measured(self, name: str, quantization: Quantization, path: Path, run: Run) -> Exported:
-        """Run a file on the test images and time it."""
-        said = answers(run, self._test, self._task, self._said)
-        timed = speed(run, np.asarray(self._test.images[:1]), self.threads)
+        """Run a file on the images and time it."""
+        said = answers(run, self._split, self._task, self._said)
+        timed = speed(run, np.asarray(self._split.images[:1]), self.threads)
         is_accepted = said.agreement >= self._least_agreement
-        return Exported(name, quantization, path.name, is_accepted, said, timed, size_bytes(path))
+        return Exported(
+            name, quantization, path.name, is_accepted, self._split_name, said, timed, size_bytes(path)
+        )
 
 
 def calibration_images(dataset: Dataset, count: int = CALIBRATION_IMAGES) -> np.ndarray:

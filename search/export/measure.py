@@ -23,12 +23,12 @@ LEAST_CALLS, LEAST_SECS = 5, 0.3
 
 @dataclass(frozen=True)
 class Answers:
-    """Beside the original on the test images.
+    """Beside the original on the same images.
 
     Attributes:
         accuracy: The share of images whose whole label is right.
-        agreement: The share of images that get the original's label.
-        largest_difference: Of a probability.
+        agreement: The share of images that get the original's label. One whose answer is not finite does not.
+        largest_difference: Of a probability; 1 where one is not finite.
     """
 
     accuracy: float
@@ -45,14 +45,16 @@ class Speed:
     threads: int
 
 
-def answers(run: Run, test: Split, task: TaskType, original: Predictions) -> Answers:
-    """Run a file on the test images and compare it with the original's predictions of them."""
-    outputs = [run(np.asarray(test.images[start : start + BATCH])) for start in range(0, len(test), BATCH)]
+def answers(run: Run, split: Split, task: TaskType, original: Predictions) -> Answers:
+    """Run a file on images, at least one, and compare it with the original's predictions of them."""
+    outputs = [run(np.asarray(split.images[start : start + BATCH])) for start in range(0, len(split), BATCH)]
     said = Predictions.of(np.concatenate(outputs), task)
-    same = image_scores(original.labels, said.labels) == 1.0
-    right = image_scores(np.asarray(test.labels), said.labels) == 1.0
-    difference = np.abs(said.probabilities - original.probabilities).max()
-    return Answers(float(right.mean()), float(same.mean()), float(difference))
+    is_answer = np.isfinite(said.probabilities).all(axis=1)
+    same = is_answer & (image_scores(original.labels, said.labels) == 1.0)
+    right = is_answer & (image_scores(np.asarray(split.labels), said.labels) == 1.0)
+    differences = np.abs(said.probabilities[is_answer] - original.probabilities[is_answer])
+    largest = differences.max() if is_answer.all() else 1.0
+    return Answers(float(right.mean()), float(same.mean()), float(largest))
 
 
 def speed(run: Run, images: np.ndarray, threads: int) -> Speed:

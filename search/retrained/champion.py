@@ -6,7 +6,7 @@ The record is the one truth; RUN/retrain/model.keras and report.json are copies 
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from toprung.search.runs.run_folder import RunFolder
     from toprung.trainables.metrics.intervals import PairedChange
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER, FORMER = "champion", "challenger", "earlier champion"
 DECISIONS_FILE = f"{FOLDER}/decisions.json"
 
 
@@ -36,7 +36,7 @@ class Decision:
 
     Attributes:
         model: Its name.
-        alias: CHAMPION or CHALLENGER.
+        alias: CHAMPION or CHALLENGER; told, not recorded, is FORMER where another model has taken its place since.
         why: One line.
         promoted: Whether the user said so, whatever the comparison.
         decided_at: ISO 8601, UTC.
@@ -117,14 +117,16 @@ def champion(run: RunFolder) -> KeptModel | None:
 def decide(run: RunFolder, model: KeptModel, promote: bool = False) -> Decision:
     """Make a model the champion or a challenger, and record it.
 
-    A model that is champion already, or that was compared with the champion of now, stays what it is unless the user
-    promotes it.
+    A model that was decided on stays what it is unless the user promotes it. One that was champion before the champion
+    of now does not come back by itself either, as the user may have promoted the other.
     """
     made, current = decisions(run), champion(run)
     earlier = [decision for decision in made if decision.model == model.name]
     is_champion = current is not None and current.name == model.name
-    if earlier and (is_champion or not promote):
-        if is_champion and (read_json(run, f"{FOLDER}/{REPORT}") or {}).get("model") != model.name:
+    if earlier and not (is_champion or promote):
+        return _standing(earlier[-1], made)
+    if earlier and is_champion:
+        if (read_json(run, f"{FOLDER}/{REPORT}") or {}).get("model") != model.name:
             show_champion(run, model)  # the process that decided died before it did
         return earlier[-1]
     decision = judge(model, _rivals(run, made), promote)
@@ -132,6 +134,16 @@ def decide(run: RunFolder, model: KeptModel, promote: bool = False) -> Decision:
     if decision.alias == CHAMPION:
         show_champion(run, model)
     return decision
+
+
+def _standing(decision: Decision, made: Sequence[Decision]) -> Decision:
+    """What a decision on a model that is not the champion comes to by now."""
+    if decision.alias != CHAMPION:
+        return decision
+    latest = next(each for each in reversed(made) if each.alias == CHAMPION)
+    return replace(
+        decision, alias=FORMER, why=f"{latest.model} is the champion since {latest.decided_at}: {latest.why}"
+    )
 
 
 def show_champion(run: RunFolder, model: KeptModel) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toprung.search.driver.progress_display import PROGRESS_LOG
+from toprung.search.retrained.champion import FORMER
 from toprung.search.retrained.kept_models import CARD, MODEL, REPORT
 
 if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
     from toprung.search.retrained.champion import Decision
+    from toprung.search.retrained.json_files import Report
     from toprung.search.retrained.kept_models import KeptModel
     from toprung.search.runs.run_folder import RunFolder
 
@@ -23,8 +25,9 @@ _log, _progress_log = logging.getLogger("toprung"), logging.getLogger(PROGRESS_L
 def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) -> None:
     """Log a model with its report and card to MLflow and point the alias that was decided at it.
 
-    Nothing is done where tracking is off, or where MLflow has the model under that alias. The report then holds its
-    address. Where MLflow fails, a warning is logged and the files stay as they are.
+    Nothing is done where tracking is off, where MLflow has the model under that alias, or where another model has taken
+    its place. The report then holds the address of the version, which stays that of this model. Where MLflow fails, a
+    warning is logged and the files stay as they are.
 
     Args:
         job: The run's job.
@@ -34,13 +37,7 @@ def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) 
     """
     report = model.report
     name = job.retrain.registered_name or job.name
-    uri = f"models:/{name}@{decision.alias}"
-    # Reports of earlier versions have no such key, and their models may well be registered.
-    is_registered = "registered" not in report or (
-        report["registered"] == uri
-        and report.get("registered_at", decision.decided_at) >= decision.decided_at
-    )
-    if is_registered or not job.tracking.enabled:
+    if not job.tracking.enabled or decision.alias == FORMER or _is_registered(report, name, decision):
         return
     from toprung.results.tracking.catch_up import catch_up
     from toprung.results.tracking.mlflow.model_registry import RetrainedModel, register_model
@@ -60,7 +57,8 @@ def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) 
                 _tags(model, decision),
                 files[1:],
             )
-            registered = register_model(folder.tracking(job), name, decision.alias, retrained)
+            known_as = report["registered"]
+            registered = register_model(folder.tracking(job), name, decision.alias, retrained, known_as)
     except Exception as error:  # whatever MLflow raises: the model is saved, only its registration is missing
         _log.warning(
             "MLflow did not take the model (%s: %s); the same command tries again",
@@ -68,15 +66,35 @@ def register(job: Job, folder: RunFolder, model: KeptModel, decision: Decision) 
             error,
         )
         return
-    report |= {"registered": registered.uri, "registered_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    report |= {
+        "registered": registered.version_uri,
+        "registered_as": registered.alias,
+        "registered_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     model.save_report()
     _progress_log.info(
         "registered %s version %s as %s (%s)",
         registered.name,
         registered.version,
         registered.alias,
-        registered.uri,
+        registered.alias_uri,
     )
+
+
+def _is_registered(report: Report, name: str, decision: Decision) -> bool:
+    """Whether MLflow has heard of the decision.
+
+    Reports of the earliest versions do not say it, and their models may well be registered; later ones name the alias
+    in place of the version.
+    """
+    if "registered" not in report:
+        return True
+    told = str(report["registered"])
+    is_of_name = (
+        told.rpartition("/")[0] == f"models:/{name}" and report.get("registered_as") == decision.alias
+    )
+    is_known = is_of_name or told == f"models:/{name}@{decision.alias}"
+    return is_known and report.get("registered_at", decision.decided_at) >= decision.decided_at
 
 
 def _copy(model: KeptModel, name: str, scratch: Path) -> Path:

@@ -5,8 +5,8 @@ The keys: `model`, `run`, `trial_id`, `seed`, `epochs`, `config`, `winner` say w
 what the saved file scores on the test images, and when these were read; `evaluation` everything else about that (see
 `search.evaluation.scores`); `read_back` how closely the file computes what was trained; `task`, `image_shape`,
 `classes`, `data_fingerprint`, `training_fingerprint`, `toprung_version`, `code` what the file says of itself; `node`,
-`device`, `parameters`, `trained_on`, `trained_at` how it was made; `registered` where MLflow has it. What is not known
-is null; there is no NaN.
+`device`, `parameters`, `trained_on`, `trained_at` how it was made; `registered` which version of MLflow's it is, under
+the alias `registered_as` since `registered_at`. What is not known is null; there is no NaN.
 """
 
 from __future__ import annotations

@@ -18,10 +18,24 @@ from toprung.trainables.system.imports import silence_native_stderr
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
     import keras
 
+    from toprung.spaces.user_code.source_files import SourceFile
+
 BATCH = 64
+
+
+def module_of(code: SourceFile, where: str) -> ModuleType | None:
+    """The module of a user's model code, whose layers Keras is given when it reads a file; None for built-in families.
+
+    Raises `InputError`, pointing at `where`, for code that fails.
+    """
+    if not is_reference(code.reference):
+        return None
+    family = resolve(unpack_source(code), where)
+    return inspect.getmodule(family if inspect.isclass(family) else type(family))
 
 
 @dataclass(frozen=True)
@@ -41,10 +55,7 @@ class LoadedModel:
         description = description_of(path, where)
         with silence_native_stderr():
             import keras  # noqa: F401
-        module = None
-        if is_reference(description.code.reference):
-            family = resolve(unpack_source(description.code), where)
-            module = inspect.getmodule(family if inspect.isclass(family) else type(family))
+        module = module_of(description.code, where)
         # Keras, h5py and the user's layers raise whatever they like.
         with errors_of_user_code(where, f"{path} cannot be loaded", "must be a model.keras that is complete"):
             return cls(load_keras(str(path), module), description)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toprung.spaces.errors import InputError
+from toprung.trainables.saved_model.fresh_reader import load_keras
+from toprung.trainables.saved_model.loading import module_of
 from toprung.trainables.system.resource_limits import limit_memory
 from toprung.trainables.task.task import Split
 from toprung.trainables.trial.execution import ExecutionPlan
@@ -27,6 +29,7 @@ from toprung.trainables.worker.trainer_source import CachedTrainerSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import ModuleType
 
     import keras
 
@@ -65,6 +68,11 @@ class ProbeSource(CachedTrainerSource):
         whole = dataset.task(self._plan.rules.max_epochs)
         return replace(whole, train=_first(whole.train), val=_first(whole.val))
 
+    @property
+    def module(self) -> ModuleType | None:
+        """The module of the user's code."""
+        return module_of(self._plan.family, "space.name")
+
 
 def probe(source: ProbeSource, config: Mapping[str, object]) -> tuple[str, str] | None:
     """What is wrong with the model of a configuration, and what to change; None for a sound one."""
@@ -74,7 +82,7 @@ def probe(source: ProbeSource, config: Mapping[str, object]) -> tuple[str, str] 
         metrics = trainer.train_epoch(1)
         if not all(map(np.isfinite, metrics.values())):
             return "its outputs or its loss are not finite after one batch", "mend what makes NaN or infinity"
-        return _difference(trainer, source.loaded.task.val)
+        return _difference(trainer, source.loaded.task.val, source.module)
     except InputError as error:
         problem = error.problems[0]
         return problem.given, problem.allowed
@@ -90,12 +98,12 @@ def _first(split: Split) -> Split:
     return Split(split.images[:MAX_IMAGES], split.labels[:MAX_IMAGES])
 
 
-def _difference(trainer: Trainer, split: Split) -> tuple[str, str] | None:
+def _difference(trainer: Trainer, split: Split, module: ModuleType | None) -> tuple[str, str] | None:
     """What is wrong with the model that is saved, compared on these images with the one that was trained."""
     expected, images = trainer.evaluate(split).probabilities, np.asarray(split.images)
     model = trainer.export()
     try:
-        loaded = _read_back(model)
+        loaded = _read_back(model, module)
     except Exception as error:
         rule = f"register own layers with @keras.saving.register_keras_serializable() and {GET_CONFIG}"
         return f"its saved file cannot be read back: {reason_of(error)}", rule
@@ -110,13 +118,13 @@ def _difference(trainer: Trainer, split: Split) -> tuple[str, str] | None:
     return None
 
 
-def _read_back(model: keras.Model) -> keras.Model:
-    import keras
-
+def _read_back(model: keras.Model, module: ModuleType | None) -> keras.Model:
+    """The model from its file, by the rule of retrained models: Keras is given the layers of the user's module."""
     with tempfile.TemporaryDirectory(prefix="toprung-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        return keras.saving.load_model(path, safe_mode=True)
+        loaded: keras.Model = load_keras(str(path), module)
+        return loaded
 
 
 def main() -> None:

@@ -38,21 +38,61 @@ class RetrainedModel:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version in the model registry; `uri` is what `mlflow.pyfunc.load_model` takes."""
+    """A version in the model registry, and the alias that points at it by now."""
 
     name: str
     version: int
     alias: str
-    uri: str
     run_id: str
 
+    @property
+    def alias_uri(self) -> str:
+        """What `mlflow.pyfunc.load_model` takes for whatever has the alias."""
+        return f"models:/{self.name}@{self.alias}"
 
-def register_model(tracking: Tracking, name: str, alias: str, retrained: RetrainedModel) -> RegisteredModel:
+    @property
+    def version_uri(self) -> str:
+        """What it takes for this version, whatever has the alias."""
+        return version_uri(self.name, self.version)
+
+
+def version_uri(name: str, version: int | str) -> str:
+    """The address of a version of a registered model."""
+    return f"models:/{name}/{version}"
+
+
+def register_model(
+    tracking: Tracking, name: str, alias: str, retrained: RetrainedModel, known_as: str | None = None
+) -> RegisteredModel:
     """Log one retraining as a child of the search's run, register its model and move the alias to it.
 
-    Raises whatever MLflow raises; the retraining's own files are not touched.
+    A version that is known already gets the alias in place of the one that it had. Raises whatever MLflow raises; the
+    retraining's own files are not touched.
+
+    Args:
+        tracking: Where MLflow is.
+        name: The registered model.
+        alias: "champion" or "challenger".
+        retrained: What is registered.
+        known_as: The address of the version that the model had when it was registered before; None if it was not.
     """
     client = quiet_client(tracking.uri)
+    versions = client.search_model_versions(f"name = '{name}'") if known_as else []
+    known = next((each for each in versions if version_uri(name, each.version) == known_as), None)
+    if known is None:
+        return _registered_anew(client, tracking, name, alias, retrained)
+    for key, text in retrained.tags.items():
+        client.set_model_version_tag(name, known.version, key, text)
+    for former in client.get_model_version(name, known.version).aliases:
+        if former != alias:
+            client.delete_registered_model_alias(name, former)
+    client.set_registered_model_alias(name, alias, known.version)
+    return RegisteredModel(name, int(known.version), alias, str(known.run_id))
+
+
+def _registered_anew(
+    client: Any, tracking: Tracking, name: str, alias: str, retrained: RetrainedModel
+) -> RegisteredModel:
     run_id = _retrain_run(client, tracking, retrained.trial_id)
     for key, value in retrained.config.items():
         client.log_param(run_id, key, value)
@@ -67,7 +107,7 @@ def register_model(tracking: Tracking, name: str, alias: str, retrained: Retrain
         client.set_model_version_tag(name, str(version), key, text)
     client.set_registered_model_alias(name, alias, str(version))
     client.set_terminated(run_id)
-    return RegisteredModel(name, version, alias, f"models:/{name}@{alias}", run_id)
+    return RegisteredModel(name, version, alias, run_id)
 
 
 def _retrain_run(client: Any, tracking: Tracking, trial_id: str) -> str:

@@ -24,12 +24,14 @@ def show_exports(exported: Sequence[Exported], least_agreement: float) -> None:
     """Print the table of the files.
 
     Raises:
-        DisagreementError: A file gives the model's label on too few of the test images.
+        DisagreementError: A file gives the model's label on too few of the images.
     """
+    has_test = exported[0].split == "test"
+    images = "test images" if has_test else "validation images"
     rows = [
         {
             "format": each.format if each.quantization == "none" else f"{each.format} {each.quantization}",
-            "test_accuracy": each.answers.accuracy,
+            **({"test_accuracy": each.answers.accuracy} if has_test else {}),
             "agreement": each.answers.agreement,
             "largest_difference": each.answers.largest_difference,
             "size_MB": each.size_bytes / 1e6,
@@ -41,11 +43,13 @@ def show_exports(exported: Sequence[Exported], least_agreement: float) -> None:
     write(pd.DataFrame(rows), "rich")
     threads = exported[0].speed.threads
     print(f"on {threads} threads of this machine's CPU; an image in a batch of {BATCH}")
+    if not has_test:
+        print("no test images: the agreement is that on the validation images")
     for each in exported[1:]:
         print(f"{'wrote' if each.is_accepted else 'REJECTED':10} {short_path(each.file)}")
     wrong = [each for each in exported if not each.is_accepted]
     if wrong:
         told = ", ".join(f"{short_path(each.file)} on {each.answers.agreement:.3f}" for each in wrong)
         raise DisagreementError(
-            f"less than --agreement {least_agreement:g} of the test images get the label of the model itself: {told}"
+            f"less than --agreement {least_agreement:g} of the {images} get the label of the model itself: {told}"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from toprung.results.analysis.render import Format, write
-from toprung.search.retrained.champion import CHAMPION, champion, decisions
+from toprung.search.retrained.champion import CHALLENGER, CHAMPION, FORMER, champion, decisions
 from toprung.search.retrained.kept_models import CARD, MODEL, kept_models
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def models_table(folder: RunFolder) -> pd.DataFrame:
     for model in kept_models(folder):
         decision = latest.get(model.name)
         is_champion = current is not None and current.name == model.name
-        was = "challenger" if decision is None or decision.alias != CHAMPION else "earlier champion"
+        was = CHALLENGER if decision is None or decision.alias != CHAMPION else FORMER
         told = {
             "alias": CHAMPION if is_champion else was,
             "promoted": bool(decision and decision.promoted),

@@ -7,10 +7,15 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from toprung.results.serving.pyfunc_model import load_pyfunc
 from toprung.search.retrained.find_model import found_model
 from toprung.spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 
 def serve_model(named: str, host: str, port: int) -> None:
@@ -39,9 +44,18 @@ def serve_model(named: str, host: str, port: int) -> None:
         name = found.kept.name if found.kept else str(found.path)
         print(f"serving {name} at http://{host}:{port}/invocations; Ctrl-C ends it")
         print('send {"dataframe_records": [{"image": "<a file as base64>"}]}', flush=True)
-        settings = uvicorn.Config(scoring_server.init(model), log_level="warning")
+        app = scoring_server.init(model)
+        app.add_exception_handler(RecursionError, _too_deep)
+        settings = uvicorn.Config(app, log_level="warning")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(settings).run(sockets=[opened])
+
+
+async def _too_deep(_: Request, error: Exception) -> Response:
+    """The answer to brackets in brackets beyond what the JSON parser of MLflow's server takes."""
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"error_code": "BAD_REQUEST", "message": f"nested too deeply: {error}"}, 400)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -105,6 +105,14 @@ def test_every_chart_is_a_picture_too(view: Callable[..., RunView], tmp_path: An
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
+def test_names_with_dollar_signs_are_no_formulas(tmp_path: Any) -> None:
+    name = r"$\price_$"
+    series = Series(name, "bars", [0.0], [0.0], to=[1.0])
+    chart = Chart("a", name, "", Axis(name), Axis(name, names=(name, r"5$ to 10$")), (series,))
+    (path,) = write_pictures([chart], tmp_path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_numbers_are_short_and_what_is_not_finite_is_null() -> None:
     assert rounded([1.0, 0.1234567, float("nan"), 1e20, float("inf")]) == [1, 0.12346, None, 1e20, None]
     assert Chart("a", "", "", Axis(""), Axis(""), (Series("rule", "rule", [1.0]),)).is_empty

@@ -69,9 +69,43 @@ TOLD = {
     "dies": "the process that builds it ended (exit code 9",
 }
 
+LAYERS = '''
+import keras
 
-def job_of(folder: Path, kinds: list[str]) -> Job:
-    (folder / "zoo.py").write_text(ZOO)
+
+class Gain(keras.layers.Layer):
+    """In the user's module, not registered with Keras."""
+    def __init__(self, gain=1.0, keeps=True, **settings):
+        super().__init__(**settings)
+        self.gain, self.keeps = gain, keeps
+    def call(self, inputs):
+        return inputs * self.gain
+    def get_config(self):
+        return super().get_config() | ({"gain": self.gain} if self.keeps else {})
+
+
+def local():
+    class Local(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 30.0
+    return Local()
+
+
+class Zoo:
+    def space(self, trial):
+        return {"kind": trial.suggest_categorical("kind", ["sound", "lossy", "local"]), "optimizer": "adam",
+                "learning_rate": 0.01, "batch_size": 64}
+
+    def build(self, config, task):
+        images = keras.Input(task.image_shape)
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+        x = local()(x) if config["kind"] == "local" else Gain(30.0, keeps=config["kind"] == "sound")(x)
+        return keras.Model(images, keras.layers.Dense(task.outputs)(x))
+'''
+
+
+def job_of(folder: Path, kinds: list[str], code: str = ZOO) -> Job:
+    (folder / "zoo.py").write_text(code)
     configs = [{"kind": kind} for kind in kinds]
     search = {"initial_configs": configs, "max_epochs": 3}
     space = {"name": f"{folder}/zoo.py:Zoo"}
@@ -87,6 +121,18 @@ def test_each_model_that_is_not_sound_is_told_in_one_line(tmp_path: Path) -> Non
     assert len(lines) == len(TOLD)
     for line, (kind, told) in zip(lines, TOLD.items(), strict=True):
         assert f"kind='{kind}'" in line and told in line
+
+
+@pytest.mark.slow
+def test_own_layers_of_the_module_are_found_as_in_a_retrained_model_and_others_are_told(
+    tmp_path: Path,
+) -> None:
+    job = job_of(tmp_path, ["sound", "lossy", "local"], LAYERS)
+    with pytest.raises(InputError) as caught:
+        probe_models(prepare(job), RunFolder(job.run_root))
+    lossy, local = str(caught.value).splitlines()
+    assert "kind='lossy'" in lossy and "model answers otherwise than the trained one" in lossy
+    assert "kind='local'" in local and "its saved file cannot be read back" in local
 
 
 def test_the_families_of_this_package_are_not_tried(tmp_path: Path) -> None:

@@ -94,6 +94,20 @@ def test_a_promotion_overrides_the_comparison_and_is_recorded(run: RunFolder) ->
     assert decide(run, retrained(run, "t00003-s0", right(0.5, 2))).alias == "champion"
 
 
+def test_a_champion_that_another_has_replaced_is_told_as_such_and_does_not_come_back_by_itself(
+    run: RunFolder,
+) -> None:
+    first = retrained(run, "t00001-s0", right(0.9))
+    decide(run, first)
+    decide(run, retrained(run, "t00002-s0", right(0.4, 1)), promote=True)
+    made = decisions(run)
+    again = decide(run, first)
+    assert again.alias == "earlier champion"
+    assert again.why.startswith("t00002-s0 is the champion since 20") and "promoted by --promote" in again.why
+    assert decisions(run) == made and shown(run) == "t00002-s0"
+    assert decide(run, first, promote=True).alias == "champion" and shown(run) == "t00001-s0"
+
+
 def test_a_row_of_slightly_worse_models_does_not_creep_down(run: RunFolder) -> None:
     answers = np.ones(IMAGES, bool)
     for number in range(40):

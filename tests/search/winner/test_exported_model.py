@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from kept_digits import DIGITS
 from PIL import Image
 
 from toprung.search.cli import main
+from toprung.search.export.export_model import Bench
 from toprung.search.export.targets import TARGETS
 from toprung.trainables.data.dataset import load
+from toprung.trainables.saved_model.loading import LoadedModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -94,3 +97,18 @@ def test_a_file_that_does_not_agree_is_kept_under_another_name_and_ends_with_exi
     monkeypatch.setitem(TARGETS, "onnx", BrokenTarget())
     assert main(["export", str(kept_run), "--to", "onnx", "--agreement", "0"]) == 0
     assert (folder / "model.broken").exists() and not (folder / "rejected-model.broken").exists()
+
+
+def test_without_test_images_the_files_are_compared_on_the_validation_images(kept_run: Path) -> None:
+    dataset = load(replace(DIGITS, test_fraction=0.0))
+    model = LoadedModel.load(kept_run / "retrain" / "t00001-s7" / "model.keras")
+    bench = Bench(dataset, model, least_agreement=0.98)
+    seen = []
+
+    def run(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        return bench.original_run(images)
+
+    made = bench.measured("keras", "none", kept_run, run)
+    assert made.split == "val" and made.is_accepted and made.answers.agreement == 1.0
+    assert sum(seen) >= dataset.counts["val"] > 0 == dataset.counts["test"]

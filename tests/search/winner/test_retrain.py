@@ -18,7 +18,7 @@ from toprung.results.tracking.mlflow.model_registry import RegisteredModel
 from toprung.search.choice.searched_run import SearchedRun
 from toprung.search.cli import main
 from toprung.search.jobs.schema import Job
-from toprung.search.retrained.champion import DECISIONS_FILE
+from toprung.search.retrained.champion import DECISIONS_FILE, decide
 from toprung.search.retrained.json_files import READS_FILE
 from toprung.search.retrained.kept_models import FOLDER, REPORT, ModelFolder, kept_models, new_folder
 from toprung.search.runs.run_folder import RunFolder
@@ -60,12 +60,10 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
     caplog.set_level(logging.INFO, "toprung")
     folder = searched(tmp_path)
     keep(folder, "t00000-s0", epochs=1, registered=None)
-    answers = iter(
-        [ConnectionError("refused"), RegisteredModel("a", 1, "champion", "models:/a@champion", "run")]
-    )
+    answers = iter([ConnectionError("refused"), RegisteredModel("a", 1, "champion", "run")])
     models = []
 
-    def register(tracking: Any, name: str, alias: str, retrained: Any) -> RegisteredModel:
+    def register(tracking: Any, name: str, alias: str, retrained: Any, known_as: Any) -> RegisteredModel:
         models.append((alias, retrained.model_file.read_text(), retrained.tags["toprung.trial"]))
         answer = next(answers)
         if isinstance(answer, Exception):
@@ -76,13 +74,16 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
     monkeypatch.setattr("toprung.results.tracking.mlflow.model_registry.register_model", register)
     assert retrain_winner(folder).report["registered"] is None
     assert "refused); the same command tries again" in caplog.text
-    assert retrain_winner(folder).report["registered"] == "models:/a@champion"
+    assert retrain_winner(folder).report["registered"] == "models:/a/1"
     assert caplog.messages[-1] == "registered a version 1 as champion (models:/a@champion)"
     for copy in ("t00000-s0/report.json", REPORT):
         report = json.loads((Path(folder.root) / FOLDER / copy).read_text())
-        assert report["registered"] == "models:/a@champion"
+        assert (report["registered"], report["registered_as"]) == ("models:/a/1", "champion")
     assert not retrain_winner(folder).is_new
     assert models == [("champion", "t00000-s0", "t00000")] * 2, "registered once"
+    keep(folder, "t00000-s0-2", epochs=1)
+    decide(folder, kept_models(folder)[1], promote=True)
+    assert retrain_winner(folder).decision.alias == "earlier champion" and len(models) == 2, "no alias for it"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def test_a_server_answers_image_files_as_predict_does_to_the_last_digit_and_refu
         server = toprung("serve", kept_run, "--port", port, env={"PYTHONPATH": str(blocked)})
     wait_for_answer(f"http://127.0.0.1:{port}/ping", server.process)
     check_answers(kept_run, tmp_path, port)
+    code, answer = post(port, "[" * 20000)
+    assert code == 400 and "nested too deeply" in answer
     server.signal(signal.SIGINT)
     ended = server.wait()
     assert ended.returncode == 0 and ended.stdout.startswith("serving t00001-s7 at http://127.0.0.1:")
