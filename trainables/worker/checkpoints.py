@@ -62,6 +62,8 @@ class CheckpointStore:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last_write: Future[None] | None = None
         self._last_trial = ""
+        self._unsaved: list[str] = []
+        self._told: set[tuple[str, object]] = set()
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
         """Write in the background; settles only the write before it, so that at most one state is in flight.
@@ -80,14 +82,24 @@ class CheckpointStore:
             last.result()
 
     def settle(self) -> bool:
-        """As `wait`, but a write that failed is logged and fails no trial; returns whether none did."""
+        """As `wait`, but a write that failed is told by `take_unsaved` and fails no trial; returns whether none did."""
         try:
             self.wait()
             return True
         except Exception as error:  # whatever the storage raises
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            _log.warning("the last state of %s was not saved (%s)", self._last_trial, reason)
+            kind = type(error).__name__, getattr(error, "errno", None)
+            if kind not in self._told:
+                self._told.add(kind)
+                self._unsaved.append(
+                    f"the last state of {self._last_trial} was not saved ({kind[0]}: {first_line(error)}); "
+                    "others that fail so are not named"
+                )
             return False
+
+    def take_unsaved(self) -> list[str]:
+        """Each kind of write that has failed since the last call, a line the first time that it does."""
+        told, self._unsaved = self._unsaved, []
+        return told
 
     def settle_others(self, trial_id: str) -> None:
         """As `settle` where the write under way, or done last, is of another trial than this one."""
@@ -165,8 +177,12 @@ class CheckpointStore:
         return sizes
 
     def _delete(self, trial_id: str) -> None:
+        """Delete the files of a trial; what cannot be deleted stays, and ends no search."""
         for suffix in self._suffixes:
-            self._storage.delete(trial_id + suffix)
+            try:
+                self._storage.delete(trial_id + suffix)
+            except OSError as error:
+                _log.warning("%s%s is not deleted (%s)", trial_id, suffix, first_line(error))
 
     def _first(self, trial_id: str, identity: str, suffixes: Sequence[str]) -> Checkpoint | None:
         for suffix in suffixes:
