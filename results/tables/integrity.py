@@ -11,13 +11,13 @@ import pandas as pd
 
 from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.repair_log import trials_without_epochs
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, SPACE, TABLES, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, RUNGS, SPACE, TABLES, TRIALS
 from toprung.trainables.system.uris import join
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -35,9 +35,29 @@ _NUMBERS = {
 }
 """By table, the columns of whole numbers that no row may lack, and the least value of each."""
 
+_NEEDED = {
+    **{table: (*KEYS[table], *_NUMBERS[table]) for table in KEYS},
+    TRIALS: (*KEYS[TRIALS], *_NUMBERS[TRIALS], "outcome"),
+    RUNGS: ("trial_id", "rung_epoch", "epoch", "decision"),
+    SPACE: ("name", "kind"),
+}
+"""By table, the columns that every part has, one without rows too: a part without them is another table's."""
+
+_OF_ANOTHER = {PROPOSALS: {"outcome"}}
+"""By table, columns that no part has, where those of another table include all that it needs."""
+
 _TRIAL_ID = re.compile(r"t[0-9]{5,9}")
 _OUTCOMES = frozenset(map(str, Outcome))
 NAMED = 3
+
+
+def foreign_columns(table: str, names: Iterable[str]) -> str:
+    """What shows that a part with columns of these names is none of the table, in words; empty for one of its own."""
+    found = {*names}
+    if lacking := {*_NEEDED.get(table, ())} - found:
+        return f"it has no {', '.join(sorted(lacking))}"
+    of_another = found & _OF_ANOTHER.get(table, set())
+    return f"it has {', '.join(sorted(of_another))}" if of_another else ""
 
 
 def check_rows(table: str, rows: pa.Table, where: str, root: str) -> None:
@@ -52,11 +72,7 @@ def broken_rules(table: str, rows: pa.Table) -> Iterator[tuple[str, Mask]]:
         yield from _unreadable_choices(rows)
     if table not in KEYS or rows.num_rows == 0:
         return
-    needed = [*KEYS[table], *_NUMBERS[table], *(["outcome"] if table == TRIALS else [])]
-    if missing := sorted(set(needed) - set(rows.schema.names)):
-        yield f"have no {', '.join(missing)}", np.ones(rows.num_rows, bool)
-        return
-    columns = list(dict.fromkeys([*needed, *([OVERFLOW] if OVERFLOW in rows.schema.names else [])]))
+    columns = list(dict.fromkeys([*_NEEDED[table], *([OVERFLOW] if OVERFLOW in rows.schema.names else [])]))
     # Pandas' own metadata would make an index of a column that was one where the part was written back.
     frame: pd.DataFrame = rows.select(columns).to_pandas(ignore_metadata=True)
     for rule, broken in _rules(table, frame):

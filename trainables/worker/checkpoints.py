@@ -145,14 +145,11 @@ class CheckpointStore:
 
     def keep_only(self, trial_ids: Set[str]) -> None:
         """Delete every other trial's state: one may have been written just as its trial was stopped."""
-        for trial_id in self._sizes():
-            if trial_id not in trial_ids:
-                self._delete(trial_id)
+        self._delete_each(self._sizes().keys() - trial_ids)
 
     def drop(self, trial_ids: Set[str]) -> None:
         """Delete the states of these trials, of those that have any."""
-        for trial_id in self._sizes().keys() & trial_ids:
-            self._delete(trial_id)
+        self._delete_each(self._sizes().keys() & trial_ids)
 
     def keep_within(self, max_bytes: int, may_go: Sequence[str]) -> None:
         """Delete in the background states of `may_go`, the first first, until all states take `max_bytes` or less."""
@@ -176,13 +173,17 @@ class CheckpointStore:
             sizes[trial_id] = sizes.get(trial_id, 0) + entry.size
         return sizes
 
-    def _delete(self, trial_id: str) -> None:
-        """Delete the files of a trial; what cannot be deleted stays, and ends no search."""
-        for suffix in self._suffixes:
+    def _delete_each(self, trial_ids: Set[str]) -> None:
+        """Delete the states of these trials; what cannot be deleted stays, with a line, and ends no search."""
+        for trial_id in sorted(trial_ids):
             try:
-                self._storage.delete(trial_id + suffix)
+                self._delete(trial_id)
             except OSError as error:
-                _log.warning("%s%s is not deleted (%s)", trial_id, suffix, first_line(error))
+                _log.warning("the saved state of %s is not deleted (%s)", trial_id, first_line(error))
+
+    def _delete(self, trial_id: str) -> None:
+        for suffix in self._suffixes:
+            self._storage.delete(trial_id + suffix)
 
     def _first(self, trial_id: str, identity: str, suffixes: Sequence[str]) -> Checkpoint | None:
         for suffix in suffixes:

@@ -125,7 +125,7 @@ def test_a_state_that_cannot_be_deleted_stays_with_a_line_and_ends_nothing(
     (tmp_path / "t00000.npz").mkdir()
     store.keep_only(frozenset())
     assert [file.name for file in tmp_path.iterdir()] == ["t00000.npz"]
-    assert "t00000.npz is not deleted (" in caplog.text
+    assert "the saved state of t00000 is not deleted (" in caplog.text
 
 
 def test_a_damaged_file_counts_as_no_state(tmp_path: Path) -> None:
