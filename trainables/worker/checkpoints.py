@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +61,8 @@ class CheckpointStore:
         self._storage = Storage.at(root)
         # The partial file is deleted first, so that it does not take the place of what has just been deleted.
         self._suffixes = (PARTIAL, NEWEST, BEST) if self._storage.is_local else (NEWEST, BEST)
+        run_folder = Path(self._storage.base).parent
+        self._run_folder = run_folder if self._storage.is_local and run_folder.exists() else None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last_write: Future[None] | None = None
         self._last_trial = ""
@@ -194,6 +198,11 @@ class CheckpointStore:
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
         newest, best, partial = (checkpoint.trial_id + suffix for suffix in (NEWEST, BEST, PARTIAL))
+        if self._run_folder is not None and not self._run_folder.exists():
+            # A write would make it anew, in the way of the one that was moved.
+            raise FileNotFoundError(
+                errno.ENOENT, "the run folder was moved or removed", str(self._run_folder)
+            )
         if newest_was_best:
             with suppress(FileNotFoundError):
                 self._storage.move(newest, best)
