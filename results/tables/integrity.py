@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.repair_log import trials_without_epochs
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, RUNGS, SPACE, TABLES, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, RUN, RUNGS, SPACE, TABLES, TRIALS
 from toprung.trainables.system.uris import join
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
@@ -112,6 +113,11 @@ def check_together(
 
     The frames are read in the reverse of the order in which they are written, as `read_tables` does.
     """
+    frames = {PROPOSALS: proposals, EPOCHS: epochs, TRIALS: trials}
+    run = run_of([frame[RUN].tolist() for frame in frames.values() if RUN in frame])
+    for table, frame in frames.items():
+        if RUN in frame and (others := sorted({*frame[RUN].dropna()} - {run})):
+            _raise_apart(storage, table, f"holds rows of the run {others[0]!r} beside those of {run!r}")
     known = set(proposals["trial_id"])
     for table, frame in ((EPOCHS, epochs), (TRIALS, trials)):
         if lost := sorted(set(frame["trial_id"]) - known):
@@ -125,6 +131,13 @@ def check_together(
         for table in TABLES:  # all are made before the first row of any
             if not storage.list(table):
                 raise_lost(storage, table)
+
+
+def run_of(columns: Iterable[Iterable[object]]) -> str | None:
+    """The run that most tables name, each by most of its rows, from their columns `run`; None where none names one."""
+    rows = [Counter(name for name in column if isinstance(name, str)) for column in columns]
+    tables = Counter(counted.most_common(1)[0][0] for counted in rows if counted)
+    return tables.most_common(1)[0][0] if tables else None
 
 
 def raise_lost(storage: Storage, table: str) -> NoReturn:

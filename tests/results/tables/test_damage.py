@@ -59,6 +59,21 @@ def test_a_part_of_another_table_is_told_and_left_out_by_a_repair(run: Path, tab
         pd.testing.assert_frame_equal(read_table(run, name), frame)
 
 
+@pytest.mark.parametrize("table", ["proposals", "epochs", "trials"])
+def test_a_table_of_another_run_is_told_and_a_repair_keeps_what_is_of_one_run(
+    run: Path, tmp_path: Path, rows: dict[str, Any], table: str
+) -> None:
+    write_run(tmp_path / "other", rows)
+    shutil.rmtree(run / table)
+    shutil.copytree(tmp_path / "other" / table, run / table)
+    with pytest.raises(DamagedTableError, match=r"holds rows of the run '\w+' beside those of '\w+'"):
+        read_tables(run)
+    assert any("of another run" in line for line in repair_run(run).lost)
+    found = read_tables(run)
+    assert {*pd.concat([frame["run"] for frame in found])} == {"run"}
+    assert len(found[0]) == len(rows["proposals"]) - (table == "proposals"), "the last trial has not ended"
+
+
 def test_the_line_names_the_part_and_the_command_that_goes_on(run: Path) -> None:
     (part,) = part_names(Storage.at(run), "trials")
     (run / "trials" / part).write_bytes(b"half")
