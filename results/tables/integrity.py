@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -11,13 +12,13 @@ import pandas as pd
 
 from toprung.results.tables.part_file import DamagedTableError
 from toprung.results.tables.repair_log import trials_without_epochs
-from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, SPACE, TABLES, TRIALS
+from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, RUN, RUNGS, SPACE, TABLES, TRIALS
 from toprung.trainables.system.uris import join
 from toprung.trainables.trial.report import Outcome
 from toprung.trainables.trial.trial_id import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -35,9 +36,29 @@ _NUMBERS = {
 }
 """By table, the columns of whole numbers that no row may lack, and the least value of each."""
 
+_NEEDED = {
+    **{table: (*KEYS[table], *_NUMBERS[table]) for table in KEYS},
+    TRIALS: (*KEYS[TRIALS], *_NUMBERS[TRIALS], "outcome"),
+    RUNGS: ("trial_id", "rung_epoch", "epoch", "decision"),
+    SPACE: ("name", "kind"),
+}
+"""By table, the columns that every part has, one without rows too: a part without them is another table's."""
+
+_OF_ANOTHER = {PROPOSALS: {"outcome"}}
+"""By table, columns that no part has, where those of another table include all that it needs."""
+
 _TRIAL_ID = re.compile(r"t[0-9]{5,9}")
 _OUTCOMES = frozenset(map(str, Outcome))
 NAMED = 3
+
+
+def foreign_columns(table: str, names: Iterable[str]) -> str:
+    """What shows that a part with columns of these names is none of the table, in words; empty for one of its own."""
+    found = {*names}
+    if lacking := {*_NEEDED.get(table, ())} - found:
+        return f"it has no {', '.join(sorted(lacking))}"
+    of_another = found & _OF_ANOTHER.get(table, set())
+    return f"it has {', '.join(sorted(of_another))}" if of_another else ""
 
 
 def check_rows(table: str, rows: pa.Table, where: str, root: str) -> None:
@@ -52,11 +73,7 @@ def broken_rules(table: str, rows: pa.Table) -> Iterator[tuple[str, Mask]]:
         yield from _unreadable_choices(rows)
     if table not in KEYS or rows.num_rows == 0:
         return
-    needed = [*KEYS[table], *_NUMBERS[table], *(["outcome"] if table == TRIALS else [])]
-    if missing := sorted(set(needed) - set(rows.schema.names)):
-        yield f"have no {', '.join(missing)}", np.ones(rows.num_rows, bool)
-        return
-    columns = list(dict.fromkeys([*needed, *([OVERFLOW] if OVERFLOW in rows.schema.names else [])]))
+    columns = list(dict.fromkeys([*_NEEDED[table], *([OVERFLOW] if OVERFLOW in rows.schema.names else [])]))
     # Pandas' own metadata would make an index of a column that was one where the part was written back.
     frame: pd.DataFrame = rows.select(columns).to_pandas(ignore_metadata=True)
     for rule, broken in _rules(table, frame):
@@ -96,6 +113,11 @@ def check_together(
 
     The frames are read in the reverse of the order in which they are written, as `read_tables` does.
     """
+    frames = {PROPOSALS: proposals, EPOCHS: epochs, TRIALS: trials}
+    run = run_of([frame[RUN].tolist() for frame in frames.values() if RUN in frame])
+    for table, frame in frames.items():
+        if RUN in frame and (others := sorted({*frame[RUN].dropna()} - {run})):
+            _raise_apart(storage, table, f"holds rows of the run {others[0]!r} beside those of {run!r}")
     known = set(proposals["trial_id"])
     for table, frame in ((EPOCHS, epochs), (TRIALS, trials)):
         if lost := sorted(set(frame["trial_id"]) - known):
@@ -109,6 +131,13 @@ def check_together(
         for table in TABLES:  # all are made before the first row of any
             if not storage.list(table):
                 raise_lost(storage, table)
+
+
+def run_of(columns: Iterable[Iterable[object]]) -> str | None:
+    """The run that most tables name, each by most of its rows, from their columns `run`; None where none names one."""
+    rows = [Counter(name for name in column if isinstance(name, str)) for column in columns]
+    tables = Counter(counted.most_common(1)[0][0] for counted in rows if counted)
+    return tables.most_common(1)[0][0] if tables else None
 
 
 def raise_lost(storage: Storage, table: str) -> NoReturn:

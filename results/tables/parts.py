@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from toprung.results.tables.integrity import check_rows, check_together, raise_lost
+from toprung.results.tables.integrity import check_rows, check_together, foreign_columns, raise_lost
 from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
 from toprung.results.tables.rows import reports_of
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TABLES, TRIALS, empty_frame, merged, run_schemas
@@ -143,8 +143,11 @@ def _rows_of(storage: Storage, table: str) -> pa.Table | None:
 
 def read_part(storage: Storage, table: str, part: str) -> Part:
     """One part, verified. Raises FileNotFoundError and what `decode_part` raises."""
-    content = storage.read(f"{table}/{part}")
-    return decode_part(content, table, join(storage.root, table, part), storage.root)
+    content, where = storage.read(f"{table}/{part}"), join(storage.root, table, part)
+    found = decode_part(content, table, where, storage.root)
+    if foreign := foreign_columns(table, found.rows.schema.names):
+        raise DamagedTableError.of(where, f"is no part of this table: {foreign}", storage.root)
+    return found
 
 
 def replaced_by(parts: Iterable[Part]) -> frozenset[str]:

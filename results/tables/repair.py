@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toprung.results.tables.integrity import broken_rules
+from toprung.results.tables.integrity import broken_rules, run_of
 from toprung.results.tables.part_file import DamagedTableError, Part
 from toprung.results.tables.parts import (
     counter_of,
@@ -25,7 +25,16 @@ from toprung.results.tables.repair_log import log_repair
 from toprung.results.tables.rows import Row, rows_table
 from toprung.results.tables.run_lock import RunLock
 from toprung.results.tables.salvage import salvaged
-from toprung.results.tables.schema import CONFIG, EPOCHS, OVERFLOW, PROPOSALS, TABLES, TRIALS, run_schemas
+from toprung.results.tables.schema import (
+    CONFIG,
+    EPOCHS,
+    OVERFLOW,
+    PROPOSALS,
+    RUN,
+    TABLES,
+    TRIALS,
+    run_schemas,
+)
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Root, Storage
 
@@ -163,6 +172,9 @@ def _drop_broken(table: FoundTable) -> None:
 
 def _made_consistent(proposals: FoundTable, epochs: FoundTable, trials: FoundTable) -> set[str]:
     """Make the tables belong together; returns the ended trials of which epochs are lost."""
+    run = run_of(_runs(table) for table in (proposals, epochs, trials))
+    for table in (proposals, epochs, trials):
+        table.keep(np.array([name in (None, run) for name in _runs(table)], bool), "of another run")
     _rebuild(proposals, trials)
     known = set(proposals.column("trial_id"))
     for table in (epochs, trials):
@@ -177,6 +189,13 @@ def _made_consistent(proposals: FoundTable, epochs: FoundTable, trials: FoundTab
     wanted = np.array([name in ended or epoch <= unbroken[name] for name, epoch in pairs], bool)
     epochs.keep(wanted, "behind a gap in trials that have not ended")
     return {name for name, last in ended.items() if len(by_trial.get(name, ())) < (last or 0)}
+
+
+def _runs(table: FoundTable) -> list[Any]:
+    """The run that each row names; None for one of an earlier version, which names none."""
+    if table.rows is None or RUN in table.rows.schema.names:
+        return table.column(RUN)
+    return [None] * int(table.rows.num_rows)
 
 
 def _rebuild(proposals: FoundTable, trials: FoundTable) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toprung.results.tables.foreign_types import as_written_here
+from toprung.results.tables.integrity import foreign_columns
 from toprung.results.tables.part_file import read_rows
 from toprung.results.tables.schema import (
     EPOCHS,
@@ -46,6 +47,8 @@ def salvaged(content: pa.Buffer, table: str) -> tuple[pa.Table | None, str]:
     try:
         names = pq.read_schema(pa.BufferReader(content)).names
     except Exception:  # whatever Arrow raises at a damaged footer
+        return None, ""
+    if foreign_columns(table, names):
         return None, ""
     columns, lost = {}, []
     for name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from toprung.results.tables.run_lock import RunBusyError
 from toprung.results.tables.writer import TableWriteError
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.search.driver.search_failure import failure_of
@@ -35,7 +36,8 @@ def recorded_end(run: OpenRun, loop: SearchLoop) -> Iterator[None]:
         end = SearchEnd.now("FAILED" if isinstance(error, Exception) else "KILLED", _first_line(error))
         with suppress(TableWriteError):
             run.writer.flush()
-        with suppress(OSError):
+        with suppress(OSError, RunBusyError):
+            run.writer.lock.check()  # a run folder that was moved is not made anew
             end.write(root)
         raise
     failure = failure_of(loop, run)

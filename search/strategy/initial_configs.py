@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,13 +101,18 @@ def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple
     fit = _fit(space, number, config)
     if fit.refused:
         return list(fit.refused.items())
-    rule = f"must be one of {', '.join(sorted(fit.drawn.distributions))}"
     # A value that the job fixes may be repeated, so that a whole configuration can be copied from a table.
     return [
-        (name, rule)
+        (name, _name_rule(name, fit.drawn.distributions))
         for name in config
         if name not in fit.allowed and fit.drawn.config.get(name) != config[name]
     ]
+
+
+def _name_rule(name: str, allowed: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, allowed := sorted(allowed), n=1)
+    hint = f'did you mean "{close[0]}"? it ' if close else ""
+    return f"{hint}must be one of {', '.join(allowed)}"
 
 
 def _rule(distribution: BaseDistribution) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toprung.search.runs.run_folder import RunFolder
     from toprung.search.winner.winner_training import WinnerTraining
 
+_log = logging.getLogger("toprung")
 _progress_log = logging.getLogger(PROGRESS_LOG)
 
 
@@ -117,6 +118,8 @@ def train_test_and_save(run: SearchedRun, work: WinnerTraining, address: str | N
         messages = train_on_cluster(work, address, patience)
     for message in messages:
         if isinstance(message, EpochTrained):
+            for note in message.result.notes:
+                _log.warning("the retraining of %s: %s", work.winner.trial_id, note)
             _progress_log.info("%s", message.line)
         else:
             report = message

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,9 +61,13 @@ class CheckpointStore:
         self._storage = Storage.at(root)
         # The partial file is deleted first, so that it does not take the place of what has just been deleted.
         self._suffixes = (PARTIAL, NEWEST, BEST) if self._storage.is_local else (NEWEST, BEST)
+        run_folder = Path(self._storage.base).parent
+        self._run_folder = run_folder if self._storage.is_local and run_folder.exists() else None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last_write: Future[None] | None = None
         self._last_trial = ""
+        self._unsaved: list[str] = []
+        self._told: set[tuple[str, object]] = set()
 
     def save(self, checkpoint: Checkpoint, newest_was_best: bool = False, is_best: bool = False) -> None:
         """Write in the background; settles only the write before it, so that at most one state is in flight.
@@ -80,14 +86,24 @@ class CheckpointStore:
             last.result()
 
     def settle(self) -> bool:
-        """As `wait`, but a write that failed is logged and fails no trial; returns whether none did."""
+        """As `wait`, but a write that failed is told by `take_unsaved` and fails no trial; returns whether none did."""
         try:
             self.wait()
             return True
         except Exception as error:  # whatever the storage raises
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            _log.warning("the last state of %s was not saved (%s)", self._last_trial, reason)
+            kind = type(error).__name__, getattr(error, "errno", None)
+            if kind not in self._told:
+                self._told.add(kind)
+                self._unsaved.append(
+                    f"the last state of {self._last_trial} was not saved ({kind[0]}: {first_line(error)}); "
+                    "others that fail so are not named"
+                )
             return False
+
+    def take_unsaved(self) -> list[str]:
+        """Each kind of write that has failed since the last call, a line the first time that it does."""
+        told, self._unsaved = self._unsaved, []
+        return told
 
     def settle_others(self, trial_id: str) -> None:
         """As `settle` where the write under way, or done last, is of another trial than this one."""
@@ -133,14 +149,11 @@ class CheckpointStore:
 
     def keep_only(self, trial_ids: Set[str]) -> None:
         """Delete every other trial's state: one may have been written just as its trial was stopped."""
-        for trial_id in self._sizes():
-            if trial_id not in trial_ids:
-                self._delete(trial_id)
+        self._delete_each(self._sizes().keys() - trial_ids)
 
     def drop(self, trial_ids: Set[str]) -> None:
         """Delete the states of these trials, of those that have any."""
-        for trial_id in self._sizes().keys() & trial_ids:
-            self._delete(trial_id)
+        self._delete_each(self._sizes().keys() & trial_ids)
 
     def keep_within(self, max_bytes: int, may_go: Sequence[str]) -> None:
         """Delete in the background states of `may_go`, the first first, until all states take `max_bytes` or less."""
@@ -164,6 +177,14 @@ class CheckpointStore:
             sizes[trial_id] = sizes.get(trial_id, 0) + entry.size
         return sizes
 
+    def _delete_each(self, trial_ids: Set[str]) -> None:
+        """Delete the states of these trials; what cannot be deleted stays, with a line, and ends no search."""
+        for trial_id in sorted(trial_ids):
+            try:
+                self._delete(trial_id)
+            except OSError as error:
+                _log.warning("the saved state of %s is not deleted (%s)", trial_id, first_line(error))
+
     def _delete(self, trial_id: str) -> None:
         for suffix in self._suffixes:
             self._storage.delete(trial_id + suffix)
@@ -177,6 +198,11 @@ class CheckpointStore:
 
     def _write(self, checkpoint: Checkpoint, newest_was_best: bool, is_best: bool) -> None:
         newest, best, partial = (checkpoint.trial_id + suffix for suffix in (NEWEST, BEST, PARTIAL))
+        if self._run_folder is not None and not self._run_folder.exists():
+            # A write would make it anew, in the way of the one that was moved.
+            raise FileNotFoundError(
+                errno.ENOENT, "the run folder was moved or removed", str(self._run_folder)
+            )
         if newest_was_best:
             with suppress(FileNotFoundError):
                 self._storage.move(newest, best)

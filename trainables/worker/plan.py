@@ -27,7 +27,7 @@ class Rules:
     checkpoint_epochs: the rungs; the state is saved after them.
     checkpoint_secs: the state is also saved when it was not for so long.
     report_secs: epochs between rungs are reported together, for as long as this.
-    durable_rungs: a rung is reported only once its state is on storage.
+    durable_rungs: a rung is reported only once its state is on storage, or has failed to get there.
     objectives: the metrics of the search, and its bounds. Measures of the model itself, such as its latency, are taken
         once a trial, before it is trained.
     enforces_bounds: whether a trial whose model breaks its bounds ends before it is trained.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toprung.spaces.errors import first_line
+from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.report import EpochReport
 from toprung.trainables.worker.checkpoints import UnusableStateError
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from toprung.trainables.worker.checkpoints import Checkpoint
 
 STEP = "step"  # the array of a state that counts the steps
+EXECUTION_PLAN = "execution_plan"  # the array that says how the trial is computed
 
 
 def checked_history(checkpoint: Checkpoint, max_epochs: int) -> list[EpochReport]:
@@ -46,6 +49,19 @@ def checked_history(checkpoint: Checkpoint, max_epochs: int) -> list[EpochReport
     if step is not None and not (step.dtype.kind in "iu" and step.shape == () and step >= 0):
         raise UnusableStateError("counts its steps wrongly")
     return reports
+
+
+def plan_of(checkpoint: Checkpoint) -> ExecutionPlan | None:
+    """How the trial was computed up to the checkpoint; None if it does not state that."""
+    try:
+        return ExecutionPlan.from_json(str(checkpoint.arrays[EXECUTION_PLAN]))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def why_unusable(error: Exception) -> str:
+    """What a state that cannot be used does, in words."""
+    return str(error) if isinstance(error, UnusableStateError) else f"does not fit ({first_line(error)})"
 
 
 def _report(row: Any) -> EpochReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -11,21 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toprung.spaces.errors import first_line
-from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.failures import Failure, catch_failure, is_out_of_memory
 from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.patience import patience_of, patience_stop_reason
 from toprung.trainables.trial.report import CLEAN_TRAIN_ACCURACY, EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import IdleTimer, ResourceUsage, device_bytes, rss_bytes
-from toprung.trainables.worker.checkpoints import (
-    BEST,
-    NEWEST,
-    Checkpoint,
-    CheckpointStore,
-    UnusableStateError,
-)
-from toprung.trainables.worker.saved_state import checked_history
+from toprung.trainables.worker.checkpoints import BEST, NEWEST, Checkpoint, CheckpointStore
+from toprung.trainables.worker.saved_state import EXECUTION_PLAN, checked_history, plan_of, why_unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +29,7 @@ if TYPE_CHECKING:
 
 # Into how many micro-batches a batch is cut after memory ran out once, and after it did so again.
 MICRO_BATCHES_AFTER_OOM = (2, 8)
-EXECUTION_PLAN = "execution_plan"  # the name of the plan among a checkpoint's arrays
+_log = logging.getLogger("toprung")
 
 
 @dataclass(frozen=True)
@@ -104,8 +97,10 @@ class TrialRunner:
         return catch_failure(action, catches_interrupts=self._in_worker)
 
     def end(self) -> None:
-        """Wait until the newest checkpoint is on storage or has failed to get there."""
+        """Wait until the newest checkpoint is on storage or has failed to get there, which is logged."""
         self._store.settle()
+        for line in self._store.take_unsaved():
+            _log.warning("%s", line)
 
     @property
     def identity(self) -> str:
@@ -129,7 +124,7 @@ class TrialRunner:
             except Exception as error:  # whatever a damaged state makes the trainer raise
                 if is_out_of_memory(error):
                     raise
-                self._notes.append(f"its {name} saved state is not used: it {_why_unusable(error)}")
+                self._notes.append(f"its {name} saved state is not used: it {why_unusable(error)}")
         self._set_up(None, [])
 
     def _go_on_from(self, checkpoint: Checkpoint | None) -> bool:
@@ -264,8 +259,8 @@ class TrialRunner:
         checkpoint = self._checkpoint(trainer, report.epoch, best.epoch)
         self._store.save(checkpoint, self._best.is_newest and not is_best, is_best)
         self._best_before_save, self._best = self._best, best
-        if is_rung and self._rules.durable_rungs:
-            self._store.wait()
+        if is_rung and self._rules.durable_rungs and not self._store.settle():
+            self._best = self._best_before_save
         self._saved_at = time.perf_counter()
         self._usage += ResourceUsage(checkpoint_secs=self._saved_at - began)
         self._counted_to = self._saved_at
@@ -291,7 +286,8 @@ class TrialRunner:
             parameter_count, execution = self._trainer.parameter_count, self._trainer.execution_record
         usage = self._usage + ResourceUsage(rss_bytes=rss_bytes(), device_bytes=device_bytes())
         self._usage = ResourceUsage()
-        notes, self._notes = tuple(dict.fromkeys(self._notes)), []
+        notes = tuple(dict.fromkeys([*self._notes, *self._store.take_unsaved()]))
+        self._notes = []
         return EpochResult(
             news[-1] if news else None,
             tuple(news[:-1]),
@@ -305,16 +301,3 @@ class TrialRunner:
             self._failure.reason,
             dict(self._model_measures),
         )
-
-
-def _why_unusable(error: Exception) -> str:
-    """What a state that cannot be used does, in words."""
-    return str(error) if isinstance(error, UnusableStateError) else f"does not fit ({first_line(error)})"
-
-
-def plan_of(checkpoint: Checkpoint) -> ExecutionPlan | None:
-    """How the trial was computed up to the checkpoint; None if it does not state that."""
-    try:
-        return ExecutionPlan.from_json(str(checkpoint.arrays[EXECUTION_PLAN]))
-    except (KeyError, ValueError, TypeError):
-        return None

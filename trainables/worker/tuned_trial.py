@@ -6,6 +6,7 @@ the trial. TensorFlow is imported where it trains alone.
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from toprung.trainables.worker.trial_runner import TrialRunner
 if TYPE_CHECKING:
     from toprung.trainables.worker.plan import TrialPlan
 
+_log = logging.getLogger("toprung")
 NAME = "trial"  # of the states in their folder, which holds those of one trial
 
 
@@ -58,6 +60,8 @@ class TunedTrial(tune.Trainable):  # type: ignore[misc]
             RuntimeError: The training has failed.
         """
         result = self._run.step()
+        for note in result.notes:
+            _log.warning("%s", note)
         main = self._rules.objectives.main.metric
         if result.failure is Outcome.STOPPED:
             return {main: math.nan, **result.model_measures, DONE: True}

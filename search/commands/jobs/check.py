@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toprung.trainables.data.dataset import Dataset
 
 REASON_CHARS = 200
+EVEN_METRICS = ("val_balanced_accuracy", "val_macro_f1", "val_auc")  # of which every class is an equal part
 STATE_COPIES = 3  # weights and the two moments of Adam
 
 
@@ -127,6 +128,14 @@ def expected_bytes(prepared: PreparedJob) -> int:
     return kept * 1_000_000 * 4 * STATE_COPIES
 
 
+def _balancing(job: Job) -> Iterator[str]:
+    """What gives all classes the same weight, as far as the job leaves it out."""
+    if "class_balance" not in {*job.space.fixed, *job.space.ranges}:
+        yield "in training by space.fixed.class_balance 1"
+    if job.search.metric not in EVEN_METRICS:
+        yield "in validation by search.metric val_balanced_accuracy"
+
+
 def all_warnings(prepared: PreparedJob) -> Iterator[str]:
     """Warnings about settings that are allowed but may surprise."""
     job, data = prepared.job, prepared.dataset
@@ -138,11 +147,10 @@ def all_warnings(prepared: PreparedJob) -> Iterator[str]:
             f"{2 * math.sqrt(2) * error:.1%}"
         )
     sizes = data.class_counts["train"]
-    if max(sizes) >= UNEVEN * min(sizes):
+    if max(sizes) >= UNEVEN * min(sizes) and (advice := " and ".join(_balancing(job))):
         yield (
-            f"the largest class has {max(sizes):,} training images and the smallest {min(sizes):,}: "
-            "space.fixed.class_balance 1 gives all classes the same weight in training, and search.metric "
-            "val_balanced_accuracy in validation"
+            f"the largest class has {max(sizes):,} training images and the smallest {min(sizes):,}: all classes have "
+            f"the same weight {advice}"
         )
     yield from about_space(prepared)
     yield from job_warnings(prepared)

@@ -13,7 +13,7 @@ import pytest
 from table_fuzzer import outcomes, rewrite_with_pandas, write_run
 
 from toprung.results.tables.part_file import DamagedTableError
-from toprung.results.tables.parts import part_names, read_table, read_tables
+from toprung.results.tables.parts import part_names, put_part, read_table, read_tables
 from toprung.results.tables.repair import repair_run
 from toprung.results.tables.schema import TABLES, run_schemas
 from toprung.results.tables.writer import RunWriter, TableWriteError
@@ -44,6 +44,34 @@ def test_no_damage_passes_for_other_rows_and_all_of_it_can_be_repaired(rows: dic
 def test_what_pandas_writes_back_is_read_as_it_was(rows: dict[str, Any]) -> None:
     rewritten = list(outcomes(rows, 14, seed=4, damages=[rewrite_with_pandas]))
     assert [one for one in rewritten if one[1] != "unchanged"] == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_part_of_another_table_is_told_and_left_out_by_a_repair(run: Path, table: str) -> None:
+    storage, before = Storage.at(run), {name: read_table(run, name) for name in TABLES}
+    foreign = [pq.read_table(run / name / part_names(storage, name)[-1]) for name in TABLES if name != table]
+    for rows in [*foreign, *(each.slice(0, 0) for each in foreign)]:
+        put_part(storage, table, "copy.parquet", rows)
+        with pytest.raises(DamagedTableError, match=r"copy\.parquet: is no part of this table: it has "):
+            read_table(run, table)
+    assert repair_run(run).lost
+    for name, frame in before.items():
+        pd.testing.assert_frame_equal(read_table(run, name), frame)
+
+
+@pytest.mark.parametrize("table", ["proposals", "epochs", "trials"])
+def test_a_table_of_another_run_is_told_and_a_repair_keeps_what_is_of_one_run(
+    run: Path, tmp_path: Path, rows: dict[str, Any], table: str
+) -> None:
+    write_run(tmp_path / "other", rows)
+    shutil.rmtree(run / table)
+    shutil.copytree(tmp_path / "other" / table, run / table)
+    with pytest.raises(DamagedTableError, match=r"holds rows of the run '\w+' beside those of '\w+'"):
+        read_tables(run)
+    assert any("of another run" in line for line in repair_run(run).lost)
+    found = read_tables(run)
+    assert {*pd.concat([frame["run"] for frame in found])} == {"run"}
+    assert len(found[0]) == len(rows["proposals"]) - (table == "proposals"), "the last trial has not ended"
 
 
 def test_the_line_names_the_part_and_the_command_that_goes_on(run: Path) -> None:

@@ -9,17 +9,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from toprung.results.tables.run_lock import RunLock
 from toprung.results.tracking.search_end import SearchEnd
 from toprung.search.driver.recorded_end import recorded_end
 
 TRIALS = pd.DataFrame({"outcome": ["COMPLETED"], "reason": [""], "best_val_accuracy": [0.5]})
 
 
-def run_at(folder: Path) -> Any:
+def run_at(folder: Path, lock: Any = None) -> Any:
     search = SimpleNamespace(metric="val_accuracy")
+    lock = lock or SimpleNamespace(check=lambda: None)
     return SimpleNamespace(
-        folder=SimpleNamespace(root=str(folder), path=lambda name: name), writer=SimpleNamespace(flush=lambda: None),
-        trials=lambda: TRIALS, job=SimpleNamespace(search=search),
+        folder=SimpleNamespace(root=str(folder), path=lambda name: name), trials=lambda: TRIALS,
+        writer=SimpleNamespace(flush=lambda: None, lock=lock), job=SimpleNamespace(search=search),
     )  # fmt: skip
 
 
@@ -54,6 +56,20 @@ def test_a_search_that_breaks_off_says_how(tmp_path: Path, error: BaseException,
     end = SearchEnd.read(tmp_path)
     assert end is not None
     assert (end.status, end.reason) == (status, str(error) or "interrupted")
+
+
+def test_a_run_folder_that_was_moved_is_not_made_anew_for_its_end(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    error = RuntimeError("the run folder was moved")
+    with (
+        RunLock(folder) as lock,
+        pytest.raises(RuntimeError),
+        recorded_end(run_at(folder, lock), loop_that()),
+    ):
+        folder.rename(tmp_path / "moved")
+        raise error
+    assert not folder.exists()
 
 
 def test_a_finished_search_with_nothing_left_to_do_keeps_its_end(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_first_point_outside_the_space_is_refused_with_what_is_allowed(tmp_pat
         new_strategy(mine, prepared_space(mine))
     first, second = map(str, caught.value.problems)
     assert first.startswith("search.initial_configs[0].learning_rate: 7.0")
-    assert second.startswith("search.initial_configs[1].lerning_rate") and "learning_rate" in second
+    assert second.startswith('search.initial_configs[1].lerning_rate: 0.01; did you mean "learning_rate"?')
 
 
 def stepped(trial: Any) -> dict[str, Any]:

@@ -116,6 +116,34 @@ def test_a_state_discarded_while_it_is_written_does_not_come_back(
     assert caplog.text == "", "it is no write that failed"
 
 
+def test_a_run_folder_that_was_moved_is_not_made_anew(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    store = CheckpointStore(str(run / "checkpoints"))
+    store.save(checkpoint())
+    store.wait()
+    run.rename(tmp_path / "moved")
+    store.save(checkpoint(4))
+    assert not store.settle() and not run.exists()
+    (told,) = store.take_unsaved()
+    assert "the run folder was moved or removed" in told
+    (tmp_path / "moved").rename(run)
+    store.save(checkpoint(5))
+    assert store.settle(), "it is back"
+
+
+def test_a_state_that_cannot_be_deleted_stays_with_a_line_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = CheckpointStore(str(tmp_path))
+    store.save(checkpoint())
+    store.wait()
+    (tmp_path / "t00000.npz").mkdir()
+    store.keep_only(frozenset())
+    assert [file.name for file in tmp_path.iterdir()] == ["t00000.npz"]
+    assert "the saved state of t00000 is not deleted (" in caplog.text
+
+
 def test_a_damaged_file_counts_as_no_state(tmp_path: Path) -> None:
     store = CheckpointStore(str(tmp_path))
     store.save(checkpoint())

@@ -139,28 +139,32 @@ def test_a_write_that_failed_does_not_fail_its_trial(
     new_run: Callable,
     new_start: Callable,
     refuse_puts: Callable,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    refuse_puts(2)
+    refuse_puts(2, 3)
     run = new_run(tmp_path, max_epochs=4, **EVERY_EPOCH)
     run.begin(new_start())
-    assert step_epochs(run, 4) == [1, 2, 3, 4]
+    results = [run.step() for _ in range(4)]
     run.end()
-    assert caplog.text.count("the last state of t00000 was not saved (") == 1
+    assert [result.report.epoch for result in results] == [1, 2, 3, 4]
+    (note,) = [note for result in results for note in result.notes]
+    assert note.startswith("the last state of t00000 was not saved (OSError: AWS Error SLOW_DOWN")
     saved = CheckpointStore(str(tmp_path)).load("t00000", run.identity)
     assert saved is not None and saved.epoch == 4
 
 
-def test_a_rung_that_must_be_durable_is_not_reported_when_its_write_failed(
+def test_a_trial_that_pauses_without_its_state_goes_on_from_the_one_before(
     tmp_path: Path, new_run: Callable, new_start: Callable, refuse_puts: Callable
 ) -> None:
-    refuse_puts(1)
-    rules = {"checkpoint_epochs": frozenset({2}), "durable_rungs": True}
+    refuse_puts(2)
+    rules = {"checkpoint_epochs": frozenset({1, 2}), "durable_rungs": True}
     run = new_run(tmp_path, max_epochs=4, **rules)
     run.begin(new_start())
     run.step()
-    result = run.step()
-    assert result.failure is Outcome.FAILED and "SLOW_DOWN" in result.error
+    paused = run.step()
+    assert paused.failure is None and paused.report.epoch == 2
+    assert "was not saved (OSError: AWS Error SLOW_DOWN" in paused.notes[0], "told before the trial pauses"
+    run.begin(new_start())
+    assert step_epochs(run, 4) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(("peak", "refused", "best"), [(2, 2, 1), (3, 4, 3), (1, 2, 1)])

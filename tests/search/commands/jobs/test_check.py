@@ -49,6 +49,27 @@ def test_classes_of_very_different_sizes_are_pointed_out(
     assert all(f"{large} training images and the smallest {small}" in line for line in warnings)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "metric", "advice"),
+    [
+        ({}, "val_accuracy", "in training by space.fixed.class_balance 1 and in validation by search.metric"),
+        ({"class_balance": 1}, "val_accuracy", "the same weight in validation by search.metric"),
+        ({}, "val_macro_f1", "the same weight in training by space.fixed.class_balance 1"),
+        ({"class_balance": 1}, "val_balanced_accuracy", None),
+    ],
+)
+def test_a_job_that_weighs_its_classes_is_not_advised_to(
+    job_file, tmp_path: Path, fixed: dict[str, int], metric: str, advice: str | None
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 1), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.repeat([0, 1], [20, 80]))
+    data = {"source": "npz", "path": str(tmp_path / "set.npz")}
+    overrides = [f"search.metric={metric}", *(f"space.fixed.{name}={value}" for name, value in fixed.items())]
+    lines = describe_job(Job.from_file(job_file(data=data), overrides))
+    told = [line for line in lines if "largest class" in line]
+    assert len(told) == (advice is not None) and all(str(advice) in line for line in told)
+
+
 def small_images(folder: Path, count: int) -> Path:
     rng = np.random.default_rng(0)
     for number in range(2 * count):
