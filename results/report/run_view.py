@@ -19,6 +19,7 @@ from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from toprung.results.analysis.importance.joint_model import RungResults
     from toprung.results.analysis.importance.parameter import Parameter
@@ -39,7 +40,7 @@ class JobFacts:
         plan: What the search means to do.
         yaml: The job as a job file.
         retrained: The report of a retraining; None without one.
-        is_active: Whether a driver writes the run now.
+        active_since: When the driver that writes the run now took it, UTC; None where none does.
         space: The name of the space.
         ended_because: What ended the search before its trials had ended; empty where that is not known.
     """
@@ -49,9 +50,14 @@ class JobFacts:
     plan: SearchPlan
     yaml: str = ""
     retrained: Mapping[str, Any] | None = None
-    is_active: bool = False
+    active_since: datetime | None = None
     space: str = ""
     ended_because: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a driver writes the run now."""
+        return self.active_since is not None
 
     @property
     def trials(self) -> int:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S UTC"
+
 
 @dataclass(frozen=True)
 class LockHolder:
@@ -42,7 +44,7 @@ class LockHolder:
     def this_process(cls) -> Self:
         """This process, which takes the run now."""
         pid = os.getpid()
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        now = datetime.now(UTC).strftime(TIME_FORMAT)
         return cls(uuid.uuid4().hex, pid, socket.gethostname(), this_machine(), _start_of(pid) or "", now)
 
     @classmethod
@@ -74,6 +76,14 @@ class LockHolder:
         except PermissionError:
             pass
         return _start_of(self.pid) == (self.started or None)
+
+    @property
+    def took_at(self) -> datetime:
+        """When the run was taken, UTC; now where the file does not tell."""
+        try:
+            return datetime.strptime(self.since, TIME_FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            return datetime.now(UTC)
 
     def __str__(self) -> str:
         return f"pid {self.pid}, host {self.host}, since {self.since}"

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from toprung.search.jobs.schema import Job
 
 EVERY_SECS = 4.0
-MAX_SHARE = (
-    0.02  # of the driver's time: an estimate for thousands of trials takes a second, in which no worker waits
-)
+MAX_SHARE = 0.03  # of a core; an estimate for thousands of trials takes a second
 
 
 class RemainingTime:
@@ -29,12 +27,16 @@ class RemainingTime:
     Args:
         estimate: Gives them anew; None where they are not known.
         clock: Monotonic seconds.
+        core_clock: Seconds of a core that the thread has taken.
     """
 
     def __init__(
-        self, estimate: Callable[[], float | None], clock: Callable[[], float] = time.monotonic
+        self,
+        estimate: Callable[[], float | None],
+        clock: Callable[[], float] = time.monotonic,
+        core_clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._estimate, self._clock = estimate, clock
+        self._estimate, self._clock, self._core_clock = estimate, clock, core_clock
         self._secs: float | None = None
         self._estimated_at_secs, self._due_secs = 0.0, clock()
 
@@ -42,8 +44,9 @@ class RemainingTime:
         """The seconds that are left now; None where they are not known."""
         now_secs = self._clock()
         if now_secs >= self._due_secs:
+            before_secs = self._core_clock()
             self._secs, self._estimated_at_secs = self._estimate(), now_secs
-            took_secs = self._clock() - now_secs
+            took_secs = self._core_clock() - before_secs
             self._due_secs = now_secs + max(EVERY_SECS, took_secs / MAX_SHARE)
         return None if self._secs is None else max(0.0, self._secs - (now_secs - self._estimated_at_secs))
 
@@ -56,14 +59,14 @@ def search_plan(job: Job) -> SearchPlan:
 
 
 def remaining_time(root: str, job: Job) -> RemainingTime:
-    """The time that the search which writes the run `root` still takes."""
-    plan = search_plan(job)
+    """The time that the search which begins to write the run `root` now still takes."""
+    plan, active_since = search_plan(job), datetime.now(UTC)
 
     def estimate() -> float | None:
         with suppress(
             OSError, InputError
         ):  # storage that does not answer now, or a part that somebody damaged
-            return remaining_secs(*read_tables(root), plan, datetime.now(UTC))
+            return remaining_secs(*read_tables(root), plan, datetime.now(UTC), active_since)
         return None
 
     return RemainingTime(estimate)

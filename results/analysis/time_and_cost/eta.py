@@ -52,6 +52,7 @@ def remaining_secs(
     trials: pd.DataFrame,
     plan: SearchPlan,
     now: datetime,
+    active_since: datetime | None = None,
     seed: int = 0,
 ) -> float | None:
     """Seconds until the last trial ends; None before a first result, where hours end it, and when nothing is left.
@@ -62,6 +63,8 @@ def remaining_secs(
         trials: The table of ended trials.
         plan: What the search means to do.
         now: The present, UTC.
+        active_since: When the driver that writes the run started; no trial was trained just before. None where one
+            driver has written all of it.
         seed: Of the plays.
     """
     proposed = proposals.drop_duplicates("trial_id")
@@ -70,6 +73,8 @@ def remaining_secs(
     if epochs.empty or plan.trials >= AS_MANY_AS_FIT or not (len(running) or to_begin):
         return None
     known = _known(running, _measured(epochs, plan.objective), trials, plan, to_begin, now)
+    if active_since:
+        known = known.silent_at_most((now - active_since).total_seconds())
     if not known.paces:
         return None
     rng = Random(seed)
@@ -169,10 +174,13 @@ def rises(at_rungs: Sequence[pd.Series]) -> list[Rise]:
 
 
 def _start_secs(epochs: pd.DataFrame, trials: pd.DataFrame) -> float:
-    """Seconds of a trial beside its epochs, the median of the ended ones."""
+    """Seconds of a trial beside its epochs, the median of the ended ones; as measured, where they were."""
     lasted = (trials["ended_at"] - trials["started_at"]).dt.total_seconds()
     trained = trials["trial_id"].map(epochs.groupby("trial_id")["epoch_secs"].sum()).astype(float)
-    spare = (lasted - trained).dropna()
+    spare = lasted - trained  # of a trial that was interrupted, with the time until it was continued
+    if "overhead_secs" in trials:
+        spare = trials["overhead_secs"].astype(float).fillna(spare)
+    spare = spare.dropna()
     return max(0.0, float(spare.median())) if len(spare) else 0.0
 
 

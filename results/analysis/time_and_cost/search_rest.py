@@ -13,7 +13,7 @@ import heapq
 import math
 from bisect import bisect_right, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class KnownSearch:
     start_secs: float
     running: Sequence[RunningTrial]
     to_begin: int
+
+    def silent_at_most(self, secs: float) -> KnownSearch:
+        """The same where no trial has been silent for longer: nothing ran before."""
+        running = [trial._replace(silent_secs=min(trial.silent_secs, secs)) for trial in self.running]
+        return replace(self, running=running)
 
 
 class _Way(NamedTuple):

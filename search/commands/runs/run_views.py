@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def view_of(folder: RunFolder) -> RunView:
     """A run as it is now. Raises `InputError` where there is none."""
     job, model = folder.job(), champion(folder)
-    end = SearchEnd.read(folder.root)
+    end, holder = SearchEnd.read(folder.root), present_holder(folder.root)
     facts = JobFacts(
         name=folder.name,
         objectives=job.search.optimized,
@@ -32,7 +32,7 @@ def view_of(folder: RunFolder) -> RunView:
         space=job.space.name,
         yaml=job.to_yaml(),
         retrained=None if model is None else model.report,
-        is_active=present_holder(folder.root) is not None,
+        active_since=None if holder is None else holder.took_at,
         ended_because="" if end is None else end.reason,
     )
     return RunView.read(folder.root, facts)

@@ -64,7 +64,7 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
         because = f" ({job.ended_because})" if job.ended_because else ""
         yield f"state      no search writes this run{because}: the same `toprung search` goes on with it"
     if job.is_active:
-        left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now)
+        left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now, job.active_since)
         unknown = "until its hours are over" if job.trials >= AS_MANY_AS_FIT else "not known yet"
         yield f"left       {unknown if left is None else f'about {duration(left)}'}"
     if view.bounds_line:

@@ -41,7 +41,11 @@ def view(tmp_path: Path) -> Callable[..., RunView]:
             for number in range(trials):
                 write_trial(writer, number, rng)
         facts = JobFacts(
-            name, VAL_ACCURACY, SearchPlan(trials, (1, 3, 9), 3), f"name: {name}\n", is_active=is_active
+            name,
+            VAL_ACCURACY,
+            SearchPlan(trials, (1, 3, 9), 3),
+            f"name: {name}\n",
+            active_since=datetime.now(UTC) if is_active else None,
         )
         return RunView.read(str(tmp_path / name), facts)
 

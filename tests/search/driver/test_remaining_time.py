@@ -27,30 +27,30 @@ class Estimates:
 
 def test_it_is_counted_down_until_the_next_estimate() -> None:
     estimates = Estimates(60.0, 90.0)
-    remaining, told = RemainingTime(estimates, estimates.clock), []
-    for _ in range(6):
+    remaining, told = RemainingTime(estimates, estimates.clock, estimates.clock), []
+    for _ in range(5):
         told.append(remaining.secs())
         estimates.now_secs += 1.0
-    assert told == pytest.approx([60.0, 58.99, 57.99, 56.99, 55.99, 90.0])
+    assert told == pytest.approx([60.0, 58.99, 57.99, 56.99, 90.0])
     assert estimates.made == 2
 
 
 def test_an_estimate_that_takes_long_is_made_seldom() -> None:
     estimates = Estimates(*[1000.0] * 10, took_secs=2.0)
-    remaining = RemainingTime(estimates, estimates.clock)
+    remaining = RemainingTime(estimates, estimates.clock, estimates.clock)
     for _ in range(150):
         remaining.secs()
         estimates.now_secs += 1.0
-    assert estimates.made == 2, "one in 100 s"
+    assert estimates.made == 3, "one in 67 s"
 
 
 def test_what_is_not_known_is_not_counted_down_and_nothing_is_below_zero() -> None:
     estimates = Estimates(None, 2.0)
-    remaining, told = RemainingTime(estimates, estimates.clock), []
-    for _ in range(9):
+    remaining, told = RemainingTime(estimates, estimates.clock, estimates.clock), []
+    for _ in range(8):
         told.append(remaining.secs())
         estimates.now_secs += 1.0
-    assert told[:5] == [None] * 5 and told[5] == 2.0 and told[-1] == 0.0
+    assert told[:4] == [None] * 4 and told[4] == 2.0 and told[-1] == 0.0
 
 
 def test_a_run_that_cannot_be_read_has_no_estimate(tmp_path) -> None:

@@ -134,3 +134,17 @@ def test_high_scores_are_expected_to_rise_less_where_they_did() -> None:
     ends = [rise.draw(1.0, Random(seed)) for seed in range(300)]
     # Half a measurement of "no rise" against 30 of slope 0 lifts a first score of 1 by 0.5 / 30 < 0.02.
     assert float(np.mean(ends)) == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_hours_between_two_drivers_are_no_time_of_training() -> None:
+    """The first driver of a run was killed after 2 epochs of a trial; the second went on with it an hour later."""
+    names = ["t00000"] * 4 + ["t00001"] * 2
+    epochs = epochs_of([0.5] * 6, names).assign(reported_at=pd.Timestamp(START), epoch_secs=1.0)
+    trials = ended(1, 3600.0).assign(overhead_secs=2.0)
+    now = START + timedelta(hours=1, seconds=1)
+    plan = SearchPlan(3, (4,), 3)
+    left_secs = remaining_secs(
+        proposed(2), epochs, trials, plan, now, active_since=now - timedelta(seconds=1)
+    )
+    # One second of the third epoch of t00001 is over; t00002 then takes 2 s beside its 4 epochs.
+    assert left_secs == pytest.approx(1.0 + 2.0 + 4.0)
