@@ -42,7 +42,8 @@ def all_failed_reason(trials: pd.DataFrame, metric: str) -> str | None:
     ]
     if not has_failed or not all(has_failed):
         return None
-    return f"all {len(trials)} trials failed: {commonest_reasons(trials)}"
+    again = "once that is mended, the same command with --retry-failed tries them again"
+    return f"all {len(trials)} trials failed: {commonest_reasons(trials)}; {again}"
 
 
 def _has_failed(outcome: Outcome, has_value: bool) -> bool:

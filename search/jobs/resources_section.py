@@ -43,7 +43,7 @@ class ResourcesSection(Section):
         description="Whether a trial repeats bit for bit on a GPU too: slower steps, and float32 without XLA where "
         "these are auto.",
     )
-    worker_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+    worker_memory_gb: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         None,
         description="Memory in GB above which a worker is replaced between trials; null for 0.8 of its cores' share.",
     )
@@ -51,12 +51,12 @@ class ResourcesSection(Section):
         3,
         description="Number of restarts of a trial whose worker died; the death of a whole node does not count.",
     )
-    wait_minutes: Annotated[float, Field(ge=0)] = Field(
+    wait_minutes: Annotated[float, Field(ge=0, le=525_600)] = Field(
         30.0,
         description="Minutes for which a search waits while no node of the cluster can hold a trial; 0 ends it at "
         "once.",
     )
-    max_epoch_hours: Annotated[float, Field(gt=0, le=8760)] = Field(
+    max_epoch_hours: Annotated[float, Field(ge=1e-4, le=8760)] = Field(
         6.0,
         description="Maximum hours of an epoch; a worker that reports nothing for longer is replaced.",
     )

@@ -45,7 +45,7 @@ class StorageSection(Section):
     checkpoint_secs: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Seconds of training after which a trial is saved between its rungs."
     )
-    checkpoint_gb: Annotated[float, Field(gt=0)] = Field(
+    checkpoint_gb: Annotated[float, Field(gt=0, le=1e6)] = Field(
         20.0,
         description="GB for the states of the trials; those of the oldest ended trials are deleted first, the best "
         "trial's never.",

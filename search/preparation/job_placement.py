@@ -11,6 +11,7 @@ from toprung.results.tracking.tracker_kinds import TRACKERS
 from toprung.search.preparation.tracking_address import check_tracking
 from toprung.search.runs.run_folder import JOB_FILE, RunFolder
 from toprung.spaces.errors import InputError, Problem
+from toprung.trainables.system.imports import BACKENDS, keras_backend
 from toprung.trainables.system.storage import Storage
 from toprung.trainables.system.uris import is_uri
 
@@ -27,11 +28,20 @@ RAY_COPY = "_ray_pkg_"
 
 def placement_problems(job: Job) -> Iterator[Problem]:
     """What a job asks that can be had nowhere: of a machine, of its storage, of MLflow."""
-    for check in (check_gpus, check_storage_outlives_job, check_tracking, check_trackers):
+    for check in (check_backend, check_gpus, check_storage_outlives_job, check_tracking, check_trackers):
         try:
             check(job)
         except InputError as error:
             yield from error.problems
+
+
+def check_backend(_: Job) -> None:
+    """Raise `InputError` where Keras would compute with a backend that trains nothing here."""
+    backend = keras_backend()
+    if backend not in BACKENDS:
+        raise InputError.single(
+            "KERAS_BACKEND or ~/.keras/keras.json", repr(backend), f"must be {' or '.join(BACKENDS)}"
+        )
 
 
 def check_gpus(job: Job) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+BACKENDS = ("tensorflow", "jax")  # of Keras, that models are trained with here
+
 # Keras imports these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
 # time that a worker needs to start, and nothing that it trains with.
 NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")

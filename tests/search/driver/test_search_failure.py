@@ -22,7 +22,10 @@ def test_the_commonest_reasons_are_named_where_every_trial_failed() -> None:
         (Outcome.OOM, None, "no room"),
     ]
     reason = all_failed_reason(trials(BROKEN, *other, BROKEN, BROKEN), "val_accuracy")
-    assert reason == "all 6 trials failed: 3 x FAILED, ValueError: my own error; 2 x OOM, no room"
+    assert reason == (
+        "all 6 trials failed: 3 x FAILED, ValueError: my own error; 2 x OOM, no room; "
+        "once that is mended, the same command with --retry-failed tries them again"
+    )
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PREEMPTED, Outcome.TIMEOUT])

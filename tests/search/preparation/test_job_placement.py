@@ -15,6 +15,7 @@ from toprung.search.preparation.job_placement import (
     check_gpus,
     check_storage_outlives_job,
     check_trackers,
+    placement_problems,
     with_epochs,
 )
 from toprung.search.preparation.prepare import prepare
@@ -117,3 +118,16 @@ def test_a_tracker_whose_package_is_missing_is_told_with_what_to_install(
         check_trackers(Job.from_dict(content, "job"))
     told = "tracking.also: Weights & Biases needs wandb, which is not installed; pip install wandb"
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("backend", ["torch", "foo"])
+def test_a_backend_that_trains_nothing_here_is_told_before_the_first_trial(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    problems = [
+        str(problem) for problem in placement_problems(Job.from_dict({"name": "a", "data": "digits"}))
+    ]
+    assert problems == [f"KERAS_BACKEND or ~/.keras/keras.json: {backend!r}; must be tensorflow or jax"]
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert not [*placement_problems(Job.from_dict({"name": "a", "data": "digits"}))]
