@@ -11,7 +11,11 @@ from toprung.trainables.system.uris import absolute, join
 
 
 def show_repair(run: str) -> None:
-    """Repair the tables of a run and print what was kept and lost. Raises what `repair_run` raises."""
+    """Repair the tables of a run and print what was kept and lost.
+
+    Raises:
+        InputError: What `repair_run` raises; or the job file, which nothing can repair, is damaged or lost.
+    """
     root = absolute(run)
     RunFolder(root).check_writable("RUN")
     repaired = repair_run(root)
@@ -23,4 +27,5 @@ def show_repair(run: str) -> None:
         print(f"kept       damaged files are in {join(root, DAMAGED)}")
     else:
         print("nothing    was damaged: the tables stay as they are")
+    RunFolder(root).job()
     print(f"next       toprung status {quote(short_path(root))}")
