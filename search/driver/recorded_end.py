@@ -41,7 +41,8 @@ def recorded_end(run: OpenRun, loop: SearchLoop) -> Iterator[None]:
             end.write(root)
         raise
     failure = failure_of(loop, run)
-    SearchEnd.now("FAILED" if failure else "FINISHED", failure or loop.stop_reason or "").write(root)
+    reason = failure or loop.stop_reason or loop.used_up_reason or ""
+    SearchEnd.now("FAILED" if failure else "FINISHED", reason).write(root)
 
 
 def _first_line(error: BaseException) -> str:

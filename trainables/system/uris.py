@@ -47,13 +47,17 @@ def broken_path_rule(path: str) -> LiteralString | None:
     """The rule that keeps a path or URI from naming a file, whatever is there; None where it may name one."""
     if "\0" in path:
         return "must hold no NUL"
+    if not is_storable(
+        path
+    ):  # os.fsencode takes a name's byte that is no UTF-8, and Arrow's file systems do not
+        return "must be a text that UTF-8 holds"
     try:
         local = path if is_uri(path) else str(Path(path).expanduser())
         names = os.fsencode(local).split(b"/")
     except RuntimeError:
         return "must begin with the home folder of a user that is known here, or be another path"
-    except UnicodeEncodeError:
-        return "must be a text that UTF-8 holds"
+    except UnicodeEncodeError:  # the file system's encoding may be narrower
+        return "must be a text that the file system's encoding holds"
     if any(len(name) > MAX_NAME_BYTES for name in names) or len(local) > MAX_PATH_CHARS:
         return "must be shorter: a name in a path has at most 255 bytes, and a path 4,000 characters"
     return None

@@ -25,8 +25,10 @@ def run_at(folder: Path, lock: Any = None) -> Any:
     )  # fmt: skip
 
 
-def loop_that(finished: bool = False, stop: str | None = None, abort: str | None = None) -> Any:
-    return SimpleNamespace(finished=finished, stop_reason=stop, abort_reason=abort)
+def loop_that(
+    finished: bool = False, stop: str | None = None, abort: str | None = None, used_up: str | None = None
+) -> Any:
+    return SimpleNamespace(finished=finished, stop_reason=stop, abort_reason=abort, used_up_reason=used_up)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,7 @@ def loop_that(finished: bool = False, stop: str | None = None, abort: str | None
     [
         (loop_that(), "FINISHED", ""),
         (loop_that(stop="target of 0.95 was reached"), "FINISHED", "target of 0.95 was reached"),
+        (loop_that(used_up="space is used up"), "FINISHED", "space is used up"),
         (loop_that(abort="the first 5 trials all failed"), "FAILED", "the first 5 trials all failed"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from toprung.trainables.system.uris import (
     absolute,
+    broken_path_rule,
     has_secrets,
     join,
     last_name,
@@ -88,3 +89,26 @@ def test_what_opens_a_store_is_masked_wherever_it_stands(uri: str, shown: str) -
 )
 def test_what_is_no_secret_is_shown(text: str) -> None:
     assert mask_secrets(text) == text and not has_secrets(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("runs/caf\udce9", "UTF-8"),  # what the shell's argument caf\xe9 becomes
+        ("s3://bucket/\ud800", "UTF-8"),
+        ("runs/a\0b", "NUL"),
+        ("~nobody_at_all/runs", "home folder"),
+        ("n" * 256, "255 bytes"),
+        ("\u00e9" * 128, "255 bytes"),
+        ("n/" * 2001, "4,000 characters"),
+    ],
+)
+def test_a_path_that_no_file_system_takes_is_told_by_the_rule_it_breaks(path: str, rule: str) -> None:
+    broken = broken_path_rule(path)
+    assert broken is not None and rule in broken
+
+
+def test_other_paths_break_no_rule() -> None:
+    assert [broken_path_rule(path) for path in ("runs/caf\u00e9", "s3://bucket/runs", "n" * 255)] == [
+        None
+    ] * 3
