@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import logging
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NEWEST, BEST = ".npz", ".best.npz"
 PARTIAL = ".npz.partial"  # a local file until it is whole; one stays where a worker was killed
 _META = "__meta__"
+MAX_LOOKING = 0.05  # of a core, for how much all states take: with thousands of them it is felt
 _log = logging.getLogger("toprung")
 
 
@@ -66,6 +68,7 @@ class CheckpointStore:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last_write: Future[None] | None = None
         self._last_trial = ""
+        self._look_again_secs = 0.0
         self._unsaved: list[str] = []
         self._told: set[tuple[str, object]] = set()
 
@@ -156,11 +159,18 @@ class CheckpointStore:
         self._delete_each(self._sizes().keys() & trial_ids)
 
     def keep_within(self, max_bytes: int, may_go: Sequence[str]) -> None:
-        """Delete in the background states of `may_go`, the first first, until all states take `max_bytes` or less."""
+        """Delete in the background states of `may_go`, the first first, until all states take `max_bytes` or less.
+
+        Calls that follow so closely that looking at all files would take a core's MAX_LOOKING share do nothing.
+        """
         self._writer.submit(self._shrink, max_bytes, tuple(may_go))
 
     def _shrink(self, max_bytes: int, may_go: Sequence[str]) -> None:
+        if time.monotonic() < self._look_again_secs:
+            return
+        began_secs = time.thread_time()
         sizes = self._sizes()
+        self._look_again_secs = time.monotonic() + (time.thread_time() - began_secs) / MAX_LOOKING
         total = sum(sizes.values())
         for trial_id in may_go:
             if total <= max_bytes:

@@ -140,8 +140,10 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
         )
         factors.append(factors[-1] * float(np.exp(shrunk)))
     of_epoch = np.repeat(factors, np.diff(edges))
-    paces = known["epoch_secs"] / of_epoch[known["epoch"].to_numpy(dtype=int) - 1]
-    latest = paces.groupby(known["trial_id"]).apply(lambda own: own.tail(LATEST_EPOCHS).median())
+    paces = known[["trial_id"]].assign(
+        secs=known["epoch_secs"] / of_epoch[known["epoch"].to_numpy(dtype=int) - 1]
+    )
+    latest = paces.groupby("trial_id").tail(LATEST_EPOCHS).groupby("trial_id")["secs"].median()
     return np.concatenate([[0.0], np.cumsum(of_epoch)]), latest
 
 

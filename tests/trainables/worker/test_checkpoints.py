@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -230,6 +231,27 @@ def test_a_quota_is_kept_at_the_cost_of_those_named_first(tmp_path: Path) -> Non
     store.save(checkpoint(trial_id="t00002"))
     store.wait()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t00000.npz", "t00002.npz"]
+
+
+def test_a_quota_over_many_states_is_not_looked_after_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def entries(_: Storage) -> list[object]:
+        """A folder of so many files that listing it takes a core 20 ms."""
+        looks.append(time.thread_time())
+        while time.thread_time() < looks[-1] + 0.02:
+            pass
+        return []
+
+    monkeypatch.setattr(Storage, "entries", entries)
+    store = CheckpointStore(str(tmp_path))
+    began_secs = time.monotonic()
+    while time.monotonic() < began_secs + 0.5:
+        store.keep_within(10, [])
+        time.sleep(0.005)
+    assert 1 <= len(looks) <= 3, "one in 0.4 s, of a hundred calls"
 
 
 def test_states_that_may_not_go_stay_whatever_the_quota(tmp_path: Path) -> None:
