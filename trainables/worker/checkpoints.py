@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NEWEST, BEST = ".npz", ".best.npz"
 PARTIAL = ".npz.partial"  # a local file until it is whole; one stays where a worker was killed
 _META = "__meta__"
-MAX_LOOKING = 0.05  # of a core, for how much all states take: with thousands of them it is felt
+MAX_LOOKING, MAX_LOOKING_PAUSE_SECS = 0.05, 1.0  # of a core, for how much all states take: thousands are felt
 _log = logging.getLogger("toprung")
 
 
@@ -68,7 +68,8 @@ class CheckpointStore:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._last_write: Future[None] | None = None
         self._last_trial = ""
-        self._look_again_secs = 0.0
+        self._quota: tuple[int, tuple[str, ...]] = (0, ())
+        self._shrink_waits, self._look_again_secs = False, 0.0
         self._unsaved: list[str] = []
         self._told: set[tuple[str, object]] = set()
 
@@ -161,13 +162,17 @@ class CheckpointStore:
     def keep_within(self, max_bytes: int, may_go: Sequence[str]) -> None:
         """Delete in the background states of `may_go`, the first first, until all states take `max_bytes` or less.
 
-        Calls that follow so closely that looking at all files would take a core's MAX_LOOKING share do nothing.
+        Calls that follow closely are one, with what the last of them says: looking at all files takes time.
         """
-        self._writer.submit(self._shrink, max_bytes, tuple(may_go))
+        self._quota = max_bytes, tuple(may_go)
+        if not self._shrink_waits:
+            self._shrink_waits = True
+            self._writer.submit(self._shrink)
 
-    def _shrink(self, max_bytes: int, may_go: Sequence[str]) -> None:
-        if time.monotonic() < self._look_again_secs:
-            return
+    def _shrink(self) -> None:
+        time.sleep(min(MAX_LOOKING_PAUSE_SECS, max(0.0, self._look_again_secs - time.monotonic())))
+        self._shrink_waits = False  # a call from now on has to look again
+        max_bytes, may_go = self._quota
         began_secs = time.thread_time()
         sizes = self._sizes()
         self._look_again_secs = time.monotonic() + (time.thread_time() - began_secs) / MAX_LOOKING

@@ -233,6 +233,18 @@ def test_a_quota_is_kept_at_the_cost_of_those_named_first(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t00000.npz", "t00002.npz"]
 
 
+def test_the_last_of_many_quotas_is_kept(tmp_path: Path) -> None:
+    store = CheckpointStore(str(tmp_path))
+    for number in range(30):
+        store.save(checkpoint(trial_id=f"t{number:05d}"))
+        store.wait()
+        size = (tmp_path / f"t{number:05d}.npz").stat().st_size
+        store.keep_within(2 * size, [f"t{earlier:05d}" for earlier in range(number)])
+    store.save(checkpoint(trial_id="t00099"))
+    store.wait()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t00028.npz", "t00029.npz", "t00099.npz"]
+
+
 def test_a_quota_over_many_states_is_not_looked_after_all_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
