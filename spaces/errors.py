@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -80,3 +81,15 @@ def _cut(value: object) -> object:
     if isinstance(value, list | tuple):
         return type(value)(_cut(one) for one in value[:SHOWN_ITEMS])
     return value
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """'did you mean "x"?' for the closest allowed name; the empty string when nothing is close."""
+    close = difflib.get_close_matches(given, list(allowed), n=1)
+    return f'did you mean "{close[0]}"?' if close else ""
+
+
+def name_rule(given: str, allowed: Iterable[str]) -> str:
+    """The rule that a name is one of these, with the closest before it."""
+    names = list(allowed)
+    return " ".join(part for part in (did_you_mean(given, names), f"allowed are {', '.join(names)}") if part)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toprung.results.report.literal_texts import literal_texts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -27,21 +29,22 @@ def write_pictures(charts: Sequence[Chart], folder: Path) -> Iterator[Path]:
     from matplotlib.figure import Figure
 
     for chart in charts:
-        figure = Figure(
-            figsize=(9 if chart.wide else 6, max(2.2, chart.height / PIXELS_PER_INCH + 0.8)),
-            layout="constrained",
-        )
-        FigureCanvasAgg(figure)
-        _draw(chart, figure.add_subplot())
         path = folder / f"{_file_name(chart.id)}.png"
-        figure.savefig(path, dpi=DPI)
+        with literal_texts():
+            figure = Figure(
+                figsize=(9 if chart.wide else 6, max(2.2, chart.height / PIXELS_PER_INCH + 0.8)),
+                layout="constrained",
+            )
+            FigureCanvasAgg(figure)
+            _draw(chart, figure.add_subplot())
+            figure.savefig(path, dpi=DPI)
         yield path
 
 
 def _draw(chart: Chart, axes: Any) -> None:
     for series in chart.series:
         _DRAWN[series.kind](axes, series, COLORS.get(series.color, COLORS["accent"]))
-    axes.set_title(_literal(chart.title), loc="left", fontsize=11)
+    axes.set_title(chart.title, loc="left", fontsize=11)
     for axis, side in ((chart.x, "x"), (chart.y, "y")):
         _scale(axes, axis, side)
     if chart.y.names:
@@ -49,23 +52,25 @@ def _draw(chart: Chart, axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     names = dict.fromkeys(series.name for series in chart.series if series.kind not in ("rule", "heat"))
     if len(names) > 1:
-        above = {
-            "loc": "lower right",
-            "bbox_to_anchor": (1.0, 1.0),
-            "ncols": len(names),
-        }  # the bars fill the axes
-        axes.legend(fontsize=8, frameon=False, **(above if chart.y.names else {}))
+        # Bars fill the axes: their legend stands above.
+        place = (
+            {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": len(names)} if chart.y.names else {}
+        )
+        axes.legend(fontsize=8, frameon=False, **place)
 
 
 def _scale(axes: Any, axis: Axis, side: str) -> None:
-    getattr(axes, f"set_{side}label")(_literal(axis.label), fontsize=9)
+    getattr(axes, f"set_{side}label")(axis.label, fontsize=9)
     if axis.names:
-        names = [_literal(name) for name in axis.names]
         getattr(axes, f"set_{side}ticks")(
-            range(len(names)), names, fontsize=8, rotation=30 if side == "x" else 0
+            range(len(axis.names)), axis.names, fontsize=8, rotation=30 if side == "x" else 0
         )
     elif axis.log:
+        from matplotlib.ticker import LogFormatter
+
         getattr(axes, f"set_{side}scale")("log")
+        for kind in ("major", "minor"):  # the usual labels are formulas
+            getattr(getattr(axes, f"{side}axis"), f"set_{kind}_formatter")(LogFormatter())
 
 
 def _line(axes: Any, series: Series, color: str) -> None:
@@ -80,29 +85,25 @@ def _line(axes: Any, series: Series, color: str) -> None:
         color=color,
         lw=0.8 if is_many else 1.8,
         alpha=0.6 if is_many else 1.0,
-        label=_literal(series.name),
+        label=series.name,
     )
 
 
 def _step(axes: Any, series: Series, color: str) -> None:
-    axes.plot(series.x, series.y, color=color, lw=1.8, drawstyle="steps-post", label=_literal(series.name))
+    axes.plot(series.x, series.y, color=color, lw=1.8, drawstyle="steps-post", label=series.name)
 
 
 def _points(axes: Any, series: Series, color: str) -> None:
-    axes.scatter(
-        series.x, series.y, s=14, color=color, alpha=0.7, linewidths=0, label=_literal(series.name), zorder=3
-    )
+    axes.scatter(series.x, series.y, s=14, color=color, alpha=0.7, linewidths=0, label=series.name, zorder=3)
 
 
 def _band(axes: Any, series: Series, color: str) -> None:
-    axes.fill_between(
-        series.x, series.y, series.to, color=color, alpha=0.18, lw=0, label=_literal(series.name)
-    )
+    axes.fill_between(series.x, series.y, series.to, color=color, alpha=0.18, lw=0, label=series.name)
 
 
 def _bars(axes: Any, series: Series, color: str) -> None:
     widths = np.asarray(series.to, dtype=float) - np.asarray(series.x, dtype=float)
-    axes.barh(series.y, widths, left=series.x, height=0.75, color=color, label=_literal(series.name))
+    axes.barh(series.y, widths, left=series.x, height=0.75, color=color, label=series.name)
 
 
 def _rule(axes: Any, series: Series, color: str) -> None:
@@ -117,7 +118,7 @@ def _heat(axes: Any, series: Series, _: str) -> None:
     grid = np.full((len(rows), len(columns)), np.nan)
     grid[np.searchsorted(rows, series.y), np.searchsorted(columns, series.x)] = series.to
     drawn = axes.pcolormesh(columns, rows, grid, shading="nearest", cmap="Blues")
-    axes.figure.colorbar(drawn, ax=axes, label=_literal(series.name))
+    axes.figure.colorbar(drawn, ax=axes, label=series.name)
 
 
 _DRAWN = {
@@ -129,11 +130,6 @@ _DRAWN = {
     "rule": _rule,
     "heat": _heat,
 }
-
-
-def _literal(text: str) -> str:
-    """A text that matplotlib draws letter by letter: what stands between two dollar signs would be a formula."""
-    return text.replace("$", r"\$")
 
 
 def _file_name(text: str) -> str:

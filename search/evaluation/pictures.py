@@ -6,18 +6,17 @@ matplotlib is imported when a picture is drawn.
 from __future__ import annotations
 
 import io
-import warnings
-from contextlib import contextmanager
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from toprung.results.report.literal_texts import literal_texts
 from toprung.trainables.metrics.intervals import share_interval
 from toprung.trainables.saved_model.predictions import Predictions, label_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -29,31 +28,9 @@ MISTAKES, COLUMNS = 24, 6
 NAME_CHARS = 18
 INK, FAINT, BLUE, RED = "#1c1c1c", "#8a8a8a", "#2b6cb0", "#c0392b"
 DPI = 110
-WIDE_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "Droid Sans Fallback",
-    "Microsoft YaHei", "Hiragino Sans GB", "PingFang SC", "Arial Unicode MS", "Noto Sans Devanagari", "Noto Sans Thai",
-)  # fmt: skip
-"""Fonts with the letters of many scripts, of Linux, Windows and macOS."""
 
 
-@contextmanager
-def names_as_they_are() -> Iterator[None]:
-    """Draw texts letter by letter, in whatever script.
-
-    To matplotlib, what stands between two dollar signs is a formula, and its own font has no letters of East Asia,
-    which fonts of the machine may have. A letter that none of them has is a box.
-    """
-    import matplotlib
-    from matplotlib.font_manager import get_font_names
-
-    installed = {*get_font_names()}
-    fonts = ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
-    with matplotlib.rc_context({"text.parse_math": False, "font.family": fonts}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing")
-        yield
-
-
-@names_as_they_are()
+@literal_texts()
 def confusion_picture(evaluation: Evaluation, classes: Sequence[str]) -> bytes:
     """The share of each class's images that is taken for each class, as PNG.
 
@@ -114,7 +91,7 @@ def reliability_picture(calibration: Mapping[str, Any]) -> bytes:
     return _png(figure)
 
 
-@names_as_they_are()
+@literal_texts()
 def mistakes_picture(evaluation: Evaluation, images: np.ndarray, classes: Sequence[str]) -> bytes:
     """The wrong predictions that the model is surest of, with their images, as PNG.
 

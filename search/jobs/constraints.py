@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from toprung.search.jobs.section import Section
+from toprung.spaces.errors import name_rule
 from toprung.trainables.trial.bounds import Bound, Bounds, is_share
 from toprung.trainables.trial.objectives import BETTER
 
@@ -33,13 +33,8 @@ def known_metrics(given: Any) -> Any:
     """The constraints as given; raises the error of a field where one is of no metric that can be bounded."""
     unknown = [str(name) for name in given if name not in BETTER] if isinstance(given, Mapping) else []
     if unknown:
-        close = difflib.get_close_matches(unknown[0], BETTER, n=1)
-        context = {
-            "name": repr(unknown[0]),
-            "hint": f"did you mean {close[0]!r}? " if close else "",
-            "allowed": ", ".join(BETTER),
-        }
-        raise PydanticCustomError("name", "{name} cannot be bounded: {hint}allowed are {allowed}", context)
+        context = {"name": repr(unknown[0]), "rule": name_rule(unknown[0], BETTER)}
+        raise PydanticCustomError("name", "{name} cannot be bounded: {rule}", context)
     return given
 
 

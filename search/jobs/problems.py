@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from toprung.spaces.errors import InputError, Problem, shown
+from toprung.spaces.errors import InputError, Problem, name_rule, shown
 from toprung.trainables.system.uris import mask_secrets
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> Problem:
     given = mask_secrets(f"{shown(detail['input'])} given")
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(key, "unknown key", _did_you_mean(keys[-1], _keys_of_section(model, keys[:-1])))
+            return Problem(key, "unknown key", name_rule(keys[-1], _keys_of_section(model, keys[:-1])))
         case "missing":
             # Only a file names its job by itself.
             return Problem(
@@ -72,9 +71,3 @@ def _keys_of_section(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
 
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _did_you_mean(name: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed are {', '.join(allowed)}"

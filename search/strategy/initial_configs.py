@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from toprung.search.strategy.sampling.distributions import allows, from_unit, to
 from toprung.search.strategy.sampling.points import Point, Space, subseed
 from toprung.search.strategy.sampling.samplers import sample
 from toprung.spaces.definition.validation import bounds_rule
-from toprung.spaces.errors import InputError, Problem
+from toprung.spaces.errors import InputError, Problem, name_rule
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -103,16 +102,10 @@ def _refused(space: Space, number: int, config: Mapping[str, Any]) -> list[tuple
         return list(fit.refused.items())
     # A value that the job fixes may be repeated, so that a whole configuration can be copied from a table.
     return [
-        (name, _name_rule(name, fit.drawn.distributions))
+        (name, name_rule(name, sorted(fit.drawn.distributions)))
         for name in config
         if name not in fit.allowed and fit.drawn.config.get(name) != config[name]
     ]
-
-
-def _name_rule(name: str, allowed: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, allowed := sorted(allowed), n=1)
-    hint = f'did you mean "{close[0]}"? it ' if close else ""
-    return f"{hint}must be one of {', '.join(allowed)}"
 
 
 def _rule(distribution: BaseDistribution) -> str:

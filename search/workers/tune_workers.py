@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 # Ray Tune without what the tables already do; how many workers it starts is the dispatcher's choice.
 TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Tune imports MLflow and W&B, seconds of a core, to count the kinds of callbacks that it is given as objects.
+    # Tune imports MLflow and W&B, seconds of a core, to count the kinds of callbacks that it is given as objects. The
+    # user's own callbacks would see slots of workers and no trials.
     "RAY_TUNE_CALLBACKS": f"{__name__}.SilentProgress",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",

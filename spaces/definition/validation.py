@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.spaces.definition.bounds import Bounds
 from toprung.spaces.definition.overrides import Choices, Interval, Range
 from toprung.spaces.definition.trial import Value
-from toprung.spaces.errors import Problem
-from toprung.spaces.user_code.references import did_you_mean
+from toprung.spaces.errors import Problem, did_you_mean
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.references import did_you_mean
+from toprung.spaces.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)

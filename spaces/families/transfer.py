@@ -13,8 +13,8 @@ from toprung.spaces.definition.first_config import tried_first
 from toprung.spaces.definition.overrides import Choices, Interval, OverriddenTrial, Range
 from toprung.spaces.definition.recipe_vocabulary import OPTIMIZERS
 from toprung.spaces.definition.trial import OptunaTrial, Value, is_requested
+from toprung.spaces.errors import did_you_mean
 from toprung.spaces.families import augmentation, training_recipe
-from toprung.spaces.user_code.references import did_you_mean
 
 TRANSFER = "transfer"  # the name of the space
 BACKBONES = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -11,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toprung.spaces.errors import InputError
+from toprung.spaces.errors import InputError, did_you_mean
 from toprung.spaces.user_code.errors import errors_of_first_run
 from toprung.spaces.user_code.siblings import search_beside, siblings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -96,12 +94,6 @@ def with_absolute_path(reference: str) -> str:
     file, colon, attribute = reference.rpartition(":")
     is_file = colon and file.endswith(".py")
     return f"{Path(file).expanduser().absolute()}:{attribute}" if is_file else reference
-
-
-def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """'did you mean "x"?' for the closest allowed name; the empty string when nothing is close."""
-    close = difflib.get_close_matches(given, list(allowed), n=1)
-    return f'did you mean "{close[0]}"?' if close else ""
 
 
 def _split(reference: str, where: str) -> tuple[str, str]:

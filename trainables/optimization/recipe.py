@@ -14,8 +14,7 @@ from toprung.spaces.definition.recipe_vocabulary import (
     STANDARD,
     TECHNIQUES,
 )
-from toprung.spaces.errors import InputError, Problem
-from toprung.spaces.user_code.references import did_you_mean
+from toprung.spaces.errors import InputError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -47,9 +47,8 @@ def broken_path_rule(path: str) -> LiteralString | None:
     """The rule that keeps a path or URI from naming a file, whatever is there; None where it may name one."""
     if "\0" in path:
         return "must hold no NUL"
-    if not is_storable(
-        path
-    ):  # os.fsencode takes a name's byte that is no UTF-8, and Arrow's file systems do not
+    # os.fsencode takes a name's byte that is no UTF-8, and Arrow's file systems do not.
+    if not is_storable(path):
         return "must be a text that UTF-8 holds"
     try:
         local = path if is_uri(path) else str(Path(path).expanduser())

@@ -74,7 +74,7 @@ def remaining_secs(
         return None
     known = _known(running, _measured(epochs, plan.objective), trials, plan, to_begin, now)
     if active_since:
-        known = known.silent_at_most((now - active_since).total_seconds())
+        known = known.silent_at_most(max(0.0, (now - active_since).total_seconds()))
     if not known.paces:
         return None
     rng = Random(seed)
@@ -123,7 +123,7 @@ def _work(epochs: pd.DataFrame, rung_epochs: Sequence[int]) -> tuple[Floats, pd.
     """The work up to each epoch, in units of the first epoch's, and the seconds of a unit by trial.
 
     An epoch's work is that of its stretch between two rungs, relative to the stretch before in the same trials: first
-    epochs compile, and a training may unfreeze a network.
+    epochs compile, and a training may unfreeze a network. A trial's seconds for a unit are those of its latest epochs.
     """
     edges = sorted({0, 1, *rung_epochs})
     timed = np.isfinite(epochs["epoch_secs"].astype(float)) & (epochs["epoch_secs"] > 0.0)

@@ -14,8 +14,7 @@ from toprung.results.tables.parts import read_tables
 from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import CONFIG, OVERFLOW, RUN
 from toprung.search.driver.failed_trials import failure_summary
-from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.references import did_you_mean
+from toprung.spaces.errors import InputError, name_rule
 
 if TYPE_CHECKING:
     from toprung.search.runs.run_folder import RunFolder
@@ -144,10 +143,9 @@ def _with_details(board: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 def _existing(frame: pd.DataFrame, name: str, option: str) -> str:
     column = column_named(frame, name)
     if column is None:
-        known = _short_names(frame)
-        hint = did_you_mean(name, known)
-        rule = " ".join(["must be a column;", *([hint] if hint else []), "there are", ", ".join(known)])
-        raise InputError.single(option, repr(name), rule)
+        raise InputError.single(
+            option, repr(name), f"must be a column; {name_rule(name, _short_names(frame))}"
+        )
     return column
 
 

@@ -39,7 +39,11 @@ def frozen_trial(
 
 
 class FrozenStudyStorage(BaseStorage):
-    """Optuna storage of one study: given trials, and one more with the given number that can be drawn."""
+    """Optuna storage of one study: given trials, and one more with the given number that can be drawn.
+
+    Of Optuna's interface it has what samplers use while they draw. The rest changes studies, of which this is none: a
+    call of it is a fault and raises NotImplementedError.
+    """
 
     def __init__(self, history: Sequence[FrozenTrial], number: int) -> None:
         self._history = list(history)

@@ -32,7 +32,7 @@ def test_constraints_become_bounds_that_the_saved_job_keeps() -> None:
     [
         (
             {"latencyms": {"max": 5}},
-            "'latencyms' cannot be bounded: did you mean 'latency_ms'? allowed are val_acc",
+            "'latencyms' cannot be bounded: did you mean \"latency_ms\"? allowed are val_acc",
         ),
         ({"epoch_secs": {"max": 5}}, "'epoch_secs' cannot be bounded: allowed are val_accuracy"),
         ({"latency_ms": 5}, "search.constraints.latency_ms: 5 given; must be keys and values"),
@@ -40,7 +40,7 @@ def test_constraints_become_bounds_that_the_saved_job_keeps() -> None:
         ({"latency_ms": {}}, "latency_ms: neither min nor max is given"),
         (
             {"latency_ms": {"maxx": 5}},
-            "latency_ms.maxx: unknown key; did you mean 'max'? allowed are min, max",
+            'latency_ms.maxx: unknown key; did you mean "max"? allowed are min, max',
         ),
         (
             {"latency_ms": {"max": "fast"}},

@@ -76,7 +76,7 @@ def test_every_problem_is_reported_at_once_with_its_path(written) -> None:
     ]
     assert "-3 given; must be greater than 0" in lines[0]
     assert lines[2].endswith("-1 given; must be 0 to 1, or auto")
-    assert "did you mean 'search'?" in lines[3]
+    assert 'did you mean "search"?' in lines[3]
 
 
 @pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
@@ -144,7 +144,7 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
         ("data: digits\nsearch: {trials: true}", "search.trials: True given; must be a number"),
         ("data: digits\nsearch: {budgets: {epochs: true}}", "epochs: True given; must be a number"),
         ("data: {source: digits, splits: {val: true}}", "val: True given; must be a number"),
-        ("data: {sourc: digits}", "did you mean 'source'?"),
+        ("data: {sourc: digits}", 'did you mean "source"?'),
         ("data: digits\nsearch: 3", "search: 3 given; must be"),
         (
             "data: digits\nsearch: {objectives: [val_loss, latency_ms]}",

@@ -42,7 +42,7 @@ def test_every_problem_of_keywords_and_of_a_dict_is_reported_at_once() -> None:
     lines = [str(problem) for problem in keywords.value.problems]
     assert [line.split(":")[0] for line in lines] == ["name", "search.trials", "serch", "7"]
     assert lines[1] == "search.trials: -3 given; must be greater than 0"
-    assert "did you mean 'search'?" in lines[2]
+    assert 'did you mean "search"?' in lines[2]
     assert [str(problem) for problem in mapping.value.problems] == [f"notebook: {line}" for line in lines]
 
 

@@ -54,7 +54,7 @@ def test_a_value_that_the_space_computes_may_be_repeated_but_not_changed() -> No
         return {"depth": trial.suggest_int("depth", 1, 3), "kind": "cnn"}
 
     check_initial_configs(computed, [{"depth": 2, "kind": "cnn"}])
-    with pytest.raises(InputError, match="kind: 'mlp'; must be one of depth"):
+    with pytest.raises(InputError, match="kind: 'mlp'; allowed are depth"):
         check_initial_configs(computed, [{"depth": 2, "kind": "mlp"}])
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.references import (
-    did_you_mean,
     file_of,
     instance,
     is_reference,
@@ -159,11 +158,6 @@ def test_a_reference_to_a_file_becomes_absolute(tmp_path: Path, monkeypatch: pyt
         "cnn",
         "",
     ]
-
-
-def test_a_close_name_is_suggested() -> None:
-    assert did_you_mean("fliter", ["filters", "blocks"]) == 'did you mean "filters"?'
-    assert did_you_mean("zzz", ["filters", "blocks"]) == ""
 
 
 def test_files_with_the_names_of_our_parts_are_never_executed(

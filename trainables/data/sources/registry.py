@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.references import did_you_mean, is_reference
+from toprung.spaces.errors import InputError, did_you_mean
+from toprung.spaces.user_code.references import is_reference
 from toprung.trainables.data.parquet.parquet_source import ParquetSource
 from toprung.trainables.data.sources.arrays import DigitsSource
 from toprung.trainables.data.sources.folder import FolderSource

@@ -105,7 +105,7 @@ def test_no_id_and_no_value_is_cut_however_narrow_the_terminal(
 
 def test_a_misspelt_column_is_told_the_nearest(shown: Callable[..., str]) -> None:
     told = shown("--sort", "best_val_acuracy")
-    assert 'must be a column; did you mean "best_val_accuracy"? there are rank, ' in told
+    assert 'must be a column; did you mean "best_val_accuracy"? allowed are rank, ' in told
 
 
 def test_epochs_fit_into_80_columns(shown: Callable[..., str], made_run: Callable[..., RunFolder]) -> None:
