@@ -268,6 +268,11 @@ def _share(text: str) -> float:
 
 
 def _address(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("nothing given, must be HOST:PORT or auto")
+    host, _, port = text.rpartition(":")
+    is_port = port.isdecimal() and 0 < int(port) < 65_536
+    if text not in ("auto", "local") and not (is_port and host and not any(map(str.isspace, host))):
+        from toprung.spaces.errors import shown
+
+        given = shown(text) if text.strip() else "nothing"
+        raise argparse.ArgumentTypeError(f"{given} given, must be HOST:PORT or auto")
     return text

@@ -81,7 +81,7 @@ def search(options: argparse.Namespace) -> None:
     with defer_interrupts():  # an import may swallow an interrupt
         from toprung.search.commands.runs.output import show_result
         from toprung.search.driver.run_search import run_search
-        from toprung.search.runs.run_folder import load_extended
+        from toprung.search.runs.extended_job import load_extended
 
     job = load_extended(options.job, options.overrides)
     show_result(run_search(job, options.address, retry_failed=options.retry_failed), job)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.results.run import Run, load
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.jobs.schema import Job
-from toprung.search.runs.run_folder import load_extended
+from toprung.search.runs.extended_job import load_extended
 
 if TYPE_CHECKING:
     from pathlib import Path

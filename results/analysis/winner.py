@@ -142,8 +142,11 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
 def _train_epochs(first: pd.Series[Any], epochs: pd.DataFrame, objective: Objective) -> int:
     own = epochs[epochs["trial_id"] == first["trial_id"]]
     curve = curve_of(epochs, str(first["trial_id"]), objective.metric)
-    # The smoothed curve knows nothing of bounds: where some epochs break one, the best of the others is meant.
-    return steady_epoch(curve, objective) if curve and keeps_bounds(own).all() else int(first["best_epoch"])
+    # A curve that a repair has left gaps in has no neighbours to average over. The smoothed curve knows nothing of
+    # bounds: where some epochs break one, the best of the others is meant.
+    is_whole = own["epoch"].nunique() == own["epoch"].max()
+    smooth = bool(curve) and is_whole and keeps_bounds(own).all()
+    return steady_epoch(curve, objective) if smooth else int(first["best_epoch"])
 
 
 def _why_confirmed(first: ConfirmedMean, rest: Sequence[ConfirmedMean], objective: Objective) -> str:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toprung.results.tables.foreign_types import as_written_here
-from toprung.results.tables.schema import SCHEMA_VERSION, run_schemas, schema_version
+from toprung.results.tables.schema import SCHEMA_VERSION, run_id_of, run_schemas, schema_version
 from toprung.spaces.errors import InputError, Problem, first_line
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class Part:
     rows: pa.Table
     replaces: frozenset[str] = frozenset()
     follows: frozenset[str] = frozenset()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that it says it is of; None where it says nothing, as one that another program wrote back."""
+        return run_id_of(self.rows.schema)
 
 
 def encode_part(rows: pa.Table, replaces: Iterable[str] = (), follows: Iterable[str] = ()) -> pa.Buffer:

@@ -17,8 +17,9 @@ import pyarrow as pa
 from toprung.results.tables.integrity import check_rows, check_together, foreign_columns, raise_lost
 from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
 from toprung.results.tables.rows import reports_of
+from toprung.results.tables.run_identity import commonest_id, recorded_id
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TABLES, TRIALS, empty_frame, merged, run_schemas
-from toprung.spaces.errors import InputError, first_line
+from toprung.spaces.errors import first_line
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import join
 
@@ -44,14 +45,13 @@ def counter_of(part: str) -> int:
 
 
 def part_names(storage: Storage, table: str) -> tuple[str, ...]:
-    """Every part in the folder, replaced ones included, in the order of their rows."""
-    try:
-        names = [name for name in storage.list(table) if name.endswith(".parquet")]
-    except NotADirectoryError:
-        given = f"{join(storage.root, table)} is a file"
-        raise InputError.single(
-            "RUN", given, "must be a folder of Parquet files: move the file away"
-        ) from None
+    """Every part in the folder, replaced ones included, in the order of their rows.
+
+    Raises DamagedTableError where something else lies in the place of the folder.
+    """
+    if obstacle := storage.obstacle(table):
+        raise DamagedTableError.of(join(storage.root, table), f"is {obstacle}, no folder", storage.root)
+    names = [name for name in storage.list(table) if name.endswith(".parquet")]
     visible = [name for name in names if not name.startswith((".", "_"))]
     return tuple(sorted(visible, key=lambda name: (counter_of(name), name)))
 
@@ -115,6 +115,13 @@ def read_tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return proposals, epochs, trials
 
 
+def check_run_tables(root: Root) -> None:
+    """Read all tables of a run, where there is one. Raises what `read_tables` raises."""
+    read_tables(root)
+    for table in TABLES:
+        read_table(root, table)
+
+
 def read_parts(storage: Storage, table: str) -> pa.Table | None:
     """The rows of the parts that count; None without any. One that vanishes meanwhile restarts the read."""
     for _ in range(READ_ATTEMPTS):
@@ -142,8 +149,20 @@ def _rows_of(storage: Storage, table: str) -> pa.Table | None:
 
 
 def read_part(storage: Storage, table: str, part: str) -> Part:
-    """One part, verified. Raises FileNotFoundError and what `decode_part` raises."""
-    content, where = storage.read(f"{table}/{part}"), join(storage.root, table, part)
+    """One part, verified.
+
+    Raises FileNotFoundError, what `decode_part` raises, and DamagedTableError for what is no file or cannot be read.
+    """
+    where = join(storage.root, table, part)
+    try:
+        content = storage.read(f"{table}/{part}")
+    except (FileNotFoundError, PermissionError):
+        raise
+    except OSError as error:
+        if not storage.is_local:  # a store that does not answer has damaged nothing
+            raise
+        given = f"cannot be read ({error.strerror or first_line(error)})"
+        raise DamagedTableError.of(where, given, storage.root) from error
     found = decode_part(content, table, where, storage.root)
     if foreign := foreign_columns(table, found.rows.schema.names):
         raise DamagedTableError.of(where, f"is no part of this table: {foreign}", storage.root)
@@ -160,6 +179,12 @@ def missing_from(parts: Mapping[str, Part]) -> list[str]:
     replaced = replaced_by(parts.values())
     named = {name for one, part in parts.items() if one not in replaced for name in part.follows}
     return sorted(named - replaced - parts.keys())
+
+
+def of_other_runs(parts: Mapping[str, Part], run_id: str | None) -> list[str]:
+    """The names of the parts that say they are of another run than `run_id`, or than most of them if it is None."""
+    own = run_id or commonest_id(part.run_id for part in parts.values())
+    return [name for name, part in parts.items() if part.run_id not in (None, own)]
 
 
 def joined_rows(parts: Sequence[pa.Table]) -> pa.Table:
@@ -205,7 +230,11 @@ def _counting(storage: Storage, table: str, parts: Mapping[str, Part]) -> list[p
         more = f", with {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DamagedTableError.of(where, f"is missing{more}", storage.root)
     replaced = replaced_by(parts.values())
-    return [part.rows for name, part in parts.items() if name not in replaced]
+    counting = {name: part for name, part in parts.items() if name not in replaced}
+    for name in of_other_runs(counting, recorded_id(storage)):
+        where = join(storage.root, table, name)
+        raise DamagedTableError.of(where, "is of another run with the same name", storage.root)
+    return [part.rows for part in counting.values()]
 
 
 def _joined(storage: Storage, table: str, parts: Sequence[pa.Table]) -> pa.Table:

@@ -8,6 +8,7 @@ would be lost. A value that its column cannot hold exactly, its type included, g
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
@@ -51,6 +52,7 @@ VAL_ACCURACY = Objectives.named(["val_accuracy"])
 
 _SPACE_TEXTS = ("choices", "condition", "fixed")
 _VERSION_KEY = b"toprung.schema_version"
+_RUN_ID_KEY = b"toprung.run_id"
 _INT, _FLOAT, _BOOL, _STR = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
 _OF_KIND = {"int": _INT, "float": _FLOAT, "bool": _BOOL, "str": _STR}
@@ -175,10 +177,29 @@ def schema_version(schema: pa.Schema) -> str | None:
     return None if found is None else found.decode()
 
 
+def with_run_id(schema: pa.Schema, run_id: str) -> pa.Schema:
+    """The schema of a run's own parts, which say whose they are: two runs may have one name."""
+    signed = f"{run_id}-{_check_digits(run_id)}".encode()
+    return schema.with_metadata({**(schema.metadata or {}), _RUN_ID_KEY: signed})
+
+
+def run_id_of(schema: pa.Schema) -> str | None:
+    """The run that a part says it is of; None where it says nothing, or nothing intact, as after a flipped bit."""
+    signed = (schema.metadata or {}).get(_RUN_ID_KEY, b"").decode("ascii", "replace")
+    run_id, _, digits = signed.rpartition("-")
+    return run_id if run_id and digits == _check_digits(run_id) else None
+
+
+def _check_digits(run_id: str) -> str:
+    return hashlib.sha256(run_id.encode("utf-8", "replace")).hexdigest()[:8]
+
+
 def merged(earlier: pa.Schema, later: pa.Schema) -> pa.Schema:
     """The columns of both; where types disagree the earlier stands and `overflow_json` takes what does not fit."""
     both = {field.name: field.type for field in [*later, *earlier]}
-    return _schema({name: both[name] for name in dict.fromkeys([*earlier.names, *later.names])})
+    joined = _schema({name: both[name] for name in dict.fromkeys([*earlier.names, *later.names])})
+    run_id = run_id_of(earlier) or run_id_of(later)
+    return with_run_id(joined, run_id) if run_id else joined
 
 
 def empty_frame(schema: pa.Schema) -> pd.DataFrame:

@@ -19,8 +19,9 @@ from toprung.results.tables.parts import (
     sweep,
 )
 from toprung.results.tables.rows import Row, rows_table
+from toprung.results.tables.run_identity import kept_id
 from toprung.results.tables.run_lock import RunLock
-from toprung.results.tables.schema import RUN, merged
+from toprung.results.tables.schema import RUN, merged, with_run_id
 from toprung.trainables.system.storage import Root, Storage
 from toprung.trainables.system.uris import last_name
 
@@ -40,19 +41,20 @@ class OpenPart:
     """The part that one table is growing: rewritten whole under the same name until it holds PART_ROWS rows.
 
     So a search leaves few files however often it flushes, and a reader sees each row once or not yet. Each row gets
-    the run's name.
+    the run's name, and the part its id.
     """
 
     _part: str
     _rows: pa.Table
     _follows: tuple[str, ...]
 
-    def __init__(self, storage: Storage, table: str, schema: pa.Schema) -> None:
+    def __init__(self, storage: Storage, table: str, schema: pa.Schema, run_id: str) -> None:
         self._storage, self._table = storage, table
         self._run = last_name(storage.root)
         sweep(storage, table)
         earlier = read_parts(storage, table)
-        self._schema = schema if earlier is None else merged(earlier.schema, schema)
+        widened = schema if earlier is None else merged(earlier.schema, schema)
+        self._schema = with_run_id(widened, run_id)
         compact_parts(storage, table, self._schema)
         self._counter = 1 + max((counter_of(name) for name in part_names(storage, table)), default=-1)
         self._begin()
@@ -114,7 +116,10 @@ class RunWriter:
         except OSError as error:
             raise self._named(error) from error
         try:
-            self._parts = {name: OpenPart(self._storage, name, schema) for name, schema in schemas.items()}
+            run_id = kept_id(self._storage)
+            self._parts = {
+                name: OpenPart(self._storage, name, schema, run_id) for name, schema in schemas.items()
+            }
         except BaseException as error:
             self._release()
             if isinstance(error, OSError):

@@ -52,7 +52,8 @@ class SearchedRun:
         self.folder.check_writable("RUN")
         check_test_reads(self.folder)
         dataset = load(self.job.data_spec())
-        fingerprint = str(self.trials["data_fingerprint"].dropna().iloc[0])
+        recorded = self.trials["data_fingerprint"].dropna()  # a repair may have lost the column
+        fingerprint = str(recorded.iloc[0]) if len(recorded) else dataset.fingerprint
         if dataset.fingerprint != fingerprint:
             given = (
                 f"the images differ from those of {self.folder.root} (fingerprint {dataset.fingerprint[:12]})"

@@ -16,7 +16,7 @@ from toprung.trainables.trial.failures import last_exception_line
 from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
 from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
-from toprung.trainables.trial.trial_id import number_of
+from toprung.trainables.trial.trial_id import SPACE_USED_UP, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,7 +132,7 @@ class SearchLoop:
         """That the space holds no further configuration, where this and not the number of trials ended the search."""
         if not self._strategy.is_space_used_up:
             return None
-        return f"space is used up: its {sum(self.outcomes.values())} different configurations were tried"
+        return f"{SPACE_USED_UP}: its {sum(self.outcomes.values())} different configurations were tried"
 
     @property
     def running(self) -> int:

@@ -28,7 +28,15 @@ RAY_COPY = "_ray_pkg_"
 
 def placement_problems(job: Job) -> Iterator[Problem]:
     """What a job asks that can be had nowhere: of a machine, of its storage, of MLflow."""
-    for check in (check_backend, check_gpus, check_storage_outlives_job, check_tracking, check_trackers):
+    checks = (
+        check_backend,
+        check_gpus,
+        check_storage_outlives_job,
+        check_storage,
+        check_tracking,
+        check_trackers,
+    )
+    for check in checks:
         try:
             check(job)
         except InputError as error:
@@ -66,6 +74,11 @@ def check_storage_outlives_job(job: Job) -> None:
             "must be an absolute path that every node shares, or a URI such as s3://bucket/runs: "
             "--set storage.path=/shared/runs",
         )
+
+
+def check_storage(job: Job) -> None:
+    """Raise `InputError` where the run folder could not be made or written."""
+    RunFolder(job.run_root).check_writable()
 
 
 def check_trackers(job: Job) -> None:

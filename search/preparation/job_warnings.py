@@ -6,10 +6,12 @@ import difflib
 from typing import TYPE_CHECKING
 
 from toprung.search.preparation.prepare import incompatible_runs, sampled_configs
+from toprung.spaces.definition.enumeration import count_configurations
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.cache.integrity import MANIFEST
 from toprung.trainables.data.decoding.folds import check_folds
 from toprung.trainables.optimization.recipe import RECIPE_KEYS
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 NAMED = 10  # unreadable images, and classes
 UNEVEN = 2.0  # classes that differ in size by this factor are pointed out
+MOST_COUNTED = 10_000  # configurations of a space
 MISSPELT_RATIO = 0.85  # similarity of names that are taken for one another; bn_momentum and momentum are not
 
 
@@ -28,6 +31,7 @@ def job_warnings(prepared: PreparedJob) -> Iterator[str]:
     yield from fold_warnings(prepared.dataset, prepared.job.data.folds)
     yield from misspelt_parameters(prepared.kinds)
     yield from batch_warnings(prepared)
+    yield from small_space_warnings(prepared)
     yield from incompatible_runs(prepared.job, prepared.space)
 
 
@@ -90,6 +94,16 @@ def batch_warnings(prepared: PreparedJob) -> Iterator[str]:
             f"batch_size goes up to {largest:,}, and there are {images:,} training images: a larger batch holds all of "
             "them, and an epoch is then one step"
         )
+
+
+def small_space_warnings(prepared: PreparedJob) -> Iterator[str]:
+    """A line where the space holds fewer configurations than the search has trials."""
+    trials = prepared.job.search.trials
+    count = count_configurations(prepared.space, min(trials, MOST_COUNTED))
+    if count is not None:
+        held = "1 configuration" if count == 1 else f"{count:,} configurations"
+        wanted = "" if trials >= AS_MANY_AS_FIT else f", and search.trials is {trials:,}"
+        yield f"the space holds {held}{wanted}: the search ends when all of them were tried"
 
 
 def image_count(count: int) -> str:

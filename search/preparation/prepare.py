@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from toprung.results.tables.parts import read_reports, read_table
+from toprung.results.tables.parts import read_reports, read_table, read_tables
 from toprung.results.tables.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from toprung.search.preparation.check_model import check_family
 from toprung.search.preparation.job_placement import as_in_its_run, placement_problems
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
-from toprung.search.strategy.initial_configs import allowed_subset
+from toprung.search.strategy.initial_configs import allowed_subset, check_initial_configs
 from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS
-from toprung.search.strategy.sampling.samplers import SAMPLERS, locate_in_space
+from toprung.search.strategy.sampling.samplers import SAMPLERS, check_sampler, locate_in_space
 from toprung.search.strategy.strategy import Strategy
 from toprung.spaces.definition.introspection import SAMPLES, RecordingTrial, changing_parameters
 from toprung.spaces.errors import InputError, Problem
@@ -52,7 +53,9 @@ def prepare(job: Job) -> PreparedJob:
     if space:
         _attempt(lambda: check_family(job.family, sampled_configs(space)), problems)
     dataset = _attempt(lambda: load(job.data_spec()), problems)
-    strategy = _attempt(lambda: new_strategy(job, space), problems) if space else None
+    for check in strategy_checks(job, space):
+        _attempt(check, problems)
+    strategy = _attempt(lambda: new_strategy(job, space), problems) if space and not problems else None
     if problems or space is None or dataset is None or strategy is None:
         raise InputError(problems)
     return PreparedJob(job, space, dataset, strategy, config_kinds(space))
@@ -67,13 +70,25 @@ def prepared_space(job: Job) -> Space:
     return load_space(job.family, job.space.fixed, job.space.ranges)
 
 
+def strategy_checks(job: Job, space: Space | None) -> Iterator[Callable[[], None]]:
+    """The checks of what the strategy is made of, each of which raises its own problems: all can be told at once."""
+    yield lambda: check_sampler(job.search.sampler)
+    if space is not None and job.search.sampler in OPTUNA_SAMPLERS:
+        yield lambda: _check_sampler_models(job.search.sampler, space)
+    if space is not None and job.search.initial_configs is not None:
+        yield lambda: check_initial_configs(space, list(job.search.initial_configs or []))
+    for number, run in enumerate(job.search.warm_start):
+        yield partial(_check_run, run, f"search.warm_start[{number}]")
+
+
 def new_strategy(job: Job, space: Space) -> Strategy:
     """The strategy of a job at its start, with what it learns from the job's earlier runs.
 
     Raises:
         InputError: A setting cannot be, or an earlier run is none.
     """
-    _check_sampler_models(job.search.sampler, space)
+    for check in strategy_checks(job, space):
+        check()
     strategy = Strategy.for_space(
         space,
         job.search.max_epochs,
@@ -86,8 +101,7 @@ def new_strategy(job: Job, space: Space) -> Strategy:
         max_trials=job.search.trials,
         initial_configs=first_configs(job, space),
     )
-    for number, run in enumerate(job.search.warm_start):
-        RunFolder(run).job(f"search.warm_start[{number}]")  # raises where it is no run
+    for run in job.search.warm_start:
         proposals, trials = read_table(run, PROPOSALS), read_table(run, TRIALS)
         strategy.warm_start(read_reports(run), records_of(proposals, trials))
     return strategy
@@ -101,6 +115,11 @@ def incompatible_runs(job: Job, space: Space) -> Iterator[str]:
         fitting = sum(point is not None for point in points)
         if fitting < max(1, len(records)):
             yield f"{fitting} of {len(records)} trials of {run} fit this space"
+
+
+def _check_run(run: str, where: str) -> None:
+    RunFolder(run).job(where)
+    read_tables(run)
 
 
 def _check_sampler_models(sampler: str, space: Space) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.search.preparation.trial_plan import trial_plan
 from toprung.spaces.errors import InputError, Problem, first_line
 from toprung.spaces.families.built_in import BUILT_IN
+from toprung.spaces.user_code.slow_code import told_if_slow
 from toprung.trainables.system.resource_limits import memory_bytes
 from toprung.trainables.worker.model_probe import ProbeRequest
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_MODELS = 40
 TIMEOUT_SECS = 600.0
+SLOW_PROBE_SECS = 60.0
 MEMORY_SHARE = 0.8
 CONFIG_CHARS = 120
 
@@ -46,7 +48,8 @@ def probe_models(prepared: PreparedJob, folder: RunFolder) -> int:
         return 0
     configs = first_configs_to_try(prepared)
     plan = replace(trial_plan(prepared, folder), autotune=None, gpus=0.0)
-    found = list(_tried(ProbeRequest(plan, configs, int(MEMORY_SHARE * memory_bytes()))))
+    with told_if_slow(f"models of {prepared.job.space.name} are being built and tried", SLOW_PROBE_SECS):
+        found = list(_tried(ProbeRequest(plan, configs, int(MEMORY_SHARE * memory_bytes()))))
     if problems := [
         Problem("space.name", f"{_named(prepared, config)}: {given}", allowed)
         for config, (given, allowed) in zip(configs, found, strict=True)

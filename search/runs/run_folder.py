@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toprung.results.tables.parts import part_names, read_table
-from toprung.results.tables.run_lock import RunLock, is_locked
+from toprung.results.tables.parts import check_run_tables, part_names, read_table
+from toprung.results.tables.run_identity import kept_id
+from toprung.results.tables.run_lock import RunLock, is_locked, present_holder
 from toprung.results.tables.schema import PROPOSALS, TABLES, TRIALS
 from toprung.results.tracking.mlflow.sqlite import sqlite_uri
 from toprung.results.tracking.tracking_settings import MLFLOW, SearchDescription, Tracking
-from toprung.search.jobs.beside_file import check_files
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.yaml_text import read_mapping
-from toprung.search.runs.allowed_changes import TRIALS_KEY, may_change
+from toprung.search.runs.allowed_changes import may_change
 from toprung.search.runs.kept_settings import check_settings, record_settings
 from toprung.search.runs.tracked_search import search_description
 from toprung.spaces.errors import InputError, Problem
@@ -26,7 +24,6 @@ from toprung.trainables.system.uris import join, last_name
 
 JOB_FILE = "job.yaml"
 CODE = "code"
-IDENTITY_FILE = "run_identity"
 WANDB_SERVER = "https://api.wandb.ai"
 
 
@@ -96,10 +93,7 @@ class RunFolder:
 
     def _identity(self) -> str:
         """What tells this run from others of its name on a server; it stays when the folder is moved."""
-        storage = Storage.at(self.root)
-        if not storage.exists(IDENTITY_FILE):
-            storage.put(IDENTITY_FILE, uuid.uuid4().hex.encode())
-        return bytes(storage.read(IDENTITY_FILE)).decode("ascii", "replace").strip()
+        return kept_id(Storage.at(self.root))
 
     def job(self, where: str = "RUN") -> Job:
         """The job this run belongs to.
@@ -203,6 +197,14 @@ class RunFolder:
             allowed = f"put the {JOB_FILE} of its search back, or give another `name`"
             raise InputError.single(self.root, f"holds tables and no {JOB_FILE}", allowed)
 
+    def check_tables(self) -> None:
+        """Raise DamagedTableError where a search could not go on with the tables; there need not be any."""
+        check_run_tables(self.root)
+
+    def holder(self) -> str:
+        """The search that writes this run at this moment, in words; empty without one."""
+        return str(present_holder(self.root) or "")
+
     def check_writable(self, where: str = "storage.path") -> None:
         """Raise `InputError`, pointing at `where`, if the run could not be written; nothing is made to find out."""
         try:
@@ -211,15 +213,12 @@ class RunFolder:
             raise self._unwritable(_reason(error), where) from None
         if not storage.is_local:
             return
-        folder = Path(storage.base)
         try:
-            existing = next(path for path in (folder, *folder.parents) if path.exists())
-        except OSError as error:  # a name too long for this file system
+            problem = storage.why_unwritable()
+        except OSError as error:  # such as a name too long for this file system
             raise self._unwritable(_reason(error), where) from None
-        if not existing.is_dir():
-            raise self._unwritable(f"{existing} is a file", where)
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise self._unwritable(f"no permission in {existing}", where)
+        if problem:
+            raise self._unwritable(problem, where)
 
     def _unwritable(self, reason: str, where: str = "storage.path") -> InputError:
         given = f"{self.root} cannot be written ({reason})"
@@ -260,29 +259,3 @@ def _text(storage: Storage, name: str) -> str:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error).partition("\n")[0]
-
-
-def load_extended(path: str | Path, overrides: Sequence[str] = (), files_needed: bool = True) -> Job:
-    """Read a job file as `Job.from_file`, and let `search.trials=+N` add to the trials that the run has.
-
-    An extension that was interrupted is not added a second time: the same command goes on with it.
-
-    Args:
-        path: The job file.
-        overrides: As of `Job.from_file`.
-        files_needed: Whether the files that the job names have to be there.
-
-    Raises:
-        InputError: As `Job.from_file`; a file that is needed is neither in the working folder nor beside the job file.
-    """
-    prefix = f"{TRIALS_KEY}=+"
-    job = Job.from_file(path, [text for text in overrides if not text.startswith(prefix)])
-    for more in [text.removeprefix(prefix) for text in overrides if text.startswith(prefix)]:
-        if not more.isdecimal():
-            where = f"--set {TRIALS_KEY}"
-            raise InputError.single(where, f"'+{more}' given", "must be a number, or + and a number")
-        trials = RunFolder(job.run_root).trials_with(int(more), new_run_trials=job.search.trials)
-        job = job.overridden([f"{TRIALS_KEY}={trials}"])
-    if files_needed:
-        check_files(job.model_dump(), Path(path).expanduser().absolute().parent)
-    return job

@@ -23,6 +23,7 @@ from toprung.spaces.errors import InputError
 from toprung.spaces.families.built_in import BUILT_IN, registration_of
 from toprung.spaces.user_code.errors import errors_of_first_run, errors_of_user_code
 from toprung.spaces.user_code.references import instance, resolve
+from toprung.spaces.user_code.slow_code import told_if_slow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +122,10 @@ def _described(name: str, function: DefineByRun) -> Mapping[str, BaseDistributio
                 raise InputError.single("space.name", f"{name} returned the key {key!r}", "must be a text")
         return config
 
-    with errors_of_first_run("space.name", f"{name} fails", "fix the space function"):
+    with (
+        told_if_slow(f"configurations of {name} are being drawn"),
+        errors_of_first_run("space.name", f"{name} fails", "fix the space function"),
+    ):
         return describe(checked, with_rare=True)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from toprung.spaces.errors import InputError, did_you_mean
 from toprung.spaces.user_code.errors import errors_of_first_run
 from toprung.spaces.user_code.siblings import search_beside, siblings_of
+from toprung.spaces.user_code.slow_code import told_if_slow
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -135,7 +136,10 @@ def _from_file(location: str, where: str) -> ModuleType:
     # Registered before it runs, so that what it defines can be pickled and its dataclasses resolve names.
     sys.modules[name] = module
     try:
-        with errors_of_first_run(where, f"{location} fails to load", "fix the file"):
+        with (
+            told_if_slow(f"{location} ({where}) is being imported"),
+            errors_of_first_run(where, f"{location} fails to load", "fix the file"),
+        ):
             # Not by the loader: bytecode that it keeps may be of a version of the same second and size.
             exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except BaseException:
@@ -146,7 +150,10 @@ def _from_file(location: str, where: str) -> ModuleType:
 
 def _from_module(location: str, where: str) -> ModuleType:
     _search_working_directory()
-    with errors_of_first_run(where, f"{location} fails to import", "fix the module"):
+    with (
+        told_if_slow(f"{location} ({where}) is being imported"),
+        errors_of_first_run(where, f"{location} fails to import", "fix the module"),
+    ):
         try:
             return importlib.import_module(location)
         except ModuleNotFoundError as error:

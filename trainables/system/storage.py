@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import tempfile
 import uuid
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -86,9 +89,43 @@ class Storage:
         found = self.stat(name)
         return found is not None and not found.is_folder
 
+    def obstacle(self, name: str) -> str | None:
+        """What lies where a local folder of this name belongs, in words; None for a folder, and where nothing lies."""
+        path = Path(self._path(name))
+        try:
+            mode = path.lstat().st_mode if self.is_local else stat.S_IFDIR
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return None if stat.S_ISDIR(mode) or path.is_dir() else _kind(mode)
+
+    def why_unwritable(self) -> str:
+        """Why no file could be written into the local root, which need not exist; empty where one could.
+
+        Nothing is left behind to find out.
+
+        Raises:
+            OSError: A path cannot be looked up, or the nearest folder that exists takes no file.
+        """
+        root = Path(self.base)
+        existing = next(path for path in (root, *root.parents) if _is_there(path))
+        if not existing.is_dir():
+            return f"{existing} is {_kind(existing.lstat().st_mode)}"
+        if not os.access(existing, os.W_OK | os.X_OK):
+            return f"no permission in {existing}"
+        with tempfile.TemporaryFile(dir=existing):  # where it has no name, as on Linux, nobody sees it
+            return ""
+
     def open(self, name: str) -> pa.NativeFile:
-        """The content as a seekable binary stream, to be closed. Raises FileNotFoundError."""
-        return self.files.open_input_file(self._path(name))
+        """The content as a seekable binary stream, to be closed.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            OSError: It cannot be read, or is no file: a named pipe or a device would be waited for without end.
+        """
+        path = self._path(name)
+        if self.is_local and not stat.S_ISREG(mode := Path(path).stat().st_mode):
+            raise OSError(errno.EINVAL, f"is {_kind(mode)} and no file", path)
+        return self.files.open_input_file(path)
 
     def read(self, name: str) -> pa.Buffer:
         """The whole content, read through one handle. Raises FileNotFoundError."""
@@ -131,6 +168,12 @@ class Storage:
                 raise FileNotFoundError(self._path(name)) from None
             raise
 
+    def set_aside(self, name: str, to: str) -> None:
+        """Rename whatever lies locally under a name, a file or not; the folder that it comes into is made."""
+        target = Path(self._path(to))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(self._path(name)).rename(target)
+
     def delete(self, name: str) -> None:
         """Remove a file; one that is already gone is no error."""
         with suppress(FileNotFoundError):
@@ -149,6 +192,25 @@ class Storage:
     def _write(self, path: str, content: pa.Buffer | bytes) -> None:
         with self.files.open_output_stream(path) as stream:
             stream.write(content)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFLNK: "a link that leads to no folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _stat(info: pafs.FileInfo, name: str) -> FileStat:

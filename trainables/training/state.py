@@ -50,8 +50,13 @@ class State(NamedTuple):
         """The state that `arrays` returned, still on the host; arrays with other names are ignored.
 
         Raises:
-            KeyError, TypeError: Arrays of a state are missing.
+            KeyError: An array of a state is missing; its name.
         """
+        needed = [
+            OPTIMIZER + name for name in OptimizerState._fields if name not in OptimizerState._field_defaults
+        ]
+        if missing := [name for name in needed if name not in arrays]:
+            raise KeyError(missing[0])
         non_trainable = tuple(arrays[name] for name in sorted(arrays) if name.startswith(NON_TRAINABLE))
         kept = {name: arrays.get(OPTIMIZER + name) for name in OptimizerState._fields}
         optimizer = OptimizerState(**{name: value for name, value in kept.items() if value is not None})

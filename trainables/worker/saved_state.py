@@ -1,4 +1,4 @@
-"""Whether a trial can go on from a saved state: what it says of itself is one course of the training, and finite."""
+"""Whether a trial can go on from a saved state: it speaks of one course of the training, and its values are finite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toprung.trainables.trial.report import EpochReport
 from toprung.trainables.worker.checkpoints import UnusableStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from toprung.trainables.worker.checkpoints import Checkpoint
 
@@ -29,7 +29,7 @@ def checked_history(checkpoint: Checkpoint, max_epochs: int) -> list[EpochReport
         max_epochs: The last epoch of the trial.
 
     Raises:
-        UnusableStateError: The state contradicts itself, lies behind the end, or holds NaN.
+        UnusableStateError: The state contradicts itself, or lies behind the end.
     """
     epoch = checkpoint.epoch
     if not _is_count(epoch) or not 1 <= epoch <= max_epochs:
@@ -42,13 +42,36 @@ def checked_history(checkpoint: Checkpoint, max_epochs: int) -> list[EpochReport
     best = checkpoint.best_epoch
     if best is not None and not (_is_count(best) and 1 <= best <= epoch):
         raise UnusableStateError(f"names {best!r} as its best epoch")
-    for name, array in checkpoint.arrays.items():
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise UnusableStateError(f"holds NaN in {name}")
     step = checkpoint.arrays.get(STEP)
     if step is not None and not (step.dtype.kind in "iu" and step.shape == () and step >= 0):
         raise UnusableStateError("counts its steps wrongly")
     return reports
+
+
+def check_arrays(saved: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray]) -> None:
+    """Check the values of a state against those of the same model before its first step.
+
+    A value that is not finite is one that training never leaves in a state, unless the model begins with it: a mask
+    of a user's layer may hold -inf.
+
+    Args:
+        saved: The arrays of the state.
+        fresh: Those of the model as it was built.
+
+    Raises:
+        UnusableStateError: An array is of another type than the model's, or holds NaN or an infinite value.
+    """
+    for name, array in saved.items():
+        own = fresh.get(name)
+        if own is not None and array.dtype != own.dtype:
+            raise UnusableStateError(f"holds {array.dtype} in {name}, of which the model's is {own.dtype}")
+        if array.dtype.kind not in "fc":
+            continue
+        broken = ~np.isfinite(array)
+        if own is not None and own.shape == array.shape:
+            broken &= np.isfinite(own)
+        if broken.any():
+            raise UnusableStateError(f"holds {array[broken].flat[0]} in {name}")
 
 
 def plan_of(checkpoint: Checkpoint) -> ExecutionPlan | None:
@@ -61,6 +84,8 @@ def plan_of(checkpoint: Checkpoint) -> ExecutionPlan | None:
 
 def why_unusable(error: Exception) -> str:
     """What a state that cannot be used does, in words."""
+    if isinstance(error, KeyError):
+        return f"lacks the array {error.args[0]}"
     return str(error) if isinstance(error, UnusableStateError) else f"does not fit ({first_line(error)})"
 
 

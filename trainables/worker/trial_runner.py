@@ -18,7 +18,13 @@ from toprung.trainables.trial.patience import patience_of, patience_stop_reason
 from toprung.trainables.trial.report import CLEAN_TRAIN_ACCURACY, EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import IdleTimer, ResourceUsage, device_bytes, rss_bytes
 from toprung.trainables.worker.checkpoints import BEST, NEWEST, Checkpoint, CheckpointStore
-from toprung.trainables.worker.saved_state import EXECUTION_PLAN, checked_history, plan_of, why_unusable
+from toprung.trainables.worker.saved_state import (
+    EXECUTION_PLAN,
+    check_arrays,
+    checked_history,
+    plan_of,
+    why_unusable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +164,7 @@ class TrialRunner:
         self._usage += apart + ResourceUsage(trial_setup_secs=setup_secs)
 
     def _restore(self, checkpoint: Checkpoint, history: list[EpochReport], trainer: TrialTrainer) -> None:
+        check_arrays(checkpoint.arrays, trainer.state())
         trainer.load_state(checkpoint.arrays)
         self._history = history
         # Only an epoch whose state was saved is the best state: otherwise no later state could take its place.

@@ -11,6 +11,7 @@ from toprung.search.commands.output_path import picture_target
 from toprung.search.preparation.job_warnings import NAMED, UNEVEN, job_warnings
 from toprung.search.preparation.prepare import PreparedJob, prepare
 from toprung.search.preparation.probe_models import probe_models
+from toprung.search.preparation.this_machine import shortages_here
 from toprung.search.preparation.tracking_address import tracking_notes
 from toprung.search.preparation.usual_space import about_space, about_weights
 from toprung.search.preparation.workload import expected_epochs
@@ -43,7 +44,6 @@ def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
     if preview is not None:
         picture_target(preview, "--preview")
     folder = RunFolder(job.run_root)
-    folder.check_writable()
     prepared = prepare(job)
     unreachable = _unreachable_storage(folder, prepared)
     tried = probe_models(prepared, folder)
@@ -103,15 +103,21 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
 
 
 def _unreachable_storage(folder: RunFolder, prepared: PreparedJob) -> list[str]:
-    """A warning where the storage of the run does not answer here, since the cluster may still reach it."""
+    """A warning where the storage of the run does not answer here, since the cluster may still reach it.
+
+    Raises:
+        InputError: The run that is there is of another job, or its tables are damaged.
+    """
     try:
         folder.check_same(prepared.job, prepared.dataset.fingerprint)
+        folder.check_tables()
     except OSError as error:
         reason = shorten(" ".join(str(error).split()), REASON_CHARS)
         return [
             f"{folder.root} does not answer ({reason}): this job was not compared with a run that may be there"
         ]
-    return []
+    holder = folder.holder()
+    return [f"{folder.root} is written by {holder}: another search of it is refused"] if holder else []
 
 
 def _epochs_of(trainings: int, search: SearchSection) -> str:
@@ -155,6 +161,7 @@ def all_warnings(prepared: PreparedJob) -> Iterator[str]:
     yield from about_space(prepared)
     yield from job_warnings(prepared)
     yield from tracking_notes(job)
+    yield from shortages_here(job)
     if len(prepared.strategy.rung_epochs) == 1:
         yield f"the only rung is that of epoch {job.search.max_epochs}, the last: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:

@@ -19,7 +19,7 @@ def init(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> None:
     """`toprung check JOB`."""
     from toprung.search.commands.jobs.check import describe_job
-    from toprung.search.runs.run_folder import load_extended
+    from toprung.search.runs.extended_job import load_extended
 
     for line in describe_job(load_extended(options.job, options.overrides), options.preview):
         print(line)
@@ -28,7 +28,7 @@ def check(options: argparse.Namespace) -> None:
 def simulate(options: argparse.Namespace) -> None:
     """`toprung simulate JOB`."""
     from toprung.search.commands.jobs.forecast_output import show_forecasts
-    from toprung.search.runs.run_folder import load_extended
+    from toprung.search.runs.extended_job import load_extended
     from toprung.search.simulation.simulator import ClusterConditions
 
     job = load_extended(options.job, options.overrides, files_needed=False)

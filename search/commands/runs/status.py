@@ -20,7 +20,7 @@ from toprung.search.commands.runs.run_views import view_of
 from toprung.search.driver.failed_trials import failure_summary
 from toprung.search.driver.progress import duration, per_time, preemptions_in_words
 from toprung.spaces.families.transfer import TRANSFER, head_only_epochs
-from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, trials_in_words
+from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, SPACE_USED_UP, trials_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +61,7 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
         f"{job.name}: {counts}, {seen.failed} failed{preempted}; {seen.running} {unended}; {seen.epochs} epochs{rate}"
     )
     if not job.is_active and (seen.running or seen.ended < job.trials) and seen.proposed:
-        because = f" ({job.ended_because})" if job.ended_because else ""
-        yield f"state      no search writes this run{because}: the same `toprung search` goes on with it"
+        yield f"state      {_unwritten(job.ended_because, seen.running)}"
     if job.is_active:
         left = remaining_secs(view.proposals, view.epochs, view.trials, job.plan, now, job.active_since)
         unknown = "until its hours are over" if job.trials >= AS_MANY_AS_FIT else "not known yet"
@@ -75,6 +74,14 @@ def status_lines(view: RunView, now: datetime) -> Iterator[str]:
     yield from _head(view)
     yield from _rungs(view)
     yield from _cost(view)
+
+
+def _unwritten(ended_because: str, unended: int) -> str:
+    """What is with a run that lacks trials and that no search writes."""
+    if ended_because.startswith(SPACE_USED_UP) and not unended:
+        return f"ended, as the {ended_because}"
+    because = f" ({ended_because})" if ended_because else ""
+    return f"no search writes this run{because}: the same `toprung search` goes on with it"
 
 
 def curve(values: np.ndarray, at: np.ndarray, better_is_more: bool) -> str:

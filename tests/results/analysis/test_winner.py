@@ -105,3 +105,9 @@ def test_no_eligible_trial_beats_the_winner(trials: list[tuple[list[float], Outc
     assert winner.score == (min if mode == "min" else max)(finite)
     assert trials[int(winner.trial_id[1:])][0][winner.epoch - 1] == winner.score
     assert frames(rows)[0]["best_val_accuracy"].iloc[int(winner.trial_id[1:])] == winner.score
+
+
+def test_a_curve_that_a_repair_left_gaps_in_is_trained_to_its_best_epoch(search: Any) -> None:
+    search.trial([0.1, 0.2, 0.3, 0.9, 0.2, 0.1])
+    trials, epochs = frames(search.rows)
+    assert pick_winner(trials, epochs[epochs["epoch"].isin([4, 6])], ACCURACY).train_epochs == 4

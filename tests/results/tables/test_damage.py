@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from table_fuzzer import outcomes, rewrite_with_pandas, write_run
 
+from toprung.results.analysis.leaderboard import leaderboard
 from toprung.results.tables.part_file import DamagedTableError
-from toprung.results.tables.parts import part_names, put_part, read_table, read_tables
+from toprung.results.tables.parts import part_names, put_part, read_reports, read_table, read_tables
 from toprung.results.tables.repair import repair_run
-from toprung.results.tables.schema import TABLES, run_schemas
+from toprung.results.tables.rows import configs_of
+from toprung.results.tables.schema import TABLES, VAL_ACCURACY, run_schemas
 from toprung.results.tables.writer import RunWriter, TableWriteError
 from toprung.spaces.errors import InputError
 from toprung.trainables.system.storage import Storage
@@ -36,7 +39,7 @@ def run(tmp_path: Path, rows: dict[str, Any]) -> Path:
 
 
 def test_no_damage_passes_for_other_rows_and_all_of_it_can_be_repaired(rows: dict[str, Any]) -> None:
-    found = list(outcomes(rows, 35, seed=3))
+    found = list(outcomes(rows, 42, seed=3))
     assert [one for one in found if one[1] not in ("told", "unchanged")] == []
     assert sum(outcome == "told" for _, outcome in found) > 10
 
@@ -60,10 +63,14 @@ def test_a_part_of_another_table_is_told_and_left_out_by_a_repair(run: Path, tab
 
 
 @pytest.mark.parametrize("table", ["proposals", "epochs", "trials"])
-def test_a_table_of_another_run_is_told_and_a_repair_keeps_what_is_of_one_run(
-    run: Path, tmp_path: Path, rows: dict[str, Any], table: str
+def test_a_table_of_another_name_is_told_where_the_runs_of_an_earlier_version_have_no_id(
+    tmp_path: Path, rows: dict[str, Any], table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run(tmp_path / "other", rows)
+    monkeypatch.setattr("toprung.results.tables.writer.with_run_id", lambda schema, _: schema)
+    run = tmp_path / "run"
+    for root in (run, tmp_path / "other"):
+        write_run(root, rows)
+    read_tables(run)
     shutil.rmtree(run / table)
     shutil.copytree(tmp_path / "other" / table, run / table)
     with pytest.raises(DamagedTableError, match=r"holds rows of the run '\w+' beside those of '\w+'"):
@@ -72,6 +79,34 @@ def test_a_table_of_another_run_is_told_and_a_repair_keeps_what_is_of_one_run(
     found = read_tables(run)
     assert {*pd.concat([frame["run"] for frame in found])} == {"run"}
     assert len(found[0]) == len(rows["proposals"]) - (table == "proposals"), "the last trial has not ended"
+
+
+@pytest.mark.parametrize("whole_table", [True, False])
+@pytest.mark.parametrize("table", TABLES)
+def test_parts_of_another_run_of_the_same_name_are_told_and_left_out_by_a_repair(
+    run: Path, tmp_path: Path, rows: dict[str, Any], table: str, whole_table: bool
+) -> None:
+    other = tmp_path / "elsewhere" / "run"
+    write_run(other, rows)
+    before = read_tables(run)
+    if whole_table:
+        shutil.rmtree(run / table)
+    shutil.copytree(other / table, run / table, dirs_exist_ok=True)
+    with pytest.raises(DamagedTableError, match="is of another run with the same name; `toprung repair"):
+        read_table(run, table)
+    assert any("of another run with the same name" in line for line in repair_run(run).lost)
+    after = read_tables(run)
+    assert whole_table or all(map(pd.DataFrame.equals, before, after))
+    assert repair_run(run).lost == ()
+
+
+def test_a_run_keeps_its_id_when_it_is_copied_moved_or_its_file_is_lost(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "copied")
+    (run / "run_identity").unlink()
+    for root in (run, tmp_path / "copied"):
+        RunWriter(root, run_schemas({})).close()
+        read_tables(root)
+    assert (run / "run_identity").read_text() == (tmp_path / "copied" / "run_identity").read_text()
 
 
 def test_the_line_names_the_part_and_the_command_that_goes_on(run: Path) -> None:
@@ -216,9 +251,115 @@ def test_choices_that_are_no_json_are_damage(run: Path) -> None:
     assert read_table(run, "space")["name"].tolist() == ["a"]
 
 
-def test_a_file_in_the_place_of_a_table_is_told(run: Path) -> None:
-    shutil.rmtree(run / "trials")
-    (run / "trials").write_text("notes")
-    for read in (read_tables, repair_run):
-        with pytest.raises(InputError, match="trials is a file; must be a folder of Parquet files"):
-            read(run)
+def _put_file(place: Path) -> None:
+    place.write_text("notes")
+
+
+def _put_link_loop(place: Path) -> None:
+    place.symlink_to(place.name)
+
+
+def _put_dangling_link(place: Path) -> None:
+    place.symlink_to("nowhere")
+
+
+def _put_socket(place: Path) -> None:
+    folder = os.open(place.parent, os.O_RDONLY)  # the path of a socket is short
+    try:
+        socket.socket(socket.AF_UNIX).bind(f"/proc/self/fd/{folder}/{place.name}")
+    finally:
+        os.close(folder)
+
+
+ODD = {
+    "a file": _put_file,
+    "a link that leads to no folder": _put_link_loop,
+    "a named pipe": os.mkfifo,
+    "a socket": _put_socket,
+}
+
+
+@pytest.mark.parametrize("table", ["trials", "epochs", "space"])
+@pytest.mark.parametrize("kind", [*ODD, "a link that leads nowhere"])
+def test_what_lies_in_the_place_of_a_table_is_told_and_moved_away_by_a_repair(
+    run: Path, table: str, kind: str
+) -> None:
+    shutil.rmtree(run / table)
+    ODD.get(kind, _put_dangling_link)(run / table)
+    with pytest.raises(DamagedTableError, match=rf"/{table}: is a [a-z ]+, no folder; `toprung repair"):
+        read_table(run, table)
+    assert any(f"{table}: is a" in line for line in repair_run(run).lost)
+    read_tables(run)
+    assert len(list((run / "damaged").iterdir())) == 1
+    assert repair_run(run).lost == ()
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_lies_in_the_place_of_a_part_is_told_and_moved_away_by_a_repair(run: Path, kind: str) -> None:
+    (part,) = part_names(Storage.at(run), "trials")
+    (run / "trials" / part).unlink()
+    if kind == "a file":
+        return
+    ODD[kind](run / "trials" / part)
+    with pytest.raises(DamagedTableError, match=r"`toprung repair"):
+        read_tables(run)
+    assert repair_run(run).lost
+    read_tables(run)
+    assert repair_run(run).lost == ()
+
+
+def test_the_best_and_last_values_of_lost_epochs_are_rebuilt_from_the_trials(run: Path) -> None:
+    before = leaderboard(*read_tables(run), VAL_ACCURACY)
+    shutil.rmtree(run / "epochs")
+    lines = repair_run(run).lost
+    assert any("10 rows of best and last values, rebuilt from trials" in line for line in lines)
+    board = leaderboard(*read_tables(run), VAL_ACCURACY)
+    same = ["trial_id", "outcome", "val_accuracy", "best_epoch", "last_epoch", "train_secs"]
+    ended = before[before["outcome"] != "RUNNING"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        board[board["outcome"] != "RUNNING"][same].reset_index(drop=True), ended[same]
+    )
+    assert [report.metrics.keys() for report in read_reports(run)] == [
+        {"val_accuracy", "parameter_count"}
+    ] * 10
+    assert repair_run(run).lost == ()
+
+
+def test_a_rebuilt_proposal_has_the_parameters_of_its_trial_and_no_others(run: Path) -> None:
+    before = configs_of(read_table(run, "proposals"))
+    shutil.rmtree(run / "proposals")
+    assert any("without why" in line for line in repair_run(run).lost)
+    after = configs_of(read_table(run, "proposals"))
+    assert after == {name: before[name] for name in after} and len(after) == 5
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("proposals", name) for name in ("number", "data_fingerprint", "proposal_reason")),
+        *(("epochs", name) for name in ("val_loss", "violation", "reported_at")),
+        *(("trials", name) for name in ("number", "seed", "best_epoch", "last_epoch", "ended_at")),
+    ],
+)
+def test_a_column_that_another_program_dropped_costs_no_row(run: Path, table: str, column: str) -> None:
+    (part,) = part_names(Storage.at(run), table)
+    before = read_table(run, table)
+    before.drop(columns=column).to_parquet(run / table / part)
+    with pytest.raises(InputError, match="toprung repair"):
+        read_tables(run)
+    assert f"{len(before)} rows lost the columns {column}" in repair_run(run).lost[0]
+    after = read_table(run, table)
+    told_elsewhere = column in ("number", "seed", "last_epoch")
+    lost = [] if told_elsewhere else [column]
+    pd.testing.assert_frame_equal(
+        after.drop(columns=lost), before.drop(columns=lost), check_like=True, check_dtype=False
+    )
+    assert told_elsewhere or after[column].isna().all()
+    leaderboard(*read_tables(run), VAL_ACCURACY)
+
+
+def test_the_epochs_that_lost_the_objective_are_rebuilt_as_far_as_the_trials_tell_them(run: Path) -> None:
+    (part,) = part_names(Storage.at(run), "epochs")
+    read_table(run, "epochs").drop(columns="val_accuracy").to_parquet(run / "epochs" / part)
+    assert any("rebuilt from trials" in line for line in repair_run(run).lost)
+    assert leaderboard(*read_tables(run), VAL_ACCURACY)["val_accuracy"].notna().sum() == 5

@@ -296,7 +296,7 @@ def test_a_table_that_cannot_be_listed_is_no_traceback(tmp_path: Path, capsys) -
     (tmp_path / "trials").touch()
     assert main(["status", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "trials is a file; must be a folder of Parquet files" in line
+    assert "trials: is a file, no folder; `toprung repair" in line
 
 
 @pytest.mark.parametrize("size", ["[96]", "big", "[96, 2]", "3", "31.5", "{a: 1}", "[8, 8, 3]", "[a, b]"])

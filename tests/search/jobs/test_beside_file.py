@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from toprung.search.jobs.schema import Job
-from toprung.search.runs.run_folder import load_extended
+from toprung.search.runs.extended_job import load_extended
 from toprung.spaces.errors import InputError
 
 

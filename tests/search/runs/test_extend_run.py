@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from toprung.results.tables.rows import trial_row
-from toprung.results.tables.schema import TRIALS, run_schemas
+from toprung.results.tables.rows import proposal_row, trial_row
+from toprung.results.tables.schema import PROPOSALS, TRIALS, run_schemas
 from toprung.results.tables.trial_details import TrialDetails
 from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
-from toprung.search.runs.run_folder import RunFolder, load_extended
+from toprung.search.runs.extended_job import load_extended
+from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import Outcome
 
@@ -20,6 +21,7 @@ from toprung.trainables.trial.report import Outcome
 def end_trials(folder: RunFolder, count: int) -> None:
     with RunWriter(folder.root, run_schemas({})) as writer:
         for number in range(count):
+            writer.append(PROPOSALS, proposal_row(f"t{number:05}", {}, number))
             writer.append(TRIALS, trial_row(f"t{number:05}", {}, Outcome.STOPPED, [], TrialDetails()))
 
 

@@ -14,7 +14,8 @@ import pytest
 from checkpoint_fuzzer import outcomes
 
 from toprung.trainables.system.storage import Storage
-from toprung.trainables.worker.checkpoints import BEST, CheckpointStore
+from toprung.trainables.worker.checkpoints import BEST, CheckpointStore, UnusableStateError
+from toprung.trainables.worker.saved_state import check_arrays
 
 
 @pytest.fixture
@@ -53,10 +54,14 @@ def report(epoch: int, **values: Any) -> dict[str, Any]:
         ({"history": (report(1), report(2), report(3, epoch_secs=-1.0))}, "values that cannot be"),
         ({"history": (report(1), report(2), {"other": 1})}, "has a report that is none"),
         ({"best_epoch": 8}, "names 8 as its best epoch"),
-        ({"arrays": {"total": np.array(math.nan)}}, "holds NaN in total"),
+        ({"arrays": {"total": np.array(math.nan)}}, "holds nan in total"),
+        ({"arrays": {"total": np.array(-math.inf)}}, "holds -inf in total"),
+        ({"arrays": {"total": np.array(2.0 + 1j)}}, "holds complex128 in total, of which the model's is float64"),
+        ({"arrays": {"total": np.array(2.0, np.float32)}}, "holds float32 in total"),
+        ({"arrays": {"total": np.array(2.0), "more": np.array([1.0, math.inf])}}, "holds inf in more"),
         ({"arrays": {"total": np.array(1.0), "step": np.array(-1)}}, "counts its steps wrongly"),
         ({"arrays": {"total": np.ones((2, 2))}}, "does not fit ("),
-        ({"arrays": {}}, "does not fit ("),
+        ({"arrays": {}}, "lacks the array total"),
         ({"identity": "of other code"}, "is of another configuration, code or set of images"),
     ],
 )  # fmt: skip
@@ -77,6 +82,13 @@ def test_a_forged_or_unfit_state_is_not_taken_and_the_best_before_it_is(
     (note,) = result.notes
     assert note.startswith("its newest saved state is not used: it ")
     assert told in note or ("does not fit" in told and "does not fit" in note)
+
+
+def test_what_is_not_finite_in_a_model_as_it_is_built_may_be_so_in_its_states() -> None:
+    mask = np.array([0.0, -math.inf], np.float32)
+    check_arrays({"mask": mask, "execution_plan": np.array("{}")}, {"mask": mask.copy()})
+    with pytest.raises(UnusableStateError, match="holds -inf in mask"):
+        check_arrays({"mask": mask[::-1]}, {"mask": mask})
 
 
 def test_without_any_state_that_can_be_used_a_trial_starts_over(

@@ -158,6 +158,8 @@ def located(path: str | None, source: str, wanted: str) -> Place:
     if path is None:
         raise InputError.single("data.path", "not given", f"source {source!r} needs {wanted}")
     found = place_of(path)
+    if isinstance(found, Path) and found == found.parent:
+        raise InputError.single("data.path", f"{found} is the whole file system", wanted)
     if not found.exists():
         raise InputError.single("data.path", f"{found} does not exist", wanted)
     return found
@@ -187,13 +189,18 @@ def files_below(folder: Place) -> list[str]:
         return folder.files_below()
 
     def refuse(error: OSError) -> None:
-        raise error
+        if not isinstance(error, FileNotFoundError):  # what vanishes while it is looked at is not there
+            raise error
 
     found: list[str] = []
     around = {*folder.absolute().parents, *folder.resolve().parents}
     seen = {(stat.st_dev, stat.st_ino) for stat in (parent.stat() for parent in around)}
     for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        here = Path(where).stat()
+        try:
+            here = Path(where).stat()
+        except FileNotFoundError:
+            folders.clear()
+            continue
         if (here.st_dev, here.st_ino) in seen:  # a link back up would otherwise be followed forty times
             folders.clear()
             continue

@@ -41,7 +41,9 @@ def source_class(name: str) -> type[Source]:
     if is_reference(name):
         return FunctionSource
     hint = did_you_mean(name, by_name)
-    allowed = f"one of {', '.join(by_name)}, or module:function"
+    allowed = (
+        f"must be one of {', '.join(by_name)}, or module:function; a folder or file of images is data.path"
+    )
     raise InputError.single("data.source", repr(name), f"{hint} {allowed}".lstrip())
 
 

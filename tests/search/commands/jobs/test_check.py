@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from toprung.results.tables.schema import run_schemas
+from toprung.results.tables.writer import RunWriter
 from toprung.search.cli import main
 from toprung.search.commands.jobs.check import describe_job
 from toprung.search.jobs.schema import Job
-from toprung.search.preparation.job_warnings import data_warnings, fold_warnings, misspelt_parameters
-from toprung.search.preparation.prepare import config_kinds
+from toprung.search.preparation.job_warnings import (
+    data_warnings,
+    fold_warnings,
+    misspelt_parameters,
+    small_space_warnings,
+)
+from toprung.search.preparation.prepare import config_kinds, prepare
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.families.built_in import BUILT_IN
 from toprung.spaces.families.registry import load_space
@@ -208,3 +216,83 @@ def test_folds_that_the_images_do_not_allow_are_told_before_the_search(
     assert len(found) == len(told)
     for line, text in zip(found, told, strict=True):
         assert line.startswith("a retraining will be refused: data.folds: ") and text in line
+
+
+def test_a_space_of_fewer_configurations_than_trials_is_told_beforehand(job_file, tmp_path: Path) -> None:
+    (tmp_path / "few.py").write_text(
+        "def space(trial):\n    return {'batch_size': trial.suggest_categorical('batch_size', [16, 32])}\n"
+    )
+    small = load_space(f"{tmp_path}/few.py:space")
+    job = Job.from_file(job_file())
+    prepared = replace(prepare(job), space=small)
+    (line,) = small_space_warnings(prepared)
+    assert line == (
+        f"the space holds 2 configurations, and search.trials is {job.search.trials}: "
+        "the search ends when all of them were tried"
+    )
+    assert list(small_space_warnings(prepare(job))) == []
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "told"),
+    [
+        ("loop", "cannot be written (Too many levels of symbolic links)"),
+        ("dangling", "is a link that leads to no folder"),
+        ("file", "is a file"),
+        ("long", "must be shorter: a name in a path has at most 255 bytes"),
+        ("/proc/no", "cannot be written"),
+    ],
+)
+def test_a_storage_path_that_a_search_refuses_is_refused_by_check(
+    job_file, tmp_path: Path, capsys: pytest.CaptureFixture[str], obstacle: str, told: str
+) -> None:
+    places = {"long": tmp_path / "new" / ("a" * 300), "/proc/no": Path("/proc/no")}
+    place = places.get(obstacle, tmp_path / obstacle)
+    if obstacle in ("loop", "dangling"):
+        place.symlink_to(place if obstacle == "loop" else "nowhere")
+    if obstacle == "file":
+        place.touch()
+    file = str(job_file(storage={"path": str(place)}))
+    for command in ("check", "search"):
+        assert main([command, file]) == 2
+        assert "storage.path: " in (line := capsys.readouterr().err) and line.count("\n") == 1, command
+        assert told in line or command == "search"
+
+
+@pytest.mark.parametrize("table", ["proposals", "rungs", "space"])
+def test_a_run_whose_tables_a_search_could_not_go_on_with_is_refused_by_check(
+    job_file, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    file = job_file()
+    folder = RunFolder(Job.from_file(file).run_root)
+    folder.claim(Job.from_file(file)).release()
+    RunWriter(folder.root, run_schemas({})).close()
+    assert main(["check", str(file)]) == 0
+    capsys.readouterr()
+    (part,) = Path(folder.root, table).iterdir()
+    part.write_bytes(b"half")
+    for command in ("check", "search"):
+        assert main([command, str(file)]) == 2
+        assert f"{part}: cannot be read (" in capsys.readouterr().err, command
+
+
+def test_a_run_that_is_searched_now_and_what_this_machine_lacks_are_told(job_file) -> None:
+    job = Job.from_file(job_file(resources={"cpus": 4096, "gpus": 0}))
+    with RunFolder(job.run_root).claim(job):
+        lines = list(describe_job(job))
+    assert any("another search of it is refused" in line for line in lines)
+    assert any("resources.cpus is 4096, and " in line and "only a cluster" in line for line in lines)
+
+
+def test_a_bad_sampler_is_told_together_with_the_other_problems(
+    job_file, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = {"sampler": "nosuch", "warm_start": ["nowhere"], "initial_configs": [{"learning_rate": -1}]}
+    (tmp_path / "set.npz").write_text("no archive")
+    file = job_file(data={"source": "npz", "path": str(tmp_path / "set.npz")}, search=search)
+    assert main(["check", str(file), "--set", "resources.gpus=3"]) == 2
+    told = capsys.readouterr().err
+    named = ["search.sampler: ", "search.warm_start[0]: ", "search.initial_configs[0].learning_rate: "]
+    assert all(told.count(where) == 1 for where in [*named, "data.path: ", "resources.gpus: "])
+    assert main(["check", str(file), "--set", "space.name=nosuch"]) == 2
+    assert "search.sampler: " in (told := capsys.readouterr().err) and "space.name: " in told

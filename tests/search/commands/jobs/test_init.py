@@ -12,7 +12,7 @@ from toprung.search.cli import main
 from toprung.search.commands.jobs.check import describe_job
 from toprung.search.preparation.suggested_job import job_name
 from toprung.search.preparation.usual_space import usual_space
-from toprung.search.runs.run_folder import load_extended
+from toprung.search.runs.extended_job import load_extended
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toprung.results.tables.run_lock import RunLock
+from toprung.results.tracking.search_end import SearchEnd
 from toprung.search.cli import main
 from toprung.search.commands.runs.status import BLOCKS, CURVE_CHARS, curve
+from toprung.trainables.trial.trial_id import SPACE_USED_UP
 
 
 def test_a_finished_search_is_told_by_rungs_cost_and_failures(
@@ -51,6 +53,22 @@ def test_without_a_search_that_writes_it_no_trial_is_running(
         assert main(["status", folder.root, "--top", "50"]) == 0
     told = capsys.readouterr().out
     assert "RUNNING" in told and "1 running" in told and "left       about " in told
+
+
+def test_a_space_that_is_used_up_is_no_search_that_goes_on(
+    made_run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made_run()
+    job = folder.job()
+    more = job.model_copy(update={"search": job.search.model_copy(update={"trials": 99})})
+    folder.claim(more).release()
+    SearchEnd.now("FINISHED", f"{SPACE_USED_UP}: its 30 different configurations were tried").write(
+        folder.root
+    )
+    assert main(["status", folder.root]) == 0
+    told = capsys.readouterr().out
+    assert "state      ended, as the space is used up: its 30 different configurations were tried" in told
+    assert "goes on" not in told
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))

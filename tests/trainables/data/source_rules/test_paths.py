@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from PIL import Image
 
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import DataSpec, check, load
+from toprung.trainables.data.source_rules.paths import files_below, located
 from toprung.trainables.data.sources.registry import source_of
 
 
@@ -101,3 +104,27 @@ def test_an_address_of_no_known_kind_is_told() -> None:
 def test_credentials_in_an_address_are_refused_and_not_repeated() -> None:
     with pytest.raises(InputError, match=r"data\.path: s3://\*\*\*@bucket/photos; .*AWS_ACCESS_KEY_ID"):
         load(DataSpec("folder", "s3://key:secret@bucket/photos"))
+
+
+def test_the_whole_file_system_is_no_folder_of_images() -> None:
+    for root in ("/", "/home/..", "file:///"):
+        with pytest.raises(InputError, match="/ is the whole file system; class folders"):
+            located(root, "folder", "class folders")
+
+
+def test_what_vanishes_while_a_folder_is_listed_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").touch()
+    walk = os.walk
+
+    def vanishing(*arguments: Any, **settings: Any) -> Any:
+        for where, folders, names in walk(*arguments, **settings):
+            if where == str(tmp_path):
+                shutil.rmtree(tmp_path / "b")
+            yield where, folders, names
+
+    monkeypatch.setattr(os, "walk", vanishing)
+    assert files_below(tmp_path) == ["a/1.png"]

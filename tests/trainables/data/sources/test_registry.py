@@ -33,8 +33,8 @@ def test_a_reference_is_a_function() -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("cifar_10", 'did you mean "cifar10"? one of digits, folder'),
-        ("zzz", "'zzz'; one of digits, "),
+        ("cifar_10", 'did you mean "cifar10"? must be one of digits, folder'),
+        ("zzz", "'zzz'; must be one of digits, "),
         ("mine.py:", "or module:function"),
     ],
 )
