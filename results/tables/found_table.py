@@ -96,7 +96,7 @@ def find_table(storage: Storage, name: str, objective: str | None, run_id: str |
         run_id: That of the run; None if no part has one.
     """
     if obstacle := storage.obstacle(name):
-        return FoundTable(name, obstacle=obstacle, lost=[f"{name}: is {obstacle}, no folder"])
+        return FoundTable(name, obstacle=obstacle, lost=[f"{name}: is {obstacle}"])
     table = FoundTable(name, part_names(storage, name))
     parts: dict[str, Part] = {}
     for file in table.files:

@@ -50,7 +50,7 @@ def part_names(storage: Storage, table: str) -> tuple[str, ...]:
     Raises DamagedTableError where something else lies in the place of the folder.
     """
     if obstacle := storage.obstacle(table):
-        raise DamagedTableError.of(join(storage.root, table), f"is {obstacle}, no folder", storage.root)
+        raise DamagedTableError.of(join(storage.root, table), f"is {obstacle}", storage.root)
     names = [name for name in storage.list(table) if name.endswith(".parquet")]
     visible = [name for name in names if not name.startswith((".", "_"))]
     return tuple(sorted(visible, key=lambda name: (counter_of(name), name)))

@@ -96,7 +96,9 @@ class Storage:
             mode = path.lstat().st_mode if self.is_local else stat.S_IFDIR
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return None if stat.S_ISDIR(mode) or path.is_dir() else _kind(mode)
+        if stat.S_ISDIR(mode) or path.is_dir():
+            return None
+        return _kind(mode) if stat.S_ISLNK(mode) else f"{_kind(mode)}, no folder"
 
     def why_unwritable(self) -> str:
         """Why no file could be written into the local root, which need not exist; empty where one could.
