@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toprung.trainables.data.decoding.ordered_map import in_order
+from toprung.trainables.data.source_rules.paths import open_regular
 from toprung.trainables.system.resource_limits import whole_cores
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _digest(item: Item) -> bytes:
     if isinstance(item, bytes):
         return hashlib.sha256(item).digest()
     try:
-        with item.open("rb") as stream:
+        with open_regular(item) as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError:
         return b""  # it is found unreadable when it is decoded

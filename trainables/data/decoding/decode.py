@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from toprung.trainables.data.source_rules.formats import COMMON, readable_formats
-from toprung.trainables.data.source_rules.paths import RemotePath
+from toprung.trainables.data.source_rules.paths import RemotePath, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,11 +102,17 @@ def _from_array(image: NDArray[np.uint8], spec: DataSpec) -> NDArray[np.uint8]:
     return _array(_sized(_converted(picture, new_channels), spec))
 
 
+def _content(file: Path) -> bytes:
+    with open_regular(file) as stream:
+        content: bytes = stream.read()
+    return content
+
+
 def _identified(item: bytes | Path, spec: DataSpec) -> PILImage.Image:
     """The image of which only the header is read."""
     from PIL import Image
 
-    content = item.read_bytes() if isinstance(item, Path) else item
+    content = _content(item) if isinstance(item, Path) else item
     if not content:
         raise UnreadableImageError("empty")
     image = Image.open(io.BytesIO(content), formats=tuple(readable_formats()))

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from toprung.trainables.data.source_rules.first_names import first_names
+from toprung.trainables.data.source_rules.paths import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def is_image_file(place: Place) -> bool:
     if suffix_of(place.name):
         return has_image_suffix(place.name)
     try:
-        with place.open("rb") as stream:
+        with open_regular(place) as stream:
             return has_image_signature(stream.read(SIGNATURE_BYTES))
     except OSError:
         return False

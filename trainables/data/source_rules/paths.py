@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +177,29 @@ def entries(folder: Place) -> list[tuple[str, bool]]:
     if isinstance(folder, RemotePath):
         return [(entry.name, entry.is_dir()) for entry in folder.iterdir()]
     with os.scandir(folder) as found:
-        return sorted((entry.name, entry.is_dir()) for entry in found)
+        return sorted((entry.name, _is_folder(entry)) for entry in found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to one another
+        return False
+
+
+def open_regular(place: Place) -> Any:
+    """The content of a file as a binary stream, to be closed.
+
+    Raises:
+        OSError: It cannot be read, or is a named pipe or a device, which would be waited for without end.
+    """
+    if isinstance(place, RemotePath):
+        return place.open("rb")
+    handle = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no regular file", str(place))
+    return os.fdopen(handle, "rb")
 
 
 def files_below(folder: Place) -> list[str]:
@@ -194,7 +218,7 @@ def files_below(folder: Place) -> list[str]:
 
     found: list[str] = []
     around = {*folder.absolute().parents, *folder.resolve().parents}
-    seen = {(stat.st_dev, stat.st_ino) for stat in (parent.stat() for parent in around)}
+    seen = {(known.st_dev, known.st_ino) for known in (parent.stat() for parent in around)}
     for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         try:
             here = Path(where).stat()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,20 @@ def test_stamps_name_every_file_and_empty_class(tmp_path: Path) -> None:
     assert [stamp.split(" ")[0] for stamp in stamps] == [str(root), "ant/0.png", "bee/0.png", "void"]
     (root / "ant" / "0.png").write_bytes(png(9) + b"more")
     assert FolderSource(spec_of(root)).stamps() != stamps
+
+
+def test_a_link_loop_and_a_pipe_among_the_images_are_left_out_and_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(150):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    os.mkfifo(tmp_path / "a" / "pipe")
+    (tmp_path / "b" / "loop.png").symlink_to("loop.png")
+    (tmp_path / "loop").symlink_to("loop")
+    found = load(DataSpec("folder", str(tmp_path), image_size=8))
+    assert sum(found.counts.values()) == 300
+    assert [line.partition(" (")[0] for line in found.skipped] == ["a/pipe.png", "b/loop.png"]
+    assert "no regular file" in found.skipped[0]
