@@ -164,6 +164,8 @@ def located(path: str | None, source: str, wanted: str) -> Place:
         raise InputError.single("data.path", f"{found} is the whole file system", wanted)
     if not found.exists():
         raise InputError.single("data.path", f"{found} does not exist", wanted)
+    if not (found.is_file() or found.is_dir()):  # a named pipe would be waited for without end
+        raise InputError.single("data.path", f"{found} is no file and no folder", wanted)
     return found
 
 

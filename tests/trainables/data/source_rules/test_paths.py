@@ -128,3 +128,11 @@ def test_what_vanishes_while_a_folder_is_listed_is_not_there(
 
     monkeypatch.setattr(os, "walk", vanishing)
     assert files_below(tmp_path) == ["a/1.png"]
+
+
+@pytest.mark.parametrize("name", ["images.npz", "images.parquet", "images"])
+def test_a_pipe_in_the_place_of_the_images_is_told(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    spec = DataSpec(source_of(str(tmp_path / name)), str(tmp_path / name), image_size=8)
+    with pytest.raises(InputError, match="is no file and no folder"):
+        load(spec)
