@@ -27,7 +27,7 @@ MOST_AWAITED = 12
 COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results that a higher rung needs before it corrects the lower ones
 RANDOM_AT_START = (
-    3  # before there is a model, one proposal in so many is random and the others lie near a first one
+    3  # before there is a model, one proposal in so many is random and the others may lie near a first one
 )
 RANDOM_SHARE = 10  # one proposal in so many is random, so that no region is given up for good
 MODEL_DRAWS = 3  # draws from the model before a configuration that is not new is replaced by a random one
