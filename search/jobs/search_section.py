@@ -73,7 +73,9 @@ class SearchSection(Section):
         3, description="One trial in this many continues past each rung."
     )
     min_epochs: Annotated[int, Field(gt=0)] = Field(
-        1, description="Epoch of the first rung; no trial is stopped before it."
+        1,
+        description="Epoch of the first rung; no trial is stopped before it. Left out in the space transfer, after the "
+        "head and a third of the tuning.",
     )
     sampler: CodeReference = Field(
         "stacked",

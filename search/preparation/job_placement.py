@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from toprung.results.tracking.tracker_kinds import TRACKERS
 from toprung.search.preparation.tracking_address import check_tracking
+from toprung.search.preparation.tuned_epochs import leaves_first_rung_open
 from toprung.search.runs.run_folder import JOB_FILE, RunFolder
 from toprung.spaces.errors import InputError, Problem
 from toprung.trainables.system.imports import BACKENDS, keras_backend
@@ -96,12 +97,14 @@ def check_trackers(job: Job) -> None:
 
 
 def as_in_its_run(job: Job) -> Job:
-    """The job with the GPUs and the epochs of the run that it continues, where it leaves them open.
+    """The job with the GPUs, the epochs and the first rung of the run that it continues, where it leaves them open.
 
-    A run goes on as it began: the GPUs were 0 by default before they were auto, and the epochs may have been measured.
+    A run goes on as it began: the GPUs were 0 by default before they were auto, the first rung was 1 in every space,
+    and the epochs may have been measured.
     """
     leaves_gpus_open = "gpus" not in job.resources.model_fields_set
-    if not leaves_gpus_open and not job.search.leaves_epochs_open:
+    leaves_rung_open = leaves_first_rung_open(job)
+    if not (leaves_gpus_open or leaves_rung_open or job.search.leaves_epochs_open):
         return job
     folder = RunFolder(job.run_root)
     with suppress(OSError, InputError):  # what is wrong with the folder is reported where it is claimed
@@ -110,6 +113,9 @@ def as_in_its_run(job: Job) -> Job:
             if leaves_gpus_open:
                 resources = job.resources.model_copy(update={"gpus": begun.resources.gpus})
                 job = job.model_copy(update={"resources": resources})
+            if leaves_rung_open:
+                search = job.search.model_copy(update={"min_epochs": begun.search.min_epochs})
+                job = job.model_copy(update={"search": search})
             if job.search.leaves_epochs_open:
                 job = with_epochs(job, begun.search.max_epochs)
     return job

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from toprung.search.preparation.prepare import incompatible_runs, sampled_configs
+from toprung.search.preparation.prepare import incompatible_runs
+from toprung.search.preparation.space_walks import sampled_configs
 from toprung.spaces.definition.enumeration import count_configurations
 from toprung.spaces.errors import InputError
 from toprung.trainables.data.cache.integrity import MANIFEST

@@ -13,7 +13,9 @@ from toprung.cluster.session import TrialResources, alive_nodes, connected
 from toprung.search.preparation.gpu_sharing import fixed_gpu_share, probe_configs
 from toprung.search.preparation.job_placement import with_epochs
 from toprung.search.preparation.prepare import new_strategy
+from toprung.search.preparation.space_walks import sampled_configs
 from toprung.search.preparation.trial_plan import trial_plan
+from toprung.search.preparation.tuned_epochs import fewest_epochs, leaves_first_rung_open, with_first_rung
 from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.worker.epoch_probe import probe_epoch_secs
 
@@ -59,26 +61,26 @@ def with_planned_epochs(prepared: PreparedJob, address: str | None) -> PreparedJ
         else:
             at_once = epochs_at_once(capacity, share, gpus)
             paid_secs = training_secs(job.search.budgets, at_once)
-            epochs = epochs_within(paid_secs, secs, job.search.min_epochs)
+            epochs = epochs_within(paid_secs, secs, _fewest_epochs(prepared))
             why = f"an epoch of the first configuration takes {secs:.2g} s, and {at_once:g} train at once"
     _log.info(f"search.max_epochs {epochs}: {why}")
-    job = with_epochs(job, epochs)
+    job = with_first_rung(with_epochs(job, epochs), sampled_configs(prepared.space))
     return replace(prepared, job=job, strategy=new_strategy(job, prepared.space))
 
 
-def epochs_within(training_secs: float, epoch_secs: float, min_epochs: int = 1) -> int:
+def epochs_within(training_secs: float, epoch_secs: float, fewest: int = 1) -> int:
     """The epochs of a full training of which a budget pays for `FULL_TRAININGS`.
 
     Args:
         training_secs: What the budget is worth in seconds of one training.
         epoch_secs: Of an epoch of the usual configuration.
-        min_epochs: Of the first rung, which is no later.
+        fewest: Epochs with which a full training is worth something.
 
     Returns:
         From three, as less ranks nothing, to `MAX_EPOCHS`, as more seldom pay.
     """
     epochs = int(training_secs / epoch_secs / FULL_TRAININGS)
-    return max(3, min_epochs, min(MAX_EPOCHS, epochs))
+    return max(3, fewest, min(MAX_EPOCHS, epochs))
 
 
 def training_secs(budgets: Budgets, at_once: float) -> float:
@@ -98,6 +100,13 @@ def epochs_at_once(capacity: Capacity, share: float | None, gpus: float) -> floa
     if share is None and gpus:
         return gpus
     return capacity.concurrent * (min(1.0, share) if share else 1.0)
+
+
+def _fewest_epochs(prepared: PreparedJob) -> int:
+    """The first rung of the job, or where that is open too, the epochs with which its trials tune a network."""
+    if leaves_first_rung_open(prepared.job):
+        return fewest_epochs(sampled_configs(prepared.space))
+    return prepared.job.search.min_epochs
 
 
 def _measured_secs(prepared: PreparedJob, gpus: float) -> float:

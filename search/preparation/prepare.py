@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,13 +10,13 @@ from toprung.results.tables.parts import read_reports, read_table, read_tables
 from toprung.results.tables.schema import PROPOSALS, TRIALS, Kind, kinds_of
 from toprung.search.preparation.check_model import check_family
 from toprung.search.preparation.job_placement import as_in_its_run, placement_problems
+from toprung.search.preparation.space_walks import check_sampler_models, sampled_configs
+from toprung.search.preparation.tuned_epochs import with_first_rung
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.runs.trial_records import records_of
 from toprung.search.strategy.initial_configs import allowed_subset, check_initial_configs
-from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS
-from toprung.search.strategy.sampling.samplers import SAMPLERS, check_sampler, locate_in_space
+from toprung.search.strategy.sampling.samplers import check_sampler, locate_in_space
 from toprung.search.strategy.strategy import Strategy
-from toprung.spaces.definition.introspection import SAMPLES, RecordingTrial, changing_parameters
 from toprung.spaces.errors import InputError, Problem
 from toprung.spaces.families.registry import Space, load_space
 from toprung.trainables.data.dataset import Dataset, load
@@ -51,6 +50,8 @@ def prepare(job: Job) -> PreparedJob:
     problems = list(placement_problems(job))
     space = _attempt(lambda: prepared_space(job), problems)
     if space:
+        if not job.search.leaves_epochs_open:
+            job = with_first_rung(job, sampled_configs(space))
         _attempt(lambda: check_family(job.family, sampled_configs(space)), problems)
     dataset = _attempt(lambda: load(job.data_spec()), problems)
     for check in strategy_checks(job, space):
@@ -73,8 +74,8 @@ def prepared_space(job: Job) -> Space:
 def strategy_checks(job: Job, space: Space | None) -> Iterator[Callable[[], None]]:
     """The checks of what the strategy is made of, each of which raises its own problems: all can be told at once."""
     yield lambda: check_sampler(job.search.sampler)
-    if space is not None and job.search.sampler in OPTUNA_SAMPLERS:
-        yield lambda: _check_sampler_models(job.search.sampler, space)
+    if space is not None:
+        yield lambda: check_sampler_models(job.search.sampler, space)
     if space is not None and job.search.initial_configs is not None:
         yield lambda: check_initial_configs(space, list(job.search.initial_configs or []))
     for number, run in enumerate(job.search.warm_start):
@@ -122,16 +123,6 @@ def _check_run(run: str, where: str) -> None:
     read_tables(run)
 
 
-def _check_sampler_models(sampler: str, space: Space) -> None:
-    """Raise InputError where the sampler would fail at the space in the middle of the search."""
-    unable = {name for name, known in OPTUNA_SAMPLERS.items() if known.needs_same_distributions}
-    changing = ", ".join(changing_parameters(space)) if sampler in unable else ""
-    if changing:
-        given = f"{sampler!r}, and {changing} has other choices, or another type, from trial to trial"
-        able = ", ".join(name for name in SAMPLERS if name not in unable)
-        raise InputError.single("search.sampler", given, f"must be one of {able} in this space")
-
-
 def first_configs(job: Job, space: Space) -> list[dict[str, Any]]:
     """The configurations tried first: those that the job gives, else the space's own as far as the job allows them."""
     if job.search.initial_configs is not None:
@@ -152,12 +143,6 @@ def space_configs(space: Space) -> list[dict[str, Any]]:
 def config_kinds(space: Space) -> dict[str, Kind]:
     """The type of every parameter that the space's configurations can have, seen over random walks through it."""
     return kinds_of(sampled_configs(space))
-
-
-def sampled_configs(space: Space) -> Iterator[dict[str, Any]]:
-    """The configurations of random walks through the space, the same in every process."""
-    rng = random.Random(0)
-    return (space(RecordingTrial(rng, {})) for _ in range(SAMPLES))
 
 
 def _attempt(action: Callable[[], T], problems: list[Problem]) -> T | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from toprung.search.preparation.prepare import sampled_configs
+from toprung.search.preparation.space_walks import sampled_configs
 from toprung.trainables.backend.autotune import Workload
 
 if TYPE_CHECKING:

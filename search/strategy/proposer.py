@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from toprung.search.strategy.initial_configs import check_initial_configs, completed, near
+from toprung.search.strategy.prior_trust import trust_in
 from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS
 from toprung.search.strategy.sampling.points import Observation, Point, Space, config_key, subseed
 from toprung.search.strategy.sampling.samplers import DEFAULT, check_sampler, sample
@@ -26,7 +27,7 @@ MOST_AWAITED = 12
 COUNTED = 16  # trials whose parameters are counted
 ENOUGH_TO_CORRECT = 3  # results that a higher rung needs before it corrects the lower ones
 RANDOM_AT_START = (
-    3  # before there is a model, one proposal in so many is random and the others lie near a first one
+    3  # before there is a model, one proposal in so many is random and the others may lie near a first one
 )
 RANDOM_SHARE = 10  # one proposal in so many is random, so that no region is given up for good
 MODEL_DRAWS = 3  # draws from the model before a configuration that is not new is replaced by a random one
@@ -133,7 +134,7 @@ class Proposer:
             return self._random(number, self.sampler, self.sampler)
         modelled = self._modelled(evidence.weighted(subseed(self.seed, "weights", number)))
         if modelled is None:
-            if self.initial_configs and number % RANDOM_AT_START:
+            if self._leans(number, evidence):
                 return lambda attempt: self._near_first(number, attempt)
             return self._random(number, "random: no rung that may predict the end has enough results yet")
         if subseed(self.seed, "share", number) % RANDOM_SHARE == 0:
@@ -147,12 +148,29 @@ class Proposer:
         history = modelled.observations(top)
         return lambda attempt: Proposed(self._draw(self.sampler, number, attempt, history), origin)
 
+    def _leans(self, number: int, evidence: Evidence) -> bool:
+        """Whether a proposal without a model lies near a first configuration; at most two of three do.
+
+        The others are random whatever the results are, and show how far the first ones are to be trusted: each is
+        leaned on with a chance of the share of them that it beats.
+        """
+        if not self.initial_configs or not number % RANDOM_AT_START:
+            return False
+        drawn = range(len(self.initial_configs), number)
+        controls = (one for one in drawn if not one % RANDOM_AT_START)
+        chance = trust_in(self._base(number), controls, evidence)
+        return bool(np.random.default_rng(subseed(self.seed, "lean", number)).random() < chance)
+
+    def _base(self, number: int) -> int:
+        """The first configuration that a proposal lies near, where it lies near one."""
+        return subseed(self.seed, "base", number) % len(self.initial_configs)
+
     def _near_first(self, number: int, attempt: int) -> Proposed:
         """Near one of the first configurations, which are more often good than random ones (Hvarfner et al. 2022).
 
-        Two of three proposals before there is a model: random ones rarely win, and some cost many times as much.
+        Random ones rarely win, and some cost many times as much.
         """
-        base = self.initial_configs[subseed(self.seed, "base", number) % len(self.initial_configs)]
+        base = self.initial_configs[self._base(number)]
         seed = subseed(self.seed, "near", attempt)
         origin = ProposalOrigin(
             ProposalKind.PRIOR, "prior: near a first configuration, while there is no model"

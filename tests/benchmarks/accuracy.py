@@ -144,14 +144,20 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
     """A search by the default strategy, then its winner trained again."""
     from toprung.search.loop.epoch_pace import EpochPace
     from toprung.search.preparation.prepare import space_configs
+    from toprung.search.preparation.space_walks import sampled_configs
+    from toprung.search.preparation.tuned_epochs import first_rung
     from toprung.search.strategy.strategy import Strategy
+    from toprung.spaces.families.transfer import TRANSFER
     from toprung.trainables.models.family import load_family
     from toprung.trainables.training.trainer_cache import TrainerCache
 
     began = clock()
     family, warm = load_family(space.name), TrainerCache(4)
     max_epochs = planned_epochs(family, space, data, secs * SEARCH_SHARE, clock)
-    strategy = Strategy.for_space(space, max_epochs, seed, initial_configs=space_configs(space))
+    rung = first_rung(sampled_configs(space), max_epochs) if space.name == TRANSFER else 1
+    strategy = Strategy.for_space(
+        space, max_epochs, seed, initial_configs=space_configs(space), min_epochs=rung
+    )
     task, found, until = task_of(data, max_epochs), list[Found](), began + secs * SEARCH_SHARE
     timing, kinds = SearchTiming(clock, until, max_epochs, EpochPace()), list[str]()
     while clock() < until and (proposal := strategy.ask()):
@@ -182,12 +188,16 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
 def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clock: Clock) -> int:
     """The epochs of a full training, as a search plans them: by an epoch of the first configuration."""
     from toprung.search.preparation.planned_epochs import epochs_within
+    from toprung.search.preparation.space_walks import sampled_configs
+    from toprung.search.preparation.tuned_epochs import fewest_epochs
+    from toprung.spaces.families.transfer import TRANSFER
     from toprung.trainables.training.trainer import Trainer
     from toprung.trainables.worker.epoch_probe import part_of
 
     part, share = part_of(task_of(data, 2))
     trainer = Trainer(family, first_config(space.name, space.fixed), part)
-    return epochs_within(secs, second_epoch_secs(trainer, clock) / share)
+    fewest = fewest_epochs(sampled_configs(space)) if space.name == TRANSFER else 1
+    return epochs_within(secs, second_epoch_secs(trainer, clock) / share, fewest)
 
 
 def winner(found: Sequence[Found], secs: float) -> Found:
@@ -199,7 +209,10 @@ def winner(found: Sequence[Found], secs: float) -> Found:
 def one_trial(
     strategy: Strategy, trainer: Trainer, trial_id: str, timing: SearchTiming
 ) -> tuple[float, float]:
-    """Train one proposal until it is stopped or the time is over: its best validation accuracy, its seconds."""
+    """Train one proposal until it is stopped or the time is over: its best validation accuracy, its seconds.
+
+    Epochs before the first rung do not count: the winner is trained to its end, and they say nothing of it.
+    """
     from toprung.search.strategy.strategy import Decision
     from toprung.trainables.trial.report import EpochReport, Outcome
 
@@ -210,7 +223,7 @@ def one_trial(
         pace.add(trial_id, epoch, clock() - began - spent)
         spent = clock() - began
         decision = strategy.report(EpochReport(trial_id, epoch, metrics, elapsed_secs=spent))
-        best = max(best, metrics["val_accuracy"])
+        best = max(best, metrics["val_accuracy"] if epoch >= strategy.rung_epochs[0] else -1.0)
         is_too_slow = pace.too_slow(trial_id, max_epochs - epoch, until - clock())
         if decision is not Decision.KEEP or clock() > until or is_too_slow:
             strategy.finish(trial_id, Outcome.STOPPED)

@@ -3,6 +3,7 @@
     python tests/benchmarks/quality.py --workers 4 32 256 --seeds 10
     python tests/benchmarks/quality.py --sets cnn made_up --seeds 16
     python tests/benchmarks/quality.py --sets cnn made_up --ablations
+    python tests/benchmarks/quality.py --sets lcbench cnn --priors --seeds 8
 
 Sets of tasks: LCBench's development tasks (epochs 2-51 of the surrogate as epochs 1-50), three families of real
 convolutional networks, and made-up curves. The budget is 60 (LCBench) or 30 full trainings of average length, shared by
@@ -10,7 +11,8 @@ the workers. At each share of the budget the incumbent is the trial with the bes
 and it is judged by its value after the full training: 0 is the best of 1500 random configurations, 1 their median. A
 second table has the differences to ours, paired by task and seed, with standard errors. Runs are kept in --cache, so
 that a table can be completed in several sittings. With --ablations ours is compared with itself, each mechanism
-switched off alone: positive differences are what the mechanism gains.
+switched off alone: positive differences are what the mechanism gains. With --priors it is compared with itself given
+configurations to try first, the best or the worst of random ones.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import ablations
 import cnn_families
 import made_up_curves
+import priors
 from lcbench import DATA, TASKS, LCBench, Surrogate
 
 from toprung.search.simulation.simulator import simulate
@@ -69,10 +72,11 @@ def random_ladder(blackbox: Any, seed: int) -> Strategy:
     return Strategy.for_space(blackbox.space, blackbox.max_epochs, seed, sampler="random")
 
 
-def policies(with_ablations: bool) -> dict[str, Make]:
-    """Ours first, then ours without each mechanism, or every installed peer; the others are named with the reason."""
-    if with_ablations:
-        return {"toprung": ours, **dict.fromkeys(ablations.ABLATIONS, ours)}
+def policies(with_ablations: bool, with_priors: bool) -> dict[str, Make]:
+    """Ours first, then ours changed, or every installed peer; what is not installed is named with the reason."""
+    if with_ablations or with_priors:
+        without = dict.fromkeys(ablations.ABLATIONS, ours) if with_ablations else {}
+        return {"toprung": ours, **without, **(priors.PRIORS if with_priors else {})}
     found: dict[str, Make] = {"toprung": ours, "our rungs, random": random_ladder}
     for name in PEERS:
         try:
@@ -226,6 +230,9 @@ def arguments() -> argparse.Namespace:
         "--only", nargs="+", default=None, help="policies whose name holds one of these words"
     )
     parser.add_argument("--ablations", action="store_true", help="ours without each mechanism, no peers")
+    parser.add_argument(
+        "--priors", action="store_true", help="ours with right and wrong first configurations"
+    )
     parser.add_argument("--clock", choices=("secs", "epochs"), default="secs", help="what an epoch costs")
     parser.add_argument("--untrained", action="store_true", help="count the untrained epoch as the first one")
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of LCBench's surrogate")
@@ -244,7 +251,7 @@ def main() -> None:
     cache = Cache(args.cache)
     chosen = {
         name: make
-        for name, make in policies(args.ablations).items()
+        for name, make in policies(args.ablations, args.priors).items()
         if args.only is None or any(word.lower() in name.lower() for word in args.only)
     }
     for kind in args.sets:

@@ -97,12 +97,15 @@ def compared(space: Space, data: Dataset, secs: float, epochs: int, seed: int) -
 
 def searched(space: Space, task: Task, secs: float, seed: int, warm: Any) -> list[Found]:
     """The trials of the default strategy in so many seconds of the processor."""
+    from toprung.search.preparation.space_walks import sampled_configs
+    from toprung.search.preparation.tuned_epochs import first_rung
     from toprung.search.strategy.initial_configs import allowed_subset
     from toprung.search.strategy.strategy import Strategy
     from toprung.trainables.models.family import load_family
 
     first = allowed_subset(space, space.first_configs[0])
-    strategy = Strategy.for_space(space, task.max_epochs, seed, initial_configs=[first])
+    rung = first_rung(sampled_configs(space), task.max_epochs)
+    strategy = Strategy.for_space(space, task.max_epochs, seed, initial_configs=[first], min_epochs=rung)
     family, found, until = load_family("transfer"), list[Found](), time.process_time() + secs
     while time.process_time() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)

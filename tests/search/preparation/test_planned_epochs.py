@@ -52,11 +52,11 @@ def test_the_budget_pays_for_a_few_full_trainings() -> None:
 
 @given(st.floats(1e-3, 1e7), st.floats(1e-4, 1e5), st.integers(1, 200))
 def test_epochs_rank_something_and_do_not_grow_without_end(
-    secs: float, epoch_secs: float, min_epochs: int
+    secs: float, epoch_secs: float, fewest: int
 ) -> None:
-    epochs = epochs_within(secs, epoch_secs, min_epochs)
-    assert max(3, min_epochs) <= epochs <= max(MAX_EPOCHS, min_epochs)
-    assert epochs_within(2 * secs, epoch_secs, min_epochs) >= epochs
+    epochs = epochs_within(secs, epoch_secs, fewest)
+    assert max(3, fewest) <= epochs <= max(MAX_EPOCHS, fewest)
+    assert epochs_within(2 * secs, epoch_secs, fewest) >= epochs
 
 
 def test_the_budget_that_ends_first_counts() -> None:
