@@ -196,7 +196,8 @@ class Proposer:
     def _draw_from_model(
         self, number: int, attempt: int, evidence: Evidence, origin: ProposalOrigin
     ) -> Proposed:
-        candidate = self.model.propose(evidence, np.random.default_rng((self.seed, number, attempt)))
+        rng, given = np.random.default_rng((self.seed, number, attempt)), range(len(self.initial_configs))
+        candidate = self.model.propose(evidence, rng, given)
         if candidate is None:
             return Proposed(self._draw("random", number, attempt), origin)
         # A value that the choice of another parameter has made impossible is drawn again, at random.

@@ -15,7 +15,7 @@ import numpy as np
 from toprung.search.strategy import proposer
 from toprung.search.strategy.early_stopping.asha import SuccessiveHalving
 from toprung.search.strategy.first_rung import FirstRung
-from toprung.search.strategy.surrogate import model
+from toprung.search.strategy.surrogate import acquisition, length_scale_fit, model
 from toprung.search.strategy.surrogate.encoding import Column
 from toprung.search.strategy.surrogate.evidence import Evidence
 from toprung.search.strategy.surrogate.multi_fidelity import Link
@@ -35,6 +35,11 @@ def _fitted_to_survivors(
     return _fitted(predicted, np.zeros(len(beyond)), scores, (float(predicted.var()), 0.0))
 
 
+def _long_length(dims: int) -> float:
+    """The median of the prior of Hvarfner et al. 2024."""
+    return float(np.exp(np.sqrt(2.0)) * np.sqrt(dims))
+
+
 _fitted = Link.fitted
 
 ABLATIONS: Mapping[str, Switch] = {
@@ -45,6 +50,8 @@ ABLATIONS: Mapping[str, Switch] = {
     "no chance of survival": lambda: patch.object(Survival, "fitted", _nothing),
     "failures stay in the rungs": lambda: patch.object(SuccessiveHalving, "forget", _nothing),
     "no random proposals": lambda: patch.object(proposer, "RANDOM_SHARE", 2**31),
+    "around the best from the start": lambda: patch.object(acquisition, "FEW_TRIALS", 0),
+    "long length scales expected": lambda: patch.object(length_scale_fit, "typical_length", _long_length),
     "time is not weighed": lambda: patch.object(model.EpochCost, "fitted", _nothing),
 }
 

@@ -20,12 +20,13 @@ from scipy.special import ndtr
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.gaussian_process import Gaussian
+from toprung.search.strategy.surrogate.length_scale_fit import typical_length
 from toprung.search.strategy.surrogate.length_scales import LengthScales
 from toprung.trainables.trial.bounds import Bound, is_share
 
 ENOUGH_VALUES = 3  # measured values that a model of them needs
 NEAR, RECENT = 64, 64  # values that are modelled at most: the nearest to the bound, and the latest
-LEAST = 1e-3  # the chance of a configuration that is sure to be out of bounds, so that the others still have an order
+LEAST = 1e-9  # the chance of a configuration that is sure to be out of bounds, so that such ones still have an order
 
 
 class BoundedValues(NamedTuple):
@@ -117,7 +118,7 @@ class BoundModels:
             if len(chosen) < ENOUGH_VALUES:
                 continue
             lengths = self._scales_of(bound).of(values, points, row, encoding)
-            lengths = 0.5 * np.sqrt(encoding.width) * np.ones(encoding.width) if lengths is None else lengths
+            lengths = np.full(encoding.width, typical_length(encoding.width)) if lengths is None else lengths
             known = np.array([values.scores[number] for number in chosen])
             features = encoding.features(np.array([row(number) for number in chosen]))
             process = Gaussian.condition(features, known - known.mean(), lengths)

@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Point
-from toprung.search.strategy.surrogate.acquisition import Candidate, propose
+from toprung.search.strategy.surrogate.acquisition import Candidate, TriedRows, propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.epoch_cost import EpochCost
 from toprung.search.strategy.surrogate.evidence import Evidence
@@ -58,12 +58,15 @@ class RungModel:
             with _single_thread():
                 self._fitted_bounds(evidence)
 
-    def propose(self, evidence: Evidence, rng: np.random.Generator) -> Candidate | None:
+    def propose(
+        self, evidence: Evidence, rng: np.random.Generator, given: Sequence[int] = ()
+    ) -> Candidate | None:
         """The parameters of the candidate with the greatest expected improvement.
 
         Args:
             evidence: No rung may be empty; `points` has those of the last call first.
             rng: Draws the candidates.
+            given: The trials whose configurations were given to the search.
 
         Returns:
             The candidate; None where no result has a point, or no parameter leaves a choice.
@@ -72,9 +75,11 @@ class RungModel:
         if not self._encoding.columns:
             return None
         with _single_thread():
-            return self._propose(evidence, rng)
+            return self._propose(evidence, rng, given)
 
-    def _propose(self, evidence: Evidence, rng: np.random.Generator) -> Candidate | None:
+    def _propose(
+        self, evidence: Evidence, rng: np.random.Generator, given: Sequence[int]
+    ) -> Candidate | None:
         running, failed = sorted(evidence.running)[-UNFINISHED:], sorted(evidence.failed)[-UNFINISHED:]
         # Trials that the space no longer allows have no row; a rung of such trials alone has nothing to model.
         rungs = [rung for rung in evidence.rungs if any(number in self._points for number in rung.scores)]
@@ -86,11 +91,14 @@ class RungModel:
         # A trial has results at several rungs; the model predicts each trial once, and only the leaders.
         known = np.unique(np.vstack([one.rows for one in data]), axis=0)
         leaders = np.unique(np.vstack([one.leaders(LEADERS) for one in data]), axis=0)
+        tried = TriedRows(
+            known, leaders, self._rows_of([number for number in given if number in self._points])
+        )
         model = self._model([*prior, *rungs], data)
         cost, survival = self._cost(evidence.epoch_secs), self._survival(evidence, failed, model.lengths)
         bounds = self._fitted_bounds(evidence)
         likely: list[Chances] = [*bounds, *([survival] if survival else [])]
-        return propose(self._encoding, model, known, leaders, rng, cost, AllOf(likely) if likely else None)
+        return propose(self._encoding, model, tried, rng, cost, AllOf(likely) if likely else None)
 
     def chances(self, evidence: Evidence, points: Sequence[Point]) -> np.ndarray:
         """The chance of each point to keep the bounds, shape (points,), where `propose` is not asked.

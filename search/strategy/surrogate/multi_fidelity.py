@@ -20,6 +20,7 @@ import numpy as np
 
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.gaussian_process import Gaussian
+from toprung.search.strategy.surrogate.length_scale_fit import typical_length
 from toprung.search.strategy.surrogate.length_scales import winsorised
 
 PSEUDO_RESULTS = 2.0  # results that the prior, slopes of 1, is worth
@@ -120,9 +121,7 @@ class MultiFidelityModel:
     ) -> None:
         self._encoding = encoding
         self._levels: list[_Level] = []
-        # Half the cube's diagonal: random points are the further apart the more dimensions there are, and with scales
-        # that do not grow alike no two points would be correlated.
-        lengths = np.full(encoding.width, 0.5 * np.sqrt(encoding.width))
+        lengths = np.full(encoding.width, typical_length(encoding.width))
         for rung, fitted in zip(rungs, scales, strict=True):
             lengths = lengths if fitted is None else fitted
             self._levels.append(self._level(rung, lengths))

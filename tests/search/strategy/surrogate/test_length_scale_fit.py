@@ -14,6 +14,7 @@ from toprung.search.strategy.surrogate.length_scale_fit import (
     LOG_NOISE_BOUNDS,
     LengthScalePosterior,
     fit_lengths,
+    typical_length,
 )
 
 DIMS = 3
@@ -47,7 +48,7 @@ def log_posterior(theta: np.ndarray, points: np.ndarray, values: np.ndarray) -> 
     process = GaussianProcessRegressor(ConstantKernel(signal) * kernel, alpha=signal * share, optimizer=None)
     likelihood = process.fit(points, values).log_marginal_likelihood_value_
     signal_prior = -0.5 * np.log(signal) - 0.5 / signal
-    length_prior = norm.logpdf(theta[:DIMS], np.sqrt(2.0) + 0.5 * np.log(DIMS), np.sqrt(3.0)).sum()
+    length_prior = norm.logpdf(theta[:DIMS], np.log(typical_length(DIMS)), 1.0).sum()
     noise_prior = norm.logpdf(theta[DIMS], LOG_NOISE, LOG_NOISE_DEVIATION)
     return float(likelihood + signal_prior + length_prior + noise_prior)
 

@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from toprung.search.strategy.early_stopping.rung import Rung
 from toprung.search.strategy.sampling.points import Point
 from toprung.search.strategy.strategy import Strategy
-from toprung.search.strategy.surrogate.acquisition import propose
+from toprung.search.strategy.surrogate.acquisition import TriedRows, propose
 from toprung.search.strategy.surrogate.encoding import Encoding
 from toprung.search.strategy.surrogate.evidence import Evidence
 from toprung.search.strategy.surrogate.multi_fidelity import MultiFidelityModel, RungData
@@ -49,9 +49,11 @@ def test_a_proposal_stays_away_from_high_scores_that_do_not_last() -> None:
     lasting, failed = rows[rows[:, 0] < 0.7][:10], rows[rows[:, 0] > 0.7][:5]
     survival = Survival.fitted(failed, lasting, LENGTHS)
 
+    tried = TriedRows(rows, rows, rows[:0])
+
     def proposed(seed: int, known: Survival | None) -> float:
         rng = np.random.default_rng(seed)
-        return float(propose(PLANE, model, rows, rows, rng, success=known).params["x"])
+        return float(propose(PLANE, model, tried, rng, success=known).params["x"])
 
     assert min(proposed(seed, None) for seed in range(5)) > 0.9
     assert max(proposed(seed, survival) for seed in range(5)) < 0.9
