@@ -49,14 +49,14 @@ def test_a_proposal_stays_away_from_high_scores_that_do_not_last() -> None:
     lasting, failed = rows[rows[:, 0] < 0.7][:10], rows[rows[:, 0] > 0.7][:5]
     survival = Survival.fitted(failed, lasting, LENGTHS)
 
-    tried = TriedRows(rows, rows, rows[:0])
-
-    def proposed(seed: int, known: Survival | None) -> float:
-        rng = np.random.default_rng(seed)
+    def proposed(seed: int, known: Survival | None, leaders: np.ndarray) -> float:
+        rng, tried = np.random.default_rng(seed), TriedRows(rows, leaders, rows[:0])
         return float(propose(PLANE, model, tried, rng, success=known).params["x"])
 
-    assert min(proposed(seed, None) for seed in range(5)) > 0.9
-    assert max(proposed(seed, survival) for seed in range(5)) < 0.9
+    assert min(proposed(seed, None, rows) for seed in range(5)) > 0.9
+    assert max(proposed(seed, survival, rows) for seed in range(5)) < 0.9
+    none_lasts = rows[rows[:, 0] > 0.7]
+    assert max(proposed(seed, survival, none_lasts) for seed in range(5)) < 0.9
 
 
 def test_a_search_leaves_a_region_that_starts_fast_and_diverges() -> None:
