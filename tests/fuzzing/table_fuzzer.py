@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from toprung.results.repair.repair import repair_run
 from toprung.results.tables.parts import read_tables
-from toprung.results.tables.repair import repair_run
 from toprung.results.tables.rows import Row
 from toprung.results.tables.schema import TABLES, run_schemas
 from toprung.results.tables.writer import RunWriter

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from table_fuzzer import write_run
 
 from toprung.results.tables.rows import Row, epoch_row, proposal_row, trial_row
 from toprung.results.tables.trial_details import TrialDetails
@@ -60,3 +62,18 @@ class Search:
 @pytest.fixture
 def search() -> Search:
     return Search()
+
+
+@pytest.fixture
+def rows(search: Search) -> dict[str, Any]:
+    """Five trials that were stopped and one that runs."""
+    for number in range(6):
+        search.trial([0.1 * number, 0.2 * number, float("nan")], None if number == 5 else Outcome.STOPPED)
+    return search.rows
+
+
+@pytest.fixture
+def run(tmp_path: Path, rows: dict[str, Any]) -> Path:
+    """The folder of a run with these rows."""
+    write_run(tmp_path / "run", rows)
+    return tmp_path / "run"

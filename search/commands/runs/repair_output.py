@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from toprung.results.tables.repair import DAMAGED, repair_run
+from toprung.results.repair.repair import DAMAGED, repair_run
 from toprung.search.commands.output_path import short_path
 from toprung.search.runs.run_folder import RunFolder
 from toprung.trainables.system.uris import absolute, join

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from toprung.results.repair.salvage import salvaged
 from toprung.results.tables.integrity import broken_rules
 from toprung.results.tables.part_file import DamagedTableError, Part
 from toprung.results.tables.parts import (
@@ -18,7 +19,6 @@ from toprung.results.tables.parts import (
     read_part,
     replaced_by,
 )
-from toprung.results.tables.salvage import salvaged
 from toprung.results.tables.schema import RUN
 from toprung.spaces.errors import InputError
 

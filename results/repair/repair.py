@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toprung.results.tables.found_table import FoundTable, find_table
+from toprung.results.repair.found_table import FoundTable, find_table
+from toprung.results.repair.rebuilt_rows import main_metric, rebuilt_epochs, rebuilt_proposal
 from toprung.results.tables.integrity import run_of
 from toprung.results.tables.parts import counter_of, joined_rows, part_name, part_names, put_part
-from toprung.results.tables.rebuilt_rows import main_metric, rebuilt_epochs, rebuilt_proposal
 from toprung.results.tables.repair_log import log_repair
 from toprung.results.tables.rows import Row, rows_table
 from toprung.results.tables.run_identity import IDENTITY_FILE, commonest_part_id, record_id, recorded_id
