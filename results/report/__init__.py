@@ -1,1 +1,1 @@
-"""The page of a run: charts as data, the HTML that draws them, and the same charts as pictures."""
+"""The page of a run or of several: its HTML, and the same charts as pictures."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from toprung.results.analysis.comparison import contrasts, differing, groups_of, mean_interval
 from toprung.results.analysis.incumbents import incumbents
-from toprung.results.report.chart import Axis, Chart, Series
+from toprung.results.report.charts.chart import Axis, Chart, Series
+from toprung.results.report.charts.time_unit import CLOCKS, clock_axis
 from toprung.results.report.page import PageData, Section, html_page, html_table
-from toprung.results.report.time_unit import CLOCKS, clock_axis
 from toprung.results.tables.rows import configs_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toprung.results.analysis.comparison import ComparedRun, Group
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 COLORS = ("accent", "second", "third", "fourth", "fifth", "OOM", "TIMEOUT", "muted")
 POINTS = 200

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toprung.results.report.chart import Chart
+    from toprung.results.report.charts.chart import Chart
 
 SCRIPTS = ("chart.js", "parallel.js", "table.js", "page.js")
 # The browser itself refuses whatever would be loaded from elsewhere.

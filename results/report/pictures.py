@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from toprung.results.report.chart import Axis, Chart, Series
+    from toprung.results.report.charts.chart import Axis, Chart, Series
 
 COLORS = {
     "accent": "#2563b0", "second": "#c2560c", "third": "#1a7f4b", "fourth": "#8250bf", "fifth": "#9a6700",

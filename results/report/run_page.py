@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from toprung.results.analysis.time_and_cost.cost import failures
-from toprung.results.report.cost_charts import cost_charts, timeline
-from toprung.results.report.model_charts import ModelView
+from toprung.results.report.charts.cost_charts import cost_charts, timeline
+from toprung.results.report.charts.model_charts import ModelView
+from toprung.results.report.charts.progress_charts import best_so_far, learning_curves
+from toprung.results.report.charts.rung_charts import predictions, thresholds
+from toprung.results.report.charts.trial_charts import overfitting, predicted_against_got, trade_off
+from toprung.results.report.charts.winner_charts import winner_charts
 from toprung.results.report.page import PageData, Section, cell_text, html_page, html_table
-from toprung.results.report.progress_charts import best_so_far, learning_curves
-from toprung.results.report.rung_charts import predictions, thresholds
-from toprung.results.report.trial_charts import overfitting, predicted_against_got, trade_off
 from toprung.results.report.trial_table import parallel_axes, trial_columns
 from toprung.results.report.verdict import verdict_html
-from toprung.results.report.winner_charts import winner_charts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toprung.results.report.chart import Chart
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.chart import Chart
+    from toprung.results.report.charts.run_view import RunView
 
 SHOWN_WITHOUT_SCRIPT = 20
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from toprung.results.report.chart import rounded
+from toprung.results.report.charts.chart import rounded
 from toprung.results.tables.schema import CONFIG, OVERFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 MOST_AXES = 12
 WORDS_MOST = 30  # more different texts than these make no axis

@@ -6,13 +6,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from toprung.results.analysis.leaderboard import RUNNING
-from toprung.results.report.winner_charts import test_interval
+from toprung.results.report.charts.winner_charts import test_interval
 from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, trials_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 
 def verdict_html(view: RunView, next_step: str) -> str:

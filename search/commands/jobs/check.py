@@ -13,9 +13,9 @@ from toprung.search.preparation.prepare import PreparedJob, prepare
 from toprung.search.preparation.probe_models import probe_models
 from toprung.search.preparation.this_machine import shortages_here
 from toprung.search.preparation.tracking_address import tracking_notes
-from toprung.search.preparation.usual_space import about_space, about_weights
 from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
+from toprung.search.suggestion.usual_space import about_space, about_weights
 from toprung.spaces.errors import printable
 from toprung.trainables.system.imports import silence_native_stderr
 

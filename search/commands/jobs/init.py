@@ -6,15 +6,15 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from toprung.search.preparation.image_survey import survey
-from toprung.search.preparation.suggested_job import image_size, job_name, space_name, suggested_job
+from toprung.search.suggestion.image_survey import survey
+from toprung.search.suggestion.suggested_job import image_size, job_name, space_name, suggested_job
 from toprung.spaces.errors import InputError, printable
 from toprung.trainables.system.uris import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.search.preparation.image_survey import ImageSurvey
+    from toprung.search.suggestion.image_survey import ImageSurvey
 
 MAX_NAMED = 10  # classes
 

@@ -12,7 +12,7 @@ from toprung.search.commands.runs.run_views import next_step, view_of
 from toprung.search.commands.runs.status import show_status
 
 if TYPE_CHECKING:
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
     from toprung.results.tracking.tracking_settings import Tracking
     from toprung.search.driver.run_search import SearchResult
     from toprung.search.jobs.schema import Job

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toprung.results.analysis.comparison import ComparedRun
 from toprung.results.analysis.winner import rank_trials
-from toprung.results.report.run_view import JobFacts, RunView
+from toprung.results.report.charts.run_view import JobFacts, RunView
 from toprung.results.tables.run_lock import present_holder
 from toprung.results.tables.schema import TRIALS
 from toprung.results.tracking.search_end import SearchEnd

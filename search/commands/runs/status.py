@@ -25,7 +25,7 @@ from toprung.trainables.trial.trial_id import AS_MANY_AS_FIT, SPACE_USED_UP, tri
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
     from toprung.search.runs.run_folder import RunFolder
 
 BLOCKS = "▁▂▃▄▅▆▇█"

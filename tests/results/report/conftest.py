@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from toprung.results.analysis.time_and_cost.eta import SearchPlan
-from toprung.results.report.run_view import JobFacts, RunView
+from toprung.results.report.charts.run_view import JobFacts, RunView
 from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, SPACE, TRIALS, VAL_ACCURACY, run_schemas
 from toprung.results.tables.space_rows import space_rows

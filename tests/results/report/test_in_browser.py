@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from toprung.results.analysis.leaderboard import leaderboard
+from toprung.results.report.charts.run_view import RunView
 from toprung.results.report.run_page import run_page
-from toprung.results.report.run_view import RunView
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

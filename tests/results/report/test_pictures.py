@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from toprung.results.report.chart import Axis, Chart, Series
+from toprung.results.report.charts.chart import Axis, Chart, Series
 from toprung.results.report.pictures import write_pictures
 
 

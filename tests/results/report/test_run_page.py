@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from toprung.results.report.chart import Axis, Chart, Series, evenly, rounded
+from toprung.results.report.charts.chart import Axis, Chart, Series, evenly, rounded
+from toprung.results.report.charts.run_view import RunView
 from toprung.results.report.page import POLICY
 from toprung.results.report.pictures import write_pictures
 from toprung.results.report.run_page import charts_of, run_page
-from toprung.results.report.run_view import RunView
 
 VOID = {"meta", "br", "input"}
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from toprung.search.cli import main
 from toprung.search.commands.jobs.check import describe_job
-from toprung.search.preparation.suggested_job import job_name
-from toprung.search.preparation.usual_space import usual_space
 from toprung.search.runs.extended_job import load_extended
+from toprung.search.suggestion.suggested_job import job_name
+from toprung.search.suggestion.usual_space import usual_space
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from toprung.results.report.chart import Axis, Chart, Series, evenly
-from toprung.results.report.run_view import finite
+from toprung.results.report.charts.chart import Axis, Chart, Series, evenly
+from toprung.results.report.charts.run_view import finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 MOST_POINTS = 1500
 FEWEST_POINTS = 2

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toprung.results.analysis.time_and_cost.cost import cost_of
-from toprung.results.report.chart import Axis, Chart, Series, evenly
-from toprung.results.report.time_unit import in_words, unit_of
+from toprung.results.report.charts.chart import Axis, Chart, Series, evenly
+from toprung.results.report.charts.time_unit import in_words, unit_of
 
 if TYPE_CHECKING:
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 MOST_BARS = 4000
 MOST_WORKERS = 40

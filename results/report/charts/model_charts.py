@@ -10,12 +10,12 @@ import numpy as np
 from toprung.results.analysis.importance.importance import Importance, importance
 from toprung.results.analysis.importance.joint_model import JointModel, features_of
 from toprung.results.analysis.importance.parameter import Parameter
-from toprung.results.report.chart import Axis, Chart, Series, evenly
+from toprung.results.report.charts.chart import Axis, Chart, Series, evenly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 MOST_POINTS, MOST_SLICES, MOST_BARS = 600, 12, 20
 GRID, BACKGROUND = 20, 100

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toprung.results.report.chart import Axis, Chart, Series
+from toprung.results.report.charts.chart import Axis, Chart, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 MOST_CLASSES = 40
 

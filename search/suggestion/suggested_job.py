@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from toprung.search.preparation.usual_space import MANY, TRANSFER, usual_space
+from toprung.search.suggestion.usual_space import MANY, TRANSFER, usual_space
 from toprung.trainables.task.task_type import MULTILABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toprung.search.preparation.image_survey import ImageSurvey
+    from toprung.search.suggestion.image_survey import ImageSurvey
 
 SIDES = (32, 48, 64, 96, 128)  # pixels; more detail seldom pays for its time in a first search
 MIN_SIDE = 16  # a network has nothing to pool in less

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toprung.results.analysis.incumbents import incumbents
-from toprung.results.report.chart import Axis, Chart, Series, evenly
-from toprung.results.report.run_view import finite
-from toprung.results.report.time_unit import clock_axis
+from toprung.results.report.charts.chart import Axis, Chart, Series, evenly
+from toprung.results.report.charts.run_view import finite
+from toprung.results.report.charts.time_unit import clock_axis
 
 if TYPE_CHECKING:
-    from toprung.results.report.run_view import RunView
+    from toprung.results.report.charts.run_view import RunView
 
 MOST_CURVES = 1500
 TITLES = {
