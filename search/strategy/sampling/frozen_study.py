@@ -51,6 +51,11 @@ class FrozenStudyStorage(BaseStorage):
         self._attrs: dict[str, Any] = {}
         self._drawn: FrozenTrial | None = None
 
+    @property
+    def drawn(self) -> FrozenTrial:
+        """The trial that is being drawn, with the parameters that it has so far."""
+        return self._open(self._number)
+
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         raise NotImplementedError("a frozen study is the only study of its storage")
 
