@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ _log = logging.getLogger("toprung")
 # What a search takes of a full training is about that of twenty trials, most of which end early, and of the few that
 # do not. tests/benchmarks/accuracy.py --full-trainings tells what other numbers are worth.
 FULL_TRAININGS = 6.0
+FEWEST_TRAININGS = (
+    3.0  # with fewer a search compares next to nothing, and its winner is its first configuration
+)
 MAX_EPOCHS = 81
 
 
@@ -63,6 +67,7 @@ def with_planned_epochs(prepared: PreparedJob, address: str | None) -> PreparedJ
             paid_secs = training_secs(job.search.budgets, at_once)
             epochs = epochs_within(paid_secs, secs, _fewest_epochs(prepared))
             why = f"an epoch of the first configuration takes {secs:.2g} s, and {at_once:g} train at once"
+            why += too_short(paid_secs, epochs * secs)
     _log.info(f"search.max_epochs {epochs}: {why}")
     job = with_first_rung(with_epochs(job, epochs), sampled_configs(prepared.space))
     return replace(prepared, job=job, strategy=new_strategy(job, prepared.space))
@@ -81,6 +86,22 @@ def epochs_within(training_secs: float, epoch_secs: float, fewest: int = 1) -> i
     """
     epochs = int(training_secs / epoch_secs / FULL_TRAININGS)
     return max(3, fewest, min(MAX_EPOCHS, epochs))
+
+
+def too_short(paid_secs: float, full_training_secs: float) -> str:
+    """What is to be said of a budget that pays for less than FEWEST_TRAININGS; empty for any other.
+
+    Args:
+        paid_secs: What the budget is worth in seconds of one training.
+        full_training_secs: Of the usual configuration.
+    """
+    paid = paid_secs / full_training_secs
+    if paid >= FEWEST_TRAININGS:
+        return ""
+    return (
+        f"; the budget pays for {paid:.1f} full trainings, too few to find more than the first configuration is "
+        f"worth: give it {math.ceil(FULL_TRAININGS / paid)} times as much"
+    )
 
 
 def training_secs(budgets: Budgets, at_once: float) -> float:

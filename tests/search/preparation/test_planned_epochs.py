@@ -18,6 +18,7 @@ from toprung.search.preparation.planned_epochs import (
     MAX_EPOCHS,
     epochs_at_once,
     epochs_within,
+    too_short,
     training_secs,
 )
 
@@ -48,6 +49,12 @@ def test_a_job_with_its_epochs_written_out_stays_as_it_is() -> None:
 
 def test_the_budget_pays_for_a_few_full_trainings() -> None:
     assert epochs_within(training_secs=FULL_TRAININGS * 20 * 3.0, epoch_secs=3.0) == 20
+
+
+def test_a_budget_that_compares_nothing_is_told_with_what_would() -> None:
+    assert too_short(paid_secs=400.0, full_training_secs=100.0) == ""
+    told = too_short(paid_secs=144.0, full_training_secs=80.0)
+    assert "pays for 1.8 full trainings" in told and told.endswith("give it 4 times as much")
 
 
 @given(st.floats(1e-3, 1e7), st.floats(1e-4, 1e5), st.integers(1, 200))
