@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
@@ -225,7 +225,12 @@ def _known_type(hint: Any) -> type:
 
 
 def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns.items()})
+    return _schema_of(tuple(columns.items()))
+
+
+@lru_cache(maxsize=256)  # pandas takes 10 ms for its metadata, and each read of a part of a table needs schemas
+def _schema_of(columns: tuple[tuple[str, pa.DataType], ...]) -> pa.Schema:
+    example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns})
     metadata = pa.Schema.from_pandas(example, preserve_index=False).metadata
     metadata = {**metadata, _VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return pa.schema([pa.field(name, one) for name, one in columns.items()], metadata=metadata)
+    return pa.schema([pa.field(name, one) for name, one in columns], metadata=metadata)
