@@ -228,7 +228,9 @@ def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
     return _schema_of(tuple(columns.items()))
 
 
-@lru_cache(maxsize=256)  # pandas takes 10 ms for its metadata, and each read of a part of a table needs schemas
+@lru_cache(
+    maxsize=256
+)  # pandas takes 10 ms for its metadata, and each read of a part of a table needs schemas
 def _schema_of(columns: tuple[tuple[str, pa.DataType], ...]) -> pa.Schema:
     example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns})
     metadata = pa.Schema.from_pandas(example, preserve_index=False).metadata

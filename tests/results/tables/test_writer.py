@@ -98,7 +98,7 @@ def test_every_row_on_the_disk_has_those_it_rests_on(tmp_path: Path) -> None:
             writer.append("proposals", proposal_row(f"t{number:05d}", {"a": 1}, seed=0))
             writer.append("epochs", epoch_row(EpochReport(f"t{number:05d}", 1), number, "keep"))
             number += 1
-            time.sleep(0.0002)
+            time.sleep(0.002)  # or the table grows faster than it is read, and each read takes longer
 
     with RunWriter(tmp_path, SCHEMAS, flush_secs=0.001) as writer:
         thread = threading.Thread(target=propose_and_report, args=(writer,))
