@@ -1,8 +1,8 @@
 """Ends the processes that a search started when the search itself can no longer do so.
 
 Ray's own processes mostly end with a killed driver, but some (its agents) stay. This small process learns of the
-driver's end by the end of its standard input, which happens however the driver dies. Where that is without a word, as when
-Ray's own processes end and Ray ends the driver with them, it says so in the driver's place.
+driver's end by the end of its standard input, which happens however the driver dies. Where that is without a word, as
+when Ray's own processes end and Ray ends the driver with them, it says so in the driver's place.
 
     python -m toprung.cluster.reaper DRIVER_PID EARLIER_PID...
 """

@@ -32,6 +32,12 @@ def image_noise(metric: str, value: float, images: int) -> ImageNoise | None:
     return ImageNoise(share_error(value, images), images)
 
 
+def lead_over(difference: float, other: str) -> str:
+    """How far a score is ahead of that of another trial, in words."""
+    ahead = f"{difference:.4f}"
+    return f"{ahead} ahead of {other}" if float(ahead) else f"level with {other}"
+
+
 def doubt_of_lead(winner: Winner, images: int) -> str | None:
     """A line that says that the winner's lead is no more than noise, and what would tell; None where it is more.
 
@@ -44,6 +50,6 @@ def doubt_of_lead(winner: Winner, images: int) -> str | None:
     if noise is None or not 0.0 <= lead < noise.standard_error:
         return None
     return (
-        f"{winner.trial_id} is {lead:.4f} ahead of {winner.runner_up}, within {noise}: "
+        f"{winner.trial_id} is {lead_over(lead, winner.runner_up or '')}, within {noise}: "
         "--set retrain.confirm=3 compares the best over new seeds, --set data.folds=5 over other validation images too"
     )

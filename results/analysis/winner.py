@@ -9,6 +9,7 @@ import pandas as pd
 
 from toprung.results.analysis.bounds_kept import keeps_bounds, violations
 from toprung.results.analysis.confirmation import mean_difference
+from toprung.results.analysis.image_noise import lead_over
 from toprung.results.analysis.leaderboard import leaderboard, may_win
 from toprung.results.analysis.learning_curve import curve_of, steady_epoch
 from toprung.results.tables.rows import config_of
@@ -134,7 +135,7 @@ def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metri
     measured = f"{metric} {first[metric]:.4f} at epoch {int(first['best_epoch'])}"
     if second is None:
         return f"{measured}: the only trial with a finite value"
-    ahead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
+    ahead = lead_over(abs(first[metric] - second[metric]), second["trial_id"])
     other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
     return f"best of {count} trials: {measured}, {ahead} ({other})"
 
@@ -155,7 +156,7 @@ def _why_confirmed(first: ConfirmedMean, rest: Sequence[ConfirmedMean], objectiv
         return f"{mean}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
     ahead = mean_difference(first, rest[0], objective)
     doubt = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
-    lead = f"{ahead.difference:.4f} ahead of {rest[0].trial_id}"
+    lead = lead_over(ahead.difference, rest[0].trial_id)
     return f"best of {1 + len(rest)} confirmed: {mean}, {lead}{doubt}"
 
 

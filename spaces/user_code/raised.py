@@ -42,7 +42,9 @@ def line_raised(error: BaseException) -> str:
 
 def _is_users(frame: FrameType) -> bool:
     file = frame.f_code.co_filename
-    module = getattr(frame.f_globals.get("__spec__"), "name", "")  # of `python -m` too, which calls it __main__
+    module = getattr(
+        frame.f_globals.get("__spec__"), "name", ""
+    )  # of `python -m` too, which calls it __main__
     if file.startswith("<") or module.startswith(_OWN):
         return False
     return not file.startswith(sysconfig.get_path("stdlib")) and not set(Path(file).parts) & set(_INSTALLED)
