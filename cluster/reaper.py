@@ -58,7 +58,9 @@ def main(driver_pid: int, *earlier_pids: int) -> None:
             for process in earlier:
                 found.difference_update([process, *_children(process)])
     if os.read(sys.stdin.fileno(), len(LEFT)) != LEFT:
-        print(ENDED_SUDDENLY, file=sys.stderr, flush=True)
+        with suppress(OSError):  # the terminal may be gone with the driver
+            sys.stderr.write(f"{ENDED_SUDDENLY}\n")
+            sys.stderr.flush()
     end_processes(found - {own})
 
 

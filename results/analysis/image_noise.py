@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.results.analysis.winner import lead_over
 from toprung.trainables.metrics.intervals import share_error
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ def image_noise(metric: str, value: float, images: int) -> ImageNoise | None:
     if metric not in COUNTED or images < 1:
         return None
     return ImageNoise(share_error(value, images), images)
-
-
-def lead_over(difference: float, other: str) -> str:
-    """How far a score is ahead of that of another trial, in words."""
-    ahead = f"{difference:.4f}"
-    return f"{ahead} ahead of {other}" if float(ahead) else f"level with {other}"
 
 
 def doubt_of_lead(winner: Winner, images: int) -> str | None:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from toprung.results.analysis.bounds_kept import keeps_bounds, violations
 from toprung.results.analysis.confirmation import mean_difference
-from toprung.results.analysis.image_noise import lead_over
 from toprung.results.analysis.leaderboard import leaderboard, may_win
 from toprung.results.analysis.learning_curve import curve_of, steady_epoch
 from toprung.results.tables.rows import config_of
@@ -129,6 +128,12 @@ def _row_of(trial_id: str, trials: pd.DataFrame) -> dict[str, Any]:
 
 def _seed_in(row: Mapping[str, Any]) -> int | None:
     return None if pd.isna(row["seed"]) else int(row["seed"])
+
+
+def lead_over(difference: float, other: str) -> str:
+    """How far a score is ahead of that of another trial, in words."""
+    ahead = f"{difference:.4f}"
+    return f"{ahead} ahead of {other}" if float(ahead) else f"level with {other}"
 
 
 def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metric: str) -> str:
