@@ -1,13 +1,15 @@
 """Ends the processes that a search started when the search itself can no longer do so.
 
 Ray's own processes mostly end with a killed driver, but some (its agents) stay. This small process learns of the
-driver's end by the end of its standard input, which happens however the driver dies.
+driver's end by the end of its standard input, which happens however the driver dies. Where that is without a word, as
+when Ray's own processes end and Ray ends the driver with them, it says so in the driver's place.
 
     python -m toprung.cluster.reaper DRIVER_PID EARLIER_PID...
 """
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import sys
@@ -18,6 +20,11 @@ import psutil
 
 LOOK_EVERY_SECS = 0.5
 GRACE_SECS = 3.0
+LEFT = b"left"
+ENDED_SUDDENLY = (
+    "toprung: this process was ended from outside: it was killed, or Ray's own processes on this machine were (by "
+    "`ray stop`, for want of memory), without which it cannot go on; nothing is lost: the same command continues"
+)
 
 
 @contextmanager
@@ -33,8 +40,9 @@ def orphan_watch() -> Iterator[None]:
     try:
         yield
     finally:
-        assert reaper.stdin is not None
-        reaper.stdin.close()
+        # A reaper that was killed itself takes no word.
+        with suppress(BrokenPipeError):
+            reaper.communicate(LEFT)
         reaper.wait()
 
 
@@ -49,6 +57,10 @@ def main(driver_pid: int, *earlier_pids: int) -> None:
             found.update(driver.children(recursive=True))
             for process in earlier:
                 found.difference_update([process, *_children(process)])
+    if os.read(sys.stdin.fileno(), len(LEFT)) != LEFT:
+        with suppress(OSError):  # the terminal may be gone with the driver
+            sys.stderr.write(f"{ENDED_SUDDENLY}\n")
+            sys.stderr.flush()
     end_processes(found - {own})
 
 

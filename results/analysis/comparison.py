@@ -40,12 +40,17 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of the same settings with different seeds; their mean best with its 95% interval, NaN for one run alone."""
+    """Runs of the same settings; the mean over their seeds of the best, with its 95% interval, NaN for one seed."""
 
     runs: tuple[ComparedRun, ...]
     mean: float
     low: float
     high: float
+
+    @property
+    def seeds(self) -> int:
+        """How many different seeds the runs have: one seed tells once, however often it was run."""
+        return len({run.seed for run in self.runs})
 
     @property
     def names(self) -> str:
@@ -115,22 +120,44 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _group(runs: Sequence[ComparedRun]) -> Group:
-    return Group(tuple(runs), *mean_interval([run.best for run in runs]))
+    return Group(tuple(runs), *mean_interval(list(_by_seed(runs).values())))
+
+
+def _by_seed(runs: Sequence[ComparedRun]) -> dict[int, float]:
+    """By seed, the mean of the best values of its runs, of those that have one."""
+    found: defaultdict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        if math.isfinite(run.best):
+            found[run.seed].append(run.best)
+    return {seed: float(np.mean(values)) for seed, values in found.items()}
 
 
 def _contrast(first: Group, other: Group, objective: Objective) -> Contrast:
     behind = objective.score(first.mean) - objective.score(other.mean)
     if first.runs[0].fingerprint != other.runs[0].fingerprint:
-        return Contrast(other, behind, math.nan, math.nan, "the images differ")
-    ours, theirs = ({run.seed: objective.score(run.best) for run in group.runs} for group in (first, other))
-    shared = sorted(seed for seed in ours.keys() & theirs.keys() if math.isfinite(ours[seed] + theirs[seed]))
+        return Contrast(other, behind, math.nan, math.nan, _why_images_differ(first.runs[0], other.runs[0]))
+    ours, theirs = (
+        {seed: objective.score(best) for seed, best in _by_seed(group.runs).items()}
+        for group in (first, other)
+    )
+    shared = sorted(ours.keys() & theirs.keys())
     if len(shared) >= 2:
         mean, low, high = mean_interval([ours[seed] - theirs[seed] for seed in shared])
         return Contrast(other, mean, low, high, f"paired by {len(shared)} seeds")
-    a, b = (np.array([value for value in side.values() if math.isfinite(value)]) for side in (ours, theirs))
+    a, b = (np.array(list(side.values())) for side in (ours, theirs))
     if len(a) < 2 or len(b) < 2:
         return Contrast(other, behind, math.nan, math.nan, "run each of them with the same two or more seeds")
     return _welch(other, a, b)
+
+
+def _why_images_differ(first: ComparedRun, other: ComparedRun) -> str:
+    one, two = (
+        {key: value for key, value in run.settings.items() if key.startswith("data.")}
+        for run in (first, other)
+    )
+    if one == two and first.seed != other.seed:
+        return "the images differ, as each seed draws splits of its own; the same data.seed keeps them"
+    return "the images differ"
 
 
 def _welch(other: Group, ours: np.ndarray, theirs: np.ndarray) -> Contrast:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toprung.results.analysis.winner import lead_over
 from toprung.trainables.metrics.intervals import share_error
 
 if TYPE_CHECKING:
@@ -44,6 +45,6 @@ def doubt_of_lead(winner: Winner, images: int) -> str | None:
     if noise is None or not 0.0 <= lead < noise.standard_error:
         return None
     return (
-        f"{winner.trial_id} is {lead:.4f} ahead of {winner.runner_up}, within {noise}: "
+        f"{winner.trial_id} is {lead_over(lead, winner.runner_up or '')}, within {noise}: "
         "--set retrain.confirm=3 compares the best over new seeds, --set data.folds=5 over other validation images too"
     )

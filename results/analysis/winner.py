@@ -130,11 +130,17 @@ def _seed_in(row: Mapping[str, Any]) -> int | None:
     return None if pd.isna(row["seed"]) else int(row["seed"])
 
 
+def lead_over(difference: float, other: str) -> str:
+    """How far a score is ahead of that of another trial, in words."""
+    ahead = f"{difference:.4f}"
+    return f"{ahead} ahead of {other}" if float(ahead) else f"level with {other}"
+
+
 def _why(first: pd.Series[Any], second: pd.Series[Any] | None, count: int, metric: str) -> str:
     measured = f"{metric} {first[metric]:.4f} at epoch {int(first['best_epoch'])}"
     if second is None:
         return f"{measured}: the only trial with a finite value"
-    ahead = f"{abs(first[metric] - second[metric]):.4f} ahead of {second['trial_id']}"
+    ahead = lead_over(abs(first[metric] - second[metric]), second["trial_id"])
     other = f"{second[metric]:.4f} at epoch {int(second['best_epoch'])}"
     return f"best of {count} trials: {measured}, {ahead} ({other})"
 
@@ -155,7 +161,7 @@ def _why_confirmed(first: ConfirmedMean, rest: Sequence[ConfirmedMean], objectiv
         return f"{mean}, {first.low:.4f} to {first.high:.4f} with 95% confidence"
     ahead = mean_difference(first, rest[0], objective)
     doubt = "" if ahead.is_clear else f"; by chance it may be up to {-ahead.low:.4f} behind"
-    lead = f"{ahead.difference:.4f} ahead of {rest[0].trial_id}"
+    lead = lead_over(ahead.difference, rest[0].trial_id)
     return f"best of {1 + len(rest)} confirmed: {mean}, {lead}{doubt}"
 
 

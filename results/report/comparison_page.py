@@ -88,13 +88,13 @@ def contrast_table(groups: Sequence[Group], views: Sequence[RunView]) -> tuple[l
     names = ["runs", "seeds", "mean best", "95% low", "95% high", "behind", "low", "high", "verdict"]
     first = groups[0]
     rows: list[list[Any]] = [
-        [first.names, len(first.runs), *_known(first.mean, first.low, first.high), None, None, None, "first"]
+        [first.names, first.seeds, *_known(first.mean, first.low, first.high), None, None, None, "first"]
     ]
     for one in contrasts(groups, objective):
         group = one.group
         numbers = _known(group.mean, group.low, group.high, one.behind, one.low, one.high)
         how = f" ({one.method})" if not math.isnan(one.low) else ""
-        rows.append([group.names, len(group.runs), *numbers, f"{one.verdict}{how}"])
+        rows.append([group.names, group.seeds, *numbers, f"{one.verdict}{how}"])
     return names, rows
 
 

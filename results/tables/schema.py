@@ -9,6 +9,7 @@ would be lost. A value that its column cannot hold exactly, its type included, g
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import fields
 from datetime import datetime
 from functools import cache, lru_cache
@@ -225,14 +226,15 @@ def _known_type(hint: Any) -> type:
 
 
 def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    return _schema_of(tuple(columns.items()))
+    metadata = {**_pandas_metadata(tuple(columns.items())), _VERSION_KEY: str(SCHEMA_VERSION).encode()}
+    return pa.schema([pa.field(name, one) for name, one in columns.items()], metadata=metadata)
 
 
-@lru_cache(
-    maxsize=256
-)  # pandas takes 10 ms for its metadata, and each read of a part of a table needs schemas
-def _schema_of(columns: tuple[tuple[str, pa.DataType], ...]) -> pa.Schema:
+@lru_cache(maxsize=64)  # milliseconds each, and every part that is read asks for all tables
+def _pandas_metadata(columns: tuple[tuple[str, pa.DataType], ...]) -> dict[bytes, bytes]:
+    """What pandas takes its types from when it reads the columns."""
     example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns})
-    metadata = pa.Schema.from_pandas(example, preserve_index=False).metadata
-    metadata = {**metadata, _VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return pa.schema([pa.field(name, one) for name, one in columns], metadata=metadata)
+    with warnings.catch_warnings():
+        # pyarrow asks pandas for times in a way that pandas 4 will answer with another type.
+        warnings.filterwarnings("ignore", message="Series.values returning", category=DeprecationWarning)
+        return dict(pa.Schema.from_pandas(example, preserve_index=False).metadata)

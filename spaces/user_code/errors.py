@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from toprung.spaces.errors import InputError, shown
+from toprung.spaces.errors import InputError
 from toprung.spaces.user_code.interrupts import interrupts_noted
+from toprung.spaces.user_code.raised import raised
 from toprung.spaces.user_code.tensorflow_log import without_start_lines
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def errors_of_user_code(where: str, given: str, rule: str) -> Iterator[None]:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and interrupts:
                 raise
-            raise InputError.single(where, f"{given}: {shown(error)}", rule) from error
+            raise InputError.single(where, f"{given}: {raised(error)}", rule) from error
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from toprung.cluster.reaper import LOOK_EVERY_SECS, orphan_watch
+from toprung.cluster.reaper import ENDED_SUDDENLY, LOOK_EVERY_SECS, orphan_watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,22 @@ earlier = subprocess.Popen({SLEEP!r}).pid
 with orphan_watch():
     print(earlier, subprocess.Popen({SLEEP!r}).pid, flush=True)
     time.sleep(600)
+"""
+
+LEFT_BY_AN_ERROR = """
+from toprung.cluster.reaper import orphan_watch
+with orphan_watch():
+    raise SystemExit(3)
+"""
+WITH_RAY = """
+import time
+from toprung.cluster.session import TrialResources, connected
+with connected(None, TrialResources(1.0, 0.0, 1)):
+    print("up", flush=True)
+    while True:
+        import ray
+        ray.put(bytes(10**6))
+        time.sleep(0.1)
 """
 
 
@@ -67,3 +85,24 @@ def test_a_killed_driver_leaves_only_what_was_there_before() -> None:
         assert earlier.is_running()
     finally:
         earlier.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_search_whose_raylet_ends_says_so_and_that_the_same_command_continues(how: signal.Signals) -> None:
+    driver = subprocess.Popen(
+        [sys.executable, "-c", WITH_RAY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "up\n"
+    (raylet,) = [child for child in psutil.Process(driver.pid).children() if child.name() == "raylet"]
+    os.kill(raylet.pid, how)
+    _, told = driver.communicate()
+    assert driver.returncode == 1
+    assert told.rstrip().endswith(ENDED_SUDDENLY)
+
+
+def test_a_driver_that_ends_by_itself_is_said_nothing_of() -> None:
+    driver = subprocess.run(
+        [sys.executable, "-c", LEFT_BY_AN_ERROR], capture_output=True, cwd=ROOT, text=True, check=False
+    )
+    assert (driver.returncode, driver.stdout, driver.stderr) == (3, "", "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from toprung.spaces.errors import printable
 from toprung.spaces.user_code.interrupts import interrupts_noted
+from toprung.spaces.user_code.raised import line_raised
 from toprung.trainables.trial.report import Outcome
 
 if TYPE_CHECKING:
@@ -70,10 +71,11 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def reason_of(error: BaseException) -> str:
-    """The exception's type and the first line of what it says, as the last line of a short traceback has them."""
+    """The exception's type, the first line of what it says and the line of the user's code that it comes from."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     name = type(error).__name__
-    return f"{name}: {printable(lines[0])[:REASON_CHARS]}" if lines else name
+    told = f"{name}: {printable(lines[0])[:REASON_CHARS]}" if lines else name
+    return told + line_raised(error)
 
 
 def catch_failure(action: Callable[[], None], catches_interrupts: bool = False) -> Failure:

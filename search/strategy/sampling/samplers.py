@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from toprung.search.strategy.sampling.optuna_samplers import OPTUNA_SAMPLERS, Sa
 from toprung.search.strategy.sampling.points import Observation, Point, Space, subseed
 from toprung.spaces.definition.plain_values import plain_config
 from toprung.spaces.errors import InputError
-from toprung.spaces.user_code.errors import errors_of_first_run
+from toprung.spaces.user_code.errors import errors_of_first_run, errors_of_user_code
 from toprung.spaces.user_code.references import is_reference, resolve
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def sample(
         fixed: Parameters that keep their value wherever the space allows it.
 
     Raises:
-        InputError: The sampler is unknown, or needs a package that is not installed.
+        InputError: The sampler is unknown, needs a package that is not installed, or is a user's and raises.
     """
-    with _without_optuna_warnings():
+    with _without_optuna_warnings(), _errors_of_sampler(sampler):
         chosen = _factory(sampler)(seed, number, history)
         if fixed:
             chosen = FixedValuesSampler(fixed, chosen)
@@ -121,6 +121,15 @@ def _users_factory(name: str) -> SamplerFactory:
         given = f"{name!r} returned {type(sampler).__name__}"
         raise InputError.single("search.sampler", given, allowed)
     return lambda seed, number, history: build(subseed(seed, number, len(history)))
+
+
+def _errors_of_sampler(name: str) -> AbstractContextManager[None]:
+    """Raise InputError for what a user's sampler raises, or draws that Optuna refuses, at any time of a search."""
+    if not is_reference(name):
+        return nullcontext()
+    return errors_of_user_code(
+        "search.sampler", f"{name} fails", "fix the sampler, and the same command continues"
+    )
 
 
 @contextmanager

@@ -46,10 +46,32 @@ def test_a_difference_that_each_seed_shows_is_clear_when_paired_though_seeds_dif
 def test_one_run_each_other_images_and_runs_without_a_value_cannot_be_told_apart() -> None:
     (alone,) = contrasts(groups_of([run("a", 0.9, x=1), run("b", 0.1, x=2)], ACCURACY), ACCURACY)
     assert alone.verdict.startswith("cannot tell: run each of them") and alone.behind == pytest.approx(0.8)
-    (images,) = contrasts(groups_of([run("a", 0.9), run("b", 0.1, 1, "g")], ACCURACY), ACCURACY)
+    (images,) = contrasts(groups_of([run("a", 0.9), run("b", 0.1, 0, "g")], ACCURACY), ACCURACY)
     assert images.verdict == "cannot tell: the images differ"
     groups = groups_of([run("a", math.nan, x=1), run("b", 0.1, x=2)], ACCURACY)
     assert groups[0].names == "b" and math.isnan(groups[1].mean)
+
+
+def test_a_seed_that_was_run_twice_tells_no_more_than_once() -> None:
+    (alone,) = groups_of([run("a", 0.8), run("again", 0.8)], ACCURACY)
+    assert (alone.seeds, alone.mean, math.isnan(alone.low)) == (1, 0.8, True)
+    runs = [run("a", 0.8, 1), run("again", 0.8, 1), run("b", 0.9, 2), run("empty", math.nan, 2)]
+    (both,) = groups_of(runs, ACCURACY)
+    (once,) = groups_of([runs[0], runs[2]], ACCURACY)
+    assert (both.seeds, both.mean, both.low) == (2, once.mean, once.low)
+
+
+def test_seeds_that_drew_splits_of_their_own_are_told_of_the_seed_that_keeps_them() -> None:
+    data = {"data.path": "photos", "data.seed": None}
+    (drawn,) = contrasts(
+        groups_of([run("a", 0.9, **data), run("b", 0.1, 1, "g", **data)], ACCURACY), ACCURACY
+    )
+    assert drawn.verdict.endswith("each seed draws splits of its own; the same data.seed keeps them")
+    other = {**data, "data.image_size": 32}
+    (resized,) = contrasts(
+        groups_of([run("a", 0.9, **data), run("b", 0.1, 1, "g", **other)], ACCURACY), ACCURACY
+    )
+    assert resized.verdict == "cannot tell: the images differ"
 
 
 def test_what_differs_is_told_without_names() -> None:

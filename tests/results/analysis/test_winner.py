@@ -44,6 +44,12 @@ def test_the_winner_has_its_configuration_value_epoch_and_runner_up(search: Any)
     )
 
 
+def test_a_winner_with_the_value_of_the_next_is_level_with_it(search: Any) -> None:
+    search.trial([0.75])
+    search.trial([0.75])
+    assert pick_winner(*frames(search.rows), ACCURACY).why.endswith(", level with t00001 (0.7500 at epoch 1)")
+
+
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OOM, Outcome.FAILED])
 def test_what_a_retraining_would_meet_again_cannot_win(search: Any, outcome: Outcome) -> None:
     search.trial([0.875], outcome)

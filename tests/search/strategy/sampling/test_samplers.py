@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import sys
+from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -21,6 +24,29 @@ WITHOUT_TORCH = sorted(OPTUNA_SAMPLERS.keys() - {"gp"})
 def plain_random(seed: int) -> RandomSampler:
     """A user's own sampler, found as module:function."""
     return RandomSampler(seed=seed)
+
+
+class Wearing(RandomSampler):
+    """A user's sampler that works at first."""
+
+    def __init__(self, draws: Callable[[], float]) -> None:
+        super().__init__()
+        self.draws = draws
+
+    def sample_independent(self, *_: Any) -> Any:
+        return self.draws()
+
+
+def leaving(seed: int) -> RandomSampler:
+    return Wearing(lambda: sys.exit(0))
+
+
+def raising(seed: int) -> RandomSampler:
+    return Wearing(lambda: 1 / 0)
+
+
+def drawing_nan(seed: int) -> RandomSampler:
+    return Wearing(lambda: math.nan)
 
 
 def history_of(space: Any, count: int) -> list[Observation]:
@@ -62,6 +88,23 @@ def test_a_users_sampler_is_found_by_module_and_function(conditional_space: Any)
     check_sampler("optuna.samplers:RandomSampler")
     drawn = sample(conditional_space, "optuna.samplers:RandomSampler", 0, 0)
     assert set(drawn.config) >= {"family", "rate"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("leaving", "SystemExit: 0 (test_samplers.py line "),
+        ("raising", "ZeroDivisionError: division by zero (test_samplers.py line "),
+        ("drawing_nan", "ValueError: `nan` is invalid value."),
+    ],
+)
+def test_a_users_sampler_that_fails_in_a_draw_is_named_and_ends_no_search_as_if_it_were_done(
+    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "users_samplers", sys.modules[__name__])
+    with pytest.raises(InputError, match=r"^search\.sampler: users_samplers:") as refused:
+        sample(lambda trial: {"rate": trial.suggest_float("rate", 0.0, 1.0)}, f"users_samplers:{name}", 0, 0)
+    assert told in str(refused.value)
 
 
 @pytest.mark.parametrize(
