@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
@@ -55,6 +55,8 @@ _VERSION_KEY = b"toprung.schema_version"
 _RUN_ID_KEY = b"toprung.run_id"
 _INT, _FLOAT, _BOOL, _STR = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
+COLUMN_TYPES = (_INT, _FLOAT, _BOOL, _STR, _TIME)
+"""The types of all columns."""
 _OF_KIND = {"int": _INT, "float": _FLOAT, "bool": _BOOL, "str": _STR}
 _OF_TYPE = {int: _INT, float: _FLOAT, bool: _BOOL, str: _STR, datetime: _TIME}
 # Integers and booleans that may be missing need pandas' nullable types; without them a conditional integer
@@ -225,7 +227,12 @@ def _known_type(hint: Any) -> type:
 
 
 def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns.items()})
+    return _schema_of(tuple(columns.items()))
+
+
+@lru_cache(maxsize=64)  # what pandas writes of a hundred columns takes it a tenth of a second
+def _schema_of(columns: tuple[tuple[str, pa.DataType], ...]) -> pa.Schema:
+    example = pd.DataFrame({name: pd.Series([], dtype=_PANDAS[one]) for name, one in columns})
     metadata = pa.Schema.from_pandas(example, preserve_index=False).metadata
     metadata = {**metadata, _VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return pa.schema([pa.field(name, one) for name, one in columns.items()], metadata=metadata)
+    return pa.schema([pa.field(name, one) for name, one in columns], metadata=metadata)
