@@ -100,8 +100,20 @@ def rewrite_with_pandas(root: Path, rng: random.Random) -> str:
     return f"pandas, {way}, {part.parent.name}"
 
 
+def rewrite_without_columns(root: Path, rng: random.Random) -> str:
+    """Read a part with pandas and write it back without some of its columns."""
+    part = rng.choice([part for part in _parts(root) if pq.read_metadata(part).num_rows])
+    frame = pd.read_parquet(part)
+    dropped = rng.sample(list(frame.columns), rng.choice([1, 1, 2, 5]))
+    frame.drop(columns=dropped).to_parquet(part)
+    return f"{part.parent.name} without {dropped}"
+
+
 Damage = Callable[[Path, random.Random], str]
-DAMAGES: Sequence[Damage] = (flip_bits, flip_bits, flip_bits, cut, remove, put_foreign, rewrite_with_pandas)
+DAMAGES: Sequence[Damage] = (
+    *(flip_bits, flip_bits, flip_bits, cut, remove, put_foreign),
+    *(rewrite_with_pandas, rewrite_without_columns),
+)
 
 
 def outcomes(
