@@ -9,11 +9,9 @@ import yaml
 from toprung.spaces.errors import first_line
 
 MAX_BYTES = 2**20
-MAX_VALUES = 200_000
-"""Values of a text, those behind an alias counted at each place: a few lines may stand for billions."""
-
-MAX_WRITTEN_VALUES = 20_000
-"""Values of a text, each counted where it is written: PyYAML reads about so many in a second."""
+MAX_VALUES = 20_000
+"""Values of a text, about as many as PyYAML reads in a second; those behind an alias are counted at each place, since a
+few lines may stand for billions."""
 
 MAX_FLOW_LEVELS = 100
 """Brackets within brackets: the time that PyYAML takes grows with the square of their number."""
@@ -55,8 +53,8 @@ class StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """As the base class, for values of which there are not too many. Raises UnreadableYamlError."""
         self._written_values += 1
-        if self._written_values > MAX_WRITTEN_VALUES:
-            raise UnreadableYamlError(f"holds more than {MAX_WRITTEN_VALUES:,} values", self.get_mark())
+        if self._written_values > MAX_VALUES:
+            raise UnreadableYamlError(f"holds more than {MAX_VALUES:,} values", self.get_mark())
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
