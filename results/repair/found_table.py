@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from toprung.results.repair.salvage import salvaged
+from toprung.results.repair.salvage import Salvaged, salvaged
 from toprung.results.tables.integrity import broken_rules
 from toprung.results.tables.part_file import DamagedTableError, Part
 from toprung.results.tables.parts import (
@@ -19,10 +19,13 @@ from toprung.results.tables.parts import (
     read_part,
     replaced_by,
 )
+from toprung.results.tables.recorded_columns import recorded_columns
 from toprung.results.tables.schema import RUN
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from toprung.trainables.system.storage import Storage
 
 
@@ -36,6 +39,7 @@ class FoundTable:
         damaged: Those that could not be read as they were written.
         rows: The rows that are kept; None without any file that could be read.
         lost: One line for each loss.
+        lost_values: By column, the trials in whose rows its value could not be read.
         other_version: The error of a part that says it is of another version of the schema, if one does.
         obstacle: What lies in the place of the table's folder, in words; None for nothing.
     """
@@ -45,6 +49,7 @@ class FoundTable:
     damaged: list[str] = field(default_factory=list)
     rows: pa.Table | None = None
     lost: list[str] = field(default_factory=list)
+    lost_values: dict[str, set[str]] = field(default_factory=dict)
     other_version: InputError | None = None
     obstacle: str | None = None
 
@@ -70,12 +75,16 @@ class FoundTable:
             return []
         return self.rows[name].to_pylist() if name in self.rows.schema.names else [None] * self.rows.num_rows
 
+    def by_trial(self, name: str) -> dict[Any, Any]:
+        """The values of a column by trial id."""
+        return dict(zip(self.column("trial_id"), self.column(name), strict=True))
+
     def fill(self, name: str, values: dict[Any, Any]) -> None:
         """Put values, by trial id, in the place of the nulls of a column."""
         known = self.column(name)
         pairs = zip(self.column("trial_id"), known, strict=True)
         filled = [values.get(trial_id) if value is None else value for trial_id, value in pairs]
-        if self.rows is not None and filled != known:
+        if self.rows is not None and name in self.rows.schema.names and filled != known:
             place = self.rows.schema.get_field_index(name)
             of_type = self.rows.schema.field(name)
             self.rows = self.rows.set_column(place, of_type, pa.array(filled, of_type.type))
@@ -106,11 +115,12 @@ def find_table(storage: Storage, name: str, objective: str | None, run_id: str |
             if isinstance(error, InputError) and not isinstance(error, DamagedTableError):
                 table.other_version = error
             table.damaged.append(file)
-            rows, lost = _salvaged(storage, name, file, objective)
+            left = _salvaged(storage, name, file, objective)
             given = error.problems[0].given if isinstance(error, InputError) else "is not there"
-            table.lost.append(f"{name}/{file}: {lost or given}")
-            if rows is not None:
-                parts[file] = Part(rows)
+            table.lost.append(f"{name}/{file}: {left.told or given}")
+            if left.rows is not None:
+                parts[file] = Part(left.rows)
+                _note_lost_values(table, left.rows, left.lost)
     table.lost += [f"{name}/{file}: is missing" for file in missing_from(parts) if file not in table.damaged]
     for file in of_other_runs(parts, run_id):
         table.damaged.append(file)
@@ -125,12 +135,18 @@ def find_table(storage: Storage, name: str, objective: str | None, run_id: str |
     return table
 
 
-def _salvaged(storage: Storage, name: str, file: str, objective: str | None) -> tuple[pa.Table | None, str]:
+def _salvaged(storage: Storage, name: str, file: str, objective: str | None) -> Salvaged:
     try:
         content = storage.read(f"{name}/{file}")
     except OSError:
-        return None, ""
-    return salvaged(content, name, objective)
+        return Salvaged()
+    return salvaged(content, name, objective, recorded_columns(storage, name))
+
+
+def _note_lost_values(table: FoundTable, rows: pa.Table, lost: Iterable[str]) -> None:
+    trial_ids = set(rows["trial_id"].to_pylist()) if "trial_id" in rows.schema.names else set()
+    for column in lost:
+        table.lost_values.setdefault(column, set()).update(trial_ids)
 
 
 def _joined(table: FoundTable, parts: list[pa.Table]) -> pa.Table:

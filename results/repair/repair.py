@@ -13,9 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toprung.results.repair.found_table import FoundTable, find_table
+from toprung.results.repair.lost_values import fill_best_values, fill_configurations, fill_seeds
 from toprung.results.repair.rebuilt_rows import main_metric, rebuilt_epochs, rebuilt_proposal
 from toprung.results.tables.integrity import run_of
 from toprung.results.tables.parts import counter_of, joined_rows, part_name, part_names, put_part
+from toprung.results.tables.recorded_columns import empty_rows, recorded_columns
 from toprung.results.tables.repair_log import log_repair
 from toprung.results.tables.rows import Row, rows_table
 from toprung.results.tables.run_identity import IDENTITY_FILE, commonest_part_id, record_id, recorded_id
@@ -76,7 +78,9 @@ def repair_run(root: Root) -> Repaired:
 
 
 def _objective(storage: Storage) -> str | None:
-    """The metric of the main objective, by the columns of a file of `trials`."""
+    """The metric of the main objective, by the columns of `trials` as recorded or in a file of it."""
+    if recorded := main_metric(recorded_columns(storage, TRIALS)):
+        return recorded
     if storage.obstacle(TRIALS):
         return None
     for file in part_names(storage, TRIALS):
@@ -118,11 +122,13 @@ def _made_consistent(proposals: FoundTable, epochs: FoundTable, trials: FoundTab
 
 def _fill_columns(proposals: FoundTable, epochs: FoundTable, trials: FoundTable) -> None:
     """Fill lost columns of one table with what the others hold of the same trials."""
+    fill_seeds(proposals, trials)
     for one, other in ((proposals, trials), (trials, proposals)):
-        for name in ("seed", "data_fingerprint"):
-            one.fill(name, dict(zip(other.column("trial_id"), other.column(name), strict=True)))
+        one.fill("data_fingerprint", other.by_trial("data_fingerprint"))
+    fill_configurations(proposals, trials)
     numbers = {name: max(known) for name, known in _epochs_by_trial(epochs).items()}
     trials.fill("last_epoch", numbers)
+    fill_best_values(trials, epochs)
 
 
 def _epochs_by_trial(epochs: FoundTable) -> dict[str, list[int]]:
@@ -193,7 +199,7 @@ def _write(storage: Storage, table: FoundTable) -> None:
     rows = table.rows
     if table.name in TABLES and (rows is None or rows.num_rows == 0):
         # What is left of a damaged part may lack columns that readers ask for.
-        rows = run_schemas({})[table.name].empty_table()
+        rows = empty_rows(storage, table.name)
     if rows is not None:
         counter = max((counter_of(file) for file in table.files), default=-1) + 1
         put_part(storage, table.name, part_name(counter), joined_rows([rows]), replaces=table.files)

@@ -6,26 +6,38 @@ without a zone or in nanoseconds, and columns of nulls without a type.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toprung.results.tables.schema import run_schemas
+from toprung.results.tables.schema import COLUMN_TYPES, run_schemas
 
-_WRITTEN_HERE = (pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.timestamp("us", tz="UTC"))
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _INDEX = "__index_level_"  # the column in which pandas keeps an index
 
 
-def as_written_here(rows: pa.Table, table: str) -> pa.Table:
+def as_written_here(
+    rows: pa.Table, table: str, recorded: Mapping[str, pa.DataType] | None = None
+) -> pa.Table:
     """The rows with every column in one of the five types of a run's tables.
 
     A column of nulls without a type, of which the table does not know the type, is left out.
+
+    Args:
+        rows: As they were read.
+        table: The table.
+        recorded: The types of the run's columns, those of its parameters included, as far as they are known.
 
     Raises:
         ValueError: A column cannot hold what it must; the message names it.
     """
     schema = run_schemas({}).get(table)
     fixed = {} if schema is None else {field.name: field.type for field in schema}
-    if all(field.type in _WRITTEN_HERE for field in rows.schema) and all(
+    fixed |= recorded or {}
+    if all(field.type in COLUMN_TYPES for field in rows.schema) and all(
         rows.schema.field(name).type == wanted for name, wanted in fixed.items() if name in rows.schema.names
     ):
         return rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import pandas as pd
 
-from toprung.results.tables.part_file import DamagedTableError
+from toprung.results.tables.part_file import DamagedTableError, named
 from toprung.results.tables.repair_log import trials_without_epochs
 from toprung.results.tables.schema import EPOCHS, OVERFLOW, PROPOSALS, RUN, RUNGS, SPACE, TABLES, TRIALS
 from toprung.trainables.system.uris import join
@@ -49,7 +49,6 @@ _OF_ANOTHER = {PROPOSALS: {"outcome"}}
 
 _TRIAL_ID = re.compile(r"t[0-9]{5,9}")
 _OUTCOMES = frozenset(map(str, Outcome))
-NAMED = 3
 
 
 def foreign_columns(table: str, names: Iterable[str]) -> str:
@@ -121,12 +120,12 @@ def check_together(
     known = set(proposals["trial_id"])
     for table, frame in ((EPOCHS, epochs), (TRIALS, trials)):
         if lost := sorted(set(frame["trial_id"]) - known):
-            _raise_apart(storage, PROPOSALS, f"lacks {_names(lost)} of the table {table}")
+            _raise_apart(storage, PROPOSALS, f"lacks {named(lost, 'trials')} of the table {table}")
     reached = epochs.groupby("trial_id")["epoch"].count().to_dict()
     ended = zip(trials["trial_id"], trials["last_epoch"].fillna(0), strict=True)
     short = sorted(name for name, last in ended if reached.get(name, 0) < last)
     if short and (lost := sorted(set(short) - trials_without_epochs(storage))):
-        _raise_apart(storage, EPOCHS, f"lacks epochs of {_names(lost)}")
+        _raise_apart(storage, EPOCHS, f"lacks epochs of {named(lost, 'trials')}")
     if len(proposals):
         for table in TABLES:  # all are made before the first row of any
             if not storage.list(table):
@@ -147,11 +146,6 @@ def raise_lost(storage: Storage, table: str) -> NoReturn:
 
 def _raise_apart(storage: Storage, table: str, given: str) -> NoReturn:
     raise DamagedTableError.of(join(storage.root, table), given, storage.root)
-
-
-def _names(trial_ids: list[str]) -> str:
-    more = len(trial_ids) - NAMED
-    return ", ".join(trial_ids[:NAMED]) + (f" and {more} more trials" if more > 0 else "")
 
 
 def _holding(column: pd.Series, rule: Callable[[str], bool]) -> Mask:

@@ -23,9 +23,12 @@ from toprung.results.tables.schema import SCHEMA_VERSION, run_id_of, run_schemas
 from toprung.spaces.errors import InputError, Problem, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    Columns = Callable[[], Mapping[str, pa.DataType]]
 
 _REPLACES, _FOLLOWS, _DIGEST = b"toprung.replaces", b"toprung.follows", b"toprung.rows_sha256"
+NAMED = 3
 
 
 class DamagedTableError(InputError):
@@ -69,7 +72,7 @@ def encode_part(rows: pa.Table, replaces: Iterable[str] = (), follows: Iterable[
     return sink.getvalue()
 
 
-def decode_part(content: pa.Buffer, table: str, where: str, root: str) -> Part:
+def decode_part(content: pa.Buffer, table: str, where: str, root: str, recorded: Columns = dict) -> Part:
     """Read a part's file, and verify what it holds.
 
     Args:
@@ -77,6 +80,8 @@ def decode_part(content: pa.Buffer, table: str, where: str, root: str) -> Part:
         table: The table it belongs to.
         where: The file, for messages.
         root: The run folder, for messages.
+        recorded: Gives the columns of the run's table as far as they are known, which a part that another program wrote
+            back has to hold.
 
     Raises:
         InputError: It is of another schema version.
@@ -92,12 +97,21 @@ def decode_part(content: pa.Buffer, table: str, where: str, root: str) -> Part:
         raise DamagedTableError.of(where, f"cannot be read ({first_line(error)})", root) from error
     if not intact and version in (str(SCHEMA_VERSION), None):
         raise DamagedTableError.of(where, "is damaged: its rows are not those that were written", root)
+    columns = recorded() if version is None and digest is None else {}
+    if lacking := sorted({*columns} - {*rows.schema.names}):
+        raise DamagedTableError.of(where, f"lacks the columns {named(lacking)}", root)
     if version != str(SCHEMA_VERSION) and not _is_rewritten(rows, table, version, digest):
         raise _other_version(where.rpartition("/")[0], version)
     try:
-        return Part(as_written_here(rows, table), replaces, follows)
+        return Part(as_written_here(rows, table, columns), replaces, follows)
     except ValueError as error:
         raise DamagedTableError.of(where, f"is no part of this table: {error}", root) from error
+
+
+def named(names: Sequence[str], kind: str = "") -> str:
+    """The first few of many names, and how many more of this kind there are."""
+    more = f" and {len(names) - NAMED} more {kind}".rstrip() if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def read_rows(content: pa.Buffer, columns: list[str] | None = None) -> pa.Table:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from toprung.results.tables.integrity import check_rows, check_together, foreign_columns, raise_lost
 from toprung.results.tables.part_file import DamagedTableError, Part, decode_part, encode_part
+from toprung.results.tables.recorded_columns import recorded_columns
 from toprung.results.tables.rows import reports_of
 from toprung.results.tables.run_identity import commonest_id, recorded_id
 from toprung.results.tables.schema import EPOCHS, PROPOSALS, TABLES, TRIALS, empty_frame, merged, run_schemas
@@ -163,7 +164,7 @@ def read_part(storage: Storage, table: str, part: str) -> Part:
             raise
         given = f"cannot be read ({error.strerror or first_line(error)})"
         raise DamagedTableError.of(where, given, storage.root) from error
-    found = decode_part(content, table, where, storage.root)
+    found = decode_part(content, table, where, storage.root, lambda: recorded_columns(storage, table))
     if foreign := foreign_columns(table, found.rows.schema.names):
         raise DamagedTableError.of(where, f"is no part of this table: {foreign}", storage.root)
     return found

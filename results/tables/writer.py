@@ -18,6 +18,7 @@ from toprung.results.tables.parts import (
     read_parts,
     sweep,
 )
+from toprung.results.tables.recorded_columns import record_columns
 from toprung.results.tables.rows import Row, rows_table
 from toprung.results.tables.run_identity import kept_id
 from toprung.results.tables.run_lock import RunLock
@@ -54,8 +55,8 @@ class OpenPart:
         sweep(storage, table)
         earlier = read_parts(storage, table)
         widened = schema if earlier is None else merged(earlier.schema, schema)
-        self._schema = with_run_id(widened, run_id)
-        compact_parts(storage, table, self._schema)
+        self.schema = with_run_id(widened, run_id)
+        compact_parts(storage, table, self.schema)
         self._counter = 1 + max((counter_of(name) for name in part_names(storage, table)), default=-1)
         self._begin()
         if earlier is None:  # so that a reader finds the table, without rows, before the first one is written
@@ -64,7 +65,7 @@ class OpenPart:
     def write(self, rows: list[Row]) -> None:
         """Make rows durable; on an error nothing has changed and the same call may be made again."""
         named = [{**row, RUN: self._run} for row in rows]
-        grown = pa.concat_tables([self._rows, rows_table(named, self._schema)])
+        grown = pa.concat_tables([self._rows, rows_table(named, self.schema)])
         put_part(self._storage, self._table, self._part, grown, follows=self._follows)
         self._rows = grown
         if grown.num_rows >= PART_ROWS:
@@ -78,7 +79,7 @@ class OpenPart:
 
     def _begin(self) -> None:
         self._part = part_name(self._counter)
-        self._rows = self._schema.empty_table()
+        self._rows = self.schema.empty_table()
         self._follows = part_names(self._storage, self._table)
 
 
@@ -120,6 +121,8 @@ class RunWriter:
             self._parts = {
                 name: OpenPart(self._storage, name, schema, run_id) for name, schema in schemas.items()
             }
+            # When all parts have them: one that lacks a recorded column was written by another program.
+            record_columns(self._storage, {name: part.schema for name, part in self._parts.items()})
         except BaseException as error:
             self._release()
             if isinstance(error, OSError):

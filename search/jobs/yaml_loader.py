@@ -9,8 +9,12 @@ import yaml
 from toprung.spaces.errors import first_line
 
 MAX_BYTES = 2**20
-MAX_VALUES = 200_000
-"""Values of a text, those behind an alias counted at each place: a few lines may stand for billions."""
+MAX_VALUES = 20_000
+"""Values of a text, about as many as PyYAML reads in a second; those behind an alias are counted at each place, since a
+few lines may stand for billions."""
+
+MAX_FLOW_LEVELS = 100
+"""Brackets within brackets: the time that PyYAML takes grows with the square of their number."""
 
 MAX_BITS = 64
 _MERGE = "tag:yaml.org,2002:merge"
@@ -37,6 +41,22 @@ class StrictLoader(yaml.SafeLoader):
 
     templates: frozenset[str] = frozenset()
     """The keys at the top of the text that hold what a `<<` merges elsewhere, once the text is read."""
+
+    _written_values = 0
+
+    def fetch_flow_collection_start(self, TokenClass: type[yaml.Token]) -> None:  # noqa: N803
+        """As the base class, for brackets that are not nested too deeply. Raises UnreadableYamlError."""
+        if self.flow_level >= MAX_FLOW_LEVELS:
+            raise UnreadableYamlError("values are nested too deeply", self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """As the base class, for values of which there are not too many. Raises UnreadableYamlError."""
+        self._written_values += 1
+        if self._written_values > MAX_VALUES:
+            raise UnreadableYamlError(f"holds more than {MAX_VALUES:,} values", self.get_mark())
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
     def get_single_node(self) -> yaml.Node | None:
         """The text as nodes, of which there are not too many. Raises UnreadableYamlError."""

@@ -17,6 +17,7 @@ from toprung.trainables.trial.messages import EpochResult, TrialStart, Worker
 from toprung.trainables.trial.patience import patience_stop_reason
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.trial_id import SPACE_USED_UP, number_of
+from toprung.trainables.trial.trial_seed import trial_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -300,8 +301,3 @@ class SearchLoop:
     def _is_nearly_done(self, report: EpochReport) -> bool:
         """Within a tenth of the full training: ending it there would waste nine tenths to save one."""
         return (self._settings.max_epochs - report.epoch) * 10 <= self._settings.max_epochs
-
-
-def trial_seed(seed: int, number: int) -> int:
-    """The seed of a trial's weights, shuffling and augmentation: distinct for each trial of a search."""
-    return (seed * 1_000_003 + number) % 2**31

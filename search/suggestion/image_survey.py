@@ -13,15 +13,19 @@ from toprung.spaces.errors import InputError
 from toprung.trainables.data.dataset import labelled_listing
 from toprung.trainables.data.decoding.decode import own_pixel_limit
 from toprung.trainables.data.decoding.splits import split_problems
+from toprung.trainables.data.source_rules.first_names import first_names
 from toprung.trainables.data.source_rules.spec import DataSpec
 from toprung.trainables.data.sources.registry import open_source, source_of
 from toprung.trainables.task.task_type import class_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from toprung.trainables.data.source_rules.base import Images, Item
     from toprung.trainables.task.task_type import TaskType
+
+    Look = tuple[tuple[int, int], bool]
+    """(height, width), and whether it is grey."""
 
 SAMPLE = 200  # images that are looked at
 CHUNK = 64
@@ -83,7 +87,8 @@ def survey(path: str) -> ImageSurvey:
     listing = labelled_listing(spec)
     counts = [class_counts(split.labels, len(listing.classes)) for split in listing.splits.values()]
     with own_pixel_limit(spec):
-        looked_at = [found for split in listing.splits.values() for found in _sample(split.images)]
+        sample = [found for split in listing.splits.values() for found in _sample(split.images)]
+    looked_at = [look for _, look in sample if look is not None]
     if not looked_at:
         allowed = "images that Pillow reads"
         raise InputError.single(
@@ -101,24 +106,34 @@ def survey(path: str) -> ImageSurvey:
         sizes=np.array([size for size, _ in looked_at]),
         is_grey=all(is_grey for _, is_grey in looked_at),
         task_type=listing.task_type,
-        notes=(*open_source(spec).unused(), *listing.notes, *refused),
+        notes=(*open_source(spec).unused(), *listing.notes, *_unopened(path, sample), *refused),
     )
 
 
-def _sample(images: Images) -> Iterator[tuple[tuple[int, int], bool]]:
-    """(height, width), and whether it is grey, of some images all over a split that can be opened."""
+def _unopened(path: str, sample: Sequence[tuple[Item, Look | None]]) -> Iterator[str]:
+    """A note of the images of a sample that cannot be opened."""
+    unopened = [item for item, look in sample if look is None]
+    if unopened:
+        root = Path(path).absolute().as_posix()
+        names = [item.as_posix().removeprefix(f"{root}/") for item in unopened if isinstance(item, Path)]
+        named = f": {first_names(sorted(names))}" if names else ""
+        yield f"{len(unopened)} of {len(sample)} images that were looked at cannot be opened{named}"
+
+
+def _sample(images: Images) -> Iterator[tuple[Item, Look | None]]:
+    """Some images all over a split, with what is seen of each that can be opened."""
     step = max(1, len(images) // SAMPLE)
     row = 0
     for items in images.chunks(CHUNK):
         for item in items:
-            if row % step == 0 and (found := _size_of(item)):
-                yield found
+            if row % step == 0:
+                yield item, _look_at(item)
             row += 1
         if row >= MAX_READ and not isinstance(items[-1], Path):
             return
 
 
-def _size_of(item: Item) -> tuple[tuple[int, int], bool] | None:
+def _look_at(item: Item) -> Look | None:
     if isinstance(item, np.ndarray):
         return (item.shape[0], item.shape[1]), item.shape[2] == 1
     from PIL import Image

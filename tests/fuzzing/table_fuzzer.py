@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toprung.results.repair.repair import repair_run
-from toprung.results.tables.parts import read_tables
+from toprung.results.tables.parts import read_table, read_tables
 from toprung.results.tables.rows import Row
-from toprung.results.tables.schema import TABLES, run_schemas
+from toprung.results.tables.schema import RUNGS, SPACE, TABLES, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.spaces.errors import InputError
 
-Frames = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+Frames = tuple[pd.DataFrame, ...]
 
 
 def write_run(root: Path, rows: dict[str, list[Row]]) -> None:
@@ -100,8 +100,20 @@ def rewrite_with_pandas(root: Path, rng: random.Random) -> str:
     return f"pandas, {way}, {part.parent.name}"
 
 
+def rewrite_without_columns(root: Path, rng: random.Random) -> str:
+    """Read a part with pandas and write it back without some of its columns."""
+    part = rng.choice([part for part in _parts(root) if pq.read_metadata(part).num_rows])
+    frame = pd.read_parquet(part)
+    dropped = rng.sample(list(frame.columns), rng.choice([1, 1, 2, 5]))
+    frame.drop(columns=dropped).to_parquet(part)
+    return f"{part.parent.name} without {dropped}"
+
+
 Damage = Callable[[Path, random.Random], str]
-DAMAGES: Sequence[Damage] = (flip_bits, flip_bits, flip_bits, cut, remove, put_foreign, rewrite_with_pandas)
+DAMAGES: Sequence[Damage] = (
+    *(flip_bits, flip_bits, flip_bits, cut, remove, put_foreign),
+    *(rewrite_with_pandas, rewrite_without_columns),
+)
 
 
 def outcomes(
@@ -116,7 +128,7 @@ def outcomes(
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch, "whole")
         write_run(whole, rows)
-        written = read_tables(whole)
+        written = _read(whole)
         for number in range(count):
             root = Path(scratch, f"run{number}")
             shutil.copytree(whole, root)
@@ -128,9 +140,14 @@ def outcomes(
             shutil.rmtree(root)
 
 
+def _read(root: Path) -> Frames:
+    """All tables of a run."""
+    return (*read_tables(root), read_table(root, SPACE), read_table(root, RUNGS))
+
+
 def _outcome(root: Path, written: Frames) -> str:
     try:
-        found = read_tables(root)
+        found = _read(root)
     except InputError as error:
         lines = str(error).splitlines()
         return "told" if len(lines) == 1 and str(root) in lines[0] else f"TRACEBACK: {error}"
@@ -158,7 +175,7 @@ def _plain(value: object) -> object:
 def _repair_failure(root: Path) -> str:
     try:
         repaired = repair_run(root)
-        read_tables(root)
+        _read(root)
     except Exception as error:
         return repr(error)
     return "" if repaired.lost else "it said nothing"

@@ -48,9 +48,11 @@ def write_report(
         raise InputError.single(option, f"{len(folders)} runs", "is for a single run")
     target = _target(folders, out)
     shots = _picture_folder(pictures) if pictures else None
+    goes_on = _written(folders, target, live)
     yield f"report     {short_path(target)}"
-    while _written(folders, target, live):
+    while goes_on:
         wait(LIVE_SECS)
+        goes_on = _written(folders, target, live)
     if shots is not None:
         for path in write_pictures(charts_of(view_of(folders[0])), shots):
             yield f"picture    {path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from job_fuzzer import check_without_images, outcomes
 
 from toprung.search.cli import main
@@ -30,8 +31,10 @@ LAUGHS = "\n".join(
         ("seed: !!int abc", "no int (invalid literal"),
         ("search: !!map [1]", "a mapping was expected"),
         ("space: {ranges: &a {filters: *a}}", "a value holds itself"),
-        (f"space:\n  ranges:\n{LAUGHS}", "holds more than 200,000 values"),
-        ("space: " + "[" * 3000, "nested too deeply"),
+        (f"space:\n  ranges:\n{LAUGHS}", "holds more than 20,000 values"),
+        ("space: " + "[" * 3000, "values are nested too deeply"),
+        ("space: {ranges: " + "{a: [" * 60 + "1" + "]}" * 60 + "}", "values are nested too deeply"),
+        ("search: {initial_configs: [" + "{}, " * 30_000 + "]}", "holds more than 20,000 values"),
         ('storage: {path: "runs/a\\0b"}', "job.yaml: storage.path: 'runs/a\\x00b' given; must be a text that UTF-8"),
         ('storage: {path: "\\uD800"}', "storage.path: '\\ud800' given; must be a text that UTF-8 holds"),
         ("storage: {path: runs/" + "x" * 300 + "}", "must be shorter: a name in a path has at most 255 bytes"),
@@ -49,6 +52,21 @@ def test_a_malformed_job_is_one_short_line(
     assert main(["check", str(file)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line and len(line) < 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 3000, "[{" * 1500, "- a\n" * 60_000, "a: 1\n" * 60_000, "? a\n" * 60_000, "{a: [" * 1000]
+)
+def test_a_text_that_no_job_can_be_is_given_up_after_few_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    tokens = []
+    fetch = yaml.SafeLoader.fetch_more_tokens
+    monkeypatch.setattr(yaml.SafeLoader, "fetch_more_tokens", lambda self: (tokens.append(1), fetch(self))[1])
+    (tmp_path / "job.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"nested too deeply|holds more than"):
+        Job.from_file(tmp_path / "job.yaml")
+    assert len(tokens) < 100_000
 
 
 def test_merge_keys_are_merged_and_their_templates_left_out(tmp_path: Path) -> None:

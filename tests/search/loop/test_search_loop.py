@@ -10,7 +10,7 @@ import pytest
 
 from toprung.search.loop.budgets import BudgetLimits
 from toprung.search.loop.loop_settings import LoopSettings
-from toprung.search.loop.search_loop import SearchLoop, trial_seed
+from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.loop.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
 from toprung.trainables.trial.execution import ExecutionRecord
@@ -19,6 +19,7 @@ from toprung.trainables.trial.messages import EpochResult, TrialStart
 from toprung.trainables.trial.objectives import Objective
 from toprung.trainables.trial.report import EpochReport, Outcome
 from toprung.trainables.trial.resource_usage import ResourceUsage
+from toprung.trainables.trial.trial_seed import trial_seed
 
 MAX_EPOCHS = 9
 

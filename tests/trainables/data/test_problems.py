@@ -102,7 +102,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "one class": (lambda root: make_folder(root, classes=1), "one class folder with images (class0)"),
     "a class of unreadable files": (
         lambda root: [(make_folder(root) / "phone").mkdir(), (root / "phone" / "1.heic").touch()],
-        "class folder 'phone' in {root} has no image, but 1 .heic; JPEG, PNG",
+        "class folder 'phone' in {root} has no image, but 1 .heic; convert them: JPEG, PNG",
     ),
     "files of no class": (
         lambda root: [root.mkdir(), (root / "1.jpg").write_bytes(jpeg(1))],

@@ -143,7 +143,7 @@ class FolderSource(Source):
             Problem(
                 "data.path",
                 f"class folder {files.folder!r} in {self.root} has no image, but {counted_by_suffix(files.others)}",
-                COMMON,
+                f"convert them: {COMMON} can be used",
             )
             for files in train.values()
             if files.others and not files.images

@@ -225,9 +225,12 @@ def test_files_that_cannot_be_opened_and_odd_names_are_looked_past(
     photos("set", [(16, 16)])
     Path("set/class 0/gone.png").symlink_to("/nowhere/at/all.png")
     Path("set/class 1").rename("set/class\n\x1b[31m1")
+    Path("set/class 0/text.jpg").write_text("no image")
     initialised("set")
     assert main(["check", "set.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "classes    class \\x1b[31m1 20, class 0 21" in lines
+    told = "2 of 42 images that were looked at cannot be opened: class 0/gone.png, class 0/text.jpg"
+    assert f"note       {told}" in lines
+    assert "classes    class \\x1b[31m1 20, class 0 22" in lines
     assert "classes    class \\x1b[31m1, class 0" in lines
     assert all(line.isprintable() for line in lines)

@@ -32,6 +32,17 @@ def test_the_page_lies_in_the_run_or_where_it_is_asked_for(
     assert "report     " in capsys.readouterr().out
 
 
+def test_no_page_is_named_that_was_not_written(
+    made_run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(made_run().root)
+    next((root / "trials").glob("*.parquet")).write_bytes(b"half")
+    assert main(["report", str(root)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and "toprung repair" in printed.err
+    assert not (root / "report.html").exists()
+
+
 def test_a_live_page_is_written_until_the_search_has_ended(
     made_run: Callable[..., Any], tmp_path: Path
 ) -> None:

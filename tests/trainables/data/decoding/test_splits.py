@@ -220,6 +220,13 @@ def test_a_class_needs_an_image_for_each_split_it_is_drawn_into(own: tuple[str, 
         assigned(splits, DataSpec(), 2)
 
 
+@pytest.mark.parametrize(("smallest", "helps"), [(2, True), (1, False)])
+def test_to_draw_no_test_images_is_offered_where_it_helps(smallest: int, helps: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        assigned({"train": labels_of([2, smallest])}, DataSpec(), 2)
+    assert {"or draw no test images" in str(problem) for problem in caught.value.problems} == {helps}
+
+
 def test_a_hundred_small_classes_are_told_in_a_few_lines() -> None:
     with pytest.raises(InputError) as caught:
         assigned({"train": labels_of([2] * 100)}, DataSpec(), 100)
