@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _first_call() -> Iterator[None]:
-    schema._pandas_metadata.cache_clear()
+    schema._schema_of.cache_clear()
     yield
-    schema._pandas_metadata.cache_clear()
+    schema._schema_of.cache_clear()
 
 
 @pytest.mark.filterwarnings("error")
@@ -27,7 +27,7 @@ def test_a_script_that_reads_a_run_sees_no_warning_of_pandas() -> None:
 
 def test_the_schemas_that_each_part_is_held_against_are_made_once() -> None:
     first = run_schemas({})
-    made = schema._pandas_metadata.cache_info().misses
+    made = schema._schema_of.cache_info().misses
     again = run_schemas({})
-    assert schema._pandas_metadata.cache_info().misses == made
+    assert schema._schema_of.cache_info().misses == made
     assert again[EPOCHS].equals(first[EPOCHS], check_metadata=True)
