@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from toprung.results.run import Run, load
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.search.jobs.schema import Job
 from toprung.search.runs.extended_job import load_extended
+from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +42,11 @@ def run(
 
     if isinstance(job, Mapping):
         job = Job.from_dict(job)
-    elif not isinstance(job, Job):
+    elif isinstance(job, str | PathLike):
         job = load_extended(job)
+    elif not isinstance(job, Job):
+        allowed = "must be a Job, the path of a job file, or a dict with its content"
+        raise InputError.single("run", repr(job), allowed)
     result = run_search(job, address, progress)
     if result.stop_reason:
         _progress_log.info("ended because the %s", result.stop_reason)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIDES = (32, 48, 64, 96, 128)  # pixels; more detail seldom pays for its time in a first search
 MIN_SIDE = 16  # a network has nothing to pool in less
 MAX_OWN_SIDE = 128  # images that are all of one size keep it up to here
+FEW = 400  # images, of which validation on a seventh tells configurations apart by points at best
 UNEVEN = 2.0  # classes that differ in size by this factor
 COMMENT_COLUMN = 44
 SPLIT_WORDS = {"val": "validation", "test": "test"}
@@ -99,6 +100,8 @@ def _data(survey: ImageSurvey) -> Iterator[str]:
         yield _line(
             f"splits: {{{shares}}}", f"shares drawn for {words}; test images are read by retrain alone"
         )
+    if survey.images < FEW:
+        yield _line("# folds: 5", "for so few images: `retrain` cross-validates the best trials first")
 
 
 def _space(survey: ImageSurvey) -> Iterator[str]:

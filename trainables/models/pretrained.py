@@ -100,7 +100,7 @@ def _construct(name: str, options: Mapping[str, Any], weights: str | None) -> ke
         given = (
             f"{name} with weights {weights or 'none'!r} on images {options['input_shape']} fails: {reason}"
         )
-        rule = "give input_size, other weights, or another backbone"
+        rule = "give input_size, another backbone, or, where there is no network, a file of weights"
         raise InputError.single("config.backbone", given, rule) from error
 
 

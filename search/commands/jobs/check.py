@@ -59,7 +59,6 @@ def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
         with silence_native_stderr():
             written = write_preview(prepared, preview)
         yield f"preview    {written}"
-    yield "next       toprung search JOB, where JOB is this file"
 
 
 def _about_images(data: Dataset) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def check(options: argparse.Namespace) -> None:
 
     for line in describe_job(load_extended(options.job, options.overrides), options.preview):
         print(line)
+    overrides = [word for given in options.overrides for word in ("--set", given)]
+    print(f"next       {shlex.join(['toprung', 'search', options.job, *overrides])}")
 
 
 def simulate(options: argparse.Namespace) -> None:

@@ -42,7 +42,9 @@ def show_exports(exported: Sequence[Exported], least_agreement: float) -> None:
     ]
     write(pd.DataFrame(rows), "rich")
     threads = exported[0].speed.threads
-    print(f"on {threads} threads of this machine's CPU; an image in a batch of {BATCH}")
+    print(
+        f"on {threads} thread{'' if threads == 1 else 's'} of this machine's CPU; an image in a batch of {BATCH}"
+    )
     if not has_test:
         print("no test images: the agreement is that on the validation images")
     for each in exported[1:]:

@@ -50,7 +50,7 @@ def _test_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["test_accuracy"] is None:
         yield "nothing was tested: the job has no test images (data.splits.test is 0)"
         return
-    read = f"{report['test_images']} images, read at {report['test_reads'][-1]}"
+    read = f"{_images(report['test_images'])}, read at {report['test_reads'][-1]}"
     evaluation = report.get("evaluation")
     if evaluation is None:
         yield f"test accuracy {report['test_accuracy']:.4f} ({read})"
@@ -66,7 +66,8 @@ def _test_lines(report: Mapping[str, Any]) -> Iterator[str]:
     known = [each for each in evaluation["classes"] if each["support"]]
     weakest = sorted(known, key=lambda each: (each["f1"] is not None, each["f1"] or 0.0))
     told = (
-        f"{each['name']} {_number(each['f1'])} ({each['support']} images)" for each in weakest[:WORST_CLASSES]
+        f"{each['name']} {_number(each['f1'])} ({_images(each['support'])})"
+        for each in weakest[:WORST_CLASSES]
     )
     yield f"weakest classes by F1: {', '.join(told)}"
     if unseen := [each["name"] for each in evaluation["classes"] if not each["support"]]:
@@ -91,6 +92,9 @@ def show_models(folder: RunFolder, top: int | None, layout: Format) -> None:
     """Print the retrained models of a run, newest first."""
     folder.job()
     table = models_table(folder)
+    if table.empty and layout == "rich":
+        print(f"{folder.root} has no retrained model yet: toprung retrain {folder.root}")
+        return
     shown = table[list(SHOWN)] if layout == "rich" else table
     write(shown.head(top or len(table)), layout)
 
@@ -112,6 +116,10 @@ def models_table(folder: RunFolder) -> pd.DataFrame:
         rows.append({**_row(model), **told})
     columns = [*_row(None), "alias", "promoted", "why"]
     return pd.DataFrame(rows, columns=columns).sort_values("trained_at", ascending=False, kind="stable")
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def _row(model: KeptModel | None) -> dict[str, Any]:

@@ -97,6 +97,13 @@ def filtered(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
         raise InputError.single("--where", repr(condition), allowed)
     try:
         met = by_short.eval(quoted, engine="python")
+    except pd.errors.UndefinedVariableError as error:
+        (name,) = re.findall("'(.*)'", str(error))
+        raise InputError.single(
+            "--where",
+            f"{condition!r}: there is no {name!r}",
+            f"must name columns; {name_rule(name, map(str, by_short.columns))}",
+        ) from None
     except Exception as error:  # whatever pandas finds wrong with a text
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError.single("--where", f"{condition!r} ({reason})", allowed) from None

@@ -36,6 +36,13 @@ def test_the_first_rung_is_at_min_epochs(job_file) -> None:
     assert "note       the only rung is that of epoch 9, the last: nothing is stopped early" in lines
 
 
+def test_the_command_that_comes_next_is_one_to_type(job_file, capsys: pytest.CaptureFixture[str]) -> None:
+    path = job_file()
+    assert main(["check", str(path), "--set", "search.trials=2", "--set", "search.min_epochs=3"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == f"next       toprung search {path} --set search.trials=2 --set search.min_epochs=3"
+
+
 def test_the_epochs_of_a_confirmation_are_listed_where_the_job_has_one(job_file) -> None:
     lines = [line for line in describe_job(Job.from_file(job_file())) if line.startswith("confirm")]
     assert not lines
@@ -163,7 +170,7 @@ def test_a_store_that_does_not_answer_from_here_is_a_note(job_file, monkeypatch:
     monkeypatch.setattr(Storage, "exists", unreachable)
     lines = "\n".join(describe_job(Job.from_file(job_file())))
     assert "does not answer (AWS Error NETWORK_CONNECTION during HeadObject)" in lines
-    assert "rungs" in lines and "next" in lines
+    assert "rungs" in lines
 
 
 def test_classes_without_an_image_in_a_split_are_named_with_what_it_means(tmp_path: Path) -> None:

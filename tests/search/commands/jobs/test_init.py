@@ -88,6 +88,12 @@ def test_images_of_one_size_keep_it() -> None:
     assert "image_size: [96, 128] " in initialised("wide")
 
 
+@pytest.mark.parametrize(("count", "told"), [(40, True), (220, False)])
+def test_few_images_are_said_to_be_worth_folds(count: int, told: bool) -> None:
+    photos("some", [(32, 32)], (count, count))
+    assert ("# folds: 5 " in initialised("some")) is told
+
+
 def test_uneven_classes_are_weighed() -> None:
     photos("uneven", [(32, 32)], (40, 12))
     text = initialised("uneven")

@@ -103,9 +103,17 @@ def test_no_id_and_no_value_is_cut_however_narrow_the_terminal(
         assert name in text
 
 
-def test_a_misspelt_column_is_told_the_nearest(shown: Callable[..., str]) -> None:
-    told = shown("--sort", "best_val_acuracy")
-    assert 'must be a column; did you mean "best_val_accuracy"? allowed are rank, ' in told
+@pytest.mark.parametrize(
+    ("option", "given"), [("--sort", "best_val_acuracy"), ("--where", "rank > 0 and best_val_acuracy > 0.5")]
+)
+def test_a_misspelt_column_is_told_the_nearest(shown: Callable[..., str], option: str, given: str) -> None:
+    told = shown(option, given)
+    assert 'did you mean "best_val_accuracy"? allowed are rank, ' in told
+
+
+def test_a_run_without_a_retrained_model_says_what_makes_one(shown: Callable[..., str]) -> None:
+    assert "has no retrained model yet: toprung retrain " in shown("--retrained")
+    assert rows(shown("--retrained", "--format", "json")) == []
 
 
 def test_epochs_fit_into_80_columns(shown: Callable[..., str], made_run: Callable[..., RunFolder]) -> None:
