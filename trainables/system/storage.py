@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from toprung.trainables.system.uris import is_uri, mask_secrets, refuse_secrets
+from toprung.spaces.errors import InputError
+from toprung.trainables.system.uris import is_storable, is_uri, mask_secrets, refuse_secrets
 
 Root = str | Path
 
@@ -50,12 +51,15 @@ class Storage:
         """The storage at a local path or URI; nothing is created. `file://` is a local folder too.
 
         Raises:
-            InputError: The URI holds a password or a key.
+            InputError: The URI holds a password or a key, or the path is no text that Arrow takes.
             OSError: The URI is of no known kind, or its store does not answer.
         """
         text = str(root)
         if not is_uri(text):
             local = str(Path(text).absolute())
+            if not is_storable(local):  # the working folder's own name may not be
+                rule = "must be a path that UTF-8 holds; with LC_ALL=C Python reads names as ASCII, C.UTF-8 reads all"
+                raise InputError.single("folder", local, rule)
             return cls(local, local, pafs.LocalFileSystem(), True)
         refuse_secrets(text, "URI")
         try:

@@ -224,3 +224,13 @@ def test_only_what_begins_with_a_scheme_is_a_uri() -> None:
         "s3://b/p",
         "file:///p",
     ]
+
+
+def test_a_working_folder_whose_name_is_no_text_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"x\xff")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="must be a path that UTF-8 holds"):
+        Storage.at("runs")
