@@ -80,6 +80,6 @@ def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
 def test_a_function_that_ends_the_process_is_told_by_name(end: str, tmp_path: Path) -> None:
     (tmp_path / "ends.py").write_text(f"def load():\n    {end}\n")
     with pytest.raises(
-        InputError, match=r"ends\.py:load fails: (SystemExit\(4\)|Own\(\)|KeyboardInterrupt\(\))"
+        InputError, match=r"ends\.py:load fails: (SystemExit: 4|Own|KeyboardInterrupt) \(ends\.py line \d\)"
     ):
         FunctionSource(DataSpec(f"{tmp_path}/ends.py:load")).listing()
