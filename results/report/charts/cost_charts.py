@@ -26,26 +26,29 @@ def cost_charts(view: RunView) -> list[Chart]:
     unit = unit_of(max([0.0, *cost.by_outcome.values(), *cost.by_purpose.values()]))
     spent_by = enumerate(cost.by_outcome.items())
     outcomes = [_bars(name, [secs / unit.secs], [row], name) for row, (name, secs) in spent_by]
-    by_outcome = Chart(
-        "cost-outcome",
-        "Training by outcome",
-        f"{in_words(total)} of training in all.{share}",
-        Axis(f"worker {unit.name}"),
-        Axis("", names=tuple(cost.by_outcome)),
+    worker_time = Axis(f"worker {unit.name}")
+    by_outcome = _bar_chart(
+        ("cost-outcome", "Training by outcome", f"{in_words(total)} of training in all.{share}"),
+        worker_time,
+        tuple(cost.by_outcome),
         tuple(outcomes),
-        height=_height(len(cost.by_outcome)),
     )
     spent = [secs / unit.secs for secs in cost.by_purpose.values()]
-    by_purpose = Chart(
-        "cost-purpose",
-        "Where the seconds of ended trials went",
-        f"{in_words(sum(cost.by_purpose.values()))} of workers' time, start-up and waiting included.",
-        Axis(f"worker {unit.name}"),
-        Axis("", names=tuple(cost.by_purpose)),
+    all_time = f"{in_words(sum(cost.by_purpose.values()))} of workers' time, start-up and waiting included."
+    by_purpose = _bar_chart(
+        ("cost-purpose", "Where the seconds of ended trials went", all_time),
+        worker_time,
+        tuple(cost.by_purpose),
         (_bars("workers' time", spent, list(range(len(spent))), "accent"),),
-        height=_height(len(spent)),
     )
     return [by_outcome, by_purpose]
+
+
+def _bar_chart(
+    texts: tuple[str, str, str], x: Axis, names: tuple[str, ...], bars: tuple[Series, ...]
+) -> Chart:
+    """Horizontal bars, a named row for each; `texts` are the chart's id, title and note."""
+    return Chart(*texts, x, Axis("", names=names), bars, height=_height(len(names)))
 
 
 def timeline(view: RunView) -> Chart:
