@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from toprung.cluster.head_watch import head_watched
 from toprung.cluster.interrupts import defer_interrupts
+from toprung.cluster.local_token import provide_local_token
 from toprung.cluster.node_types import node_types
 from toprung.cluster.raylet_messages import without_raylet_messages
 from toprung.cluster.reaper import orphan_watch
@@ -110,6 +111,7 @@ def _start_local(resources: TrialResources) -> None:
     fits = int(available // resources.cpus)
     workers = min(fits, resources.concurrent or fits)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    provide_local_token()
     try:
         with defer_interrupts():
             ray.init(

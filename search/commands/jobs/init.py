@@ -31,7 +31,7 @@ def write_job_file(path: str, out: str | None = None) -> Iterator[str]:
     """
     file = Path(out or f"{job_name(path)}.yaml")
     if file.exists():
-        raise InputError.single("--out", f"{file} exists", "the name of a new file")
+        raise InputError.single("--out", f"{file} exists", "must be the name of a new file")
     if file.absolute().parent != Path.cwd():
         path = absolute(path)  # so that the job can be read from both folders
     found = survey(path)
@@ -40,7 +40,7 @@ def write_job_file(path: str, out: str | None = None) -> Iterator[str]:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         given = f"{file} cannot be written ({error.strerror or error})"
-        raise InputError.single("--out", given, "a file in a folder that can be written") from None
+        raise InputError.single("--out", given, "must be a file in a folder that can be written") from None
     yield from _about(found)
     yield f"wrote      {file}"
     yield f"next       toprung check {quote(str(file))}"

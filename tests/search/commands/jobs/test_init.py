@@ -134,7 +134,7 @@ def test_no_file_is_written_over(capsys: pytest.CaptureFixture[str]) -> None:
     photos("set", [(32, 32)])
     Path("set.yaml").write_text("mine")
     assert main(["init", "set"]) == 2
-    assert capsys.readouterr().err == "toprung: --out: set.yaml exists; the name of a new file\n"
+    assert capsys.readouterr().err == "toprung: --out: set.yaml exists; must be the name of a new file\n"
     assert Path("set.yaml").read_text() == "mine"
     assert main(["init", "set", "--out", "no folder/set.yaml"]) == 2
 
