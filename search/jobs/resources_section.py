@@ -11,11 +11,14 @@ from pydantic_core import PydanticCustomError
 from toprung.search.jobs.section import Section
 from toprung.trainables.trial.execution import ExecutionRequest
 
+SMALLEST_SHARE = 1e-4
+"""The smallest share of a core or of a GPU that Ray counts."""
+
 
 class ResourcesSection(Section):
     """What one trial gets, how it computes, and how many run at once."""
 
-    cpus: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores of a trial.")
+    cpus: Annotated[float, Field(ge=SMALLEST_SHARE)] = Field(1, description="CPU cores of a trial.")
     gpus: float | Literal["auto"] = Field(
         "auto",
         description="GPUs of a trial, at most 1; 0.5 puts two trials on a GPU, auto as many as fit by a measurement, "
@@ -68,6 +71,8 @@ class ResourcesSection(Section):
         # Whole numbers above are refused when the job is to run: the jobs of earlier runs that hold them can be read.
         if value != "auto" and not (is_number and (value <= 1 or value == int(value))):
             raise PydanticCustomError("gpus", "must be 0 to 1, or auto")
+        if is_number and 0 < value < SMALLEST_SHARE:
+            raise PydanticCustomError("gpus", "must be 0, or at least 0.0001, or auto")
         return value if value == "auto" else float(value)
 
     @field_validator("xla", mode="before")

@@ -50,6 +50,8 @@ def broken_path_rule(path: str) -> LiteralString | None:
     # os.fsencode takes a name's byte that is no UTF-8, and Arrow's file systems do not.
     if not is_storable(path):
         return "must be a text that UTF-8 holds"
+    if is_uri(path) and not path.partition("://")[2].partition("?")[0].strip("/"):
+        return "must name a bucket or folder behind its ://"
     try:
         local = path if is_uri(path) else str(Path(path).expanduser())
         names = os.fsencode(local).split(b"/")

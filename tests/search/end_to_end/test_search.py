@@ -73,6 +73,8 @@ def test_from_a_job_file_to_a_trained_registered_winner(
     assert main(["table", str(run), "--epochs", "--format", "json"]) == 0
     as_json = json.loads(capsys.readouterr().out)
     assert {row["trial_id"] for row in as_json} == {f"t{n:05d}" for n in range(6)}
+    clean = {row["epoch"]: row["clean_train_accuracy"] for row in as_json if row["trial_id"] == "t00000"}
+    assert all((value is not None) == (epoch in (1, 3, 9)) for epoch, value in clean.items()), "at the rungs"
 
     trained = toprung("retrain", run, env={"TF_CPP_MIN_LOG_LEVEL": "3"}).wait()
     assert trained.returncode == 0, trained.stderr

@@ -122,6 +122,16 @@ def test_more_than_one_gpu_is_a_whole_number_of_them(written, gpus: float, fits:
         Job.from_file(written(text))
 
 
+@pytest.mark.parametrize("name", ["cpus", "gpus"])
+def test_a_share_that_ray_does_not_count_is_refused(written, name: str) -> None:
+    for share in ("1.0e-300", "0.00009"):
+        with pytest.raises(
+            InputError, match=rf"resources\.{name}: .* given; must be .*(at least|or equal to) 0\.0001"
+        ):
+            Job.from_file(written(f"data: digits\nresources: {{{name}: {share}}}"))
+    assert Job.from_file(written(f"data: digits\nresources: {{{name}: 0.0001}}"))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

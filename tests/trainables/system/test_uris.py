@@ -98,6 +98,8 @@ def test_what_is_no_secret_is_shown(text: str) -> None:
         ("s3://bucket/\ud800", "UTF-8"),
         ("runs/a\0b", "NUL"),
         ("~nobody_at_all/runs", "home folder"),
+        ("s3://", "behind its ://"),  # without a name it is a local folder `s3:`
+        ("gs:///?scheme=http", "behind its ://"),
         ("n" * 256, "255 bytes"),
         ("\u00e9" * 128, "255 bytes"),
         ("n/" * 2001, "4,000 characters"),
