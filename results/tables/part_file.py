@@ -152,14 +152,22 @@ def _digest(rows: pa.Table, metadata: dict[bytes, bytes]) -> str:
     return hashed.hexdigest()
 
 
-def _column_bytes(column: pa.Array) -> Iterator[bytes]:
+def _column_bytes(column: pa.Array) -> Iterator[bytes | memoryview]:
     yield np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
     if pa.types.is_string(column.type):
-        texts = [text.encode() for text in column.fill_null("").to_pylist()]
-        yield np.array([len(text) for text in texts], np.int64).tobytes()
-        yield b"".join(texts)
+        yield from _text_bytes(column.fill_null("") if column.null_count else column)
         return
     yield _numbers(column).tobytes()
+
+
+def _text_bytes(texts: pa.Array) -> Iterator[bytes | memoryview]:
+    """The lengths of texts in bytes, and the texts one after the other; without a Python object for each."""
+    _, offsets, content = texts.buffers()
+    if not len(texts) or offsets is None:
+        return
+    edges = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    yield np.diff(edges).astype(np.int64).tobytes()
+    yield memoryview(content)[edges[0] : edges[-1]] if content is not None else b""
 
 
 def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:
@@ -167,7 +175,8 @@ def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:
         column = column.cast(pa.int64())
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    values: np.ndarray[Any, Any] = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+    known = pc.fill_null(column, 0) if column.null_count else column
+    values: np.ndarray[Any, Any] = known.to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
         values = values + 0.0  # Parquet may take one zero for the other, and one NaN
         values[np.isnan(values)] = np.nan
