@@ -25,11 +25,11 @@ FAILED = 1
 
 
 @contextmanager
-def head_watched(address: str) -> Iterator[None]:
+def head_watched(address: str, before_end: Callable[[], None]) -> Iterator[None]:
     """Log an error and end this process when nothing listens at the head's address HOST:PORT for GONE_SECS.
 
     Nothing else can be done: a call to Ray that waits for the head cannot be interrupted. What was learned is in the
-    tables, and Ray ends the workers.
+    tables, and Ray ends the workers. `before_end` is called before the process ends, once the error is logged.
     """
 
     def give_up() -> None:
@@ -38,6 +38,7 @@ def head_watched(address: str) -> Iterator[None]:
             "tables, and the same command goes on where it stopped when the cluster is back"
         )
         logging.shutdown()
+        before_end()
         os._exit(FAILED)
 
     with watch_head(address, give_up):

@@ -13,7 +13,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -23,26 +23,36 @@ GRACE_SECS = 3.0
 LEFT = b"left"
 ENDED_SUDDENLY = (
     "toprung: this process was ended from outside: it was killed, or Ray's own processes on this machine were (by "
-    "`ray stop`, for want of memory), without which it cannot go on; nothing is lost: the same command continues"
+    "`ray stop`, with the search that had started them, for want of memory), without which it cannot go on; nothing is "
+    "lost: the same command continues"
 )
 
 
 @contextmanager
-def orphan_watch() -> Iterator[None]:
+def orphan_watch() -> Iterator[Callable[[], None]]:
     """End the processes that this one starts within the block, and their children, at its end or when it is killed.
 
-    Processes started before the block, and their children, are left alone: a notebook has some of its own.
+    Processes started before the block, and their children, are left alone: a notebook has some of its own. The block
+    gets a function to call before this process ends itself within it, and has said why.
     """
     driver = psutil.Process()
     pids = [driver.pid, *(child.pid for child in driver.children())]
     command = [sys.executable, "-P", "-m", "toprung.cluster.reaper", *map(str, pids)]
-    reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        yield
-    finally:
+    reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, bufsize=0)
+    assert reaper.stdin is not None
+    send = reaper.stdin.write
+
+    def ends_in_order() -> None:
         # A reaper that was killed itself takes no word.
         with suppress(BrokenPipeError):
-            reaper.communicate(LEFT)
+            send(LEFT)
+
+    try:
+        yield ends_in_order
+    finally:
+        ends_in_order()
+        with suppress(BrokenPipeError):
+            reaper.stdin.close()
         reaper.wait()
 
 

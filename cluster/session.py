@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from toprung.cluster.head_watch import head_watched
 from toprung.cluster.interrupts import defer_interrupts
+from toprung.cluster.latest_cluster import latest_cluster
 from toprung.cluster.local_token import provide_local_token
 from toprung.cluster.node_types import node_types
 from toprung.cluster.raylet_messages import without_raylet_messages
@@ -88,15 +89,14 @@ def connected(address: str | None, resources: TrialResources) -> Iterator[Capaci
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         stack.enter_context(without_raylet_messages())
+        ends_in_order = stack.enter_context(orphan_watch())
+        stack.callback(ray.shutdown)
         if address is None and "RAY_ADDRESS" not in os.environ:
-            stack.enter_context(orphan_watch())
-            stack.callback(ray.shutdown)
             _start_local(resources)
             yield capacity_of(resources, LOCAL_HOST)
         else:
-            stack.callback(ray.shutdown)
             _join(address)
-            stack.enter_context(head_watched(ray.get_runtime_context().gcs_address))
+            stack.enter_context(head_watched(ray.get_runtime_context().gcs_address, ends_in_order))
             yield joined_capacity(resources, str(ray.util.get_node_ip_address()))
 
 
@@ -129,11 +129,12 @@ def _start_local(resources: TrialResources) -> None:
 def _join(address: str | None) -> None:
     import ray
 
-    where = os.environ.get("RAY_ADDRESS", "auto") if address in (None, "auto") else str(address)
+    where = os.environ.get("RAY_ADDRESS") or "auto" if address in (None, "auto") else str(address)
     try:
-        _check_listening(where)
+        _check_listening(latest_cluster() if where == "auto" else where)
         with defer_interrupts():
-            ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
+            # The word "auto" and not what it stands for: with it Ray finds the token of a cluster of this machine.
+            ray.init(address=where, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises many types here: each of them means that there is no session
         raise ClusterUnreachableError(
             f"no Ray cluster answers at {where}: {_first_line(error)}; {AUTH_HINT}"
@@ -145,10 +146,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_listening(address: str) -> None:
-    """Raise OSError when nothing listens at host:port: Ray itself would try for minutes."""
+    """Raise ConnectionError when nothing listens at host:port: Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal() and "//" not in host:
+    if not colon or not port.isdecimal() or "//" in host:
+        return
+    try:
         socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_SECS).close()
+    except OSError as error:
+        raise ConnectionError(f"nothing listens at {address} ({error})") from error
 
 
 def capacity_of(resources: TrialResources, host: str) -> Capacity:

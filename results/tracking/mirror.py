@@ -49,7 +49,7 @@ READING_SHARE = 0.1
 LAST_WORD_SECS = 5.0
 SILENCE_PERIODS = 5  # so long a server is waited for when the search has ended
 DRIVER_GONE = "its driver was killed"
-NICENESS = 10
+NICENESS = 19  # below the 15 of Ray's workers, which train
 MIRRORED = (PROPOSALS, EPOCHS, TRIALS)
 ERROR_CHARS = 200
 

@@ -37,16 +37,33 @@ from toprung.cluster.reaper import orphan_watch
 with orphan_watch():
     raise SystemExit(3)
 """
+ENDED_BY_ITSELF = """
+import os
+from toprung.cluster.reaper import orphan_watch
+with orphan_watch() as ends_in_order:
+    ends_in_order()
+    os._exit(3)
+"""
 WITH_RAY = """
-import time
+import sys, time
 from toprung.cluster.session import TrialResources, connected
-with connected(None, TrialResources(1.0, 0.0, 1)):
-    print("up", flush=True)
+with connected(sys.argv[1] or None, TrialResources(1.0, 0.0, 1)):
+    import ray
+    print(ray.get_runtime_context().gcs_address, flush=True)
     while True:
-        import ray
         ray.put(bytes(10**6))
         time.sleep(0.1)
 """
+
+
+def driver_with_ray(address: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WITH_RAY, address]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)
+
+
+def address_of(driver: subprocess.Popen[str]) -> str:
+    assert driver.stdout is not None
+    return driver.stdout.readline().strip()
 
 
 def test_what_was_started_before_the_search_outlives_it_with_its_children() -> None:
@@ -89,11 +106,8 @@ def test_a_killed_driver_leaves_only_what_was_there_before() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_search_whose_raylet_ends_says_so_and_that_the_same_command_continues(how: signal.Signals) -> None:
-    driver = subprocess.Popen(
-        [sys.executable, "-c", WITH_RAY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
-    )
-    assert driver.stdout is not None
-    assert driver.stdout.readline() == "up\n"
+    driver = driver_with_ray()
+    assert address_of(driver)
     (raylet,) = [child for child in psutil.Process(driver.pid).children() if child.name() == "raylet"]
     os.kill(raylet.pid, how)
     _, told = driver.communicate()
@@ -101,8 +115,27 @@ def test_a_search_whose_raylet_ends_says_so_and_that_the_same_command_continues(
     assert told.rstrip().endswith(ENDED_SUDDENLY)
 
 
-def test_a_driver_that_ends_by_itself_is_said_nothing_of() -> None:
+def test_a_search_that_had_joined_the_ray_of_another_says_so_when_that_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("1" * 64)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    owner = driver_with_ray()
+    guest = driver_with_ray(address_of(owner))
+    try:
+        assert address_of(guest)
+    finally:
+        owner.terminate()
+        owner.communicate()
+    _, told = guest.communicate()
+    assert guest.returncode == 1
+    assert told.rstrip().endswith(ENDED_SUDDENLY)
+
+
+@pytest.mark.parametrize("program", [LEFT_BY_AN_ERROR, ENDED_BY_ITSELF])
+def test_a_driver_that_ends_by_itself_is_said_nothing_of(program: str) -> None:
     driver = subprocess.run(
-        [sys.executable, "-c", LEFT_BY_AN_ERROR], capture_output=True, cwd=ROOT, text=True, check=False
+        [sys.executable, "-c", program], capture_output=True, cwd=ROOT, text=True, check=False
     )
     assert (driver.returncode, driver.stdout, driver.stderr) == (3, "", "")
