@@ -89,7 +89,7 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
     else:
         epochs = expected_epochs(search.trials, rungs, search.reduction_factor)
         full = search.trials * search.max_epochs
-        yield f"epochs     about {epochs:,} for {search.trials:,} trials ({full:,} without early stopping)"
+        yield f"epochs     about {epochs:,} for search.trials {search.trials:,} ({full:,} without early stopping)"
     yield f"budgets    {_budgets(job)}"
     if best := min(job.finalists, search.trials):
         folds = job.data.folds
@@ -164,7 +164,7 @@ def all_warnings(prepared: PreparedJob) -> Iterator[str]:
     if len(prepared.strategy.rung_epochs) == 1:
         yield f"the only rung is that of epoch {job.search.max_epochs}, the last: nothing is stopped early"
     if job.search.trials < job.search.reduction_factor**2:
-        yield f"{job.search.trials} trials are few for a reduction factor of {job.search.reduction_factor}"
+        yield f"search.trials {job.search.trials} is small for a reduction factor of {job.search.reduction_factor}"
 
 
 def _first_names(classes: Sequence[str]) -> str:
