@@ -77,7 +77,7 @@ def test_a_check_counts_the_added_trials_as_the_search_will(
         (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epochs")]
         return line
 
-    assert "for 11 trials (99 without early stopping)" in checked("+5")
+    assert "for search.trials 11 (99 without early stopping)" in checked("+5")
     assert checked("+5") == checked("11")
     folder = RunFolder(str(tmp_path / "runs" / "small"))
     assert not Path(folder.root).exists(), "a check leaves nothing"
