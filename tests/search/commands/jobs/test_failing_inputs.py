@@ -207,7 +207,7 @@ def test_the_same_mistake_in_the_job_of_a_run_is_one_line(
 
 def test_merge_keys_are_merged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "jobs/merge.yaml"]) == 0
-    assert "for 2 trials" in lines_of(capsys.readouterr().out, "epochs")[0]
+    assert "for search.trials 2" in lines_of(capsys.readouterr().out, "epochs")[0]
 
 
 def test_a_file_named_like_a_part_of_this_package_is_not_run(
