@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import runpy
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,8 +126,9 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(collected: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The collection as the working folder."""
+    """The collection as the working folder; a job's folder stays on Python's path no longer than the test."""
     monkeypatch.chdir(collected)
+    monkeypatch.setattr("sys.path", [*sys.path])
     return collected
 
 
