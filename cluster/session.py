@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from toprung.cluster.head_watch import head_watched
 from toprung.cluster.interrupts import defer_interrupts
-from toprung.cluster.latest_cluster import latest_cluster
-from toprung.cluster.local_token import provide_local_token
 from toprung.cluster.node_types import node_types
+from toprung.cluster.ray_files import latest_cluster, provide_local_token
 from toprung.cluster.raylet_messages import without_raylet_messages
 from toprung.cluster.reaper import orphan_watch
 from toprung.spaces.errors import InputError, Problem

@@ -1,4 +1,4 @@
-"""The token of a Ray cluster that is started here, where Ray cannot keep one of its own in the user's home folder."""
+"""What Ray keeps in files on this machine: the address of its latest cluster, and the token of one started here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import secrets
 from pathlib import Path
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+
+def latest_cluster() -> str:
+    """HOST:PORT of the cluster that Ray means by "auto": one that runs here, or the last that `ray start` began.
+
+    Ray has no public function for it, and `ray.init` itself tries for minutes, with lines of its own, where that
+    cluster has ended.
+
+    Raises:
+        ConnectionError: There is none.
+    """
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found: str | None = canonicalize_bootstrap_address("auto")
+    if found is None:
+        raise ConnectionError("no cluster was started on this machine")
+    return found
 
 
 def provide_local_token() -> None:

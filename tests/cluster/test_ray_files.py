@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from toprung.cluster.local_token import provide_local_token
+from toprung.cluster.ray_files import provide_local_token
 
 NAMES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -15,7 +16,6 @@ NAMES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 @pytest.fixture
 def token_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str | None]:
     """The token that Ray is given with this home folder and this environment; None for none."""
-    import os
 
     def given(home: Path, **environment: str) -> str | None:
         for name in NAMES:
