@@ -35,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     from toprung.search.commands.console_log import log_on_console
     from toprung.spaces.errors import InputError
+    from toprung.trainables.system.imports import claim_process
     from toprung.trainables.system.uris import mask_secrets
 
+    claim_process()
     _interrupt_on_termination()
     try:
         with log_on_console():

@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
 BATCH = 64
 
 
-def main(model_file: str, images_file: str, outputs_file: str, user_code: str = "") -> None:
+def main(model_file: str, images_file: str, outputs_file: str, without: str, user_code: str = "") -> None:
     """Write the model's outputs for the images, float32 (N, outputs).
 
     Args:
         model_file: The .keras file.
         images_file: uint8 (N, H, W, C), a NumPy file.
         outputs_file: The NumPy file to write.
+        without: What Keras is imported without, with commas between the names.
         user_code: The file of a user's code, or the name of its module; "" for none.
     """
+    _import_keras(without.split(","))
     module = None
     if not user_code:
         sys.modules["toprung"] = None  # type: ignore[assignment]  # how Python marks "not to be found"
@@ -43,6 +46,14 @@ def main(model_file: str, images_file: str, outputs_file: str, user_code: str = 
     batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
     outputs = [np.asarray(model(batch, training=False)) for batch in batches]
     np.save(outputs_file, np.concatenate(outputs))
+
+
+def _import_keras(without: Sequence[str]) -> None:
+    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
+    import keras  # noqa: F401
+
+    for name in without:
+        del sys.modules[name]
 
 
 def load_keras(model_file: str, module: ModuleType | None) -> Any:

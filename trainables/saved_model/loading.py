@@ -14,7 +14,7 @@ from toprung.spaces.user_code.source_files import unpack_source
 from toprung.trainables.saved_model.description import ModelDescription, description_of
 from toprung.trainables.saved_model.fresh_reader import load_keras
 from toprung.trainables.saved_model.predictions import Predictions
-from toprung.trainables.system.imports import silence_native_stderr
+from toprung.trainables.system.imports import import_keras, silence_native_stderr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ class LoadedModel:
         """
         description = description_of(path, where)
         with silence_native_stderr():
-            import keras  # noqa: F401
+            import_keras()
         module = module_of(description.code, where)
         # Keras, h5py and the user's layers raise whatever they like.
         with errors_of_user_code(where, f"{path} cannot be loaded", "must be a model.keras that is complete"):

@@ -15,6 +15,7 @@ import numpy as np
 from toprung.spaces.user_code.references import is_reference
 from toprung.spaces.user_code.source_files import unpack_source
 from toprung.trainables.saved_model import fresh_reader
+from toprung.trainables.system.imports import imports_not_needed_for_training
 
 if TYPE_CHECKING:
     from toprung.spaces.user_code.source_files import SourceFile
@@ -46,7 +47,8 @@ def read_back(model_file: Path, images: np.ndarray, code: SourceFile) -> np.ndar
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         given, made = Path(scratch, "images.npy"), Path(scratch, "outputs.npy")
         np.save(given, np.asarray(images))
-        arguments = [str(model_file), str(given), str(made), *_user_code(code)]
+        without = ",".join(imports_not_needed_for_training())
+        arguments = [str(model_file), str(given), str(made), without, *_user_code(code)]
         ended = subprocess.run(
             [sys.executable, "-P", fresh_reader.__file__, *arguments],
             env={**os.environ, **quiet},

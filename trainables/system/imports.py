@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_ours = threading.Event()  # set in a process that toprung alone uses
+
 BACKENDS = ("tensorflow", "jax")  # of Keras, that models are trained with here
 
-# Keras imports these for plots, its scikit-learn wrappers and data frames given to `fit`: a quarter of the processor
-# time that a worker needs to start, and nothing that it trains with.
+# Keras imports these for plots, its scikit-learn wrappers and data frames given to `fit`: nothing that toprung trains
+# or predicts with.
 NOT_FOR_TRAINING = ("matplotlib", "sklearn", "pandas")
 
 
@@ -44,9 +48,33 @@ def block_imports(*names: str) -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
+def claim_process() -> None:
+    """Say that toprung alone uses this process: a worker, a command. A notebook, a script or a test is its user's."""
+    _ours.set()
+
+
+def import_keras() -> None:
+    """Import Keras; in a claimed process without what is not needed, which takes half the time.
+
+    A user's process gets the whole of Keras, of which it may use any part.
+    """
+    if not _ours.is_set() or "keras" in sys.modules:
+        import keras
+
+        return
+    gc.disable()  # an import leaves next to no garbage, and each search for it looks through all modules
+    try:
+        with block_imports(*imports_not_needed_for_training()):
+            import keras  # noqa: F401
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
 def start_keras_quietly() -> None:
     """Import Keras and make its backend look for its devices, at the first tensor; what it lacks is not told."""
     with silence_native_stderr():
+        import_keras()
         import keras
 
         keras.ops.zeros(())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from toprung.spaces.user_code.source_files import unpack_source
 from toprung.trainables.backend.autotune import AutotuneStore
 from toprung.trainables.data.dataset import load
-from toprung.trainables.system.imports import block_imports, imports_not_needed_for_training
+from toprung.trainables.system.imports import claim_process, import_keras
 from toprung.trainables.system.store_settings import adopt_store_settings
 from toprung.trainables.trial.resource_usage import process_age_secs
 
@@ -140,8 +140,8 @@ def _start_backend(cpus: float, gpus: float) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not gpus:
         hide_gpus()
-    with block_imports(*imports_not_needed_for_training()):
-        import keras  # noqa: F401
+    claim_process()
+    import_keras()
     from toprung.trainables.backend.engine import limit_threads
 
     limit_threads(max(1, int(cpus)))

@@ -17,7 +17,7 @@ from toprung.search.preparation.workload import expected_epochs
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.suggestion.usual_space import about_space, about_weights
 from toprung.spaces.errors import printable
-from toprung.trainables.system.imports import silence_native_stderr
+from toprung.trainables.system.imports import import_keras, silence_native_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +57,7 @@ def describe_job(job: Job, preview: str | None = None) -> Iterator[str]:
         yield f"note       {warning}"
     if preview is not None:
         with silence_native_stderr():
+            import_keras()
             written = write_preview(prepared, preview)
         yield f"preview    {written}"
 

@@ -52,23 +52,43 @@ def test_jax_stays_where_keras_computes_with_it(
     assert ("jax" in imports_not_needed_for_training()) == (backend != "jax")
 
 
+def run_python(code: str) -> str:
+    env = {"TF_CPP_MIN_LOG_LEVEL": "3", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
 @pytest.mark.slow
-def test_keras_trains_without_what_it_takes_along() -> None:
-    code = """
-import sys
-from toprung.trainables.system.imports import imports_not_needed_for_training, block_imports
-with block_imports(*imports_not_needed_for_training()):
-    import keras
+def test_keras_trains_in_a_claimed_process_without_what_it_takes_along() -> None:
+    printed = run_python("""
+import gc, sys
+from toprung.trainables.system.imports import claim_process, import_keras, imports_not_needed_for_training
+claim_process()
+import_keras()
 assert not set(imports_not_needed_for_training()) & set(sys.modules)
+assert gc.isenabled()
+import keras
 model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 model.compile("adam", "mse")
 import numpy as np
 model.fit(np.ones((4, 2)), np.ones(4), verbose=0)
 import matplotlib, sklearn, pandas, jax
 print("done")
-"""
-    env = {"TF_CPP_MIN_LOG_LEVEL": "3", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=200, check=False
-    )
-    assert done.stdout.strip().endswith("done"), done.stderr[-2000:]
+""")
+    assert printed.endswith("done")
+
+
+@pytest.mark.slow
+def test_a_process_of_the_user_gets_the_whole_of_keras() -> None:
+    printed = run_python("""
+import sys
+from toprung.trainables.system.imports import import_keras
+import_keras()
+import keras
+keras.wrappers.SKLearnClassifier
+print("sklearn" in sys.modules)
+""")
+    assert printed == "True"
