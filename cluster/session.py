@@ -110,6 +110,8 @@ def _start_local(resources: TrialResources) -> None:
     fits = int(available // resources.cpus)
     workers = min(fits, resources.concurrent or fits)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray would start a process for each CPU ahead of need; a trial's worker has another environment and takes none.
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     provide_local_token()
     try:
         with defer_interrupts():

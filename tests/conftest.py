@@ -108,19 +108,21 @@ class Cluster:
         }
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token),
                     "RAY_GRAFANA_HOST": "", "RAY_USAGE_STATS_ENABLED": "0",
-                    "RAY_worker_niceness": "0"}  # fmt: skip
+                    "RAY_worker_niceness": "0", "RAY_prestart_worker_first_driver": "0"}  # fmt: skip
         self.joined_env = {**self.env, "RAY_ADDRESS": f"127.0.0.1:{self.port}"}
-        # Nodes of one machine would clear each other's copies of a job's working directory; sockets want short paths.
-        self._other_temp = tempfile.mkdtemp(prefix="ray-")
+        # Nodes of one machine would clear each other's copies of a job's working directory, and Ray tells a submitted
+        # job the address of the latest cluster that the head's folder names. Sockets want short paths.
+        self._temps = tempfile.mkdtemp(prefix="ray-"), tempfile.mkdtemp(prefix="ray-")
         self._nodes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         self._start_node(
-            "--head", f"--port={self.port}", f"--dashboard-port={self.dashboard}", "--dashboard-host=127.0.0.1",
+            "--head", f"--temp-dir={self._temps[0]}", f"--port={self.port}",
+            f"--dashboard-port={self.dashboard}", "--dashboard-host=127.0.0.1",
             "--include-dashboard=true", f"--ray-client-server-port={free_port()}",
         )  # fmt: skip
         self._wait_for_head()
-        self._start_node(f"--address=127.0.0.1:{self.port}", f"--temp-dir={self._other_temp}")
+        self._start_node(f"--address=127.0.0.1:{self.port}", f"--temp-dir={self._temps[1]}")
         self._wait_for_nodes()
 
     def stop(self) -> None:
@@ -130,7 +132,8 @@ class Cluster:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             node.wait()
-        shutil.rmtree(self._other_temp, ignore_errors=True)
+        for folder in self._temps:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _start_node(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1",

@@ -37,7 +37,7 @@ class Cluster:
             name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")
         }
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "PYTHONUNBUFFERED": "1",
-                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0",
+                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_prestart_worker_first_driver": "0",
                     "RAY_health_check_timeout_ms": str(1000 * (MISSED_SECS // 5 - 3)),
                     "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
                     "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}  # fmt: skip

@@ -72,7 +72,7 @@ def head() -> Iterator[tuple[hosts.Host, dict[str, str]]]:
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
     env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
            "RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "0",
-           "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}  # fmt: skip
+           "RAY_worker_niceness": "0", "RAY_prestart_worker_first_driver": "0", "OMP_NUM_THREADS": "1"}  # fmt: skip
     switch = hosts.Switch()
     try:
         host = switch.host("head")

@@ -57,7 +57,8 @@ class Cluster:
         token.write_text(secrets.token_hex(32))
         clean = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         self.env = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "PYTHONUNBUFFERED": "1",
-                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # fmt: skip
+                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0",
+                    "RAY_prestart_worker_first_driver": "0"}  # fmt: skip
         self._switch = hosts.Switch()
         self.head, self.node = self._switch.host("head"), self._switch.host("node1")
 

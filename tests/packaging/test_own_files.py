@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -74,17 +75,15 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_works_beside_files_named_like_its_parts(session: Session, command: str) -> None:
-    assert session.ended[command].returncode == 0, session.ended[command].stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", NAMES)
-def test_the_file_is_never_run(session: Session, place: str, name: str) -> None:
-    assert session.ended["retrain"].returncode == 0, "all processes that a search and a retraining need ran"
-    assert f"{place}/{name}.py" not in session.executed, session.executed
+def test_every_command_works_beside_files_named_like_its_parts_and_none_of_them_is_run(
+    session: Session, subtests: pytest.Subtests
+) -> None:
+    for command in COMMANDS:
+        with subtests.test(command=command):
+            assert session.ended[command].returncode == 0, session.ended[command].stderr
+    for place, name in product(PLACES, NAMES):
+        with subtests.test(place=place, name=name):
+            assert f"{place}/{name}.py" not in session.executed, session.executed
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[3]
 TASK = """
 import json, sys
 from types import SimpleNamespace
+from toprung.trainables.system.imports import claim_process, import_keras
+claim_process()
+import_keras()
 from toprung.trainables.backend.engine import limit_threads
 limit_threads(1)
 import numpy as np
