@@ -38,7 +38,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests where several processes share the tests, so that none is left with one at the end."""
+    """Begin with the files of slow tests where several processes share them: none is left with one at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
