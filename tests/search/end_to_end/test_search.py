@@ -17,7 +17,9 @@ from toprung.search.cli import main
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(
+    toprung, job_file, tmp_path: Path, capsys
+) -> None:
     job, run = (
         job_file(resources={"concurrent": 2}, search={"trials": 8, "max_epochs": 9}),
         tmp_path / "runs" / "small",
@@ -31,8 +33,8 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     assert "Traceback" not in ended.stderr
     assert wait_for(lambda: not command.alive(), 30), f"orphans: {command.alive()}"
 
-    status = toprung("status", run).wait()
-    assert status.returncode == 0 and "not ended" in status.stdout
+    assert main(["status", str(run)]) == 0
+    assert "not ended" in capsys.readouterr().out
     before = {name: len(frame) for name, frame in tables(run).items() if name != "trials"}
     done = toprung("search", job).wait()
     assert done.returncode == 0, done.stderr
@@ -43,8 +45,7 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(toprung, job_file
     for _, epochs in after["epochs"].groupby("trial_id"):
         assert sorted(epochs["epoch"]) == list(range(1, len(epochs) + 1)), "no epoch is missing"
 
-    again = toprung("search", job).wait()
-    assert again.returncode == 0, again.stderr
+    assert main(["search", str(job)]) == 0
     assert tables(run)["epochs"].equals(after["epochs"]), "a finished search is not run again"
 
 
@@ -55,8 +56,8 @@ def test_from_a_job_file_to_a_trained_registered_winner(
     run = tmp_path / "runs" / "small"
     command = toprung("search", job)
     assert wait_for(lambda: (run / "epochs").exists() and rows(run, "epochs") > 0)
-    second_shell = toprung("status", run).wait()
-    assert second_shell.returncode == 0 and "trials ended" in second_shell.stdout
+    assert main(["status", str(run)]) == 0, "from a second terminal"
+    assert "trials ended" in capsys.readouterr().out
     found = command.wait()
     assert found.returncode == 0, found.stderr
     for text in (
@@ -88,12 +89,12 @@ def test_from_a_job_file_to_a_trained_registered_winner(
 
     assert_model_takes_raw_images(run / "retrain" / "model.keras", report)
     assert_tracked(run, trials=6, report=report)
-    assert_confirmed_by_new_seeds(on_cluster, run, report)
+    assert_confirmed_by_new_seeds(on_cluster, run, report, capsys)
 
 
-def assert_confirmed_by_new_seeds(on_cluster, run: Path, before: dict) -> None:
+def assert_confirmed_by_new_seeds(on_cluster, run: Path, before: dict, capsys) -> None:
     """The best two trained twice more by real workers, once; their mean is the winner's score."""
-    command = ["retrain", run, "--set", "retrain.confirm=2", "--set", "retrain.seeds=2"]
+    command = ["retrain", str(run), "--set", "retrain.confirm=2", "--set", "retrain.seeds=2"]
     done = on_cluster(*command).wait()
     assert done.returncode == 0, done.stderr
     assert "confirming the best: 4 trainings of" in done.stdout and "best of 2 confirmed" in done.stdout
@@ -109,8 +110,9 @@ def assert_confirmed_by_new_seeds(on_cluster, run: Path, before: dict) -> None:
     assert report["winner"]["score"] == best["score"] and report["epochs"] == best["epoch"]
     trained_anew = (report["trial_id"], report["epochs"]) != (before["trial_id"], before["epochs"])
     assert len(report["test_reads"]) == 1 + trained_anew
-    again = on_cluster(*command).wait()
-    assert "retrained already" in again.stdout and "confirming" not in again.stdout
+    assert main(command) == 0
+    again = capsys.readouterr().out
+    assert "retrained already" in again and "confirming" not in again
     assert json.loads((run / "retrain" / "report.json").read_text()) == report
 
 
