@@ -1,10 +1,13 @@
-"""Other ways to spend the same minutes, for accuracy.py: KerasTuner's Hyperband, and a logistic regression."""
+"""Other ways to spend the same minutes, for accuracy.py: KerasTuner's Hyperband, Ray Tune with Optuna and ASHA, and a
+logistic regression.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,7 +15,9 @@ import keras_tuner
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import optuna
 
     from toprung.trainables.data.dataset import Dataset
 
@@ -85,7 +90,7 @@ def keras_tuner_hyperband(
         Test accuracy, the epochs of the last training, and the parameters of its model.
     """
     began = clock()
-    train, val, test = _arrays(data.train()), _arrays(data.val()), _arrays(data.test())
+    train, val = _arrays(data.train()), _arrays(data.val())
     kept = max(1, len(val[0]) // max(1, len(train[0]) // 4))
     fewer = (val[0][::kept], val[1][::kept])
     build = lambda hp: documented_model(hp, data.image_shape, len(data.classes))  # noqa: E731
@@ -101,9 +106,80 @@ def keras_tuner_hyperband(
             max(found, key=lambda trial: trial.score) if found else next(iter(tuner.oracle.trials.values()))
         )
         model = build(best.hyperparameters)
+    return retrained(model, data, began + secs, clock)
+
+
+class ChosenParameters:
+    """What a network asks for its hyperparameters, by their names; the ranges are those of `documented_space`."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+
+    def _chosen(self, name: str, *_: Any, **__: Any) -> Any:
+        return self._config[name]
+
+    Int = Choice = Float = _chosen
+
+
+def documented_space(trial: optuna.Trial) -> dict[str, Any]:
+    """The space of `documented_model`, define-by-run, as OptunaSearch takes it."""
+    blocks = trial.suggest_int("conv_blocks", 3, 5)
+    for index in range(blocks):
+        trial.suggest_int(f"filters_{index}", 32, 256, step=32)
+        trial.suggest_categorical(f"pooling_{index}", ["avg", "max"])
+    trial.suggest_int("hidden_size", 30, 100, step=10)
+    trial.suggest_float("dropout", 0.0, 0.5, step=0.1)
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    return dict(trial.params)
+
+
+def ray_tune_asha(
+    data: Dataset, secs: float, share: float, max_epochs: int, clock: Callable[[], float], seed: int
+) -> tuple[float, int, int]:
+    """Search by Ray Tune's OptunaSearch and ASHA, with their defaults, then train the best on train and validation.
+
+    Its classes are called in the order of its controller in this process, one trial at a time: what Ray's processes
+    cost is not counted. Arguments and result are those of `keras_tuner_hyperband`.
+    """
+    from peers_ray import stock
+
+    from toprung.search.strategy.strategy import Decision
+    from toprung.trainables.trial.report import EpochReport, Outcome
+
+    began = clock()
+    train, val = _arrays(data.train()), _arrays(data.val())
+    kept = max(1, len(val[0]) // max(1, len(train[0]) // 4))
+    fewer = (val[0][::kept], val[1][::kept])
+    policy = stock(SimpleNamespace(space=documented_space, max_epochs=max_epochs), seed)
+    best, best_config = -1.0, dict[str, Any]()
+    stop = StopAt(began + secs * share, clock)
+    with suppress(OutOfTime):
+        while proposal := policy.ask():
+            best_config = best_config or proposal.config
+            model = documented_model(ChosenParameters(proposal.config), data.image_shape, len(data.classes))
+            outcome = Outcome.COMPLETED
+            for epoch in range(1, max_epochs + 1):
+                model.fit(*train, batch_size=BATCH, verbose=0, callbacks=[stop])
+                accuracy = float(model.evaluate(*fewer, verbose=0, return_dict=True)["accuracy"])
+                if accuracy > best:
+                    best, best_config = accuracy, proposal.config
+                report = EpochReport(proposal.trial_id, epoch, {"val_accuracy": accuracy})
+                if policy.report(report) is Decision.STOP:
+                    outcome = Outcome.STOPPED
+                    break
+            policy.finish(proposal.trial_id, outcome)
+    model = documented_model(ChosenParameters(best_config), data.image_shape, len(data.classes))
+    return retrained(model, data, began + secs, clock)
+
+
+def retrained(
+    model: keras.Model, data: Dataset, until: float, clock: Callable[[], float]
+) -> tuple[float, int, int]:
+    """Train a new model on train and validation until a time of the clock: test accuracy, epochs, parameters."""
+    train, val, test = _arrays(data.train()), _arrays(data.val()), _arrays(data.test())
     images, labels = (np.concatenate(both) for both in zip(train, val, strict=True))
     epochs, slowest = 0, 0.0
-    while not epochs or clock() + slowest < began + secs:
+    while not epochs or clock() + slowest < until:
         started = clock()
         model.fit(images, labels, batch_size=BATCH, verbose=0)
         epochs, slowest = epochs + 1, max(slowest, clock() - started)

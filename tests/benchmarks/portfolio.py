@@ -28,7 +28,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from accuracy import first_config
+from accuracy_training import first_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,0 +1,92 @@
+"""One configuration trained for the minutes it is given, for accuracy.py: the first one, a winner, a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from toprung.trainables.data.dataset import Dataset
+    from toprung.trainables.task.task import Task
+    from toprung.trainables.training.trainer import Trainer
+
+Clock = Callable[[], float]
+PROBED_SHARE = (
+    2  # half of the images tell how long an epoch of all takes: what an epoch costs beside them is small
+)
+
+
+class ResultLine(NamedTuple):
+    """One row of the result."""
+
+    name: str
+    test_accuracy: float
+    epochs: int
+    parameters: int
+    minutes: float
+
+
+def first_config(space_name: str, fixed: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The whole configuration of the first trial of a search."""
+    from toprung.search.preparation.prepare import space_configs
+    from toprung.search.strategy.initial_configs import completed
+    from toprung.spaces.families.registry import load_space
+
+    space = load_space(space_name, fixed)
+    return completed(space, 0, 0, space_configs(space)[0]).config
+
+
+def trained(
+    name: str,
+    family_name: str,
+    config: Mapping[str, Any],
+    data: Dataset,
+    secs: float,
+    clock: Clock,
+    seed: int,
+) -> ResultLine:
+    """Train on train and validation for the epochs that fit into `secs`, then test."""
+    from toprung.trainables.data.concat import concat_splits
+    from toprung.trainables.models.family import load_family
+    from toprung.trainables.training.trainer import Trainer
+
+    began = clock()
+    # Two epochs, as the first of a transfer trial fits the head alone.
+    family, task = load_family(family_name), task_of(data, 2)
+    everything = concat_splits(data.train(), task.val)
+    task = replace(task, train=everything, val=some(everything, 64))
+    probe = replace(task, train=some(everything, len(everything.labels) // PROBED_SHARE))
+    epoch_secs = second_epoch_secs(Trainer(family, config, probe), clock) * PROBED_SHARE
+    epochs = max(1, int((began + secs - clock()) / epoch_secs))
+    trainer = Trainer(family, config, replace(task, max_epochs=epochs))
+    trainer.reset(config, seed)
+    for epoch in range(1, epochs + 1):
+        trainer.train_epoch(epoch)
+    minutes = (clock() - began) / 60
+    accuracy = trainer.evaluate(data.test()).accuracy
+    return ResultLine(name, accuracy, epochs, trainer.parameter_count, minutes)
+
+
+def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
+    """What an epoch takes once the step is traced."""
+    trainer.train_epoch(1)
+    began = clock()
+    trainer.train_epoch(2)
+    return clock() - began
+
+
+def task_of(data: Dataset, max_epochs: int) -> Task:
+    """The task of a data set."""
+    from toprung.trainables.task.task import Task
+
+    train, val = data.train(), data.val()
+    return Task(
+        data.image_shape, data.classes, max_epochs, train, some(val, len(train.labels) // 4), data.task_type
+    )
+
+
+def some(split: Any, count: int) -> Any:
+    """About `count` images from everywhere in a split: a validation that costs as little as it should."""
+    step = max(1, len(split.labels) // count)
+    return type(split)(split.images[::step], split.labels[::step])
