@@ -139,7 +139,8 @@ def lines_of(printed: str, label: str) -> list[str]:
 
 def test_no_input_of_the_collection_is_left_out_here(here: Path) -> None:
     named = {*IMAGES, *(f"jobs/{name}" for name in JOBS), "jobs/merge", "17_own_spaces_py/job"}
-    assert {str(file.relative_to(here).with_suffix("")) for file in here.rglob("*.yaml")} == named
+    found = {file.relative_to(here) for file in here.rglob("*.yaml")}
+    assert {str(file.with_suffix("")) for file in found if "runs" not in file.parts} == named
 
 
 @pytest.mark.parametrize("name", IMAGES)
