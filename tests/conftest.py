@@ -43,6 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture(autouse=True)
+def signal_handlers_kept() -> Iterator[None]:
+    """What a test does to interrupts ends with it: Ray Tune leaves a handler of its own, commands one for SIGTERM."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        if handler is not None:  # one that Python did not set
+            signal.signal(number, handler)
+
+
 class Command:
     """A `toprung` process in its own session, so that a signal reaches it alone and leftovers can be found."""
 

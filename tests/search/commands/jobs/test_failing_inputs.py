@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -111,9 +112,16 @@ JOBS = {
 }  # fmt: skip
 
 
+class Collection(NamedTuple):
+    """The inputs, made in a folder that may be written, and the names of the jobs among them."""
+
+    folder: Path
+    jobs: frozenset[str]
+
+
 @pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection, its images made, in a folder that may be written."""
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """The collection, its images made, before any test adds to the folder."""
     folder = tmp_path_factory.mktemp("collected") / "inputs"
     shutil.copytree(COLLECTED, folder, copy_function=shutil.copyfile)
     for made in (folder, *folder.rglob("*/")):
@@ -121,15 +129,16 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.argv", ["make.py", str(folder)])
         runpy.run_path(str(COLLECTED / "make.py"))
-    return folder
+    jobs = frozenset(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
+    return Collection(folder, jobs)
 
 
 @pytest.fixture
-def here(collected: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(collected: Collection, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The collection as the working folder; a job's folder stays on Python's path no longer than the test."""
-    monkeypatch.chdir(collected)
+    monkeypatch.chdir(collected.folder)
     monkeypatch.setattr("sys.path", [*sys.path])
-    return collected
+    return collected.folder
 
 
 def lines_of(printed: str, label: str) -> list[str]:
@@ -137,10 +146,9 @@ def lines_of(printed: str, label: str) -> list[str]:
     return [line.removeprefix(label).strip() for line in printed.splitlines() if line.startswith(f"{label} ")]
 
 
-def test_no_input_of_the_collection_is_left_out_here(here: Path) -> None:
+def test_no_input_of_the_collection_is_left_out_here(collected: Collection) -> None:
     named = {*IMAGES, *(f"jobs/{name}" for name in JOBS), "jobs/merge", "17_own_spaces_py/job"}
-    found = {file.relative_to(here) for file in here.rglob("*.yaml")}
-    assert {str(file.with_suffix("")) for file in found if "runs" not in file.parts} == named
+    assert collected.jobs == named
 
 
 @pytest.mark.parametrize("name", IMAGES)
