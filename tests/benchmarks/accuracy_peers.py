@@ -90,9 +90,7 @@ def keras_tuner_hyperband(
         Test accuracy, the epochs of the last training, and the parameters of its model.
     """
     began = clock()
-    train, val = _arrays(data.train()), _arrays(data.val())
-    kept = max(1, len(val[0]) // max(1, len(train[0]) // 4))
-    fewer = (val[0][::kept], val[1][::kept])
+    train, fewer = _searched_arrays(data)
     build = lambda hp: documented_model(hp, data.image_shape, len(data.classes))  # noqa: E731
     with tempfile.TemporaryDirectory() as folder:
         tuner = Hyperband(
@@ -147,9 +145,7 @@ def ray_tune_asha(
     from toprung.trainables.trial.report import EpochReport, Outcome
 
     began = clock()
-    train, val = _arrays(data.train()), _arrays(data.val())
-    kept = max(1, len(val[0]) // max(1, len(train[0]) // 4))
-    fewer = (val[0][::kept], val[1][::kept])
+    train, fewer = _searched_arrays(data)
     policy = stock(SimpleNamespace(space=documented_space, max_epochs=max_epochs), seed)
     best, best_config = -1.0, dict[str, Any]()
     stop = StopAt(began + secs * share, clock)
@@ -215,6 +211,13 @@ def logistic_regression(data: Dataset, config: dict[str, Any]) -> tuple[float, f
     best = max(REGULARIZATIONS, key=lambda one: fitted(one, *train).score(*val))
     both = [np.concatenate(pair) for pair in zip(train, val, strict=True)]
     return float(fitted(best, *both).score(*test)), time.perf_counter() - began
+
+
+def _searched_arrays(data: Dataset) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The training images, and of the validation images at most about a quarter as many."""
+    train, val = _arrays(data.train()), _arrays(data.val())
+    step = max(1, len(val[0]) // max(1, len(train[0]) // 4))
+    return train, (val[0][::step], val[1][::step])
 
 
 def _arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:

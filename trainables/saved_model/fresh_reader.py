@@ -49,6 +49,7 @@ def main(model_file: str, images_file: str, outputs_file: str, without: str, use
 
 
 def _import_keras(without: Sequence[str]) -> None:
+    """As `import_keras` of toprung, which this process must not import, does it in a claimed process."""
     sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
     import keras  # noqa: F401
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_ours = threading.Event()  # set in a process that toprung alone uses
+_claimed = threading.Event()  # set in a process that toprung alone uses
 
 BACKENDS = ("tensorflow", "jax")  # of Keras, that models are trained with here
 
@@ -50,7 +50,7 @@ def block_imports(*names: str) -> Iterator[None]:
 
 def claim_process() -> None:
     """Say that toprung alone uses this process: a worker, a command. A notebook, a script or a test is its user's."""
-    _ours.set()
+    _claimed.set()
 
 
 def import_keras() -> None:
@@ -58,11 +58,11 @@ def import_keras() -> None:
 
     A user's process gets the whole of Keras, of which it may use any part.
     """
-    if not _ours.is_set() or "keras" in sys.modules:
+    if not _claimed.is_set() or "keras" in sys.modules:
         import keras
 
         return
-    gc.disable()  # an import leaves next to no garbage, and each search for it looks through all modules
+    gc.disable()  # an import leaves next to no garbage, and each collection walks through all modules
     try:
         with block_imports(*imports_not_needed_for_training()):
             import keras  # noqa: F401

@@ -96,7 +96,7 @@ def test_a_search_measures_an_epoch_once_and_goes_on_with_what_it_found(
     job, run = job_file(search={"trials": 3}), tmp_path / "runs" / "small"
     content = yaml.safe_load(job.read_text())
     del content["search"]["max_epochs"]
-    content["search"]["budgets"] = {"wall_clock_hours": 0.005}
+    content["search"]["budgets"] = {"wall_clock_hours": 0.01}
     job.write_text(yaml.safe_dump(content))
     first = on_cluster("search", job).wait()
     assert first.returncode == 0, first.stderr
