@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from toprung.cluster.head_watch import head_watched
 from toprung.cluster.interrupts import defer_interrupts
+from toprung.cluster.local_ray import first_line, start_local_ray
 from toprung.cluster.node_types import node_types
-from toprung.cluster.ray_files import latest_cluster, provide_local_token
 from toprung.cluster.raylet_messages import without_raylet_messages
 from toprung.cluster.reaper import orphan_watch
 from toprung.spaces.errors import InputError, Problem
@@ -33,10 +33,6 @@ LOCAL_HOST = "127.0.0.1"
 
 class ClusterUnreachableError(RuntimeError):
     """No cluster answers at the address; start one or give another address, then run the same command again."""
-
-
-class RayStartError(RuntimeError):
-    """Ray did not start on this machine; run the same command again where it has more time or memory."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,6 @@ def connected(address: str | None, resources: TrialResources) -> Iterator[Capaci
 
 
 def _start_local(resources: TrialResources) -> None:
-    import ray
-
     available = max(1.0, cores())
     if resources.cpus > available:
         raise InputError.single(
@@ -109,22 +103,7 @@ def _start_local(resources: TrialResources) -> None:
         )
     fits = int(available // resources.cpus)
     workers = min(fits, resources.concurrent or fits)
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray would start a process for each CPU ahead of need; a trial's worker has another environment and takes none.
-    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-    provide_local_token()
-    try:
-        with defer_interrupts():
-            ray.init(
-                address="local",  # without it Ray would join a cluster that runs here, or one that has ended
-                num_cpus=math.ceil(workers * resources.cpus),
-                include_dashboard=False,
-                configure_logging=True,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
-    except Exception as error:  # Ray raises a plain Exception where its own processes are not up in time
-        raise RayStartError(f"Ray did not start on this machine: {_first_line(error)}") from error
+    start_local_ray(math.ceil(workers * resources.cpus))
 
 
 def _join(address: str | None) -> None:
@@ -138,12 +117,25 @@ def _join(address: str | None) -> None:
             ray.init(address=where, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises many types here: each of them means that there is no session
         raise ClusterUnreachableError(
-            f"no Ray cluster answers at {where}: {_first_line(error)}; {AUTH_HINT}"
+            f"no Ray cluster answers at {where}: {first_line(error)}; {AUTH_HINT}"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def latest_cluster() -> str:
+    """HOST:PORT of the cluster that Ray means by "auto": one that runs here, or the last that `ray start` began.
+
+    Ray has no public function for it, and `ray.init` itself tries for minutes, with lines of its own, where that
+    cluster has ended.
+
+    Raises:
+        ConnectionError: There is none.
+    """
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found: str | None = canonicalize_bootstrap_address("auto")
+    if found is None:
+        raise ConnectionError("no cluster was started on this machine")
+    return found
 
 
 def _check_listening(address: str) -> None:

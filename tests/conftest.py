@@ -147,7 +147,8 @@ class Cluster:
 
     def _start_node(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1",
-                   "--disable-usage-stats", f"--dashboard-agent-listen-port={free_port()}", *arguments]  # fmt: skip
+                   "--disable-usage-stats", "--include-log-monitor=false",
+                   f"--dashboard-agent-listen-port={free_port()}", *arguments]  # fmt: skip
         self._nodes.append(
             subprocess.Popen(
                 command, env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

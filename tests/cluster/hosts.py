@@ -212,7 +212,8 @@ def ray_start(host: Host, env: Mapping[str, str], folder: Path, *arguments: str)
     """Start a Ray node on a host, again where a busy machine is too slow for it; its files go to the folder."""
     log = folder / f"{host.name}.log"
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--node-ip-address={host.address}",
-               "--disable-usage-stats", f"--temp-dir={folder}/{host.name}", *arguments]  # fmt: skip
+               "--disable-usage-stats", "--include-log-monitor=false",
+               f"--temp-dir={folder}/{host.name}", *arguments]  # fmt: skip
     for _ in range(STARTS):
         log.unlink(missing_ok=True)
         node, deadline = host.start(command, env, log), time.monotonic() + START_SECS

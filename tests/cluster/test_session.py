@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from toprung.cluster.session import ClusterUnreachableError, RayStartError, TrialResources, connected
+from toprung.cluster.local_ray import RayStartError
+from toprung.cluster.session import ClusterUnreachableError, TrialResources, connected
 
 
 @pytest.fixture(autouse=True)

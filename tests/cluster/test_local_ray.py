@@ -1,15 +1,25 @@
-"""A search on this machine needs no home folder that may be written, and leaves the tokens of users as they are."""
+"""A Ray on this machine: the processes it has, a home folder that may not be written, and the tokens of users."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from toprung.cluster.ray_files import provide_local_token
+from toprung.cluster.local_ray import provide_local_token
 
+STARTED = """
+import json, psutil, ray
+from toprung.cluster.local_ray import start_local_ray
+start_local_ray(2)
+answer = ray.get(ray.remote(lambda: 7).remote())
+print(json.dumps([answer, [" ".join(child.cmdline()) for child in psutil.Process().children()]]))
+"""
 NAMES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -55,6 +65,17 @@ def test_what_the_user_has_set_is_left(token_at, no_home: Path) -> None:
     assert token_at(no_home, RAY_AUTH_TOKEN_PATH="/mine") is None
     assert token_at(no_home, RAY_AUTH_TOKEN="2" * 64) == "2" * 64
     assert token_at(no_home, RAY_AUTH_MODE="token") is not None
+
+
+@pytest.mark.slow
+def test_ray_runs_tasks_without_the_processes_that_a_search_does_not_use() -> None:
+    ended = subprocess.run([sys.executable, "-P", "-c", STARTED], capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stderr
+    answer, commands = json.loads(ended.stdout.splitlines()[-1])
+    assert answer == 7
+    assert any("raylet" in command for command in commands)
+    unused = "dashboard.py", "log_monitor.py", "monitor.py"
+    assert [command for command in commands if any(name in command for name in unused)] == []
 
 
 @pytest.mark.slow
