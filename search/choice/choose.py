@@ -12,7 +12,6 @@ from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, 
 from toprung.search.choice.confirm import confirm, describe
 from toprung.search.choice.prefer import Preferring
 from toprung.search.driver.progress_display import PROGRESS_LOG
-from toprung.search.driver.run_search import run_search
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +51,10 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         trainings = f"{job.search.trials} trainings of {job.search.max_epochs} epochs"
         part = "" if job.data.fold is None else f", fold {job.data.fold + 1} of {job.data.folds}"
         _progress_log.info("confirming the best%s: %s, tables in %s", part, trainings, job.run_root)
+        from toprung.search.driver.run_search import (
+            run_search,
+        )  # with Ray Tune: only where new seeds are trained
+
         run_search(job, address)
 
     board = eligible(run.trials, run.epochs, objective, trial_id)

@@ -125,9 +125,9 @@ def peer(name: str, data: Dataset, secs: float, clock: Clock, seed: int) -> Resu
 
 def regression(data: Dataset, fixed: Mapping[str, Any]) -> ResultLine:
     """A logistic regression on the features of the network that the search fine-tunes."""
-    from accuracy_peers import logistic_regression
+    from accuracy_regression import logistic_regression
 
-    accuracy, spent = logistic_regression(data, {**first_config("transfer", fixed)})
+    accuracy, spent = logistic_regression(data, first_config("transfer", fixed))
     return ResultLine("regression", accuracy, 0, 0, spent / 60)
 
 

@@ -1,11 +1,8 @@
-"""Other ways to spend the same minutes, for accuracy.py: KerasTuner's Hyperband, Ray Tune with Optuna and ASHA, and a
-logistic regression.
-"""
+"""Searches of other libraries in the same minutes, for accuracy.py: KerasTuner's Hyperband, Ray Tune with Optuna."""
 
 from __future__ import annotations
 
 import tempfile
-import time
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import keras_tuner
 import numpy as np
+from accuracy_regression import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from toprung.trainables.data.dataset import Dataset
 
 BATCH = 32
-REGULARIZATIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 def documented_model(hp: Any, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -172,7 +169,7 @@ def retrained(
     model: keras.Model, data: Dataset, until: float, clock: Callable[[], float]
 ) -> tuple[float, int, int]:
     """Train a new model on train and validation until a time of the clock: test accuracy, epochs, parameters."""
-    train, val, test = _arrays(data.train()), _arrays(data.val()), _arrays(data.test())
+    train, val, test = arrays(data.train()), arrays(data.val()), arrays(data.test())
     images, labels = (np.concatenate(both) for both in zip(train, val, strict=True))
     epochs, slowest = 0, 0.0
     while not epochs or clock() + slowest < until:
@@ -183,42 +180,8 @@ def retrained(
     return float(accuracy), epochs, model.count_params()
 
 
-def logistic_regression(data: Dataset, config: dict[str, Any]) -> tuple[float, float]:
-    """A logistic regression on the features of the frozen network of a `transfer` configuration, images as they are.
-
-    Its penalty is chosen on the validation images; then it is fitted on train and validation.
-
-    Returns:
-        Test accuracy, and the seconds of all of it.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    from toprung.trainables.models.pretrained import backbone, preprocess
-
-    began = time.perf_counter()
-    inputs = keras.Input(data.image_shape)
-    body = backbone({"alpha": 1.0, **config}, data.image_shape)
-    pooled = keras.layers.GlobalAveragePooling2D()(body(preprocess(config["backbone"], inputs)))
-    network = keras.Model(inputs, pooled)
-    train, val, test = (
-        (network.predict(images, verbose=0), labels)
-        for images, labels in (_arrays(data.train()), _arrays(data.val()), _arrays(data.test()))
-    )
-
-    def fitted(regularization: float, features: np.ndarray, labels: np.ndarray) -> LogisticRegression:
-        return LogisticRegression(C=regularization, max_iter=2000).fit(features, labels)
-
-    best = max(REGULARIZATIONS, key=lambda one: fitted(one, *train).score(*val))
-    both = [np.concatenate(pair) for pair in zip(train, val, strict=True)]
-    return float(fitted(best, *both).score(*test)), time.perf_counter() - began
-
-
 def _searched_arrays(data: Dataset) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The training images, and of the validation images at most about a quarter as many."""
-    train, val = _arrays(data.train()), _arrays(data.val())
+    train, val = arrays(data.train()), arrays(data.val())
     step = max(1, len(val[0]) // max(1, len(train[0]) // 4))
     return train, (val[0][::step], val[1][::step])
-
-
-def _arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(split.images[:], np.float32), np.asarray(split.labels[:]).reshape(-1)
