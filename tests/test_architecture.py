@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,10 +75,14 @@ def name_of(path: Path) -> str:
     return ".".join(["toprung", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 FILES = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
-TREES = {path: ast.parse(path.read_text()) for path in FILES}
 MODULES = {name_of(path): path for path in FILES}
-ROOMS = {path_id(path.parent) for path in FILES if path.name != "__init__.py" or len(TREES[path].body) > 1}
+ROOMS = {path_id(path.parent) for path in FILES if path.name != "__init__.py" or len(tree_of(path).body) > 1}
 
 
 def read_map() -> dict[str, Room]:
@@ -108,7 +113,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def imports_of(path: Path) -> set[str]:
-    return {name for node in ast.walk(TREES[path]) for name in imported(node)}
+    return {name for node in ast.walk(tree_of(path)) for name in imported(node)}
 
 
 def arrows(path: Path) -> Iterator[tuple[str, str]]:
@@ -167,16 +172,16 @@ def test_neither_rooms_nor_modules_import_each_other_in_a_circle() -> None:
 def test_the_strategy_sees_no_file_and_no_clock(path: Path) -> None:
     outside = {name.partition(".")[0] for name in imports_of(path)} & OUTSIDE_WORLD
     assert not outside
-    called = {node.attr for node in ast.walk(TREES[path]) if isinstance(node, ast.Attribute)}
+    called = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
     assert not called & CLOCK
-    assert "open" not in {node.id for node in ast.walk(TREES[path]) if isinstance(node, ast.Name)}
+    assert "open" not in {node.id for node in ast.walk(tree_of(path)) if isinstance(node, ast.Name)}
 
 
 def test_only_the_command_line_prints() -> None:
     printing = {
         path_id(path)
         for path in FILES
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     }
     others = {name for name in printing if not name.startswith(("search/cli.py", "search/commands/"))}
@@ -195,7 +200,7 @@ def test_a_file_holds_one_idea(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=path_id)
 def test_functions_take_few_parameters(path: Path) -> None:
     long = {}
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             takes = node.args
             names = [given.arg for given in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)]
