@@ -14,8 +14,8 @@ from toprung.cluster.session import Capacity
 from toprung.search.jobs.schema import Job
 from toprung.search.jobs.search_section import Budgets, SearchSection
 from toprung.search.preparation.planned_epochs import (
-    FULL_TRAININGS,
     MAX_EPOCHS,
+    ROOT,
     epochs_at_once,
     epochs_within,
     too_short,
@@ -47,14 +47,17 @@ def test_a_job_with_its_epochs_written_out_stays_as_it_is() -> None:
     assert job.search.leaves_epochs_open and not again.search.leaves_epochs_open
 
 
-def test_the_budget_pays_for_a_few_full_trainings() -> None:
-    assert epochs_within(training_secs=FULL_TRAININGS * 20 * 3.0, epoch_secs=3.0) == 20
+def test_epochs_and_trainings_grow_together() -> None:
+    assert epochs_within(training_secs=100 * 3.0, epoch_secs=3.0) == int(ROOT * 10)
+    assert epochs_within(training_secs=400 * 3.0, epoch_secs=3.0) == int(ROOT * 20)
 
 
 def test_a_budget_that_compares_nothing_is_told_with_what_would() -> None:
-    assert too_short(paid_secs=400.0, full_training_secs=100.0) == ""
-    told = too_short(paid_secs=144.0, full_training_secs=80.0)
-    assert "pays for 1.8 full trainings" in told and told.endswith("give it 4 times as much")
+    assert too_short(paid_epochs=40.0, epochs=15) == ""
+    told = too_short(paid_epochs=16.0, epochs=9)
+    assert "pays for 1.8 full trainings" in told and told.endswith("give it 3 times as much")
+    needed = 3 * 16.0
+    assert too_short(needed, epochs_within(needed, 1.0, fewest=9)) == ""
 
 
 @given(st.floats(1e-3, 1e7), st.floats(1e-4, 1e5), st.integers(1, 200))
