@@ -53,7 +53,7 @@ def test_epochs_and_trainings_grow_together() -> None:
 
 
 def test_a_budget_that_compares_nothing_is_told_with_what_would() -> None:
-    assert too_short(paid_epochs=40.0, epochs=15) == ""
+    assert too_short(paid_epochs=60.0, epochs=15) == ""
     told = too_short(paid_epochs=16.0, epochs=9)
     assert "pays for 1.8 full trainings" in told and told.endswith("give it 3 times as much")
     needed = 3 * 16.0
