@@ -48,13 +48,12 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
 
     def train(job: Job) -> None:
         run.checked_dataset()
+        # It imports Ray Tune, a second that a choice without new seeds saves.
+        from toprung.search.driver.run_search import run_search
+
         trainings = f"{job.search.trials} trainings of {job.search.max_epochs} epochs"
         part = "" if job.data.fold is None else f", fold {job.data.fold + 1} of {job.data.folds}"
         _progress_log.info("confirming the best%s: %s, tables in %s", part, trainings, job.run_root)
-        from toprung.search.driver.run_search import (
-            run_search,
-        )  # with Ray Tune: only where new seeds are trained
-
         run_search(job, address)
 
     board = eligible(run.trials, run.epochs, objective, trial_id)

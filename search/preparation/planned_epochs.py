@@ -30,9 +30,9 @@ _log = logging.getLogger("toprung")
 # A longer budget pays for longer trainings and for more of them: both grow as its square root, with this factor. Where
 # 6,000 CIFAR-10 images and a budget of 49 epochs made a full training 7 epochs long, small networks led, and the winner
 # ended at 0.617; with 15 epochs at 0.664.
-ROOT = 2.2
-# With fewer a search compares next to nothing: 3.3 ended 2.7 points above the first configuration trained alone, 2.0 as
-# far below it.
+ROOT_FACTOR = 2.2
+# With fewer a search compares next to nothing: on the same images 3.3 ended 2.7 points above the first configuration
+# trained alone, and 2.0 two points below it.
 FEWEST_TRAININGS = 3.0
 MIN_EPOCHS = 3
 MAX_EPOCHS = 81
@@ -76,7 +76,7 @@ def with_planned_epochs(prepared: PreparedJob, address: str | None) -> PreparedJ
 
 
 def epochs_within(training_secs: float, epoch_secs: float, fewest: int = 1) -> int:
-    """The epochs of a full training in a budget of time: `ROOT` times the square root of all epochs that it pays for.
+    """The epochs of a full training in a budget of time: `ROOT_FACTOR` times the root of all epochs that it pays for.
 
     Args:
         training_secs: What the budget is worth in seconds of one training.
@@ -86,7 +86,7 @@ def epochs_within(training_secs: float, epoch_secs: float, fewest: int = 1) -> i
     Returns:
         From three, as less ranks nothing, to `MAX_EPOCHS`, as more seldom pay.
     """
-    epochs = int(ROOT * math.sqrt(training_secs / epoch_secs))
+    epochs = int(ROOT_FACTOR * math.sqrt(training_secs / epoch_secs))
     return max(MIN_EPOCHS, fewest, min(MAX_EPOCHS, epochs))
 
 
@@ -100,7 +100,7 @@ def too_short(paid_epochs: float, epochs: int) -> str:
     paid = paid_epochs / epochs
     if paid >= FEWEST_TRAININGS:
         return ""
-    enough = max(FEWEST_TRAININGS * epochs, (FEWEST_TRAININGS * ROOT) ** 2)
+    enough = max(FEWEST_TRAININGS * epochs, (FEWEST_TRAININGS * ROOT_FACTOR) ** 2)
     return (
         f"; the budget pays for {paid:.1f} full trainings, too few to find more than the first configuration is "
         f"worth: give it {math.ceil(enough / paid_epochs)} times as much"

@@ -43,7 +43,7 @@ def main() -> None:
     from toprung.search.preparation import planned_epochs as plan
     from toprung.trainables.backend.engine import limit_threads
 
-    plan.ROOT = arguments.root
+    plan.ROOT_FACTOR = arguments.root_factor
     limit_threads(1)
     lines: dict[str, list[float]] = {}
     for seed in arguments.seeds:
@@ -147,7 +147,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu", help="whose minutes are counted")
     parser.add_argument(
-        "--root",
+        "--root-factor",
         type=float,
         default=2.2,
         help="epochs of a full training: times the root of all that are paid for",

@@ -15,7 +15,7 @@ from toprung.search.jobs.schema import Job
 from toprung.search.jobs.search_section import Budgets, SearchSection
 from toprung.search.preparation.planned_epochs import (
     MAX_EPOCHS,
-    ROOT,
+    ROOT_FACTOR,
     epochs_at_once,
     epochs_within,
     too_short,
@@ -48,8 +48,8 @@ def test_a_job_with_its_epochs_written_out_stays_as_it_is() -> None:
 
 
 def test_epochs_and_trainings_grow_together() -> None:
-    assert epochs_within(training_secs=100 * 3.0, epoch_secs=3.0) == int(ROOT * 10)
-    assert epochs_within(training_secs=400 * 3.0, epoch_secs=3.0) == int(ROOT * 20)
+    assert epochs_within(training_secs=100 * 3.0, epoch_secs=3.0) == int(ROOT_FACTOR * 10)
+    assert epochs_within(training_secs=400 * 3.0, epoch_secs=3.0) == int(ROOT_FACTOR * 20)
 
 
 def test_a_budget_that_compares_nothing_is_told_with_what_would() -> None:
