@@ -79,7 +79,7 @@ def _is_kept_at_home() -> bool:
 def _used_processes_only() -> Iterator[None]:
     """Ray started in the block has no process for a dashboard, for lines of workers and for an autoscaler.
 
-    A search on one machine uses none of them, each takes two to four seconds of a core, and `ray.init` waits for the
+    A search on one machine uses none of them, each takes one to four seconds of a core, and `ray.init` waits for the
     first. Ray has no setting for it; a version without these methods starts them as usual.
     """
     try:
