@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from toprung.trainables.backend.operations import ops
+from toprung.trainables.models.folded_batch_norm import FoldedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,15 +118,16 @@ class InferenceOnly(keras.layers.Layer):  # type: ignore[misc]
     """A model in inference mode, also while the model around it trains; its weights can be trained.
 
     A functional model passes its own `training` on to every layer and overrides what the layer was called with.
+    Batch norms are folded into the convolutions before them.
     """
 
     def __init__(self, body: keras.Model, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.body = body
+        self._folded = FoldedNetwork(body)
 
     def call(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.body(inputs, training=False)
-        return outputs
+        return self._folded(inputs)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         output_shape: Shape = self.body.compute_output_shape(input_shape)

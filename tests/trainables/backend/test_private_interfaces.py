@@ -16,7 +16,10 @@ HOMES = {"keras_internals.py", "tensorflow_internals.py"}
 KERAS = [
     ("keras", "Layer._flatten_layers"),
     ("keras.src.backend.common.global_state", "set_global_attribute"),
+    ("keras.src.models.functional", "Functional._run_through_graph"),
+    ("keras.src.models.functional", "Functional._standardize_inputs"),
     ("keras.src.models.functional", "Functional.call"),
+    ("keras.src.models.functional", "operation_fn"),
     ("keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR"),
     ("keras.src.utils.rng_utils", "GLOBAL_RANDOM_SEED"),
 ]
