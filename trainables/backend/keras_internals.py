@@ -51,7 +51,9 @@ def sole_readers(model: keras.Model) -> dict[keras.Operation, keras.Operation]:
     nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
     calls = Counter(node.operation for node in nodes)
     # An output of the model is read by whoever calls it.
-    readers: dict[int, list[keras.Operation | None]] = defaultdict(list, {id(x): [None] for x in model.outputs})
+    readers: dict[int, list[keras.Operation | None]] = defaultdict(
+        list, {id(x): [None] for x in model.outputs}
+    )
     for node in nodes:
         for tensor in node.input_tensors:
             readers[id(tensor)].append(node.operation)

@@ -71,7 +71,9 @@ def _convolved(layer: keras.Layer, norm: keras.layers.BatchNormalization, inputs
         offset = offset + ops.cast(norm.beta, "float32")
     if layer.use_bias:
         offset = offset + ops.cast(layer.bias, "float32") * scale
-    return _unbiased(layer, inputs, scale) + ops.cast(offset, inputs.dtype)
+    # What a layer does before its `call`, which is left out here.
+    inputs = ops.cast(inputs, layer.compute_dtype)
+    return _unbiased(layer, inputs, scale) + ops.cast(offset, layer.compute_dtype)
 
 
 def _unbiased(layer: keras.Layer, inputs: Tensor, scale: Tensor) -> Tensor:
