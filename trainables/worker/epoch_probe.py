@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toprung.trainables.worker.plan import TrialPlan
 
 MAX_IMAGES = 2048
-EPOCHS = 2  # the first one compiles, and that of a transfer trial trains the head alone
+EPOCHS = 2  # that of a transfer trial trains the head alone in the first one
 
 
 def probe_epoch_secs(plan: TrialPlan, config: Mapping[str, object]) -> float:
@@ -35,6 +35,7 @@ def probe_epoch_secs(plan: TrialPlan, config: Mapping[str, object]) -> float:
     part, share = part_of(loaded.task)
     trainer = Trainer(loaded.family, config, part)
     trainer.reset(config, 0)
+    trainer.try_out()  # compiles the step of both
     for epoch in range(1, EPOCHS + 1):
         began = time.perf_counter()
         trainer.train_epoch(epoch)
