@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from toprung.trainables.backend.engine import has_accelerator
 from toprung.trainables.backend.keras_internals import run_in_inference, sole_readers
 from toprung.trainables.backend.operations import ops
 from toprung.trainables.models.fused_batch_norm import FusedBatchNormalization
@@ -96,8 +97,9 @@ def _unbiased(layer: keras.Layer, inputs: Tensor, scale: Tensor) -> Tensor:
         # Its output channels are numbered by input channel, then by multiplier.
         return ops.depthwise_conv(inputs, scaled(layer.kernel, tuple(layer.kernel.shape[2:])), **settings)
     kernel = scaled(layer.kernel, (-1,))
-    if is_pointwise(layer):
-        # On a CPU the gradients of a product of matrices take two thirds of those of a convolution.
+    if is_pointwise(layer) and not has_accelerator():
+        # On a CPU the gradients of a product of matrices take two thirds of those of a convolution. On a GPU TensorFlow
+        # may keep activations channels first between convolutions, and would turn them around for each product.
         size, channels = ops.shape(inputs), kernel.shape[2:]
         product = ops.matmul(ops.reshape(inputs, (-1, channels[0])), ops.reshape(kernel, channels))
         return ops.reshape(product, (*size[:3], channels[1]))
