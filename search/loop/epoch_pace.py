@@ -11,16 +11,24 @@ ENOUGH_TRIALS = 3  # whose epochs were timed, so that a median says what is usua
 
 
 class EpochPace:
-    """The seconds of an epoch of each trial; the first epoch, in which a model is compiled, does not count."""
+    """The seconds of an epoch of each trial.
+
+    The first epoch counts for its own trial alone, and until the second: it may also prepare what later ones use, or
+    train a part of the network.
+    """
 
     def __init__(self) -> None:
+        self._first_secs: dict[str, float] = {}
         self._secs: dict[str, list[float]] = {}
         self._medians: dict[str, float] = {}
         self._sorted_medians: list[float] = []
 
     def add(self, trial_id: str, epoch: int, epoch_secs: float) -> None:
         """Take in how long an epoch of a trial took; a number that is not finite says nothing."""
-        if epoch <= 1 or not math.isfinite(epoch_secs):
+        if not math.isfinite(epoch_secs):
+            return
+        if epoch <= 1:
+            self._first_secs[trial_id] = epoch_secs
             return
         if trial_id in self._medians:
             del self._sorted_medians[bisect_left(self._sorted_medians, self._medians[trial_id])]
@@ -41,10 +49,11 @@ class EpochPace:
         Returns:
             The reason, for the log; None for a trial that goes on.
         """
-        own_secs = self._medians.get(trial_id)
-        if own_secs is None or own_secs * epochs_left <= secs_left or len(self._medians) <= ENOUGH_TRIALS:
+        own_secs = self._medians.get(trial_id, self._first_secs.get(trial_id))
+        others = len(self._medians) - (trial_id in self._medians)
+        if own_secs is None or own_secs * epochs_left <= secs_left or others < ENOUGH_TRIALS:
             return None
-        usual_secs = self._median_without(own_secs)
+        usual_secs = self._median_without(trial_id)
         if own_secs <= SLOW_FACTOR * usual_secs:
             return None
         return (
@@ -52,8 +61,10 @@ class EpochPace:
             f"cannot end in the {secs_left:.0f} s that are left"
         )
 
-    def _median_without(self, own_secs: float) -> float:
-        """The median of the trials' medians but for one of this value."""
-        own_place, count = bisect_left(self._sorted_medians, own_secs), len(self._sorted_medians) - 1
+    def _median_without(self, trial_id: str) -> float:
+        """The median of the medians of all trials but one."""
+        own_place = count = len(self._sorted_medians)
+        if trial_id in self._medians:
+            own_place, count = bisect_left(self._sorted_medians, self._medians[trial_id]), count - 1
         middle = [place + (place >= own_place) for place in ((count - 1) // 2, count // 2)]
         return sum(self._sorted_medians[place] for place in middle) / 2

@@ -61,7 +61,21 @@ def test_few_trials_say_nothing_of_what_is_usual() -> None:
     assert pace_of(50.0, 1.0, 1.0).too_slow("t0", 100, 1.0) is None
 
 
-def test_the_first_epoch_says_nothing_of_the_pace() -> None:
-    pace = pace_of(1.0, 1.0, 1.0)
+def test_the_first_epoch_counts_for_its_own_trial_until_the_second() -> None:
+    pace = pace_of(1.0, 2.0, 3.0)
     pace.add("t9", 1, 60.0)
+    reason = pace.too_slow("t9", 100, 1.0)
+    assert (
+        reason
+        == "an epoch takes 60 s, 30.0 times the median; its 100 epochs cannot end in the 1 s that are left"
+    )
+    pace.add("t9", 2, 1.0)
     assert pace.too_slow("t9", 100, 1.0) is None
+
+
+def test_first_epochs_say_nothing_of_what_is_usual() -> None:
+    pace = EpochPace()
+    for number in range(3):
+        pace.add(f"t{number}", 1, 1.0)
+    pace.add("t3", 2, 60.0)
+    assert pace.too_slow("t3", 100, 1.0) is None
