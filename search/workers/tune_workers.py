@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -55,8 +54,6 @@ TUNE_SETTINGS = {
 NODE_DEATHS = ("its node has died", "The node was preempted")
 """What Ray's error says when a worker's node died."""
 MAX_GRACE_SECS = 60.0
-# A thread that holds a worker's report gets Python's lock when another thread's turn ends; by default after 5 ms.
-TURN_SECS = 0.0005
 
 
 class WorkerSlotSearcher(Searcher):  # type: ignore[misc]
@@ -189,7 +186,6 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
         stack.enter_context(_environment(TUNE_SETTINGS))
         stack.enter_context(aws_keys_withheld())
         stack.enter_context(restore_signal_handlers(signal.SIGUSR1))  # Tune's own would stay for good
-        stack.enter_context(_short_turns())
         driver = stack.enter_context(accept_workers(capacity.host, dispatcher.serve))
         plan = replace(plan, driver=driver)
         stack.callback(dispatcher.close)
@@ -216,17 +212,6 @@ def run_workers(loop: SearchLoop, workers: WorkerAllocation, name: str) -> None:
             ),
         ).fit()
         dispatcher.raise_error()  # the searcher is not asked any more when the last worker has ended
-
-
-@contextmanager
-def _short_turns() -> Iterator[None]:
-    """Let Python's threads take turns of `TURN_SECS` in the block."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(TURN_SECS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 @contextmanager
