@@ -69,8 +69,7 @@ def trained(
 
 
 def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
-    """What an epoch takes once the steps are traced; the first one of a transfer trial fits the head alone."""
-    trainer.try_out()
+    """What an epoch takes once the step is traced."""
     trainer.train_epoch(1)
     began = clock()
     trainer.train_epoch(2)

@@ -49,8 +49,12 @@ class FoldedNetwork:
 
 
 def _can_be_folded(layer: keras.Operation, norm: keras.Operation) -> bool:
-    """Whether a layer is a convolution, and the reader of its output a batch norm of its channels."""
-    if type(layer) not in CONVOLUTIONS or type(norm) not in NORMS:
+    """Whether a layer is a convolution, and the reader of its output a batch norm of its channels and precision."""
+    if (
+        type(layer) not in CONVOLUTIONS
+        or type(norm) not in NORMS
+        or layer.compute_dtype != norm.compute_dtype
+    ):
         return False
     is_linear = layer.activation is keras.activations.linear
     is_last = layer.data_format == "channels_last" and norm.axis in (-1, 3)

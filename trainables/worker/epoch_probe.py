@@ -35,11 +35,12 @@ def probe_epoch_secs(plan: TrialPlan, config: Mapping[str, object]) -> float:
     part, share = part_of(loaded.task)
     trainer = Trainer(loaded.family, config, part)
     trainer.reset(config, 0)
-    trainer.try_out()  # compiles the step of both
     for epoch in range(1, EPOCHS + 1):
         began = time.perf_counter()
         trainer.train_epoch(epoch)
-    return (time.perf_counter() - began) / share
+        # A phase may have been compiled, which is not training.
+        secs = time.perf_counter() - began - trainer.take_usage().compile_secs
+    return secs / share
 
 
 def part_of(task: Task) -> tuple[Task, float]:

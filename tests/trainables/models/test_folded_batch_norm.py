@@ -92,6 +92,8 @@ def test_what_is_no_pair_of_a_convolution_and_its_norm_stays(one_thread: None) -
     assert_equal(graph(layers.Conv2D(6, 3), layers.BatchNormalization(axis=1)), folded_count=0)
     assert_equal(graph(layers.BatchNormalization(), layers.Conv2D(6, 3), layers.ReLU()), folded_count=0)
     assert_equal(graph(layers.Conv2D(6, 3)), folded_count=0)
+    rounded, exact = layers.Conv2D(6, 3, dtype="mixed_bfloat16"), layers.BatchNormalization(dtype="float32")
+    assert_equal(graph(rounded, exact), folded_count=0)
 
 
 @pytest.mark.parametrize("read_by", ["a second layer", "the model's output"])
