@@ -6,7 +6,8 @@ import math
 from bisect import bisect_left, insort
 from statistics import median
 
-SLOW_FACTOR = 3.0  # an epoch of so many times the median is slow; the epochs of one trial differ by less
+from toprung.trainables.trial.epoch_limit import EpochLimit
+
 ENOUGH_TRIALS = 3  # whose epochs were timed, so that a median says what is usual
 
 
@@ -36,30 +37,29 @@ class EpochPace:
         self._medians[trial_id] = median(self._secs[trial_id])
         insort(self._sorted_medians, self._medians[trial_id])
 
-    def too_slow(self, trial_id: str, epochs_left: int, secs_left: float) -> str | None:
-        """Why a trial is not worth its time any more: it is slow, and cannot end in the seconds that are left.
+    def limit(self, trial_id: str, secs_left: float) -> EpochLimit | None:
+        """What the epochs of a trial are held against; None while too few others were timed, or without a limit.
 
-        A trial that is as fast as others goes on to the end of the budget: no other would do better in that time.
+        Args:
+            trial_id: The trial, timed or not.
+            secs_left: Of the budget.
+        """
+        others = len(self._medians) - (trial_id in self._medians)
+        if others < ENOUGH_TRIALS or secs_left == math.inf:
+            return None
+        return EpochLimit(self._median_without(trial_id), secs_left)
+
+    def why_too_slow(self, trial_id: str, epochs_left: int, secs_left: float) -> str | None:
+        """Why a trial is not worth its time any more, see `EpochLimit`; None for a trial that goes on.
 
         Args:
             trial_id: The trial.
             epochs_left: To its last epoch.
             secs_left: Of the budget.
-
-        Returns:
-            The reason, for the log; None for a trial that goes on.
         """
         own_secs = self._medians.get(trial_id, self._first_secs.get(trial_id))
-        others = len(self._medians) - (trial_id in self._medians)
-        if own_secs is None or own_secs * epochs_left <= secs_left or others < ENOUGH_TRIALS:
-            return None
-        usual_secs = self._median_without(trial_id)
-        if own_secs <= SLOW_FACTOR * usual_secs:
-            return None
-        return (
-            f"an epoch takes {own_secs:.3g} s, {own_secs / usual_secs:.1f} times the median; its {epochs_left} epochs "
-            f"cannot end in the {secs_left:.0f} s that are left"
-        )
+        limit = self.limit(trial_id, secs_left)
+        return None if own_secs is None or limit is None else limit.why_too_slow(own_secs, epochs_left)
 
     def _median_without(self, trial_id: str) -> float:
         """The median of the medians of all trials but one."""

@@ -30,8 +30,9 @@ class ProposalQueue:
         if self._loop.finished:
             return None
         if self._proposed:
-            self._loop.begin(self._proposed[0])
-            return self._proposed.popleft()
+            start = self._loop.begin(self._proposed[0])
+            self._proposed.popleft()
+            return start
         if worker_is_idle:
             self._target_size = min(self._target_size + 1, self._max_size)
         return self._loop.next_trial()

@@ -147,9 +147,7 @@ class SearchLoop:
     def next_trial(self) -> TrialStart | None:
         """The trial that starts now: one that an earlier driver left, else a new proposal, else None."""
         start = self.propose()
-        if start is not None:
-            self.begin(start)
-        return start
+        return None if start is None else self.begin(start)
 
     def propose(self) -> TrialStart | None:
         """As `next_trial`, for a trial that starts later, if at all: one that never begins leaves no trace."""
@@ -167,11 +165,12 @@ class SearchLoop:
         if not self.finished:
             self._strategy.prepare()
 
-    def begin(self, start: TrialStart) -> None:
-        """A trial that was proposed starts now."""
+    def begin(self, start: TrialStart) -> TrialStart:
+        """A trial that was proposed starts now; returns what its worker is told."""
         if start.trial_id in self._not_begun:
             self._not_begun.remove(start.trial_id)
             self._observer.proposed(start, self._strategy.reason(start.trial_id))
+        return replace(start, epoch_limit=self._pace.limit(start.trial_id, self._trial_secs_left))
 
     def report(self, trial_id: str, result: EpochResult, worker: Worker | None = None) -> Decision:
         """Take in one result of a worker and decide whether its trial continues."""
@@ -251,9 +250,12 @@ class SearchLoop:
         return patience_stop_reason(trial.reports, trial.start.config, objective, first_rung)
 
     def _too_slow_reason(self, report: EpochReport) -> str | None:
-        secs_left = self.limits.trial_secs_left(self.usage, self._settings.gpus)
         epochs_left = self._settings.max_epochs - report.epoch
-        return self._pace.too_slow(report.trial_id, epochs_left, secs_left)
+        return self._pace.why_too_slow(report.trial_id, epochs_left, self._trial_secs_left)
+
+    @property
+    def _trial_secs_left(self) -> float:
+        return self.limits.trial_secs_left(self.usage, self._settings.gpus)
 
     def _count(self, trial: ActiveTrial, report: EpochReport) -> None:
         trial.reports.append(report)

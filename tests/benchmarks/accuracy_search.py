@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from accuracy_training import Clock, ResultLine, first_config, second_epoch_secs, task_of, trained
+from accuracy_training import (
+    Clock,
+    ResultLine,
+    epoch_secs,
+    first_config,
+    second_epoch_secs,
+    task_of,
+    trained,
+)
 
 if TYPE_CHECKING:
     from toprung.search.loop.epoch_pace import EpochPace
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
     from toprung.trainables.training.trainer import Trainer
 
 SEARCH_SHARE = 0.6
+LEAST_SHARE = 2 / 3  # of a trial's training that its own retraining may be shortened to
 
 
 class Found(NamedTuple):
@@ -97,8 +106,8 @@ def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clo
 
 
 def winner(found: Sequence[Found], secs: float) -> Found:
-    """The best trial of those that took no longer than `secs`; of all, where none was so short."""
-    affordable = [trial for trial in found if trial.secs <= secs]
+    """The best trial of those that `secs` can train for `LEAST_SHARE` of their training; of all, without such a one."""
+    affordable = [trial for trial in found if trial.secs * LEAST_SHARE <= secs]
     return max(affordable or found, key=lambda trial: trial.accuracy)
 
 
@@ -114,13 +123,17 @@ def one_trial(
 
     clock, until, max_epochs, pace = timing
     best, spent, began = -1.0, 0.0, clock()
+    limit = pace.limit(trial_id, until - clock())
+    if limit and limit.why_too_slow(epoch_secs(trainer, clock), max_epochs):
+        strategy.finish(trial_id, Outcome.STOPPED)
+        return best, clock() - began
     for epoch in range(1, max_epochs + 1):
         metrics = trainer.train_epoch(epoch)
         pace.add(trial_id, epoch, clock() - began - spent)
         spent = clock() - began
         decision = strategy.report(EpochReport(trial_id, epoch, metrics, elapsed_secs=spent))
         best = max(best, metrics["val_accuracy"] if epoch >= strategy.rung_epochs[0] else -1.0)
-        is_too_slow = pace.too_slow(trial_id, max_epochs - epoch, until - clock())
+        is_too_slow = pace.why_too_slow(trial_id, max_epochs - epoch, until - clock())
         if decision is not Decision.KEEP or clock() > until or is_too_slow:
             strategy.finish(trial_id, Outcome.STOPPED)
             return best, spent

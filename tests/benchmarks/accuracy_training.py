@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,9 +14,7 @@ if TYPE_CHECKING:
     from toprung.trainables.training.trainer import Trainer
 
 Clock = Callable[[], float]
-PROBED_SHARE = (
-    2  # half of the images tell how long an epoch of all takes: what an epoch costs beside them is small
-)
+TIMINGS = 5  # of a few steps, whose median tells how many epochs fit
 
 
 class ResultLine(NamedTuple):
@@ -49,17 +49,18 @@ def trained(
     """Train on train and validation for the epochs that fit into `secs`, then test."""
     from toprung.trainables.data.concat import concat_splits
     from toprung.trainables.models.family import load_family
+    from toprung.trainables.training.batches import feed_for
     from toprung.trainables.training.trainer import Trainer
 
     began = clock()
     # Two epochs, as the first of a transfer trial fits the head alone.
     family, task = load_family(family_name), task_of(data, 2)
     everything = concat_splits(data.train(), task.val)
-    task = replace(task, train=everything, val=some(everything, 64))
-    probe = replace(task, train=some(everything, len(everything.labels) // PROBED_SHARE))
-    epoch_secs = second_epoch_secs(Trainer(family, config, probe), clock) * PROBED_SHARE
-    epochs = max(1, int((began + secs - clock()) / epoch_secs))
-    trainer = Trainer(family, config, replace(task, max_epochs=epochs))
+    task, feed = replace(task, train=everything, val=some(everything, 64)), feed_for(everything, False)
+    trainer = Trainer(family, config, task, feed)
+    usual_secs = median(epoch_secs(trainer, clock) for _ in range(TIMINGS))
+    epochs = max(1, int((began + secs - clock()) / usual_secs))
+    trainer.use(replace(task, max_epochs=epochs), feed, trainer.execution_plan)
     trainer.reset(config, seed)
     for epoch in range(1, epochs + 1):
         trainer.train_epoch(epoch)
@@ -74,6 +75,13 @@ def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
     began = clock()
     trainer.train_epoch(2)
     return clock() - began
+
+
+def epoch_secs(trainer: Trainer, clock: Clock) -> float:
+    """Seconds of an epoch of the trainer's trial before it is trained, in those of the clock."""
+    began, began_on_wall = clock(), time.perf_counter()
+    secs = trainer.epoch_secs()
+    return secs * (clock() - began) / (time.perf_counter() - began_on_wall)
 
 
 def task_of(data: Dataset, max_epochs: int) -> Task:

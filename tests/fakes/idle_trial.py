@@ -43,6 +43,9 @@ class IdleTrainer:
     def latency_ms(self) -> float:
         return 1.0
 
+    def epoch_secs(self) -> float:
+        return 0.0
+
     def state(self) -> dict[str, np.ndarray]:
         return {}
 

@@ -70,9 +70,10 @@ class FakeLoop:
     def prepare(self) -> None:
         self.prepared += 1
 
-    def begin(self, start: TrialStart) -> None:
+    def begin(self, start: TrialStart) -> TrialStart:
         assert start.trial_id in self.active
         self.begun.append(start.number)
+        return start
 
     def next_trial(self) -> TrialStart | None:
         start = self.propose()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # A step is timed over as many steps as take TIMED_SECS, within these bounds, REPEATS times.
 TIMED_SECS, MIN_STEPS, MAX_STEPS, REPEATS = 0.5, 8, 256, 3
 CALLS = 30
+FEW_SECS = 0.2  # what a step is timed over where its trial waits for that
 
 
 def secs_per_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
@@ -29,6 +30,17 @@ def secs_per_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
     steps = min(max(MIN_STEPS, int(TIMED_SECS / secs)), MAX_STEPS)
     many = np.resize(order, (steps, order.shape[1]))
     return min(_secs_of_a_step(run, many) for _ in range(REPEATS))
+
+
+def few_steps_secs(make_steps: Callable[[int], float], most: int) -> float:
+    """Seconds of a training step, by as many as take `FEW_SECS` but at least one, after a first one.
+
+    Args:
+        make_steps: Makes at most so many steps of an epoch; returns the seconds of each.
+        most: Steps of the epoch.
+    """
+    first = make_steps(1)
+    return make_steps(max(1, min(most, int(FEW_SECS / first))))
 
 
 def _secs_of_a_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:

@@ -27,7 +27,7 @@ from toprung.trainables.training.feature_cache import FeatureCache
 from toprung.trainables.training.predictor import Predictor
 from toprung.trainables.training.state import State
 from toprung.trainables.training.step import StepInputs, Totals
-from toprung.trainables.training.timing import fastest_call_secs, secs_per_step
+from toprung.trainables.training.timing import fastest_call_secs, few_steps_secs, secs_per_step
 from toprung.trainables.trial.execution import ExecutionPlan, ExecutionRecord
 from toprung.trainables.trial.resource_usage import ResourceUsage
 
@@ -201,6 +201,15 @@ class Trainer:
         self._schedule.enter(self._task.max_epochs)
         return secs_per_step(lambda order: self._run_steps(order, steps_per_call)[-1], self._epoch_order(1))
 
+    def epoch_secs(self) -> float:
+        """Seconds of training an epoch of the last phase, by a few steps; right after a reset, and undone."""
+        self._schedule.enter(self._task.max_epochs)
+        self._compile_ahead()
+        steps = len(self._epoch_order(1))
+        secs = steps * few_steps_secs(self._try_steps, steps)
+        self._schedule.enter(1)
+        return secs
+
     def try_out(self) -> None:
         """Make a step of the last phase, which trains most, and predict a batch; right after a reset, and undone."""
         self._schedule.enter(self._task.max_epochs)
@@ -245,9 +254,9 @@ class Trainer:
         return epoch_order(count, self._recipe.batch_size, self._seed, epoch, passes)
 
     def _run_steps(
-        self, order: np.ndarray, steps_per_call: int | None, only_one: bool = False
+        self, order: np.ndarray, steps_per_call: int | None, only_first: int | None = None
     ) -> tuple[float, float, int]:
-        """Train on the batches of an order, or on the first alone; loss and accuracy added up, and the steps made."""
+        """Train on an order's batches, or at most `only_first` of one call: loss, accuracy added up, steps made."""
         schedule, step, state, feed = self._schedule, self.compiled.step, self._state, self._feed
         run = step.compiled_run if schedule.open_share > 0 else step.compiled_head_run
         split_network = self.compiled.head_only.split_network if schedule.trains_on_features else None
@@ -259,24 +268,26 @@ class Trainer:
         chunks = TimedChunks(feed.chunks(order, steps_per_call))
         for images, labels, rows, count in chunks:
             self._rows_per_call = int(rows.shape[0])
-            steps = np.asarray(1 if only_one else count, np.int32)
+            steps = np.asarray(min(count, only_first or count), np.int32)
             opened = schedule.open_share, schedule.depth_decay
             inputs = StepInputs(schedule.hyperparameters, *opened, images, labels, rows, steps)
             state, totals = run(state, totals, inputs)
-            if only_one or not np.isfinite(float(np.asarray(totals.loss))):
+            if only_first or not np.isfinite(float(np.asarray(totals.loss))):
                 break
         self._state = split_network.merged_state(self._state, state) if split_network else state
         self._usage += ResourceUsage(input_wait_secs=chunks.secs)
         loss, accuracy = (float(np.asarray(total)) for total in totals)
         return loss, accuracy, int(np.asarray(state.step)) - before
 
-    def _try_step(self) -> None:
-        kept = self._state
-        self._run_steps(self._epoch_order(1), self.execution_plan.steps_per_call, only_one=True)
+    def _try_steps(self, count: int) -> float:
+        """Make steps, at most `count` and those of one call, and undo them; the seconds of each but for its images."""
+        kept, waited, began = self._state, self._usage.input_wait_secs, time.perf_counter()
+        made = self._run_steps(self._epoch_order(1), self.execution_plan.steps_per_call, only_first=count)[-1]
         self._state = kept
+        return (time.perf_counter() - began - (self._usage.input_wait_secs - waited)) / made
 
     def _try_out_epoch(self) -> None:
-        self._try_step()
+        self._try_steps(1)
         self._predictor.try_out(self._state, self._task.val)
 
     def _compile_ahead(self) -> None:
@@ -287,7 +298,7 @@ class Trainer:
 
     def _first_calls(self) -> None:
         if self._schedule.validates_on_features:
-            self._try_step()
+            self._try_steps(1)
             self.evaluate(self._task.val)
         else:
             self._try_out_epoch()

@@ -43,8 +43,8 @@ _AMOUNT = re.compile(r"(?:allocate|allocating)\s+([\d.]+)\s*(bytes|[KMGTPE]iB)")
 class Failure:
     """How a trial failed; false when it did not.
 
-    STOPPED is no failure: the trial ends before its first epoch, as its model breaks a bound. `error` is the end of the
-    traceback, `reason` the exception's type and the first line of what it says, or the bound that is broken.
+    STOPPED is no failure: the trial ends before its first epoch, as its model breaks a bound or is too slow. `error` is
+    the end of the traceback, `reason` the exception's type and the first line of what it says, or why it is STOPPED.
     `failed_allocation_bytes` is the size of the allocation that failed when memory ran out, None if unknown.
     """
 

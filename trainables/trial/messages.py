@@ -11,18 +11,23 @@ from toprung.trainables.trial.resource_usage import ResourceUsage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from toprung.trainables.trial.epoch_limit import EpochLimit
     from toprung.trainables.trial.execution import ExecutionRecord
     from toprung.trainables.trial.report import EpochReport, Outcome
 
 
 @dataclass(frozen=True)
 class TrialStart:
-    """What a worker needs to begin one trial, and what a row needs so that the trial can be run again."""
+    """What a worker needs to begin one trial, and what a row needs so that the trial can be run again.
+
+    A trial whose epochs are found to be beyond `epoch_limit` before the first is not trained.
+    """
 
     trial_id: str
     number: int
     seed: int
     config: Mapping[str, object]
+    epoch_limit: EpochLimit | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class EpochResult:
 
     `report` is the newest epoch and `history` the epochs before it that were not reported yet; `report` is None when
     the trial failed before it measured anything new. `failure`, `error` and `reason` are set when the trial has failed,
-    or is STOPPED because its model breaks a bound; `failed_allocation_bytes` is the size of the last allocation that
+    or is STOPPED before its first epoch; `failed_allocation_bytes` is the size of the last allocation that
     failed, if the error names it. `resource_usage` is what the worker spent since its last result; `notes` say what the
     user should know of the trial; `model_measures` are what is optimised or bounded of the model itself.
     """

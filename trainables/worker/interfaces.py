@@ -38,6 +38,9 @@ class TrialTrainer(Protocol):
     def latency_ms(self) -> float:
         """Milliseconds from one image as an array to its logits."""
 
+    def epoch_secs(self) -> float:
+        """Seconds of the training of an epoch, by a few steps; right after a reset, and undone."""
+
     def take_usage(self) -> ResourceUsage:
         """What building, compiling, waiting for data and validating took since the last call."""
 

@@ -25,6 +25,7 @@ from toprung.trainables.worker.saved_state import (
     plan_of,
     why_unusable,
 )
+from toprung.trainables.worker.worth_training import why_not_trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,6 @@ class TrialRunner:
         self._reported, self._failed_allocation_bytes, self._notes = 0, None, []
         self._model_measures = {}
         self._retry_or_fail(self._catch(self._resume))
-        self._failure = self._failure or self._broken_bounds()
         self._idle.start()
 
     def step(self) -> EpochResult:
@@ -150,6 +150,11 @@ class TrialRunner:
         self._best_before_save = self._best
         self._model_measures = self._measured(trainer)
         self._trainer = trainer
+        if checkpoint is None and not self._reported:
+            reason = why_not_trained(trainer, self._start, self._rules, self._model_measures)
+            self._failure = (
+                Failure(Outcome.STOPPED, reason=f"not trained: {reason}") if reason else self._failure
+            )
         self._count_setup(trainer)
         self._saved_at = self._counted_to
 
@@ -243,13 +248,6 @@ class TrialRunner:
         }
         names = self._rules.objectives.of_model
         return {name: known[name] if name in known else measures[name]() for name in names}
-
-    def _broken_bounds(self) -> Failure:
-        """Why the trial is not trained: its model breaks a bound; no failure where it keeps them."""
-        broken = self._rules.objectives.bounds.broken_in_words(self._model_measures)
-        if not broken or not self._rules.enforces_bounds or self._history:
-            return Failure.none()
-        return Failure(Outcome.STOPPED, reason=f"not trained: {broken}")
 
     def _save_if_due(self, trainer: TrialTrainer, report: EpochReport) -> None:
         """Save at rungs, every `checkpoint_secs`, and each best state that may be the last; count the waiting."""

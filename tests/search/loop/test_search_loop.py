@@ -13,6 +13,7 @@ from toprung.search.loop.loop_settings import LoopSettings
 from toprung.search.loop.search_loop import SearchLoop
 from toprung.search.loop.trial_state import ActiveTrial, ResumedState, TrialEnd
 from toprung.search.strategy.strategy import Decision, Strategy, TrialRecord
+from toprung.trainables.trial.epoch_limit import EpochLimit
 from toprung.trainables.trial.execution import ExecutionRecord
 from toprung.trainables.trial.failures import catch_failure, last_exception_line
 from toprung.trainables.trial.messages import EpochResult, TrialStart
@@ -89,6 +90,9 @@ def test_a_slow_trial_that_cannot_end_in_the_hours_that_are_left_is_stopped(reco
         assert decisions[-1] is Decision.KEEP
     start = loop.next_trial()
     assert start is not None
+    assert start.epoch_limit == EpochLimit(usual_secs=1.0, secs_left=74.0), (
+        "its worker may tell before the first"
+    )
     report = EpochReport(start.trial_id, 1, {"val_accuracy": 0.5}, 11.0, 11.0)
     assert loop.report(start.trial_id, EpochResult(report)) is Decision.STOP
     end = facts.ends[start.trial_id]
@@ -96,6 +100,21 @@ def test_a_slow_trial_that_cannot_end_in_the_hours_that_are_left_is_stopped(reco
     assert end.reason == (
         "an epoch takes 11 s, 11.0 times the median; its 8 epochs cannot end in the 63 s that are left"
     )
+
+
+def test_a_trial_that_its_worker_finds_too_slow_ends_without_an_epoch_and_others_follow(
+    recorded_facts,
+) -> None:
+    facts = recorded_facts()
+    loop = loop_of(facts, limits=BudgetLimits(gpu_hours=1.0), gpus=1.0)
+    start = loop.next_trial()
+    assert start is not None and start.epoch_limit is None, "no other was timed"
+    result = EpochResult(None, failure=Outcome.STOPPED, reason="not trained: it is too slow")
+    assert loop.report(start.trial_id, result) is Decision.STOP
+    assert facts.ends == {start.trial_id: TrialEnd(Outcome.STOPPED, "not trained: it is too slow")}
+    assert loop.abort_reason is None and loop.usage.epochs == 0
+    run_all(loop)
+    assert len(facts.ends) == len(facts.proposed_ids)
 
 
 def test_the_leader_is_the_best_report_with_its_epoch(recorded_facts) -> None:

@@ -251,6 +251,8 @@ def test_what_is_tried_out_and_timed_is_the_network_and_not_its_head(
     before = trainer.state()
     trainer.try_out()
     assert exactly_equal(trainer.state(), before)
+    assert trainer.epoch_secs() > 0.0
+    assert exactly_equal(trainer.state(), before)
     assert trainer.secs_per_step() > 0.0
     assert computed == [], "no step was made on features"
 

@@ -152,6 +152,23 @@ def test_a_step_can_be_timed(noise: Task, config: dict, new_trainer: Callable) -
     assert 0 < trainer.secs_per_step(steps_per_call=2) < 60
 
 
+@pytest.mark.parametrize("xla", [False, True])
+def test_an_epoch_can_be_timed_before_it_is_trained_which_changes_no_bit(
+    noise: Task, config: dict, new_trainer: Callable, curve: Callable, xla: bool
+) -> None:
+    small = {**config, "batch_size": 8}
+    trainer = new_trainer(small, noise, plan=ExecutionPlan(xla=xla))
+    untimed = curve(trainer, small, seed=1)
+    trainer.reset(small, 1)
+    before = trainer.state()
+    assert 0 < trainer.epoch_secs() < 60
+    after = trainer.state()
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+    assert [trainer.train_epoch(epoch + 1) for epoch in range(len(untimed))][-1]["val_loss"] == untimed[-1][
+        "val_loss"
+    ]
+
+
 def test_xla_trains_to_the_same_place(
     noise: Task, config: dict, new_trainer: Callable, curve: Callable
 ) -> None:

@@ -24,7 +24,8 @@ class ScriptedTrainer:
 
     With `curve` an epoch measures its value there, or 0.2. Otherwise it measures the seed plus `gain` times the sum of
     the epochs that were trained, so that an epoch lost or trained twice shows. `nan_at` is the epoch that measures NaN,
-    `raises_at` the one that raises `error`, as often as `times` says or always. `before_epoch` is called first.
+    `raises_at` the one that raises `error`, as often as `times` says or always; `secs` is what timing an epoch says.
+    `before_epoch` is called first.
     """
 
     parameter_count = 1
@@ -33,7 +34,7 @@ class ScriptedTrainer:
         self.execution_plan = ExecutionPlan()
         self.before_epoch = before_epoch
         self.usage = ResourceUsage()
-        self.raised = self.timed = 0
+        self.raised = self.timed = self.epochs_timed = 0
 
     @property
     def execution_record(self) -> ExecutionRecord:
@@ -64,6 +65,11 @@ class ScriptedTrainer:
     def latency_ms(self) -> float:
         self.timed += 1
         return 2.0 * self.timed
+
+    def epoch_secs(self) -> float:
+        self.epochs_timed += 1
+        assert not self.trained, "it is timed before it is trained"
+        return float(self.config["secs"])
 
     def state(self) -> dict[str, np.ndarray]:
         return {"total": np.array(self.total)}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from toprung.trainables.trial.bounds import Bound, Bounds
+from toprung.trainables.trial.epoch_limit import EpochLimit
 from toprung.trainables.trial.execution import ExecutionPlan
 from toprung.trainables.trial.messages import EpochResult
 from toprung.trainables.trial.objectives import Objectives
@@ -190,6 +191,40 @@ def test_a_trial_that_resumes_keeps_its_latency_and_a_rerun_is_trained_beyond_th
     rerun = new_run(tmp_path / "rerun", slow, enforces_bounds=False, **rules)
     rerun.begin(new_start())
     assert rerun.step().report.metrics["latency_ms"] == 12.0
+
+
+def test_a_trial_that_is_too_slow_for_the_budget_is_not_trained_and_the_worker_goes_on(
+    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
+) -> None:
+    trainer = trainer_type()
+    run = new_run(tmp_path, trainer)
+    limit = EpochLimit(usual_secs=2.0, secs_left=80.0)
+    run.begin(replace(new_start(secs=10.0), epoch_limit=limit))
+    result = run.step()
+    assert (result.report, result.failure, result.error) == (None, Outcome.STOPPED, "")
+    assert result.reason == (
+        "not trained: an epoch takes 10 s, 5.0 times the median; its 9 epochs cannot end in the 80 s that are left"
+    )
+    assert trainer.trained == []
+    run.begin(replace(new_start(number=1, secs=8.0), epoch_limit=limit))
+    assert run.step().report.epoch == 1, "72 s end in time"
+    run.begin(new_start(number=2, secs=1e9))
+    assert run.step().report.epoch == 1, "nothing limits it"
+    assert trainer.epochs_timed == 2
+
+
+def test_a_trial_that_resumes_is_not_held_against_a_limit(
+    tmp_path: Path, new_run: Callable, new_start: Callable, trainer_type: type
+) -> None:
+    run = new_run(tmp_path)
+    run.begin(new_start())
+    run.step()
+    run.end()
+    trainer = trainer_type()
+    again = new_run(tmp_path, trainer)
+    again.begin(replace(new_start(), epoch_limit=EpochLimit(1.0, 1.0)))
+    assert [again.step().report.epoch for _ in range(2)] == [1, 2]
+    assert trainer.epochs_timed == 0
 
 
 def test_short_epochs_are_reported_together_and_never_past_a_rung(
