@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from toprung.search.driver.checkpoint_retention import CheckpointRetention, trials_with_checkpoint
 from toprung.search.driver.recorder import Recorder, SharedFacts
 from toprung.search.loop.budgets import BudgetLimits
+from toprung.search.loop.deferred_observer import DeferredObserver
 from toprung.search.loop.loop_settings import LoopSettings
 from toprung.search.loop.search_loop import SearchLoop
 from toprung.spaces.definition.introspection import describe
@@ -47,7 +48,7 @@ def assemble_loop(run: OpenRun, gpus: float) -> SearchLoop:
         gpus=gpus,
         bounds=objectives.bounds,
     )
-    return SearchLoop(strategy, recorder, settings, run.resumed)
+    return SearchLoop(strategy, DeferredObserver(recorder), settings, run.resumed)
 
 
 def _retention(run: OpenRun) -> CheckpointRetention:

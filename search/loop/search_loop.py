@@ -29,7 +29,7 @@ ABORT_AFTER_FAILURES = 5
 
 
 class Observer(Protocol):
-    """Receives the facts of a search in the order they happen; its methods must return at once."""
+    """Receives the facts of a search in the order they happen."""
 
     def proposed(self, start: TrialStart, reason: str) -> None:
         """A proposed trial starts; `reason` says why it was proposed."""
@@ -39,6 +39,9 @@ class Observer(Protocol):
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """A trial has ended."""
+
+    def catch_up(self) -> None:
+        """No worker waits for its answer: do what was put off for that."""
 
 
 class SearchLoop:
@@ -80,6 +83,7 @@ class SearchLoop:
         """Why the search cannot succeed, once that is known."""
         for trial in [self._active[trial_id] for trial_id in resumed.already_decided]:
             self._act_on(trial, trial.reports[-1], strategy.report(trial.reports[-1]))
+        self.catch_up()
         self._usage = resumed.usage
         unfinished = self._active.items()
         self._to_continue = deque(trial for name, trial in unfinished if name not in strategy.paused)
@@ -211,6 +215,11 @@ class SearchLoop:
             paused = f"paused at epoch {trial.last_epoch}, never promoted"
             unused = f"never started: {self.stop_reason or 'the search was over'}"
             self._end(trial, Outcome.STOPPED, paused if trial.reports else unused)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Have the observer do what it put off; call after each answer to a worker."""
+        self._observer.catch_up()
 
     def _open(self, trial_id: str, config: Mapping[str, object]) -> TrialStart:
         paused = self._active.get(trial_id)

@@ -39,10 +39,8 @@ _log = logging.getLogger("toprung")
 # If this many workers died before they connected, and none ever did, the cause is the network and not the trials.
 MAX_UNREACHED_WORKERS = 5
 
-
 # How often a waiting worker's thread looks by itself, for limits that only the clock reaches.
 LOOK_EVERY_SECS = 1.0
-
 
 # A node on which no worker can start is tried again after twice as long each time, at most this.
 MAX_RETRY_SECS = 60.0
@@ -149,6 +147,7 @@ class Dispatcher:
             late = [name for name, slot in self._slots.items() if slot.silent_since_secs < latest]
             for name in late:
                 self._end_silent(self._slots[name])
+            self._loop.catch_up()
             return late
 
     def node_id_of(self, slot: str) -> str:
@@ -166,6 +165,7 @@ class Dispatcher:
                 self._count_unreached(cause)
             if end is not WorkerEnd.SHUT_DOWN and not closed.is_leaving and not self._is_closed:
                 self._after_death(closed, end, cause)
+                self._loop.catch_up()
             self._state_changed.notify_all()
 
     def serve(self, connection: Connection) -> None:
@@ -182,7 +182,7 @@ class Dispatcher:
         try:
             answer = self._first_answer(slot := ready.slot, ready.worker)
             while True:
-                connection.send(answer)
+                self._send(connection, answer)
                 if answer is Order.SHUTDOWN:
                     return None
                 self._propose_early()
@@ -224,6 +224,8 @@ class Dispatcher:
         """From now on answer every worker with SHUTDOWN, and report nothing to the loop."""
         with self._state_changed:
             self._is_closed = True
+            if self._error is None:
+                self._loop.catch_up()
             self._state_changed.notify_all()
 
     @property
@@ -235,6 +237,14 @@ class Dispatcher:
     def _gives_no_trials(self) -> bool:
         """Whether a worker that asks now is told to shut down: the search ends, or it has more than it may keep."""
         return self._is_closed or self._slots.staying > self._limit
+
+    def _send(self, connection: Connection, answer: Instruction) -> None:
+        """Answer a worker; rows are written after it, whether it is still there or not."""
+        try:
+            connection.send(answer)
+        finally:
+            with self._state_changed:
+                self._loop.catch_up()
 
     def _next_report(self, slot: str, connection: Connection) -> WorkerReport:
         while not isinstance(message := connection.receive(), WorkerReport):

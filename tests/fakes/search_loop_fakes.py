@@ -36,6 +36,9 @@ class RecordedFacts:
         self.trials[trial.trial_id] = trial
         self.ends[trial.trial_id] = end
 
+    def catch_up(self) -> None:
+        """Nothing was put off."""
+
     @property
     def outcomes(self) -> dict[str, Outcome]:
         return {trial_id: end.outcome for trial_id, end in self.ends.items()}
@@ -46,7 +49,7 @@ class FakeLoop:
 
     def __init__(self, count: int, epochs: int = 1) -> None:
         self.left, self.epochs = count, epochs
-        self.proposed, self.prepared = 0, 0
+        self.proposed, self.prepared, self.caught_up = 0, 0, 0
         self.begun: list[int] = []
         self.active: set[str] = set()
         self.lost_trials: list[str] = []
@@ -100,6 +103,9 @@ class FakeLoop:
             return Decision.KEEP
         self.active.discard(trial_id)
         return Decision.STOP
+
+    def catch_up(self) -> None:
+        self.caught_up += 1
 
     def preempt(self, trial_id: str) -> None:
         self.preempted_trials.append(trial_id)

@@ -69,6 +69,30 @@ def test_a_worker_trains_one_trial_after_the_other_until_there_are_none(fake_loo
     assert dispatcher.finished
 
 
+def test_rows_are_written_after_each_answer_also_for_a_worker_that_is_gone(fake_loop) -> None:
+    loop = fake_loop(3)
+    dispatcher = Dispatcher(loop)
+    dispatcher.open_slot("a")
+    answers: list[tuple[str, int]] = []
+
+    class LostConnection:
+        def __init__(self) -> None:
+            self.messages = iter([WorkerReady("a", Worker("node", 1)), report_of("t00000")])
+
+        def receive(self) -> object:
+            return next(self.messages)
+
+        def send(self, answer: Instruction) -> None:
+            answers.append((name_of(answer), loop.caught_up))
+            if len(answers) == 2:
+                raise ConnectionLostError("gone")
+
+    with pytest.raises(ConnectionLostError):
+        dispatcher.serve(LostConnection())  # type: ignore[arg-type]
+    assert answers == [("t00000", 0), ("t00001", 1)]
+    assert loop.caught_up == 2
+
+
 def test_a_slot_is_opened_only_where_there_is_a_trial_for_it(fake_loop) -> None:
     loop = fake_loop(2)
     dispatcher = Dispatcher(loop)
