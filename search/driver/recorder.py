@@ -69,7 +69,7 @@ class Recorder:
         )  # those that an earlier driver decided and did not live to write
 
     def proposed(self, start: TrialStart, reason: str) -> None:
-        """Write the proposal before its trial begins to train."""
+        """Write the proposal."""
         now = datetime.now(UTC)
         self._started_at[start.trial_id] = now
         suggested = self._strategy.suggested(start.trial_id)

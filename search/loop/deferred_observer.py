@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class DeferredObserver:
     """An observer that keeps the facts of a search in their order, and passes them on when it is told to.
 
-    Rows are written and checkpoints deleted in a third of the time for which the driver lets a worker wait.
+    A worker that waits for rows to be written and a checkpoint to be deleted waits half a millisecond longer a trial.
 
     Args:
         observer: Receives the facts. A fact that it fails at is not passed on again.
