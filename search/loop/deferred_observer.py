@@ -22,12 +22,14 @@ class DeferredObserver:
     A worker that waits for rows to be written and a checkpoint to be deleted waits half a millisecond longer a trial.
 
     Args:
-        observer: Receives the facts. A fact that it fails at is not passed on again.
+        observer: Receives the facts. After one that it fails at it receives none: what follows would stand beside a
+            gap, and what is not recorded is found out again when the search goes on.
     """
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._facts: deque[Callable[[], None]] = deque()
+        self._is_broken = False
 
     def proposed(self, start: TrialStart, reason: str) -> None:
         """A proposed trial starts."""
@@ -43,6 +45,9 @@ class DeferredObserver:
 
     def catch_up(self) -> None:
         """Pass on what was kept."""
-        while self._facts:
+        while self._facts and not self._is_broken:
+            self._is_broken = True  # unless this one gets through, which an interrupt may prevent as well
             self._facts.popleft()()
-        self._observer.catch_up()
+            self._is_broken = False
+        if not self._is_broken:
+            self._observer.catch_up()

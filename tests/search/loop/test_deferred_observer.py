@@ -32,16 +32,20 @@ def test_nothing_is_passed_on_before_it_is_asked_for_and_nothing_twice(recorded_
     assert facts.outcomes == {"t00000": Outcome.STOPPED}
 
 
-def test_facts_are_passed_on_in_their_order_and_what_follows_a_failing_one_stays(recorded_facts) -> None:
-    class FullDisk(recorded_facts):
+@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt("interrupted")])
+def test_facts_are_passed_on_in_their_order_and_none_after_one_that_failed(
+    recorded_facts, error: BaseException
+) -> None:
+    class Failing(recorded_facts):
         def reported(self, *_: object) -> None:
             assert self.proposed_ids and not self.ends
-            raise OSError("no space left")
+            raise error
 
-    facts = FullDisk()
+    facts = Failing()
     observer = DeferredObserver(facts)
     tell_all(observer)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(type(error)):
         observer.catch_up()
     observer.catch_up()
-    assert facts.outcomes == {"t00000": Outcome.STOPPED}
+    assert facts.proposed_ids == ["t00000"]
+    assert not facts.ends, "an end is not recorded without the epochs before it"
