@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from toprung.results.tables.rows import epoch_row, marked_inactive, proposal_row, trial_row
@@ -12,15 +13,16 @@ from toprung.results.tables.trial_details import TrialDetails
 from toprung.search.driver.rung_rows import in_units, rung_row
 from toprung.search.loop.trial_state import ResumedState
 from toprung.trainables.trial.bounds import VIOLATION
+from toprung.trainables.trial.trial_id import trial_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from toprung.results.tables.rows import Row
     from toprung.results.tables.writer import RunWriter
     from toprung.search.driver.checkpoint_retention import CheckpointRetention
     from toprung.search.loop.trial_state import ActiveTrial, RungKey, TrialEnd
-    from toprung.search.strategy.strategy import Decision, Strategy
+    from toprung.search.strategy.strategy import Decision, RungEvent, Strategy
     from toprung.trainables.trial.messages import TrialStart
     from toprung.trainables.trial.objectives import Objectives
     from toprung.trainables.trial.report import EpochReport
@@ -63,10 +65,10 @@ class Recorder:
         self._workers: dict[tuple[str, int], int] = {}
         self._first_worker_index = resumed.workers
         self._events_recorded = 0
+        self._last_epochs = {trial.trial_id: trial.last_epoch for trial in resumed.unfinished}
         self._next_event_index = len(resumed.recorded_rungs)
-        self._record_rungs(
-            resumed.recorded_rungs
-        )  # those that an earlier driver decided and did not live to write
+        # Those that an earlier driver decided and did not live to write.
+        self._record_rungs(strategy.rung_events(), resumed.recorded_rungs)
 
     def proposed(self, start: TrialStart, reason: str) -> None:
         """Write the proposal."""
@@ -87,7 +89,8 @@ class Recorder:
         interruptions = {PREEMPTIONS: trial.preemptions, WAIT_SECS: trial.wait_secs}
         self._writer.append(EPOCHS, {**row, **interruptions})
         self._next_arrival_index += 1
-        self._record_rungs()
+        self._last_epochs[report.trial_id] = report.epoch
+        self._record_rungs(takewhile(self._has_epoch, self._strategy.rung_events(self._events_recorded)))
 
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """Write the trial's row, and keep or delete its checkpoint."""
@@ -111,8 +114,12 @@ class Recorder:
     def catch_up(self) -> None:
         """Nothing: each fact is written when it is told."""
 
-    def _record_rungs(self, recorded: frozenset[RungKey] = frozenset()) -> None:
-        for event in self._strategy.rung_events(self._events_recorded):
+    def _has_epoch(self, event: RungEvent) -> bool:
+        """Whether the report that was decided on has been recorded: another one may have come in since."""
+        return event.epoch <= self._last_epochs.get(trial_id(event.number), 0)
+
+    def _record_rungs(self, events: Iterable[RungEvent], recorded: frozenset[RungKey] = frozenset()) -> None:
+        for event in events:
             self._events_recorded += 1
             row = rung_row(event, self._next_event_index, self._shared.objectives)
             if (row["trial_id"], row["rung_epoch"], row["epoch"], row["decision"]) not in recorded:

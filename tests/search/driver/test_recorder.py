@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toprung.results.tables.parts import read_table
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
+from toprung.results.tables.schema import EPOCHS, PROPOSALS, RUNGS, TRIALS, run_schemas
 from toprung.results.tables.writer import RunWriter
 from toprung.search.driver.checkpoint_retention import CheckpointRetention
 from toprung.search.driver.recorder import Recorder, SharedFacts
@@ -122,5 +122,22 @@ def test_what_the_strategy_finds_out_stands_once_beside_the_epoch_that_told_it(
     assert rows["search_note"].isna().tolist() == [False, True]
 
 
-def report_of(epoch: int) -> EpochReport:
-    return EpochReport("t00000", epoch, {"val_accuracy": 0.5}, 1.0, float(epoch))
+def test_a_decision_at_a_rung_is_written_after_its_epoch_though_it_was_made_before_another_epoch_was_written(
+    writer, strategy, store, tmp_path
+) -> None:
+    recorder = recorder_of(writer, strategy, store)
+    last = strategy.rung_epochs[-1]
+    reports = [report_of(epoch, trial_id) for trial_id in ("t00000", "t00001") for epoch in range(1, last + 1)]
+    decisions = [strategy.report(report) for report in reports]
+    written = []
+    for report, decision in zip(reports, decisions, strict=True):
+        recorder.reported(trial_of(0), report, decision)
+        writer.flush()
+        written.append(len(read_table(tmp_path, RUNGS)))
+        epochs, rungs = (read_table(tmp_path, table)[["trial_id", "epoch"]] for table in (EPOCHS, RUNGS))
+        assert set(rungs.itertuples(index=False)) <= set(epochs.itertuples(index=False))
+    assert written[-1] == len(strategy.rung_events()) > written[0]
+
+
+def report_of(epoch: int, trial_id: str = "t00000") -> EpochReport:
+    return EpochReport(trial_id, epoch, {"val_accuracy": 0.5, "latency_ms": 7.0}, 1.0, float(epoch))
