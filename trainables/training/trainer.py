@@ -206,7 +206,8 @@ class Trainer:
         self._schedule.enter(self._task.max_epochs)
         self._compile_ahead()
         steps = len(self._epoch_order(1))
-        secs = steps * few_steps_secs(self._try_steps, steps)
+        # From the second call on no chunk is read ahead: that takes longer than a few steps on the first chunk.
+        secs = steps * few_steps_secs(lambda count: self._try_steps(count, self._rows_per_call), steps)
         self._schedule.enter(1)
         return secs
 
@@ -279,10 +280,14 @@ class Trainer:
         loss, accuracy = (float(np.asarray(total)) for total in totals)
         return loss, accuracy, int(np.asarray(state.step)) - before
 
-    def _try_steps(self, count: int) -> float:
-        """Make steps, at most `count` and those of one call, and undo them; the seconds of each but for its images."""
+    def _try_steps(self, count: int, rows: int | None = None) -> float:
+        """Make steps, at most `count` and those of one call, and undo them; the seconds of each but for its images.
+
+        `rows` limits the batches that are fed: where it is the number of those of a call, no other call is prepared.
+        """
+        order = self._epoch_order(1)[:rows]
         kept, waited, began = self._state, self._usage.input_wait_secs, time.perf_counter()
-        made = self._run_steps(self._epoch_order(1), self.execution_plan.steps_per_call, only_first=count)[-1]
+        made = self._run_steps(order, self.execution_plan.steps_per_call, only_first=count)[-1]
         self._state = kept
         return (time.perf_counter() - began - (self._usage.input_wait_secs - waited)) / made
 

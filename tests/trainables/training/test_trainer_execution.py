@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -167,6 +168,22 @@ def test_an_epoch_can_be_timed_before_it_is_trained_which_changes_no_bit(
     assert [trainer.train_epoch(epoch + 1) for epoch in range(len(untimed))][-1]["val_loss"] == untimed[-1][
         "val_loss"
     ]
+
+
+def test_reading_images_ahead_is_no_part_of_an_epochs_time(
+    noise: Task, config: dict, new_trainer: Callable
+) -> None:
+    from toprung.trainables.training.batches import StreamedFeed
+
+    class SlowImages(np.ndarray):
+        def __getitem__(self, rows):
+            time.sleep(0.5)
+            return np.asarray(self)[rows]
+
+    slow = SimpleNamespace(images=noise.train.images.view(SlowImages), labels=noise.train.labels)
+    trainer = new_trainer({**config, "batch_size": 8}, noise, feed=StreamedFeed(slow, chunk_bytes=6000))
+    trainer.reset({**config, "batch_size": 8}, 1)
+    assert trainer.epoch_secs() < 0.5, "7 steps of a few milliseconds"
 
 
 def test_xla_trains_to_the_same_place(
