@@ -50,7 +50,7 @@ class BudgetLimits:
             left_secs = 3600 * (self.wall_clock_hours - usage.wall_clock_hours)
         if self.gpu_hours is not None and gpus:
             left_secs = min(left_secs, 3600 * (self.gpu_hours - usage.gpu_hours) / gpus)
-        return left_secs
+        return max(0.0, left_secs)
 
     def secs_left(self, at_start: BudgetUsage, now: BudgetUsage) -> float | None:
         """Seconds until the first limit on epochs or hours is reached, at the rate since the start.

@@ -286,10 +286,11 @@ class Trainer:
         `rows` limits the batches that are fed: where it is the number of those of a call, no other call is prepared.
         """
         order = self._epoch_order(1)[:rows]
-        kept, waited, began = self._state, self._usage.input_wait_secs, time.perf_counter()
+        kept, usage, began = self._state, self._usage, time.perf_counter()
         made = self._run_steps(order, self.execution_plan.steps_per_call, only_first=count)[-1]
-        self._state = kept
-        return (time.perf_counter() - began - (self._usage.input_wait_secs - waited)) / made
+        secs = time.perf_counter() - began - (self._usage.input_wait_secs - usage.input_wait_secs)
+        self._state, self._usage = kept, usage  # what an epoch waited for is counted, and this is none
+        return secs / made
 
     def _try_out_epoch(self) -> None:
         self._try_steps(1)

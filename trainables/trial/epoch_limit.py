@@ -31,7 +31,8 @@ class EpochLimit:
         Returns:
             The reason, for the log; None for a trial that goes on.
         """
-        if epoch_secs * epochs_left <= self.secs_left or epoch_secs <= SLOW_FACTOR * self.usual_secs:
+        is_slow = 0 < SLOW_FACTOR * self.usual_secs < epoch_secs  # nothing is usual where no time was measured
+        if not is_slow or epoch_secs * epochs_left <= self.secs_left:
             return None
         return (
             f"an epoch takes {epoch_secs:.3g} s, {epoch_secs / self.usual_secs:.1f} times the median; its "

@@ -45,3 +45,9 @@ def test_each_limit_names_itself() -> None:
         (BudgetLimits(plateau_trials=7), "7 trials"),
     ]:
         assert name in str(limits.reached(usage, ACCURACY))
+
+
+def test_no_less_than_nothing_is_left_for_a_trial() -> None:
+    usage = BudgetUsage(gpu_hours=2.0, wall_clock_hours=3.0)
+    assert BudgetLimits(wall_clock_hours=1.0).trial_secs_left(usage, gpus=0.0) == 0.0
+    assert BudgetLimits(gpu_hours=1.0).trial_secs_left(usage, gpus=1.0) == 0.0

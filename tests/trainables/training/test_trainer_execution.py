@@ -161,8 +161,9 @@ def test_an_epoch_can_be_timed_before_it_is_trained_which_changes_no_bit(
     trainer = new_trainer(small, noise, plan=ExecutionPlan(xla=xla))
     untimed = curve(trainer, small, seed=1)
     trainer.reset(small, 1)
-    before = trainer.state()
+    before, _ = trainer.state(), trainer.take_usage()
     assert 0 < trainer.epoch_secs() < 60
+    assert trainer.take_usage().input_wait_secs == 0, "which is a part of the epochs"
     after = trainer.state()
     assert all(np.array_equal(after[name], value) for name, value in before.items())
     assert [trainer.train_epoch(epoch + 1) for epoch in range(len(untimed))][-1]["val_loss"] == untimed[-1][
