@@ -127,7 +127,9 @@ def test_a_decision_at_a_rung_is_written_after_its_epoch_though_it_was_made_befo
 ) -> None:
     recorder = recorder_of(writer, strategy, store)
     last = strategy.rung_epochs[-1]
-    reports = [report_of(epoch, trial_id) for trial_id in ("t00000", "t00001") for epoch in range(1, last + 1)]
+    reports = [
+        report_of(epoch, trial_id) for trial_id in ("t00000", "t00001") for epoch in range(1, last + 1)
+    ]
     decisions = [strategy.report(report) for report in reports]
     written = []
     for report, decision in zip(reports, decisions, strict=True):
