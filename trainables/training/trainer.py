@@ -202,8 +202,12 @@ class Trainer:
         return secs_per_step(lambda order: self._run_steps(order, steps_per_call)[-1], self._epoch_order(1))
 
     def epoch_secs(self) -> float:
-        """Seconds of training an epoch of the last phase, by a few steps; right after a reset, and undone."""
-        self._schedule.enter(self._task.max_epochs)
+        """Seconds of training the second epoch, by a few steps; right after a reset, and undone.
+
+        Trials are held against each other by their epochs from the second on (see `EpochPace`), and many do not reach
+        a later phase.
+        """
+        self._schedule.enter(min(2, self._task.max_epochs))
         self._compile_ahead()
         steps = len(self._epoch_order(1))
         # From the second call on no chunk is read ahead: that takes longer than a few steps on the first chunk.
