@@ -204,8 +204,7 @@ class Trainer:
     def epoch_secs(self) -> float:
         """Seconds of training the second epoch, by a few steps; right after a reset, and undone.
 
-        Trials are held against each other by their epochs from the second on (see `EpochPace`), and many do not reach
-        a later phase.
+        Others are known by their epochs from the second on (see `EpochPace`), and many end before a later phase.
         """
         self._schedule.enter(min(2, self._task.max_epochs))
         self._compile_ahead()
@@ -285,10 +284,7 @@ class Trainer:
         return loss, accuracy, int(np.asarray(state.step)) - before
 
     def _try_steps(self, count: int, rows: int | None = None) -> float:
-        """Make steps, at most `count` and those of one call, and undo them; the seconds of each but for its images.
-
-        `rows` limits the batches that are fed: where it is the number of those of a call, no other call is prepared.
-        """
+        """Make at most `count` steps of a call on `rows` batches, and undo them; the seconds of each, waits apart."""
         order = self._epoch_order(1)[:rows]
         kept, usage, began = self._state, self._usage, time.perf_counter()
         made = self._run_steps(order, self.execution_plan.steps_per_call, only_first=count)[-1]
