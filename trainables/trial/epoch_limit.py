@@ -31,9 +31,8 @@ class EpochLimit:
         Returns:
             The reason, for the log; None for a trial that goes on.
         """
-        is_slow = (
-            0 < SLOW_FACTOR * self.usual_secs < epoch_secs
-        )  # nothing is usual where no time was measured
+        # Nothing is usual where no time was measured.
+        is_slow = epoch_secs > SLOW_FACTOR * self.usual_secs > 0.0
         if not is_slow or epoch_secs * epochs_left <= self.secs_left:
             return None
         return (
