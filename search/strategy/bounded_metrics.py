@@ -23,8 +23,9 @@ class BoundedMetrics:
     """
 
     def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
+        self._bounds, self._of_model = bounds, bounds.of_model.all
         self._values: dict[str, dict[int, Rung]] = {name: {} for name in bounds.metrics}
+        self._models_beyond: set[int] = set()
 
     def add(self, number: int, metrics: Mapping[str, float], rung_epoch: int = BUILT) -> None:
         """Take in what was measured of a trial; of a model, or at a rung, the first measure counts.
@@ -34,10 +35,16 @@ class BoundedMetrics:
             metrics: Of its model, or of an epoch.
             rung_epoch: The highest rung that it has reached, BUILT before the first.
         """
+        if any(one.excess(metrics[one.metric]) for one in self._of_model if one.metric in metrics):
+            self._models_beyond.add(number)
         for name in self._values:
             epoch = BUILT if name in MEASURED_ON_MODEL else rung_epoch
             if math.isfinite(metrics.get(name, math.nan)) and (epoch != BUILT or name in MEASURED_ON_MODEL):
                 self._add(name, number, epoch, metrics[name])
+
+    def is_model_beyond(self, number: int) -> bool:
+        """Whether the trial's model breaks a bound, for which it is not trained."""
+        return number in self._models_beyond
 
     def known(self) -> tuple[BoundedValues, ...]:
         """The values of each metric that the model may learn from."""

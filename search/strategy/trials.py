@@ -134,7 +134,8 @@ class Trials:
         points: The points of trials, those of earlier runs under negative numbers; it only grows.
         config_keys: See `config_key`, of every configuration.
         open: The trials that have not ended.
-        failed: The trials whose end counts against their configuration, and the epoch at which they ended.
+        failed: The trials whose end counts against their configuration, and the epoch at which they ended; so does
+            that of one that was stopped before its first epoch.
         epoch_secs: Seconds of an epoch of a trial, the average so far.
         next_number: Of the next proposal.
     """
@@ -169,7 +170,12 @@ class Trials:
 
     def end(self, number: int, outcome: Outcome) -> None:
         """Take in how a trial ended."""
-        self._states[number].outcome = outcome
+        state = self._states[number]
+        state.outcome = outcome
         self.open.discard(number)
-        if outcome.counts_against_config:
-            self.failed[number] = self._states[number].epoch
+        # It was too slow for the budget. What breaks a bound is learned apart, see `bounded`.
+        is_untrained = (
+            outcome is Outcome.STOPPED and state.epoch < 0 and not self.bounded.is_model_beyond(number)
+        )
+        if outcome.counts_against_config or is_untrained:
+            self.failed[number] = state.epoch
