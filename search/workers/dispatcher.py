@@ -38,7 +38,6 @@ _log = logging.getLogger("toprung")
 
 # If this many workers died before they connected, and none ever did, the cause is the network and not the trials.
 MAX_UNREACHED_WORKERS = 5
-
 # How often a waiting worker's thread looks by itself, for limits that only the clock reaches.
 LOOK_EVERY_SECS = 1.0
 
@@ -266,6 +265,7 @@ class Dispatcher:
     def _next_answer(self, slot: str, start: TrialStart | None) -> Instruction:
         place = self._slots[slot]
         while start is None and self._loop.may_start_later and not self._gives_no_trials:
+            self._loop.catch_up()  # it may be long until this worker has its answer
             self._state_changed.wait(LOOK_EVERY_SECS)
             if slot not in self._slots:
                 return Order.SHUTDOWN

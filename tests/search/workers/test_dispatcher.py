@@ -187,7 +187,10 @@ def test_a_worker_with_nothing_to_do_waits_for_what_the_others_end(fake_loop) ->
         answers: list[str] = []
         waiting = threading.Thread(target=lambda: answers.append(first.report("t00000")))
         waiting.start()
-        time.sleep(0.1)
+        deadline = time.monotonic() + 10
+        while loop.caught_up < 3:  # after both first answers, and while it waits, which may be long
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         assert answers == []
         loop.left = 1  # as when the end of a trial promotes another
         ending = threading.Thread(target=lambda: answers.append(second.report("t00001")))
