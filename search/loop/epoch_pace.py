@@ -8,8 +8,6 @@ from statistics import median
 
 from toprung.trainables.trial.epoch_limit import EpochLimit
 
-ENOUGH_TRIALS = 3  # whose epochs were timed, so that a median says what is usual
-
 
 class EpochPace:
     """The seconds of an epoch of each trial.
@@ -38,16 +36,16 @@ class EpochPace:
         insort(self._sorted_medians, self._medians[trial_id])
 
     def limit(self, trial_id: str, secs_left: float) -> EpochLimit | None:
-        """What the epochs of a trial are held against; None while too few others were timed, or without a limit.
+        """What the epochs of a trial are held against; None while no other was timed, or without a limit.
 
         Args:
             trial_id: The trial, timed or not.
             secs_left: Of the budget.
         """
         others = len(self._medians) - (trial_id in self._medians)
-        if others < ENOUGH_TRIALS or secs_left == math.inf:
+        if not others or secs_left == math.inf:
             return None
-        return EpochLimit(self._median_without(trial_id), secs_left)
+        return EpochLimit(self._median_without(trial_id), others, secs_left)
 
     def why_too_slow(self, trial_id: str, epochs_left: int, secs_left: float) -> str | None:
         """Why a trial is not worth its time any more, see `EpochLimit`; None for a trial that goes on.

@@ -12,14 +12,14 @@ from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.search.preparation.prepare import first_configs
 from toprung.search.preparation.workload import typical_workload
 from toprung.search.strategy.sampling.samplers import sample
-from toprung.trainables.worker.gpu_probe import probe_trials
+from toprung.trainables.probes.gpu_probe import probe_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toprung.search.jobs.schema import Job
     from toprung.search.preparation.prepare import PreparedJob
-    from toprung.trainables.worker.gpu_probe import GpuNeed
+    from toprung.trainables.probes.gpu_probe import GpuNeed
     from toprung.trainables.worker.plan import TrialPlan
 
 _log = logging.getLogger("toprung")

@@ -18,7 +18,7 @@ from toprung.search.preparation.space_walks import sampled_configs
 from toprung.search.preparation.trial_plan import trial_plan
 from toprung.search.preparation.tuned_epochs import fewest_epochs, leaves_first_rung_open, with_first_rung
 from toprung.search.runs.run_folder import RunFolder
-from toprung.trainables.worker.epoch_probe import probe_epoch_secs
+from toprung.trainables.probes.epoch_probe import probe_epoch_secs
 
 if TYPE_CHECKING:
     from toprung.cluster.session import Capacity

@@ -16,8 +16,8 @@ from toprung.search.preparation.trial_plan import trial_plan
 from toprung.spaces.errors import InputError, Problem, first_line
 from toprung.spaces.families.built_in import BUILT_IN
 from toprung.spaces.user_code.slow_code import told_if_slow
+from toprung.trainables.probes.model_probe import ProbeRequest
 from toprung.trainables.system.resource_limits import memory_bytes
-from toprung.trainables.worker.model_probe import ProbeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ def _run(request: ProbeRequest) -> tuple[list[tuple[str, str]], str | None]:
     with tempfile.TemporaryDirectory(prefix="toprung-") as scratch:
         file = Path(scratch) / "results"
         file.touch()
-        command = [sys.executable, "-P", "-m", "toprung.trainables.worker.model_probe", str(file)]
+        command = [sys.executable, "-P", "-m", "toprung.trainables.probes.model_probe", str(file)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         try:
             ended = subprocess.run(

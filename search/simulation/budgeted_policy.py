@@ -64,8 +64,8 @@ class _NoObserver:
     def reported(self, trial: ActiveTrial, report: EpochReport, decision: Decision) -> None:
         """Not recorded."""
 
-    def catch_up(self) -> None:
-        """Nothing."""
-
     def ended(self, trial: ActiveTrial, end: TrialEnd) -> None:
         """Not recorded."""
+
+    def catch_up(self) -> None:
+        """Nothing was put off."""

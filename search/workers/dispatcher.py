@@ -38,8 +38,8 @@ _log = logging.getLogger("toprung")
 
 # If this many workers died before they connected, and none ever did, the cause is the network and not the trials.
 MAX_UNREACHED_WORKERS = 5
-# How often a waiting worker's thread looks by itself, for limits that only the clock reaches.
-LOOK_EVERY_SECS = 1.0
+
+LOOK_EVERY_SECS = 1.0  # how often a waiting worker's thread looks for limits that only the clock reaches
 
 # A node on which no worker can start is tried again after twice as long each time, at most this.
 MAX_RETRY_SECS = 60.0

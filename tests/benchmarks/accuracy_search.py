@@ -96,8 +96,8 @@ def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clo
     from toprung.search.preparation.space_walks import sampled_configs
     from toprung.search.preparation.tuned_epochs import fewest_epochs
     from toprung.spaces.families.transfer import TRANSFER
+    from toprung.trainables.probes.epoch_probe import part_of
     from toprung.trainables.training.trainer import Trainer
-    from toprung.trainables.worker.epoch_probe import part_of
 
     part, share = part_of(task_of(data, 2))
     trainer = Trainer(family, first_config(space.name, space.fixed), part)

@@ -13,7 +13,7 @@ import pytest
 from toprung.cluster.own_process import OwnProcessError, run_in_own_process
 from toprung.cluster.session import TrialResources, capacity_of, trials_per_gpu
 from toprung.spaces.errors import InputError
-from toprung.trainables.worker.gpu_probe import GpuNeed
+from toprung.trainables.probes.gpu_probe import GpuNeed
 
 pytestmark = [pytest.mark.slow]
 NEED = TrialResources(cpus=1, gpus=0, concurrent=None)

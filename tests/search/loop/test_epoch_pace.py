@@ -51,14 +51,19 @@ def test_the_usual_is_the_median_of_the_other_trials_medians(
     medians = {number: median(found) for number, found in secs.items() if found}
     others = [value for number, value in medians.items() if number != own]
     reason = pace.why_too_slow(f"t{own}", 10**6, 0.0)
-    is_slow = own in medians and len(others) >= 3 and medians[own] > 3.0 * median(others)
+    is_slow = own in medians and bool(others) and medians[own] > 3.0 * median(others)
     assert (reason is not None) == is_slow
     if reason:
         assert f"{medians[own] / median(others):.1f} times the median" in reason
 
 
-def test_few_trials_say_nothing_of_what_is_usual() -> None:
-    assert pace_of(50.0, 1.0, 1.0).why_too_slow("t0", 100, 1.0) is None
+def test_beside_few_trials_one_is_too_slow_only_where_not_one_of_its_epochs_fits() -> None:
+    pace = pace_of(50.0, 1.0, 1.0)
+    assert pace.why_too_slow("t0", 100, 60.0) is None
+    assert pace.why_too_slow("t0", 100, 40.0) is not None
+    assert pace_of(50.0).why_too_slow("t0", 100, 1.0) is None, "no other was timed"
+    pace.add("t3", 2, 1.0)
+    assert pace.why_too_slow("t0", 100, 60.0) is not None
 
 
 def test_the_first_epoch_counts_for_its_own_trial_until_the_second() -> None:

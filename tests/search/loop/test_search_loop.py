@@ -90,7 +90,7 @@ def test_a_slow_trial_that_cannot_end_in_the_hours_that_are_left_is_stopped(reco
         assert decisions[-1] is Decision.KEEP
     start = loop.next_trial()
     assert start is not None
-    assert start.epoch_limit == EpochLimit(usual_secs=1.0, secs_left=74.0), (
+    assert start.epoch_limit == EpochLimit(usual_secs=1.0, timed_trials=5, secs_left=74.0), (
         "its worker may tell before the first"
     )
     report = EpochReport(start.trial_id, 1, {"val_accuracy": 0.5}, 11.0, 11.0)

@@ -198,7 +198,7 @@ def test_a_trial_that_is_too_slow_for_the_budget_is_not_trained_and_the_worker_g
 ) -> None:
     trainer = trainer_type()
     run = new_run(tmp_path, trainer)
-    limit = EpochLimit(usual_secs=2.0, secs_left=80.0)
+    limit = EpochLimit(usual_secs=2.0, timed_trials=3, secs_left=80.0)
     run.begin(replace(new_start(secs=10.0), epoch_limit=limit))
     result = run.step()
     assert (result.report, result.failure, result.error) == (None, Outcome.STOPPED, "")
@@ -222,7 +222,7 @@ def test_a_trial_that_resumes_is_not_held_against_a_limit(
     run.end()
     trainer = trainer_type()
     again = new_run(tmp_path, trainer)
-    again.begin(replace(new_start(), epoch_limit=EpochLimit(1.0, 1.0)))
+    again.begin(replace(new_start(), epoch_limit=EpochLimit(1.0, 3, 1.0)))
     assert [again.step().report.epoch for _ in range(2)] == [1, 2]
     assert trainer.epochs_timed == 0
 

@@ -12,7 +12,7 @@ from toprung.trainables.worker.plan import Rules
 from toprung.trainables.worker.worth_training import why_not_trained
 
 BOUNDED = Objectives.named(["val_accuracy"], Bounds((Bound("latency_ms", greatest=5.0),)))
-LIMIT = EpochLimit(usual_secs=1.0, secs_left=50.0)
+LIMIT = EpochLimit(usual_secs=1.0, timed_trials=3, secs_left=50.0)
 
 
 def test_a_broken_bound_comes_first_and_no_epoch_is_timed(new_start: Callable, trainer_type: type) -> None:

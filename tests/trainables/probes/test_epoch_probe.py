@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from toprung.trainables.probes import epoch_probe
 from toprung.trainables.task.task import Split, Task
 from toprung.trainables.trial.resource_usage import ResourceUsage
-from toprung.trainables.worker import epoch_probe
 
 COMPILE_SECS, TRAINING_SECS = 0.4, 0.1
 

@@ -1,6 +1,6 @@
 """Tries a user's models before a search, in a process of its own: built, trained on one batch, saved and read back.
 
-    python -m toprung.trainables.worker.model_probe RESULTS        started by `search/preparation/probe_models.py`
+    python -m toprung.trainables.probes.model_probe RESULTS        started by `search/preparation/probe_models.py`
 
 The plan and the configurations come pickled on standard input; a line of JSON for each configuration is added to the
 file RESULTS, `null` for a sound model, else what is wrong and what to change.

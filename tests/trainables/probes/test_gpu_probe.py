@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toprung.trainables.backend.gpu_memory import share_megabytes
-from toprung.trainables.worker.gpu_probe import MARGIN, MAX_SHARING, GpuNeed, measure_need
+from toprung.trainables.probes.gpu_probe import MARGIN, MAX_SHARING, GpuNeed, measure_need
 
 
 @given(
