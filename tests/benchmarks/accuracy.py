@@ -117,10 +117,8 @@ def peer(name: str, data: Dataset, secs: float, clock: Clock, seed: int) -> Resu
     """Another library's search on the network of KerasTuner's documentation, its best retrained, in the same shares."""
     from accuracy_peers import keras_tuner_hyperband, ray_tune_asha
 
-    began = clock()
     search = {"keras_tuner": keras_tuner_hyperband, "ray_tune": ray_tune_asha}[name]
-    accuracy, epochs, parameters = search(data, secs, SEARCH_SHARE, PEER_EPOCHS, clock, seed)
-    return ResultLine(name, accuracy, epochs, parameters, (clock() - began) / 60)
+    return search(data, secs, SEARCH_SHARE, PEER_EPOCHS, clock, seed)
 
 
 def regression(data: Dataset, fixed: Mapping[str, Any]) -> ResultLine:

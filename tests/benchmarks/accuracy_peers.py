@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 import numpy as np
 from accuracy_regression import arrays
+from accuracy_training import ResultLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ class StopAt(keras.callbacks.Callback):
 
 def keras_tuner_hyperband(
     data: Dataset, secs: float, share: float, max_epochs: int, clock: Callable[[], float], seed: int
-) -> tuple[float, int, int]:
+) -> ResultLine:
     """Search by Hyperband for a share of the seconds, then train the best on train and validation for the rest.
 
     Args:
@@ -84,7 +85,7 @@ def keras_tuner_hyperband(
         seed: Of the search.
 
     Returns:
-        Test accuracy, the epochs of the last training, and the parameters of its model.
+        Of the last training, and the minutes of all before its test.
     """
     began = clock()
     train, fewer = _searched_arrays(data)
@@ -101,7 +102,7 @@ def keras_tuner_hyperband(
             max(found, key=lambda trial: trial.score) if found else next(iter(tuner.oracle.trials.values()))
         )
         model = build(best.hyperparameters)
-    return retrained(model, data, began + secs, clock)
+    return retrained("keras_tuner", model, data, (began, secs), clock)
 
 
 class ChosenParameters:
@@ -130,7 +131,7 @@ def documented_space(trial: optuna.Trial) -> dict[str, Any]:
 
 def ray_tune_asha(
     data: Dataset, secs: float, share: float, max_epochs: int, clock: Callable[[], float], seed: int
-) -> tuple[float, int, int]:
+) -> ResultLine:
     """Search by Ray Tune's OptunaSearch and ASHA, with their defaults, then train the best on train and validation.
 
     Its classes are called in the order of its controller in this process, one trial at a time: what Ray's processes
@@ -162,22 +163,24 @@ def ray_tune_asha(
                     break
             policy.finish(proposal.trial_id, outcome)
     model = documented_model(ChosenParameters(best_config), data.image_shape, len(data.classes))
-    return retrained(model, data, began + secs, clock)
+    return retrained("ray_tune", model, data, (began, secs), clock)
 
 
 def retrained(
-    model: keras.Model, data: Dataset, until: float, clock: Callable[[], float]
-) -> tuple[float, int, int]:
-    """Train a new model on train and validation until a time of the clock: test accuracy, epochs, parameters."""
+    name: str, model: keras.Model, data: Dataset, budget: tuple[float, float], clock: Callable[[], float]
+) -> ResultLine:
+    """Train a new model on train and validation for what is left of a budget, which is its begin and its seconds."""
+    began, secs = budget
     train, val, test = arrays(data.train()), arrays(data.val()), arrays(data.test())
     images, labels = (np.concatenate(both) for both in zip(train, val, strict=True))
     epochs, slowest = 0, 0.0
-    while not epochs or clock() + slowest < until:
+    while not epochs or clock() + slowest < began + secs:
         started = clock()
         model.fit(images, labels, batch_size=BATCH, verbose=0)
         epochs, slowest = epochs + 1, max(slowest, clock() - started)
+    minutes = (clock() - began) / 60
     accuracy = model.evaluate(*test, verbose=0, return_dict=True)["accuracy"]
-    return float(accuracy), epochs, model.count_params()
+    return ResultLine(name, float(accuracy), epochs, model.count_params(), minutes)
 
 
 def _searched_arrays(data: Dataset) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

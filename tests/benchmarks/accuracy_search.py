@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from accuracy_training import (
     Clock,
     ResultLine,
-    epoch_secs,
     first_config,
+    on_clock,
     second_epoch_secs,
     task_of,
     trained,
@@ -85,9 +85,9 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
             f"{best_of_kind:.4f}{won}",
             flush=True,
         )
-    left = began + secs - clock()
-    line = trained(f"search {space.name}", space.name, best.config, data, left, clock, seed)
-    return line._replace(minutes=(clock() - began) / 60)
+    searched_secs = clock() - began
+    line = trained(f"search {space.name}", space.name, best.config, data, secs - searched_secs, clock, seed)
+    return line._replace(minutes=line.minutes + searched_secs / 60)
 
 
 def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clock: Clock) -> int:
@@ -124,7 +124,7 @@ def one_trial(
     clock, until, max_epochs, pace = timing
     best, spent, began = -1.0, 0.0, clock()
     limit = pace.limit(trial_id, until - clock())
-    if limit and limit.why_too_slow(epoch_secs(trainer, clock), max_epochs):
+    if limit and limit.why_too_slow(on_clock(clock, trainer.epoch_secs), max_epochs):
         strategy.finish(trial_id, Outcome.STOPPED)
         return best, clock() - began
     for epoch in range(1, max_epochs + 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,11 +13,10 @@ if TYPE_CHECKING:
     from toprung.trainables.training.trainer import Trainer
 
 Clock = Callable[[], float]
-TIMINGS = 5  # of a few steps, whose median tells how many epochs fit
 
 
 class ResultLine(NamedTuple):
-    """One row of the result."""
+    """One row of the result; the minutes are those before the test."""
 
     name: str
     test_accuracy: float
@@ -49,17 +47,17 @@ def trained(
     """Train on train and validation for the epochs that fit into `secs`, then test."""
     from toprung.trainables.data.concat import concat_splits
     from toprung.trainables.models.family import load_family
+    from toprung.trainables.optimization.recipe import Recipe
     from toprung.trainables.training.batches import feed_for
     from toprung.trainables.training.trainer import Trainer
 
     began = clock()
-    # Two epochs, as the first of a transfer trial fits the head alone.
-    family, task = load_family(family_name), task_of(data, 2)
+    family, task, batch = load_family(family_name), task_of(data, 1), Recipe.from_config(config).batch_size
     everything = concat_splits(data.train(), task.val)
     task, feed = replace(task, train=everything, val=some(everything, 64)), feed_for(everything, False)
     trainer = Trainer(family, config, task, feed)
-    usual_secs = median(epoch_secs(trainer, clock) for _ in range(TIMINGS))
-    epochs = max(1, int((began + secs - clock()) / usual_secs))
+    secs_per_epoch = on_clock(clock, trainer.secs_per_step) * len(everything.labels) / batch
+    epochs = max(1, int((began + secs - clock()) / secs_per_epoch))
     trainer.use(replace(task, max_epochs=epochs), feed, trainer.execution_plan)
     trainer.reset(config, seed)
     for epoch in range(1, epochs + 1):
@@ -77,10 +75,10 @@ def second_epoch_secs(trainer: Trainer, clock: Clock) -> float:
     return clock() - began
 
 
-def epoch_secs(trainer: Trainer, clock: Clock) -> float:
-    """Seconds of an epoch of the trainer's trial before it is trained, in those of the clock."""
+def on_clock(clock: Clock, measure: Callable[[], float]) -> float:
+    """The seconds of the wall that `measure` tells, in those of the clock."""
     began, began_on_wall = clock(), time.perf_counter()
-    secs = trainer.epoch_secs()
+    secs = measure()
     return secs * (clock() - began) / (time.perf_counter() - began_on_wall)
 
 

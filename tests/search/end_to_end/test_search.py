@@ -182,7 +182,7 @@ def test_two_searches_do_not_write_one_run(on_cluster, job_file, tmp_path: Path)
 
 
 def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> None:
-    slow = {"filters": 32, "blocks": 2, "convs_per_block": 2, "kernel_size": 5, "batch_size": 32}
+    slow = {"filters": 16, "blocks": 2, "convs_per_block": 2, "kernel_size": 5, "batch_size": 32}
     job = job_file(data={"image_size": 16}, search={"trials": 2, "max_epochs": 6}, space={"fixed": slow})
     run = tmp_path / "runs" / "small"
     command = toprung("search", job)
