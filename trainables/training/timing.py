@@ -33,14 +33,14 @@ def secs_per_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
 
 
 def few_steps_secs(make_steps: Callable[[int], float], most: int) -> float:
-    """Seconds of a training step, by as many as take `FEW_SECS` but at least one, after a first one.
+    """Seconds of a training step: of a first one, or of as many as take `FEW_SECS`, whichever is less disturbed.
 
     Args:
         make_steps: Makes at most so many steps of an epoch; returns the seconds of each.
         most: Steps of the epoch.
     """
     first = make_steps(1)
-    return make_steps(max(1, min(most, int(FEW_SECS / first))))
+    return min(first, make_steps(max(1, min(most, int(FEW_SECS / first)))))
 
 
 def _secs_of_a_step(run: Callable[[np.ndarray], int], order: np.ndarray) -> float:
