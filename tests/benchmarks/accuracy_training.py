@@ -52,7 +52,8 @@ def trained(
     from toprung.trainables.training.trainer import Trainer
 
     began = clock()
-    family, task, batch = load_family(family_name), task_of(data, 1), Recipe.from_config(config).batch_size
+    # Two epochs, as the first of a transfer trial fits the head alone, and the last is timed.
+    family, task, batch = load_family(family_name), task_of(data, 2), Recipe.from_config(config).batch_size
     everything = concat_splits(data.train(), task.val)
     task, feed = replace(task, train=everything, val=some(everything, 64)), feed_for(everything, False)
     trainer = Trainer(family, config, task, feed)
