@@ -195,6 +195,7 @@ def test_a_killed_worker_costs_no_trial(toprung, job_file, tmp_path: Path) -> No
     ended = command.wait()
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr and "did not complete" not in ended.stderr
+    assert "goes on from its checkpoint" in ended.stdout, "it was killed in the middle of a trial"
     found = tables(run)
     assert set(found["trials"]["outcome"]) <= {"COMPLETED", "STOPPED"}
     assert len(found["trials"]) == 2
