@@ -11,11 +11,14 @@ from toprung.results.analysis.preference import BEST
 from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, pick_winner
 from toprung.search.choice.confirm import confirm, describe
 from toprung.search.choice.prefer import Preferring
+from toprung.search.choice.time_limit import TimeLimit, within_limit
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from toprung.search.choice.searched_run import SearchedRun
     from toprung.search.jobs.schema import Job, RetrainSection
@@ -28,7 +31,8 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
     """The best trial of the run, or the trial that the user chose.
 
     With `retrain.confirm` in the job the best trials are trained with new seeds first, and their means decide. With
-    `retrain.prefer` a cheaper one takes the place of the best where noise alone may set them apart.
+    `retrain.prefer` a cheaper one takes the place of the best where noise alone may set them apart. With
+    `retrain.hours` it is one that can be trained for long enough, for as many epochs as fit.
 
     Args:
         run: The run to retrain.
@@ -39,11 +43,19 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         InputError: No trial may win, or the chosen one may not, or no noise is known to prefer a cheaper one by.
         SearchFailedError: No configuration could be confirmed.
     """
+    limit = TimeLimit.of(run)
+    trials = within_limit(run, limit) if limit and trial_id is None else run.trials
+    winner = _chosen(run, trials, trial_id, address)
+    return limit.applied(winner) if limit else winner
+
+
+def _chosen(run: SearchedRun, trials: pd.DataFrame, trial_id: str | None, address: str | None) -> Winner:
+    """As `choose_winner`, among these rows of the table `trials`, with the epochs that its own curve tells."""
     objective = run.job.search.optimized.main
-    winner = pick_winner(run.trials, run.epochs, objective, trial_id)
+    winner = pick_winner(trials, run.epochs, objective, trial_id)
     prefers_cheap = run.job.retrain.prefer != BEST and trial_id is None
     if not run.job.finalists:
-        board = eligible(run.trials, run.epochs, objective)
+        board = eligible(trials, run.epochs, objective)
         return Preferring(run).among_trials(winner, board) if prefers_cheap else winner
 
     def train(job: Job) -> None:
@@ -56,7 +68,7 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         _progress_log.info("confirming the best%s: %s, tables in %s", part, trainings, job.run_root)
         run_search(job, address)
 
-    board = eligible(run.trials, run.epochs, objective, trial_id)
+    board = eligible(trials, run.epochs, objective, trial_id)
     candidates = board if trial_id is None else board.head(1)
     confirmation = confirm(run.job, run.folder, candidates, train)
     over = "the folds" if run.job.data.folds else "new seeds"
@@ -100,7 +112,8 @@ def earlier_model(
     for model in kept:
         if _is_same_training(model.report, winner, retrain):
             return model
-    is_default = not (trial_id or job.finalists or retrain.epochs or retrain.prefer != BEST)
+    is_timed = retrain.epochs or retrain.hours
+    is_default = not (trial_id or job.finalists or is_timed or retrain.prefer != BEST)
     confirmed = [model for model in kept if model.report.get("winner", {}).get("confirmed")]
     if not (is_default and confirmed):
         return None

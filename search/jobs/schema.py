@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from toprung.search.jobs.beside_file import with_files_beside
@@ -107,6 +107,11 @@ class RetrainSection(Section):
         None,
         description="Epochs on train + validation; null for the epoch at which the smoothed validation curve is best.",
     )
+    hours: Annotated[float, Field(gt=0, le=8760)] | None = Field(
+        None,
+        description="Hours of the retraining, for as many epochs as fit; the winner is the best trial that they can "
+        "train for two thirds of its own epochs. Not beside epochs.",
+    )
     calibrate: bool = Field(
         True,
         description="Whether a training on train alone comes first, whose validation images set how sure the model is.",
@@ -114,6 +119,14 @@ class RetrainSection(Section):
     registered_name: str | None = Field(
         None, description="Name of the registered model; null for the job's name."
     )
+
+    @model_validator(mode="after")
+    def epochs_or_hours_end_it(self) -> RetrainSection:
+        if self.epochs is not None and self.hours is not None:
+            raise ValueError(
+                f"epochs is {self.epochs} and hours {self.hours:g}, and only one of them can end it"
+            )
+        return self
 
     @field_validator("registered_name")
     @classmethod

@@ -33,6 +33,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
     """The winner's training for this many epochs, with its own seed, on train + validation.
 
     Its schedules are as long as the search's, or as a longer retraining: epochs after their end would change nothing.
+    Where hours end it, they are as long as it is: the last epochs of a shorter schedule are its best.
     """
     job, folder = run.job, RunFolder(absolute(run.folder.root))
     seed = winner.seed or 0
@@ -62,7 +63,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
         trial,
         dict(winner.config),
         seed,
-        max(job.search.max_epochs, epochs),
+        epochs if job.retrain.hours else max(job.search.max_epochs, epochs),
         micro_batches(row_of(run.trials, winner.trial_id), winner.config, dataset.counts["train"]),
     )
     model_folder = new_folder(folder, winner.trial_id, seed)

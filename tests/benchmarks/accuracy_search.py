@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from toprung.trainables.training.trainer import Trainer
 
 SEARCH_SHARE = 0.6
-LEAST_SHARE = 2 / 3  # of a trial's training that its own retraining may be shortened to
 
 
 class Found(NamedTuple):
@@ -106,7 +105,9 @@ def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clo
 
 
 def winner(found: Sequence[Found], secs: float) -> Found:
-    """The best trial of those that `secs` can train for `LEAST_SHARE` of their training; of all, without such a one."""
+    """The best trial of those that `secs` can train for long enough, as by `retrain.hours`; of all, without one."""
+    from toprung.search.choice.time_limit import LEAST_SHARE
+
     affordable = [trial for trial in found if trial.secs * LEAST_SHARE <= secs]
     return max(affordable or found, key=lambda trial: trial.accuracy)
 
