@@ -55,7 +55,9 @@ def trained(
     # Two epochs, as the first of a transfer trial fits the head alone, and the last is timed.
     family, task, batch = load_family(family_name), task_of(data, 2), Recipe.from_config(config).batch_size
     everything = concat_splits(data.train(), task.val)
-    task, feed = replace(task, train=everything, val=some(everything, 64)), feed_for(everything, False)
+    # What is validated each epoch is not asked for, and must not cost much of it.
+    val = some(everything, min(64, max(1, len(everything.labels) // 32)))
+    task, feed = replace(task, train=everything, val=val), feed_for(everything, False)
     trainer = Trainer(family, config, task, feed)
     secs_per_epoch = on_clock(clock, trainer.secs_per_step) * len(everything.labels) / batch
     epochs = max(1, int((began + secs - clock()) / secs_per_epoch))
