@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from toprung.search.preparation.retrain_hours import retrain_hours
 from toprung.search.suggestion.usual_space import MANY, TRANSFER, usual_space
 from toprung.trainables.task.task_type import MULTILABEL
 
@@ -37,13 +38,11 @@ def suggested_job(survey: ImageSurvey, name: str, file: str) -> str:
         "data:": _data(survey),
         "space:": _space(survey),
         "search:": _search(survey),
+        "retrain:": _retrain(survey),
     }
     lines = [f"# {line}" for line in _head(survey, name, file)]
     for head, body in sections.items():
         lines += [head, *(f"  {line}" for line in body)]
-    lines.append(
-        "# retrain: {confirm: 3}  # train the best three with three new seeds each; their means pick the winner"
-    )
     return "\n".join(lines) + "\n"
 
 
@@ -123,15 +122,28 @@ def _space(survey: ImageSurvey) -> Iterator[str]:
 
 
 def _search(survey: ImageSurvey) -> Iterator[str]:
-    is_large = survey.images >= MANY
     if space_name(survey) == TRANSFER:
         yield _line("max_epochs: 9", "of a whole training; weak ones are stopped at rungs before")
     yield _metric(survey)
-    minutes = 120 if is_large else 30
+    minutes = search_minutes(survey)
     yield _line(
         f"budgets: {{wall_clock_hours: {minutes / 60:g}}}",
         f"{minutes} minutes; `trials: 32` beside it would end the search earlier",
     )
+
+
+def _retrain(survey: ImageSurvey) -> Iterator[str]:
+    if hours := retrain_hours(search_minutes(survey) / 60, space_name(survey)):
+        told = f"{60 * hours:.0f} minutes, in which the winner trains for as many epochs as fit"
+        yield _line(f"hours: {hours:.2f}", told)
+    yield _line(
+        "confirm: 0", "3 trains the best three with three new seeds each; their means pick the winner"
+    )
+
+
+def search_minutes(survey: ImageSurvey) -> int:
+    """The minutes of a first search."""
+    return 120 if survey.images >= MANY else 30
 
 
 def _metric(survey: ImageSurvey) -> str:

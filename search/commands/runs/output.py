@@ -10,6 +10,7 @@ from toprung.results.analysis.winner import pick_winner, rank_trials
 from toprung.search.commands.output_path import short_path
 from toprung.search.commands.runs.run_views import next_step, view_of
 from toprung.search.commands.runs.status import show_status
+from toprung.search.preparation.retrain_hours import retrain_hours
 
 if TYPE_CHECKING:
     from toprung.results.report.charts.run_view import RunView
@@ -32,6 +33,22 @@ def show_result(ended: SearchResult, job: Job) -> None:
     if doubt := _doubt(view, ended.val_images):
         print(f"note       {doubt}")
     print(f"next       {next_step(ended.folder, view)}")
+    if hours := _longer_hours(view, job):
+        print(f"           with --set retrain.hours={hours:.2g} it trains for as many epochs as fit")
+
+
+def _longer_hours(view: RunView, job: Job) -> float | None:
+    """Hours that the winner is worth beyond the epochs of its trial; None where the job settles it, or no trial won.
+
+    A search whose epochs follow from its hours trains many configurations for a short time.
+    """
+    given = job.search.budgets.wall_clock_hours
+    is_settled = job.retrain.hours is not None or job.retrain.epochs is not None
+    if given is None or is_settled or not job.search.leaves_epochs_open:
+        return None
+    if rank_trials(view.trials, view.epochs, view.job.objectives.main).empty:
+        return None
+    return retrain_hours(given, job.space.name)
 
 
 def _doubt(view: RunView, val_images: int) -> str | None:

@@ -70,6 +70,7 @@ def test_photographs_of_many_sizes_are_for_transfer(capsys: pytest.CaptureFixtur
         "crop",
     )
     assert job.search.budgets.wall_clock_hours == 0.5 and "# 30 minutes" in text
+    assert job.retrain.hours is None, "tuning gains nothing from more epochs than a trial has"
     assert "weights: mobilenet_v2.weights.h5" in text
     printed = capsys.readouterr().out
     assert "images     40 train; 160x200 in the middle, colour, softmax" in printed
@@ -81,6 +82,7 @@ def test_small_grey_images_are_for_networks_from_scratch() -> None:
     initialised("digits")
     job = load_extended("digits.yaml")
     assert (job.space.name, job.data.image_size, job.data.channels) == ("cnn", 16, 1)
+    assert (job.search.budgets.wall_clock_hours, job.retrain.hours) == (0.5, 0.33)
 
 
 def test_images_of_one_size_keep_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,6 +52,30 @@ def test_a_search_ends_with_the_next_command(
     folder = run_of(job, outcome, value)
     show_result(SearchResult(folder, None), job)
     assert next_step in capsys.readouterr().out
+
+
+HOURS = {"search": {"budgets": {"wall_clock_hours": 0.12}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "value", "told"),
+    [
+        (HOURS, 0.9, "           with --set retrain.hours=0.08 it trains for as many epochs as fit\n"),
+        (HOURS, math.nan, ""),
+        ({**HOURS, "retrain": {"hours": 1}}, 0.9, ""),
+        ({**HOURS, "retrain": {"epochs": 9}}, 0.9, ""),
+        ({**HOURS, "space": "transfer"}, 0.9, ""),
+        ({"search": {"budgets": {"wall_clock_hours": 1}, "max_epochs": 9}}, 0.9, ""),
+        ({}, 0.9, ""),
+    ],
+    ids=["planned", "no winner", "hours", "epochs", "transfer", "epochs of the job", "no hours"],
+)
+def test_where_hours_planned_short_trials_a_longer_retraining_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: dict[str, Any], value: float, told: str
+) -> None:
+    job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}, **content}, "job")
+    show_result(SearchResult(run_of(job, Outcome.COMPLETED, value), None), job)
+    assert capsys.readouterr().out.partition("next       ")[2].partition("\n")[2] == told
 
 
 @pytest.mark.parametrize(
