@@ -11,7 +11,7 @@ from toprung.results.analysis.preference import BEST
 from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, pick_winner
 from toprung.search.choice.confirm import confirm, describe
 from toprung.search.choice.prefer import Preferring
-from toprung.search.choice.time_limit import TimeLimit, within_limit
+from toprung.search.choice.time_limit import TimeLimit
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.spaces.errors import InputError
 
@@ -32,7 +32,7 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
 
     With `retrain.confirm` in the job the best trials are trained with new seeds first, and their means decide. With
     `retrain.prefer` a cheaper one takes the place of the best where noise alone may set them apart. With
-    `retrain.hours` it is one that can be trained for long enough, for as many epochs as fit.
+    `retrain.hours` trials count by the epochs that the retraining can reach, and it has as many as fit.
 
     Args:
         run: The run to retrain.
@@ -44,18 +44,18 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         SearchFailedError: No configuration could be confirmed.
     """
     limit = TimeLimit.of(run)
-    trials = within_limit(run, limit) if limit and trial_id is None else run.trials
-    winner = _chosen(run, trials, trial_id, address)
+    epochs = limit.counted(run.epochs) if limit and trial_id is None else run.epochs
+    winner = _chosen(run, epochs, trial_id, address)
     return limit.applied(winner) if limit else winner
 
 
-def _chosen(run: SearchedRun, trials: pd.DataFrame, trial_id: str | None, address: str | None) -> Winner:
-    """As `choose_winner`, among these rows of the table `trials`, with the epochs that its own curve tells."""
+def _chosen(run: SearchedRun, epochs: pd.DataFrame, trial_id: str | None, address: str | None) -> Winner:
+    """As `choose_winner`, by these rows of the table `epochs`, with the epochs to train that its own curve tells."""
     objective = run.job.search.optimized.main
-    winner = pick_winner(trials, run.epochs, objective, trial_id)
+    winner = pick_winner(run.trials, epochs, objective, trial_id)
     prefers_cheap = run.job.retrain.prefer != BEST and trial_id is None
     if not run.job.finalists:
-        board = eligible(trials, run.epochs, objective)
+        board = eligible(run.trials, epochs, objective)
         return Preferring(run).among_trials(winner, board) if prefers_cheap else winner
 
     def train(job: Job) -> None:
@@ -68,7 +68,7 @@ def _chosen(run: SearchedRun, trials: pd.DataFrame, trial_id: str | None, addres
         _progress_log.info("confirming the best%s: %s, tables in %s", part, trainings, job.run_root)
         run_search(job, address)
 
-    board = eligible(trials, run.epochs, objective, trial_id)
+    board = eligible(run.trials, epochs, objective, trial_id)
     candidates = board if trial_id is None else board.head(1)
     confirmation = confirm(run.job, run.folder, candidates, train)
     over = "the folds" if run.job.data.folds else "new seeds"

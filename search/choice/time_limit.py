@@ -1,4 +1,4 @@
-"""`retrain.hours`: for how many epochs a winner trains in that time, and which trials can win at all."""
+"""`retrain.hours`: for how many epochs a winner trains in that time, and what its trial's epochs are worth then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toprung.results.analysis.preference import costs_of
-from toprung.results.analysis.winner import rank_trials
 from toprung.search.driver.progress_display import PROGRESS_LOG
 
 if TYPE_CHECKING:
@@ -19,21 +18,16 @@ if TYPE_CHECKING:
     from toprung.search.choice.searched_run import SearchedRun
 
 _log = logging.getLogger(PROGRESS_LOG)
-LEAST_SHARE = 2 / 3
-"""The share of a trial's own epochs that its retraining has to reach: what a longer training scored says little of a
-much shorter one."""
 MAX_EPOCHS = 100_000
+LEAST_SHARE = 2 / 3
+"""A trial counts by the epochs of which the retraining has this share: with schedules that end there it scores about as
+well, and what the trial scored after more says little of so short a training."""
 _SECS_PER_HOUR = 3600.0
 
 
-def epochs_within(secs: float, epoch_secs: float) -> int:
-    """The whole epochs that fit into `secs`, at least one."""
-    return max(1, min(MAX_EPOCHS, int(secs / epoch_secs)))
-
-
-def is_long_enough(epochs: int, trained_epochs: int) -> bool:
-    """Whether a retraining of so many epochs tells that a trial which trained for `trained_epochs` was the best."""
-    return epochs >= LEAST_SHARE * trained_epochs
+def counted_epochs(fitting_epochs: int) -> int:
+    """Up to which of its own epochs a trial counts whose retraining has so many."""
+    return int(fitting_epochs / LEAST_SHARE)
 
 
 @dataclass(frozen=True)
@@ -42,8 +36,8 @@ class TimeLimit:
 
     Attributes:
         hours: Of all its trainings together.
-        epochs: By trial id, for how many epochs each of its trainings then trains. Trials are absent whose seconds are
-            not recorded.
+        epochs: By trial id, how many epochs of each of its trainings fit. Trials are absent whose seconds are not
+            recorded.
     """
 
     hours: float
@@ -65,36 +59,25 @@ class TimeLimit:
         counts = run.checked_dataset().counts
         passes = 1 + counts["val"] / counts["train"] + run.job.retrain.calibrate
         secs = {name: passes * each for name, each in costs_of("fastest", run.trials, run.epochs).items()}
-        epochs = {
-            name: epochs_within(hours * _SECS_PER_HOUR, each) for name, each in secs.items() if each > 0
-        }
-        return cls(hours, epochs)
+        fitting = {name: hours * _SECS_PER_HOUR / each for name, each in secs.items() if each > 0}
+        return cls(hours, {name: int(min(MAX_EPOCHS, epochs)) for name, epochs in fitting.items()})
 
-    def can_train(self, trial_id: str, trained_epochs: int) -> bool:
-        """Whether a trial that trained for `trained_epochs` can be trained again for long enough."""
-        return is_long_enough(self.epochs.get(trial_id, 0), trained_epochs)
+    def counted(self, epochs: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the table `epochs` by which the trials count; all where none is left."""
+        most = {name: counted_epochs(fitting) for name, fitting in self.epochs.items()}
+        kept = epochs[epochs["epoch"] <= epochs["trial_id"].map(most).fillna(0)]
+        return epochs if kept.empty else kept
 
     def applied(self, winner: Winner) -> Winner:
-        """The winner with the epochs that fit; as it is where its seconds are not recorded."""
-        return replace(winner, train_epochs=self.epochs.get(winner.trial_id, winner.train_epochs))
+        """The winner with the epochs that fit, at least one; as it is where its seconds are not recorded.
 
-
-def within_limit(run: SearchedRun, limit: TimeLimit) -> pd.DataFrame:
-    """The rows of the run's table `trials` that the limit can train again for long enough; all where it can none.
-
-    What it leaves out that scored better than every other is logged.
-    """
-    metric = run.job.search.metric
-    board = rank_trials(run.trials, run.epochs, run.job.search.optimized.main)
-    lasts = dict(zip(board["trial_id"], board["last_epoch"].astype(int), strict=True))
-    kept = [trial_id for trial_id, last in lasts.items() if limit.can_train(trial_id, last)]
-    if not kept:
-        return run.trials
-    for trial_id, value in zip(board["trial_id"], board[metric], strict=True):
-        if trial_id in kept:
-            break
-        epochs = limit.epochs.get(trial_id)
-        pays = "its seconds are not recorded" if epochs is None else f"it pays for {epochs} epochs"
-        given = f"{metric} {value:.4f} after {lasts[trial_id]} epochs"
-        _log.info(f"retrain.hours {limit.hours:g} leaves out {trial_id} ({given}): {pays}")
-    return run.trials[run.trials["trial_id"].isin(kept)]
+        What cannot be held is logged.
+        """
+        if winner.trial_id not in self.epochs:
+            _log.info(f"retrain.hours: the seconds of {winner.trial_id} are not recorded; its curve decides")
+            return winner
+        fitting = self.epochs[winner.trial_id]
+        if counted_epochs(fitting) < winner.epoch:
+            pays = f"retrain.hours {self.hours:g} pays for {fitting} epochs of {winner.trial_id}"
+            _log.info(f"note: {pays}, which scored {winner.score:.4f} at epoch {winner.epoch}")
+        return replace(winner, train_epochs=max(1, fitting))

@@ -109,8 +109,8 @@ class RetrainSection(Section):
     )
     hours: Annotated[float, Field(gt=0, le=8760)] | None = Field(
         None,
-        description="Hours of the retraining, for as many epochs as fit; the winner is the best trial that they can "
-        "train for two thirds of its own epochs. Not beside epochs.",
+        description="Hours of the retraining, for as many epochs as fit; trials count by the epochs that it can reach. "
+        "Not beside epochs.",
     )
     calibrate: bool = Field(
         True,

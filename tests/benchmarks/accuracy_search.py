@@ -27,11 +27,19 @@ SEARCH_SHARE = 0.6
 
 
 class Found(NamedTuple):
-    """A trial of the search: its best validation accuracy, its seconds of training, and what it trained."""
+    """A trial of the search: its validation accuracy after each epoch, its seconds of training, and what it trained.
 
-    accuracy: float
+    Epochs before the first rung have -1: the winner is trained to its end, and they say nothing of it.
+    """
+
+    values: Sequence[float]
     secs: float
     config: Mapping[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        """The best validation accuracy."""
+        return max(self.values, default=-1.0)
 
 
 class SearchTiming(NamedTuple):
@@ -66,8 +74,8 @@ def searched(data: Dataset, space: Space, secs: float, clock: Clock, seed: int) 
     while clock() < until and (proposal := strategy.ask()):
         trainer = warm.trainer(family, proposal.config, task)
         trainer.reset(proposal.config, seed * 1000 + len(found))
-        accuracy, spent = one_trial(strategy, trainer, proposal.trial_id, timing)
-        found.append(Found(accuracy, spent, proposal.config))
+        values, spent = one_trial(strategy, trainer, proposal.trial_id, timing)
+        found.append(Found(values, spent, proposal.config))
         kinds.append(strategy.state(proposal.trial_id).origin.kind)
     left = began + secs - clock()
     best = winner(found, left * len(task.train.labels) / (len(task.train.labels) + len(task.val.labels)))
@@ -105,38 +113,42 @@ def planned_epochs(family: Family, space: Space, data: Dataset, secs: float, clo
 
 
 def winner(found: Sequence[Found], secs: float) -> Found:
-    """The best trial of those that `secs` can train for long enough, as by `retrain.hours`; of all, without one."""
-    from toprung.search.choice.time_limit import LEAST_SHARE
+    """The best trial by the epochs that count where `secs` train it again, as by `retrain.hours`.
 
-    affordable = [trial for trial in found if trial.secs * LEAST_SHARE <= secs]
-    return max(affordable or found, key=lambda trial: trial.accuracy)
+    Where none counts it is the best by all of its epochs.
+    """
+    from toprung.search.choice.time_limit import counted_epochs
+
+    def within(trial: Found) -> float:
+        fitting = int(secs / trial.secs * len(trial.values)) if trial.values else 0
+        return max(trial.values[: counted_epochs(fitting)], default=-1.0)
+
+    best = max(found, key=within)
+    return best if within(best) >= 0 else max(found, key=lambda trial: trial.accuracy)
 
 
 def one_trial(
     strategy: Strategy, trainer: Trainer, trial_id: str, timing: SearchTiming
-) -> tuple[float, float]:
-    """Train one proposal until it is stopped or the time is over: its best validation accuracy, its seconds.
-
-    Epochs before the first rung do not count: the winner is trained to its end, and they say nothing of it.
-    """
+) -> tuple[Sequence[float], float]:
+    """Train one proposal until it is stopped or the time is over: the values of `Found`, its seconds."""
     from toprung.search.strategy.strategy import Decision
     from toprung.trainables.trial.report import EpochReport, Outcome
 
     clock, until, max_epochs, pace = timing
-    best, spent, began = -1.0, 0.0, clock()
+    values, spent, began = list[float](), 0.0, clock()
     limit = pace.limit(trial_id, until - clock())
     if limit and limit.why_too_slow(on_clock(clock, trainer.epoch_secs), max_epochs):
         strategy.finish(trial_id, Outcome.STOPPED)
-        return best, clock() - began
+        return values, clock() - began
     for epoch in range(1, max_epochs + 1):
         metrics = trainer.train_epoch(epoch)
         pace.add(trial_id, epoch, clock() - began - spent)
         spent = clock() - began
         decision = strategy.report(EpochReport(trial_id, epoch, metrics, elapsed_secs=spent))
-        best = max(best, metrics["val_accuracy"] if epoch >= strategy.rung_epochs[0] else -1.0)
+        values.append(metrics["val_accuracy"] if epoch >= strategy.rung_epochs[0] else -1.0)
         is_too_slow = pace.why_too_slow(trial_id, max_epochs - epoch, until - clock())
         if decision is not Decision.KEEP or clock() > until or is_too_slow:
             strategy.finish(trial_id, Outcome.STOPPED)
-            return best, spent
+            return values, spent
     strategy.finish(trial_id, Outcome.COMPLETED)
-    return best, spent
+    return values, spent

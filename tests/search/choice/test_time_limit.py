@@ -1,8 +1,10 @@
-"""`retrain.hours`: the winner trains as many epochs as fit, and what cannot be trained for long enough never wins."""
+"""`retrain.hours`: trials count by the epochs that a retraining can reach, and the winner trains as many as fit."""
 
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,28 +22,31 @@ from toprung.search.winner.train import winner_training
 from toprung.spaces.errors import InputError
 from toprung.trainables.trial.report import EpochReport, Outcome
 
-TRIALS_MADE = [(0.90, 8, 90.0), (0.89, 6, 50.0), (0.88, 8, 10.0), (0.50, 2, 1.0)]
-"""val_accuracy, epochs, and seconds of each of them, of t00000 to t00003."""
+TRIALS_MADE = [
+    ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.90], 90.0),
+    ([0.2, 0.4, 0.6, 0.7, 0.8, 0.89], 50.0),
+    ([0.3, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.88], 10.0),
+    ([0.45, 0.50], 1.0),
+]
+"""The val_accuracy of each epoch, and the seconds that each takes, of t00000 to t00003."""
 TRAIN, VAL = 400, 100
-# Half a training of the images more where the model is calibrated, a quarter more for the validation images.
+# A pass over train and validation, and one over train alone before it where the model is calibrated.
 CALIBRATED, ALONE = 2 + VAL / TRAIN, 1 + VAL / TRAIN
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """A run of four trials, each worse, shorter or cheaper than the one before; t00002 has one epoch that was slow."""
+    """A run of four trials, each worse and cheaper than the one before; t00002 has one epoch that was slow."""
     job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
     folder = RunFolder(job.run_root)
     folder.claim(job).release()
     with RunWriter(folder.root, run_schemas({"width": "int"})) as writer:
-        for number, (value, epochs, secs) in enumerate(TRIALS_MADE):
+        for number, (values, secs) in enumerate(TRIALS_MADE):
             name, config = f"t{number:05d}", {"width": number}
-            took = [1000.0 if (number, epoch) == (2, 1) else secs for epoch in range(1, epochs + 1)]
+            took = [1000.0 if (number, epoch) == (2, 1) else secs for epoch in range(1, len(values) + 1)]
             reports = [
-                EpochReport(
-                    name, epoch, {"val_accuracy": value, "val_loss": 1 - value}, each, sum(took[:epoch])
-                )
-                for epoch, each in enumerate(took, start=1)
+                EpochReport(name, epoch, {"val_accuracy": value}, took[epoch - 1], sum(took[:epoch]))
+                for epoch, value in enumerate(values, start=1)
             ]
             writer.append(PROPOSALS, proposal_row(name, config, number))
             for report in reports:
@@ -66,19 +71,21 @@ def within(run: RunFolder, secs: float, *overrides: str) -> SearchedRun:
         (6 * 90 * CALIBRATED + 1, [], "t00000", 6),
         (5 * 90 * CALIBRATED + 1, [], "t00001", 9),
         (3 * 50 * CALIBRATED + 1, [], "t00002", 15),
-        (2 * 1 * CALIBRATED + 1e-6, [], "t00003", 2),
+        (2 * 10 * CALIBRATED + 1, [], "t00002", 2),
+        (1 * 10 * CALIBRATED + 1, [], "t00003", 10),
     ],
     ids=[
         "as long as the trial",
         "longer",
-        "without calibration twice as long",
+        "without calibration",
         "two thirds of the trial",
         "less than that",
-        "one slow epoch",
-        "a bad trial",
+        "one slow epoch does not count",
+        "what is left of a trial is still the best",
+        "what is left of it is not",
     ],
 )
-def test_the_best_trial_that_can_be_trained_for_two_thirds_wins_and_trains_as_many_epochs_as_fit(
+def test_trials_count_by_the_epochs_that_fit_and_half_of_them_more_and_the_winner_trains_those_that_fit(
     run: RunFolder, secs: float, overrides: list[str], trial_id: str, epochs: int
 ) -> None:
     winner = choose_winner(within(run, secs, *overrides))
@@ -87,32 +94,36 @@ def test_the_best_trial_that_can_be_trained_for_two_thirds_wins_and_trains_as_ma
 
 def test_without_hours_the_curve_tells_the_epochs(run: RunFolder) -> None:
     winner = choose_winner(SearchedRun.read(run))
-    assert (winner.trial_id, winner.train_epochs) == ("t00000", 1), "its curve is flat"
+    assert (winner.trial_id, winner.train_epochs) == ("t00000", 8)
 
 
-def test_better_trials_that_are_left_out_are_told(run: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "toprung")
-    winner = choose_winner(within(run, 1 * 90 * CALIBRATED + 1))
-    assert winner.trial_id == "t00002" and winner.why.startswith("best of 2 trials: val_accuracy 0.8800")
-    assert [line.partition(" leaves out ")[2] for line in caplog.messages] == [
-        "t00000 (val_accuracy 0.9000 after 8 epochs): it pays for 1 epochs",
-        "t00001 (val_accuracy 0.8900 after 6 epochs): it pays for 1 epochs",
-    ]
-
-
-def test_where_no_trial_can_be_trained_for_long_enough_the_best_one_trains_for_an_epoch(
-    run: RunFolder,
+def test_where_not_one_epoch_fits_the_best_trains_for_one_and_a_line_says_so(
+    run: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    winner = choose_winner(within(run, 0.01))
+    caplog.set_level(logging.INFO, "toprung")
+    winner = choose_winner(SearchedRun.read(run, ["retrain.hours=0.000001"]))
     assert (winner.trial_id, winner.train_epochs) == ("t00000", 1)
+    line = "note: retrain.hours 1e-06 pays for 0 epochs of t00000, which scored 0.9000 at epoch 8"
+    assert caplog.messages == [line]
 
 
-def test_a_trial_that_the_user_names_is_taken_and_trains_as_long_as_fits(run: RunFolder) -> None:
+def test_a_trial_that_the_user_names_trains_as_long_as_fits_and_a_line_says_what_it_scored_later(
+    run: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "toprung")
     winner = choose_winner(within(run, 3 * 90 * CALIBRATED + 1), "t00000")
     assert (winner.trial_id, winner.train_epochs) == ("t00000", 3)
+    assert "pays for 3 epochs of t00000, which scored 0.9000 at epoch 8" in caplog.text
 
 
-def test_the_cheaper_trial_is_preferred_among_those_that_fit(run: RunFolder) -> None:
+def test_a_trial_whose_seconds_are_not_recorded_trains_as_its_curve_tells(run: RunFolder) -> None:
+    searched = within(run, 3600)
+    unknown = searched.epochs.assign(epoch_secs=math.nan)
+    winner = choose_winner(replace(searched, epochs=unknown))
+    assert (winner.trial_id, winner.train_epochs) == ("t00000", 8)
+
+
+def test_the_cheaper_trial_is_preferred_by_the_epochs_that_count(run: RunFolder) -> None:
     winner = choose_winner(within(run, 5 * 90 * CALIBRATED + 1, "retrain.prefer=fastest"))
     assert (winner.trial_id, winner.train_epochs) == ("t00002", 45)
 
