@@ -112,6 +112,7 @@ def imported(node: ast.AST) -> list[str]:
     return []
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     return {name for node in ast.walk(tree_of(path)) for name in imported(node)}
 

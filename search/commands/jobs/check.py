@@ -98,6 +98,8 @@ def _about_search(prepared: PreparedJob) -> Iterator[str]:
         each = f"by each of {folds} folds" if folds else f"with {retrain.seeds} new seeds each"
         trainings = f"the best {best:,} {each} before one is retrained"
         yield f"confirm    {trainings}: {_epochs_of(times, search)}"
+    if retrain.hours:
+        yield f"retrain    {retrain.hours:g} hours, for as many epochs as fit"
     if not search.is_ended_by_hours:
         yield f"disk       about {expected_bytes(prepared) / 2**20:,.0f} MiB of checkpoints for each million parameters"
 

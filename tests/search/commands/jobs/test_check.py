@@ -51,6 +51,14 @@ def test_the_epochs_of_a_confirmation_are_listed_where_the_job_has_one(job_file)
     assert line == "confirm    the best 3 with 2 new seeds each before one is retrained: 54 epochs"
 
 
+@pytest.mark.parametrize(
+    ("hours", "lines"), [(None, []), (0.5, ["retrain    0.5 hours, for as many epochs as fit"])]
+)
+def test_the_hours_of_the_retraining_are_told(job_file, hours: float | None, lines: list[str]) -> None:
+    job = Job.from_file(job_file(retrain={"hours": hours}))
+    assert [line for line in describe_job(job) if line.startswith("retrain")] == lines
+
+
 @pytest.mark.parametrize("counts,warned", [((60, 20), True), ((40, 40), False)])
 def test_classes_of_very_different_sizes_are_pointed_out(
     job_file, tmp_path: Path, counts: tuple[int, int], warned: bool
