@@ -11,7 +11,7 @@ from toprung.results.analysis.preference import BEST
 from toprung.results.analysis.winner import Winner, confirmed_winner, eligible, pick_winner
 from toprung.search.choice.confirm import confirm, describe
 from toprung.search.choice.prefer import Preferring
-from toprung.search.choice.time_limit import TimeLimit
+from toprung.search.choice.time_limit import TimeLimit, schedule_epochs
 from toprung.search.driver.progress_display import PROGRESS_LOG
 from toprung.spaces.errors import InputError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from toprung.search.choice.searched_run import SearchedRun
-    from toprung.search.jobs.schema import Job, RetrainSection
+    from toprung.search.jobs.schema import Job
     from toprung.search.retrained.kept_models import KeptModel
 
 _progress_log = logging.getLogger(PROGRESS_LOG)
@@ -44,9 +44,13 @@ def choose_winner(run: SearchedRun, trial_id: str | None = None, address: str | 
         SearchFailedError: No configuration could be confirmed.
     """
     limit = TimeLimit.of(run)
-    epochs = limit.counted(run.epochs) if limit and trial_id is None else run.epochs
-    winner = _chosen(run, epochs, trial_id, address)
-    return limit.applied(winner) if limit else winner
+    if limit is None:
+        return _chosen(run, run.epochs, trial_id, address)
+    best = pick_winner(run.trials, run.epochs, run.job.search.optimized.main, trial_id)
+    if line := limit.not_reached(best):
+        _progress_log.info("note: %s", line)
+    counted = limit.counted(run.epochs) if trial_id is None else run.epochs
+    return limit.applied(_chosen(run, counted, trial_id, address))
 
 
 def _chosen(run: SearchedRun, epochs: pd.DataFrame, trial_id: str | None, address: str | None) -> Winner:
@@ -56,7 +60,7 @@ def _chosen(run: SearchedRun, epochs: pd.DataFrame, trial_id: str | None, addres
     prefers_cheap = run.job.retrain.prefer != BEST and trial_id is None
     if not run.job.finalists:
         board = eligible(run.trials, epochs, objective)
-        return Preferring(run).among_trials(winner, board) if prefers_cheap else winner
+        return Preferring(run, epochs).among_trials(winner, board) if prefers_cheap else winner
 
     def train(job: Job) -> None:
         run.checked_dataset()
@@ -76,7 +80,7 @@ def _chosen(run: SearchedRun, epochs: pd.DataFrame, trial_id: str | None, addres
         _progress_log.info("%s", line)
     winner = confirmed_winner(winner, run.trials, confirmation.means, objective)
     if prefers_cheap:
-        return Preferring(run).among_confirmed(winner, confirmation.means)
+        return Preferring(run, epochs).among_confirmed(winner, confirmation.means)
     return winner if trial_id is None else replace(winner, why=f"chosen by its name: {winner.why}")
 
 
@@ -110,7 +114,7 @@ def earlier_model(
     """
     retrain = job.retrain
     for model in kept:
-        if _is_same_training(model.report, winner, retrain):
+        if _is_same_training(model.report, winner, job):
             return model
     is_timed = retrain.epochs or retrain.hours
     is_default = not (trial_id or job.finalists or is_timed or retrain.prefer != BEST)
@@ -126,12 +130,14 @@ def earlier_model(
     return model
 
 
-def _is_same_training(report: Mapping[str, Any], winner: Winner, retrain: RetrainSection) -> bool:
+def _is_same_training(report: Mapping[str, Any], winner: Winner, job: Job) -> bool:
     # Reports of earlier versions have no `train_epochs`: these trained up to the epoch of the winner's best value.
-    has_train_epochs = "train_epochs" in report.get("winner", {})
+    retrain, has_train_epochs = job.retrain, "train_epochs" in report.get("winner", {})
     planned = retrain.epochs or (
         winner.train_epochs if has_train_epochs or winner.confirmed else winner.epoch
     )
+    # Nor have they `schedule_epochs`: hours ended none of them.
+    schedule = report.get("schedule_epochs") or max(job.search.max_epochs, report["epochs"])
     is_calibrated = report.get("calibrated", retrain.calibrate)
-    asked = (winner.trial_id, planned, retrain.calibrate)
-    return bool((report["trial_id"], report["epochs"], is_calibrated) == asked)
+    asked = (winner.trial_id, planned, schedule_epochs(job, planned), retrain.calibrate)
+    return bool((report["trial_id"], report["epochs"], schedule, is_calibrated) == asked)

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preferring:
-    """What a cheaper configuration is looked for by, in the tables of a run."""
+    """What a cheaper configuration is looked for by: the tables of a run, and those `epochs` that count."""
 
     run: SearchedRun
+    epochs: pd.DataFrame
 
     @property
     def preference(self) -> Preference:
@@ -51,9 +52,8 @@ class Preferring:
             raise InputError.single("retrain.prefer", given, f"--set retrain.confirm=K {rule}")
         values = dict(zip(board["trial_id"], board[winner.metric].astype(float), strict=True))
         choice = self._choice(values, noise.standard_error)
-        trials, epochs = self.run.trials, self.run.epochs
         objective = self.run.job.search.optimized.main
-        chosen = pick_winner(trials, epochs, objective, choice.chosen.trial_id)
+        chosen = pick_winner(self.run.trials, self.epochs, objective, choice.chosen.trial_id)
         return replace(chosen, why=self._why(choice, f"trials within {noise}", winner.why))
 
     def among_confirmed(self, winner: Winner, means: Sequence[ConfirmedMean]) -> Winner:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toprung.results.analysis.preference import costs_of
-from toprung.search.driver.progress_display import PROGRESS_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
     from toprung.results.analysis.winner import Winner
     from toprung.search.choice.searched_run import SearchedRun
+    from toprung.search.jobs.schema import Job
 
-_log = logging.getLogger(PROGRESS_LOG)
 MAX_EPOCHS = 100_000
 LEAST_SHARE = 2 / 3
 """A trial counts by the epochs of which the retraining has this share: with schedules that end there it scores about as
@@ -26,8 +25,17 @@ _SECS_PER_HOUR = 3600.0
 
 
 def counted_epochs(fitting_epochs: int) -> int:
-    """Up to which of its own epochs a trial counts whose retraining has so many."""
-    return int(fitting_epochs / LEAST_SHARE)
+    """Up to which of its own epochs a trial counts whose retraining has so many, or one where none fits."""
+    return max(1, int(fitting_epochs / LEAST_SHARE))
+
+
+def schedule_epochs(job: Job, epochs: int) -> int:
+    """How long the schedules of a retraining of so many epochs are.
+
+    They are as long as the search's, or as a longer retraining: epochs after their end would change nothing. Where
+    hours end it, they are as long as it is: the last epochs of a schedule are its best.
+    """
+    return epochs if job.retrain.hours else max(job.search.max_epochs, epochs)
 
 
 @dataclass(frozen=True)
@@ -63,21 +71,35 @@ class TimeLimit:
         return cls(hours, {name: int(min(MAX_EPOCHS, epochs)) for name, epochs in fitting.items()})
 
     def counted(self, epochs: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the table `epochs` by which the trials count; all where none is left."""
+        """The rows of the table `epochs` by which the trials count: all of a trial whose seconds are not recorded."""
         most = {name: counted_epochs(fitting) for name, fitting in self.epochs.items()}
-        kept = epochs[epochs["epoch"] <= epochs["trial_id"].map(most).fillna(0)]
-        return epochs if kept.empty else kept
+        return epochs[epochs["epoch"] <= epochs["trial_id"].map(most).fillna(math.inf)]
+
+    def not_reached(self, best: Winner) -> str | None:
+        """What to tell where the epoch at which a trial is best does not count; None where it does."""
+        fitting = self.epochs.get(best.trial_id)
+        if fitting is None or best.epoch <= counted_epochs(fitting):
+            return None
+        scored = f"{best.trial_id} scored {best.score:.4f} at epoch {best.epoch}"
+        return f"{scored}, and {_epochs(fitting)} of it fit into {self._named}"
 
     def applied(self, winner: Winner) -> Winner:
-        """The winner with the epochs that fit, at least one; as it is where its seconds are not recorded.
+        """The winner with the epochs that fit, at least one; those of its curve where its seconds are not known."""
+        fitting = self.epochs.get(winner.trial_id)
+        if fitting is None:
+            return replace(
+                winner, why=f"{winner.why}; its seconds are not recorded, so its curve tells the epochs"
+            )
+        return replace(
+            winner,
+            train_epochs=max(1, fitting),
+            why=f"{winner.why}; {_epochs(fitting)} fit into {self._named}",
+        )
 
-        What cannot be held is logged.
-        """
-        if winner.trial_id not in self.epochs:
-            _log.info(f"retrain.hours: the seconds of {winner.trial_id} are not recorded; its curve decides")
-            return winner
-        fitting = self.epochs[winner.trial_id]
-        if counted_epochs(fitting) < winner.epoch:
-            pays = f"retrain.hours {self.hours:g} pays for {fitting} epochs of {winner.trial_id}"
-            _log.info(f"note: {pays}, which scored {winner.score:.4f} at epoch {winner.epoch}")
-        return replace(winner, train_epochs=max(1, fitting))
+    @property
+    def _named(self) -> str:
+        return f"retrain.hours {self.hours:.12f}".rstrip("0").rstrip(".")
+
+
+def _epochs(count: int) -> str:
+    return {0: "less than one epoch", 1: "1 epoch"}.get(count, f"{count:,} epochs")

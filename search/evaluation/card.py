@@ -56,7 +56,8 @@ def _tested(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
 def _origin(report: Mapping[str, Any], about: ModelDescription) -> Iterator[str]:
     yield "## Where it comes from"
     yield ""
-    trained = f"seed {report['seed']}, {report['epochs']} epochs on train + validation"
+    epochs = "1 epoch" if report["epochs"] == 1 else f"{report['epochs']} epochs"
+    trained = f"seed {report['seed']}, {epochs} on train + validation"
     yield f"- Trial {about.trial_id} of run {about.run}, {trained}."
     yield f"- Why this one: {report['winner']['why']}."
     yield f"- Configuration: {', '.join(f'{name}={value}' for name, value in sorted(report['config'].items()))}."

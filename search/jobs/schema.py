@@ -124,7 +124,7 @@ class RetrainSection(Section):
     def epochs_or_hours_end_it(self) -> RetrainSection:
         if self.epochs is not None and self.hours is not None:
             raise ValueError(
-                f"epochs is {self.epochs} and hours {self.hours:g}, and only one of them can end it"
+                f"epochs is {self.epochs} and hours {self.hours:g}, and one of them must be null"
             )
         return self
 

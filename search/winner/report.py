@@ -1,6 +1,7 @@
 """The report of a retraining: everything that is known of a model, as it stands in its report.json.
 
-The keys: `model`, `run`, `trial_id`, `seed`, `epochs`, `config`, `winner` say what was trained and why;
+The keys: `model`, `run`, `trial_id`, `seed`, `epochs`, `schedule_epochs` (the length of its schedules), `config`,
+`winner` say what was trained and why;
 `test_accuracy`, `test_loss`, `test_scores`, `test_images`, `test_accuracy_per_class`, `test_confusion` and `test_reads`
 what the saved file scores on the test images, and when these were read; `evaluation` everything else about that (see
 `search.evaluation.scores`); `read_back` how closely the file computes what was trained; `task`, `image_shape`,
@@ -88,6 +89,7 @@ def report_of(
         "task": data.task_type,
         "trained_on": {"train": data.counts["train"], "val": data.counts["val"]},
         "epochs": work.epochs,
+        "schedule_epochs": work.plan.schedule_epochs,
         "seed": work.plan.seed,
         "config": dict(winner.config),
         "parameters": trained.parameters,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from toprung.search.choice.time_limit import schedule_epochs
 from toprung.search.retrained.kept_models import new_folder
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.winner_training import WinnerTraining
@@ -30,11 +31,7 @@ STATES = ("retrain", "checkpoints")
 
 
 def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: int) -> WinnerTraining:
-    """The winner's training for this many epochs, with its own seed, on train + validation.
-
-    Its schedules are as long as the search's, or as a longer retraining: epochs after their end would change nothing.
-    Where hours end it, they are as long as it is: the last epochs of a shorter schedule are its best.
-    """
+    """The winner's training for this many epochs, with its own seed, on train + validation."""
     job, folder = run.job, RunFolder(absolute(run.folder.root))
     seed = winner.seed or 0
     rules = Rules(
@@ -63,7 +60,7 @@ def winner_training(run: SearchedRun, winner: Winner, dataset: Dataset, epochs: 
         trial,
         dict(winner.config),
         seed,
-        epochs if job.retrain.hours else max(job.search.max_epochs, epochs),
+        schedule_epochs(job, epochs),
         micro_batches(row_of(run.trials, winner.trial_id), winner.config, dataset.counts["train"]),
     )
     model_folder = new_folder(folder, winner.trial_id, seed)

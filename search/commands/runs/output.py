@@ -34,7 +34,9 @@ def show_result(ended: SearchResult, job: Job) -> None:
         print(f"note       {doubt}")
     print(f"next       {next_step(ended.folder, view)}")
     if hours := _longer_hours(view, job):
-        print(f"           with --set retrain.hours={hours:.2g} it trains for as many epochs as fit")
+        print(
+            f"           with --set retrain.hours={float(f'{hours:.2g}'):g} it trains for as many epochs as fit"
+        )
 
 
 def _longer_hours(view: RunView, job: Job) -> float | None:

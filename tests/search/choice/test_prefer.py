@@ -106,7 +106,7 @@ def test_among_confirmed_means_the_noise_is_that_of_the_seeds(
     board = eligible(searched.trials, searched.epochs, objective)
     assert list(board["trial_id"])[:3] == list(centres)
     best = pick_winner(searched.trials, searched.epochs, objective)
-    winner = Preferring(searched).among_confirmed(
+    winner = Preferring(searched, searched.epochs).among_confirmed(
         confirmed_winner(best, searched.trials, means, objective), means
     )
     assert winner.trial_id == trial_id and winner.why.startswith(why)

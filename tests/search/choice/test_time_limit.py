@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,14 +96,17 @@ def test_without_hours_the_curve_tells_the_epochs(run: RunFolder) -> None:
     assert (winner.trial_id, winner.train_epochs) == ("t00000", 8)
 
 
-def test_where_not_one_epoch_fits_the_best_trains_for_one_and_a_line_says_so(
+def test_where_not_one_epoch_fits_trials_count_by_their_first_one_and_lines_say_so(
     run: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "toprung")
     winner = choose_winner(SearchedRun.read(run, ["retrain.hours=0.000001"]))
-    assert (winner.trial_id, winner.train_epochs) == ("t00000", 1)
-    line = "note: retrain.hours 1e-06 pays for 0 epochs of t00000, which scored 0.9000 at epoch 8"
-    assert caplog.messages == [line]
+    assert (winner.trial_id, winner.train_epochs) == ("t00003", 1)
+    why = "best of 4 trials: val_accuracy 0.4500 at epoch 1, 0.1500 ahead of t00002 (0.3000 at epoch 1)"
+    fitting = "less than one epoch"
+    assert winner.why == f"{why}; {fitting} fit into retrain.hours 0.000001"
+    best = "t00000 scored 0.9000 at epoch 8"
+    assert caplog.messages == [f"note: {best}, and {fitting} of it fit into retrain.hours 0.000001"]
 
 
 def test_a_trial_that_the_user_names_trains_as_long_as_fits_and_a_line_says_what_it_scored_later(
@@ -113,19 +115,24 @@ def test_a_trial_that_the_user_names_trains_as_long_as_fits_and_a_line_says_what
     caplog.set_level(logging.INFO, "toprung")
     winner = choose_winner(within(run, 3 * 90 * CALIBRATED + 1), "t00000")
     assert (winner.trial_id, winner.train_epochs) == ("t00000", 3)
-    assert "pays for 3 epochs of t00000, which scored 0.9000 at epoch 8" in caplog.text
+    assert "t00000 scored 0.9000 at epoch 8, and 3 epochs of it fit into retrain.hours 0.1" in caplog.text
 
 
-def test_a_trial_whose_seconds_are_not_recorded_trains_as_its_curve_tells(run: RunFolder) -> None:
-    searched = within(run, 3600)
-    unknown = searched.epochs.assign(epoch_secs=math.nan)
+def test_a_trial_whose_seconds_are_not_recorded_counts_as_a_whole_and_trains_as_its_curve_tells(
+    run: RunFolder,
+) -> None:
+    searched = within(run, 2 * 90 * CALIBRATED + 1)
+    of_first = searched.epochs["trial_id"] == "t00000"
+    unknown = searched.epochs.assign(epoch_secs=searched.epochs["epoch_secs"].mask(of_first))
     winner = choose_winner(replace(searched, epochs=unknown))
     assert (winner.trial_id, winner.train_epochs) == ("t00000", 8)
+    assert winner.why.endswith("; its seconds are not recorded, so its curve tells the epochs")
 
 
 def test_the_cheaper_trial_is_preferred_by_the_epochs_that_count(run: RunFolder) -> None:
     winner = choose_winner(within(run, 5 * 90 * CALIBRATED + 1, "retrain.prefer=fastest"))
     assert (winner.trial_id, winner.train_epochs) == ("t00002", 45)
+    assert (winner.score, winner.epoch) == (0.88, 8) and "0.8800" in winner.why
 
 
 @pytest.mark.parametrize(("setting", "schedule"), [("retrain.hours=1", 45), ("retrain.epochs=3", 27)])
@@ -140,6 +147,6 @@ def test_the_schedules_end_with_the_hours_and_not_with_fewer_epochs(
 
 
 def test_epochs_and_hours_together_are_refused(run: RunFolder) -> None:
-    given = r"retrain: epochs is 3 and hours 2, and only one of them can end it"
+    given = "retrain: epochs is 3 and hours 2, and one of them must be null"
     with pytest.raises(InputError, match=given):
         SearchedRun.read(run, ["retrain.epochs=3", "retrain.hours=2"])

@@ -44,7 +44,7 @@ def report(test_images: int, labels: list[int] | None = None) -> dict[str, Any]:
         fingerprint="f" * 64,
     )
     folder = ModelFolder(RunFolder("run"), "t00001-s7")
-    plan = SimpleNamespace(seed=7)
+    plan = SimpleNamespace(seed=7, schedule_epochs=9)
     work: Any = SimpleNamespace(
         winner=winner, run_name="run", epochs=3, plan=plan, model_folder=folder, calibrate=True
     )

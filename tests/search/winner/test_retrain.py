@@ -95,6 +95,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
         ({"confirmed": [{"trial_id": "t00000"}, {"trial_id": "t00007"}]}, 5, [], True),
         ({"confirmed": [{"trial_id": "t00000"}]}, 5, ["retrain.epochs=1"], False),
         ({}, 1, ["retrain.calibrate=false"], False),
+        ({"train_epochs": 1}, 1, ["retrain.hours=0.0000001"], False),
     ],
     ids=[
         "of an earlier version",
@@ -103,6 +104,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_the_same_command_late
         "confirmed",
         "confirmed, and other epochs",
         "not calibrated",
+        "hours, whose schedules are shorter",
     ],
 )
 def test_an_earlier_model_stays_where_it_is_the_same_or_was_confirmed_against_the_winner(
