@@ -81,7 +81,7 @@ class TimeLimit:
         if fitting is None or best.epoch <= counted_epochs(fitting):
             return None
         scored = f"{best.trial_id} scored {best.score:.4f} at epoch {best.epoch}"
-        return f"{scored}, and {_epochs(fitting)} of it fit into {self._named}"
+        return f"{scored}, and {self._named} pays for {_epochs(fitting)} of it"
 
     def applied(self, winner: Winner) -> Winner:
         """The winner with the epochs that fit, at least one; those of its curve where its seconds are not known."""
@@ -93,7 +93,7 @@ class TimeLimit:
         return replace(
             winner,
             train_epochs=max(1, fitting),
-            why=f"{winner.why}; {_epochs(fitting)} fit into {self._named}",
+            why=f"{winner.why}; {self._named} pays for {_epochs(fitting)}",
         )
 
     @property

@@ -104,9 +104,9 @@ def test_where_not_one_epoch_fits_trials_count_by_their_first_one_and_lines_say_
     assert (winner.trial_id, winner.train_epochs) == ("t00003", 1)
     why = "best of 4 trials: val_accuracy 0.4500 at epoch 1, 0.1500 ahead of t00002 (0.3000 at epoch 1)"
     fitting = "less than one epoch"
-    assert winner.why == f"{why}; {fitting} fit into retrain.hours 0.000001"
+    assert winner.why == f"{why}; retrain.hours 0.000001 pays for {fitting}"
     best = "t00000 scored 0.9000 at epoch 8"
-    assert caplog.messages == [f"note: {best}, and {fitting} of it fit into retrain.hours 0.000001"]
+    assert caplog.messages == [f"note: {best}, and retrain.hours 0.000001 pays for {fitting} of it"]
 
 
 def test_a_trial_that_the_user_names_trains_as_long_as_fits_and_a_line_says_what_it_scored_later(
@@ -115,7 +115,10 @@ def test_a_trial_that_the_user_names_trains_as_long_as_fits_and_a_line_says_what
     caplog.set_level(logging.INFO, "toprung")
     winner = choose_winner(within(run, 3 * 90 * CALIBRATED + 1), "t00000")
     assert (winner.trial_id, winner.train_epochs) == ("t00000", 3)
-    assert "t00000 scored 0.9000 at epoch 8, and 3 epochs of it fit into retrain.hours 0.1" in caplog.text
+    assert (
+        "t00000 scored 0.9000 at epoch 8, and retrain.hours 0.169027777778 pays for 3 epochs of it"
+        in caplog.text
+    )
 
 
 def test_a_trial_whose_seconds_are_not_recorded_counts_as_a_whole_and_trains_as_its_curve_tells(
