@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MAX_EPOCHS = 100_000
 LEAST_SHARE = 2 / 3
-"""A trial counts by the epochs of which the retraining has this share: with schedules that end there it scores about as
-well, and what the trial scored after more says little of so short a training."""
+"""A trial counts by the epochs of which the retraining has this share, as schedules that end earlier make up for some;
+what it scored after more says little of so short a training. The share is a guess, which no measurement chose."""
 _SECS_PER_HOUR = 3600.0
 
 

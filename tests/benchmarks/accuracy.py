@@ -9,7 +9,7 @@ images where the source has none of its own; all ways get the same. The ways:
 
 - `first`: the configuration that the search tries first, trained for all the minutes. What a search has to beat.
 - `search`: 60% of the minutes for trials in this process, the rest for the winner, trained on train and validation for
-  as many epochs as fit: the best trial of those that the rest can train again for two thirds as long as the search did.
+  as many epochs as fit: the best trial by the epochs of which the rest can train two thirds, as by `retrain.hours`.
 - `keras_tuner`, `ray_tune`: KerasTuner's Hyperband, and Ray Tune's OptunaSearch with its ASHA, both on the network of
   KerasTuner's documentation and in the same shares.
 - `regression`: a logistic regression on the frozen network of the space "transfer".

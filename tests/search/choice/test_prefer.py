@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from width_runs import MadeTrial, count_images, width_run
 
 from toprung.results.analysis.confirmation import confirmed
 from toprung.results.analysis.winner import confirmed_winner, eligible, pick_winner
-from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
-from toprung.results.tables.trial_details import TrialDetails
-from toprung.results.tables.writer import RunWriter
 from toprung.search.choice.choose import choose_winner
 from toprung.search.choice.prefer import Preferring
 from toprung.search.choice.searched_run import SearchedRun
-from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.spaces.errors import InputError
-from toprung.trainables.trial.report import EpochReport, Outcome
 
 TRIALS_MADE = [(0.90, 50_000, 2.0), (0.89, 9_000, 4.0), (0.88, 20_000, 1.0), (0.50, 10, 0.1)]
 """val_accuracy, parameters and seconds of an epoch."""
@@ -28,20 +22,8 @@ TRIALS_MADE = [(0.90, 50_000, 2.0), (0.89, 9_000, 4.0), (0.88, 20_000, 1.0), (0.
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run of four trials, compared on 120 validation images: one standard error is about 0.027."""
-    job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
-    folder = RunFolder(job.run_root)
-    folder.claim(job).release()
-    with RunWriter(folder.root, run_schemas({"width": "int"})) as writer:
-        for number, (value, parameters, secs) in enumerate(TRIALS_MADE):
-            name, config = f"t{number:05d}", {"width": number}
-            report = EpochReport(name, 1, {"val_accuracy": value, "val_loss": 1 - value}, secs, secs)
-            details = TrialDetails(seed=number, parameter_count=parameters, data_fingerprint="a" * 20)
-            writer.append(PROPOSALS, proposal_row(name, config, number))
-            writer.append(EPOCHS, epoch_row(report, number, "KEEP"))
-            writer.append(TRIALS, trial_row(name, config, Outcome.COMPLETED, [report], details))
-    dataset = SimpleNamespace(fingerprint="a" * 20, counts={"train": 400, "val": 120})
-    monkeypatch.setattr(SearchedRun, "checked_dataset", lambda _: dataset)
-    return folder
+    count_images(monkeypatch, train=400, val=120)
+    return width_run(tmp_path, [MadeTrial([value], [secs], size) for value, size, secs in TRIALS_MADE])
 
 
 @pytest.mark.parametrize(

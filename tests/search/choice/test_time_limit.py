@@ -5,29 +5,22 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from width_runs import MadeTrial, count_images, width_run
 
-from toprung.results.tables.rows import epoch_row, proposal_row, trial_row
-from toprung.results.tables.schema import EPOCHS, PROPOSALS, TRIALS, run_schemas
-from toprung.results.tables.trial_details import TrialDetails
-from toprung.results.tables.writer import RunWriter
 from toprung.search.choice.choose import choose_winner
 from toprung.search.choice.searched_run import SearchedRun
-from toprung.search.jobs.schema import Job
 from toprung.search.runs.run_folder import RunFolder
 from toprung.search.winner.train import winner_training
 from toprung.spaces.errors import InputError
-from toprung.trainables.trial.report import EpochReport, Outcome
 
 TRIALS_MADE = [
-    ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.90], 90.0),
-    ([0.2, 0.4, 0.6, 0.7, 0.8, 0.89], 50.0),
-    ([0.3, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.88], 10.0),
-    ([0.45, 0.50], 1.0),
+    MadeTrial([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.90], [90.0] * 8),
+    MadeTrial([0.2, 0.4, 0.6, 0.7, 0.8, 0.89], [50.0] * 6),
+    MadeTrial([0.3, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.88], [1000.0] + [10.0] * 7),
+    MadeTrial([0.45, 0.50], [1.0] * 2),
 ]
-"""The val_accuracy of each epoch, and the seconds that each takes, of t00000 to t00003."""
 TRAIN, VAL = 400, 100
 # A pass over train and validation, and one over train alone before it where the model is calibrated.
 CALIBRATED, ALONE = 2 + VAL / TRAIN, 1 + VAL / TRAIN
@@ -36,25 +29,8 @@ CALIBRATED, ALONE = 2 + VAL / TRAIN, 1 + VAL / TRAIN
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run of four trials, each worse and cheaper than the one before; t00002 has one epoch that was slow."""
-    job = Job.from_dict({"name": "a", "data": "digits", "storage": {"path": str(tmp_path)}}, "job")
-    folder = RunFolder(job.run_root)
-    folder.claim(job).release()
-    with RunWriter(folder.root, run_schemas({"width": "int"})) as writer:
-        for number, (values, secs) in enumerate(TRIALS_MADE):
-            name, config = f"t{number:05d}", {"width": number}
-            took = [1000.0 if (number, epoch) == (2, 1) else secs for epoch in range(1, len(values) + 1)]
-            reports = [
-                EpochReport(name, epoch, {"val_accuracy": value}, took[epoch - 1], sum(took[:epoch]))
-                for epoch, value in enumerate(values, start=1)
-            ]
-            writer.append(PROPOSALS, proposal_row(name, config, number))
-            for report in reports:
-                writer.append(EPOCHS, epoch_row(report, report.epoch + 100 * number, "KEEP"))
-            details = TrialDetails(seed=number, gpus=0.0, data_fingerprint="a" * 20)
-            writer.append(TRIALS, trial_row(name, config, Outcome.COMPLETED, reports, details))
-    dataset = SimpleNamespace(fingerprint="a" * 20, counts={"train": TRAIN, "val": VAL})
-    monkeypatch.setattr(SearchedRun, "checked_dataset", lambda _: dataset)
-    return folder
+    count_images(monkeypatch, TRAIN, VAL)
+    return width_run(tmp_path, TRIALS_MADE)
 
 
 def within(run: RunFolder, secs: float, *overrides: str) -> SearchedRun:
